@@ -1,0 +1,22 @@
+"""Swish, and the activation functions of the search that found it, for Keras.
+
+Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
+(https://arxiv.org/abs/1710.05941).
+"""
+
+import pathlib
+
+from keras_swish import activations
+from keras_swish.layers import Swish
+from keras_swish.registry import layer, names
+from keras_swish.version import __version__
+
+__all__ = ["Swish", "__version__", "activations", "layer", "names"]
+
+# In a checkout the sub-packages `models` and `train` lie beside this folder, not
+# inside it (setup.cfg maps them). Python started there imports this folder even
+# when an installed copy exists, so the checkout's root has to be searched too.
+_root = pathlib.Path(__file__).resolve().parent.parent
+if (_root / "setup.cfg").is_file() and str(_root) not in __path__:
+    __path__.append(str(_root))
+del pathlib, _root

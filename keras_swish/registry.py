@@ -1,0 +1,108 @@
+"""From an identifier (a name, a function, a layer) to a new Keras layer."""
+
+import difflib
+import functools
+from collections.abc import Iterable
+
+import keras
+
+from keras_swish import catalogue
+
+
+def names() -> list[str]:
+    """Returns the names of this package's own activations, sorted.
+
+    `layer` takes the names of `keras.activations` as well.
+
+    Example:
+        >>> import keras_swish
+        >>> "swish_beta" in keras_swish.names()
+        True
+    """
+    return sorted(catalogue.ENTRIES)
+
+
+def layer(identifier, name: str | None = None) -> keras.layers.Layer:
+    """Returns a new activation layer, at each call another one.
+
+    Network builders call it once for each place, so that every place owns its
+    weights (its beta, say) even where all were given the same identifier.
+
+    Args:
+        identifier: What to make the layer from:
+            a name of this package or of `keras.activations`;
+            a function from tensor to tensor;
+            a layer, taken as a template: its configuration is used, its weights are not;
+            a layer class, or a `functools.partial` of one;
+            `None`, which is the linear function as everywhere in Keras.
+        name: Name of the new layer; by default Keras makes one.
+
+    Returns:
+        A `keras.layers.Layer`, not built yet.
+
+    Raises:
+        ValueError: If a name is unknown, or a layer cannot be made anew from its
+            configuration.
+        TypeError: If the identifier is of another kind.
+
+    Example:
+        >>> import keras, keras_swish
+        >>> keras_swish.layer("swish_beta") is keras_swish.layer("swish_beta")
+        False
+        >>> keras_swish.layer(keras.ops.tanh, name="act").name
+        'act'
+    """
+    if identifier is None:
+        identifier = "linear"
+    if isinstance(identifier, str):
+        return _from_name(identifier, name)
+    if isinstance(identifier, keras.layers.Layer):
+        return _like(identifier, name)
+    function = identifier.func if isinstance(identifier, functools.partial) else identifier
+    if isinstance(function, type) and issubclass(function, keras.layers.Layer):
+        return identifier(name=name)
+    if callable(identifier) and not isinstance(identifier, type):
+        return keras.layers.Activation(identifier, name=name)
+    raise TypeError(
+        "An activation is a name, a function, a Keras layer or a layer class. "
+        f"Received: {identifier!r} (of type {type(identifier).__name__})"
+    )
+
+
+def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
+    if identifier in catalogue.ENTRIES:
+        return catalogue.ENTRIES[identifier].make(name=name)
+    known = _keras_names()
+    if identifier in known:
+        return keras.layers.Activation(identifier, name=name)
+    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
+
+
+def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
+    if type(template) is keras.layers.Activation:
+        # Through the function itself: a user's own one cannot be found by its name.
+        return keras.layers.Activation(template.activation, name=name, dtype=template.dtype_policy)
+    config = template.get_config()
+    # Two layers of one name cannot stand in one model.
+    config.pop("name", None)
+    try:
+        return type(template).from_config({**config, "name": name} if name else config)
+    except Exception as error:
+        raise ValueError(
+            f"The layer {template.name!r} of class {type(template).__name__} cannot be made anew "
+            f"from its configuration ({error}): pass the class, or a functools.partial of it."
+        ) from error
+
+
+def _keras_names() -> list[str]:
+    """Names that `keras.activations.get` answers with a function."""
+    helpers = {"get", "serialize", "deserialize"}
+    return [name for name in dir(keras.activations) if name[0] != "_" and name not in helpers]
+
+
+def unknown(kind: str, received: str, valid: Iterable[str]) -> str:
+    """Returns the message for an unknown name: what came, the nearest, all valid ones."""
+    valid = sorted(valid)
+    nearest = difflib.get_close_matches(str(received), valid, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+    return f"Unknown {kind} {received!r}.{hint} Valid: {', '.join(valid)}."
