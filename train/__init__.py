@@ -1,0 +1,1 @@
+"""The training programs; `keras-swish --help` lists them."""

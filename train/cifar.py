@@ -1,0 +1,42 @@
+"""Trains one network with one activation on small images, and tests it.
+
+Examples:
+  keras-swish cifar --activation=swish
+      a ResNet-8 on the digits that ship inside scikit-learn: half a minute.
+  keras-swish cifar --dataset=cifar10 --model=resnet110 --activation=swish
+      the network and the recipe of He et al. 2016; hours on a GPU.
+  keras-swish cifar --dataset=cifar10 --model=resnet20 --epochs=20 --out=runs/mine
+      a shorter schedule, in a folder of its own; killed, the same command goes on.
+
+The folder --out gets config.json (settings, versions, hardware), log.csv (a row an
+epoch), model.keras (its outputs are logits) and result.json (the test, read once).
+"""
+
+import dataclasses
+
+from absl import flags
+
+from keras_swish.train import fitting, program
+from keras_swish.train.errors import DivergedError
+
+ACTIVATION = flags.DEFINE_string(
+    "activation", "swish", "Activation: a name of keras_swish.names() or of keras.activations."
+)
+
+
+def main() -> None:
+    """Runs the program."""
+    settings = program.settings({"activation": [ACTIVATION.value]})
+    run = fitting.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
+    dataset = program.load_dataset()
+    program.check_batch_size(run.recipe, dataset)
+    out = program.out_directory("cifar", dataclasses.asdict(run))
+    result = fitting.train(run, dataset, out, **program.fitting_options())
+    if result["status"] != "ok":
+        raise DivergedError(result["status"])
+    print(f"test accuracy {result['test_accuracy']:.2%}, test loss {result['test_loss']:.4f}")
+    print(f"results: {out}")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,50 @@
+"""The command `keras-swish`: a table of programs."""
+
+import importlib
+import sys
+
+from keras_swish.registry import unknown
+from keras_swish.train import program
+from keras_swish.version import __version__
+
+# Name of the program, which is that of its module, and what it does.
+COMMANDS = {
+    "compare": "train a network with each of several activations, and say which is better",
+    "cifar": "train one network with one activation on small images",
+    "prepare": "make Fashion-MNIST ready without a network, from Debian's package",
+}
+
+
+def main() -> None:
+    """Runs the program that the first argument names."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("--help", "-h", "help"):
+        print(_help())
+    elif name == "--version":
+        print(f"keras-swish {__version__}")
+    elif name in COMMANDS:
+        sys.argv = [f"keras-swish {name}", *arguments]
+        program.run(importlib.import_module(f"keras_swish.train.{name}").main)
+    else:
+        sys.argv[0] = "keras-swish"
+        program.fail(unknown("command", name, COMMANDS))
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: keras-swish COMMAND [--flag=value ...]",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "keras-swish COMMAND --help explains a command and its flags; each one also runs as",
+            "python -m keras_swish.train.COMMAND.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""Every dataset in one form: three splits of images in memory, and batches of them.
+
+Batches, their order and their augmentation are a function of (seed, epoch, step) alone:
+the same for every activation, and the same after a restart.
+"""
+
+import dataclasses
+import importlib.util
+import pathlib
+import re
+
+import keras
+import numpy as np
+
+from keras_swish.registry import unknown
+from keras_swish.train.errors import ArgumentError
+
+# The part of the training split that is held out for validation.
+VALIDATION = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a dataset needs beside its images.
+
+    Attributes:
+        mean: Mean of each channel over the training split, in pixel values.
+        std: Standard deviation of each channel, likewise; None for both: computed.
+        pad: Zero pixels put on each side before a random crop.
+        flip: Whether a mirrored image is as good.
+        model: The network to train on it by default.
+        recipe: The recipe to train with by default.
+    """
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    pad: int = 4
+    flip: bool = True
+    model: str = "resnet20"
+    recipe: str = "cifar"
+
+
+SPECS = {
+    "digits": Spec((4.88,), (6.01,), pad=1, flip=False, model="resnet8", recipe="short"),
+    "fashion_mnist": Spec((72.94,), (90.02,)),
+    "cifar10": Spec((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
+    "cifar100": Spec((129.30, 124.07, 112.43), (68.17, 65.39, 70.42)),
+}
+# For every other name of TensorFlow Datasets.
+OTHER = Spec()
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images, `(n, height, width, channels)` of uint8, and labels, `(n,)` of int32."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index) -> "Split":
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A dataset in memory, ready for `Batches`."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    spec: Spec
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image as the network receives it, in Keras's image data format."""
+        height, width, channels = self.train.images.shape[1:]
+        if keras.config.image_data_format() == "channels_first":
+            return (channels, height, width)
+        return (height, width, channels)
+
+
+class Batches(keras.utils.PyDataset):
+    """Normalised batches of a split, for `fit` and `evaluate`.
+
+    With a seed they are training batches: shuffled and augmented, all of full size, a new
+    order each epoch. Without, they are the split as it is.
+    """
+
+    def __init__(self, dataset: Dataset, split: Split, batch_size: int, seed: int | None = None):
+        super().__init__()
+        self.split = split
+        self.classes = dataset.classes
+        self.spec = dataset.spec
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Makes these the batches of that epoch."""
+        self.epoch = epoch
+        if self.seed is None:
+            self.order = np.arange(len(self.split))
+        else:
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split))
+
+    def __len__(self):
+        full, rest = divmod(len(self.split), self.batch_size)
+        return full + (self.seed is None and rest > 0)
+
+    def __getitem__(self, step):
+        picked = self.order[step * self.batch_size : (step + 1) * self.batch_size]
+        images, labels = self.split.images[picked], self.split.labels[picked]
+        images = (images - np.float32(self.spec.mean)) / np.float32(self.spec.std)
+        if self.seed is not None:
+            random = np.random.default_rng([self.seed, self.epoch, step])
+            images = augment(images, random, self.spec.pad, self.spec.flip)
+        if keras.config.image_data_format() == "channels_first":
+            images = images.transpose(0, 3, 1, 2)
+        return images, np.eye(self.classes, dtype="float32")[labels]
+
+
+def augment(images: np.ndarray, random: np.random.Generator, pad: int, flip: bool) -> np.ndarray:
+    """Crops each image at a random place after padding with zeros, and mirrors half of them.
+
+    Args:
+        images: `(n, height, width, channels)`, normalised, so that zero is the mean.
+        random: Where the randomness comes from.
+        pad: Pixels of padding on each side.
+        flip: Whether to mirror left and right.
+
+    Returns:
+        An array of the same shape.
+
+    Source: He et al. 2016 (Deep Residual Learning), section 4.2.
+    """
+    n, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    top, left = random.integers(0, 2 * pad + 1, size=(2, n, 1))
+    rows = top + np.arange(height)
+    columns = left + np.arange(width)
+    if flip:
+        mirrored = random.random(n) < 0.5
+        columns[mirrored] = columns[mirrored, ::-1]
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def load(
+    name: str,
+    data_dir: str | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+    image_size: int | None = None,
+) -> Dataset:
+    """Loads a dataset into memory.
+
+    Args:
+        name: "digits" (inside scikit-learn), or an image classification dataset of
+            TensorFlow Datasets, such as "fashion_mnist", "cifar10", "cifar100".
+        data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
+        train_split: Split to train on and to hold the validation images out of; may be
+            a part, as in "train[:10000]" or "train[20%:]".
+        test_split: Split for the final test, likewise.
+        image_size: Side to scale the images to; needed where they differ in size.
+
+    Returns:
+        A `Dataset`; its validation split is a fixed tenth of the training split.
+
+    Raises:
+        ArgumentError: A `ValueError`, if the dataset, a split or the folder does not exist,
+            or the dataset does not hold images of classes.
+
+    Example:
+        >>> from keras_swish.train import data
+        >>> digits = data.load("digits")
+        >>> len(digits.train), len(digits.validation), len(digits.test)
+        (1294, 143, 360)
+    """
+    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
+        raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+    source = _digits if name == "digits" else _tfds if _has_tensorflow() else _keras
+    splits, classes = source(name, data_dir)
+    train = _part(splits, "train_split", train_split)
+    test = _part(splits, "test_split", test_split)
+    if image_size:
+        train, test = (Split(_resize(s.images, image_size), s.labels) for s in (train, test))
+    elif train.images.dtype == object:
+        raise ArgumentError("image_size", f"The images of {name!r} differ in size: give one.")
+
+    # The same images for every seed: the runs of a comparison share their test and
+    # validation splits.
+    order = np.random.default_rng(0).permutation(len(train))
+    held_out = int(len(train) * VALIDATION)
+    validation, train = train[order[:held_out]], train[order[held_out:]]
+    spec = SPECS.get(name, OTHER)
+    if spec.mean is None or image_size:
+        axes = (0, 1, 2)
+        mean, std = train.images.mean(axes), np.maximum(train.images.std(axes), 1)
+        spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
+    return Dataset(name, train, validation, test, classes, spec)
+
+
+def _digits(name, data_dir):
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    whole = Split(digits.images[..., None].astype("uint8"), digits.target.astype("int32"))
+    order = np.random.default_rng(0).permutation(len(whole))
+    held_out = len(whole) // 5 + 1
+    return {"train": whole[order[held_out:]], "test": whole[order[:held_out]]}, 10
+
+
+def _keras(name, data_dir):
+    """Without TensorFlow there is no TFDS; Keras downloads a few datasets itself."""
+    module = getattr(keras.datasets, name, None)
+    if name not in SPECS or module is None or data_dir is not None:
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r}, or a data directory, needs TensorFlow Datasets, which needs "
+            "TensorFlow (pip install tensorflow). Without: digits, fashion_mnist, cifar10, "
+            "cifar100, from Keras's own cache.",
+        )
+    train, test = (
+        Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
+        for images, labels in module.load_data()
+    )
+    return {"train": train, "test": test}, int(train.labels.max()) + 1
+
+
+def _tfds(name, data_dir):
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
+        message = unknown("dataset", name, known).split(" Valid:")[0]
+        raise ArgumentError(
+            "dataset",
+            f"{message} Valid: {', '.join(SPECS)} and every image classification dataset of "
+            "TensorFlow Datasets.",
+        ) from None
+    features = builder.info.features
+    if not {"image", "label"} <= set(features or ()) or not hasattr(
+        features["label"], "num_classes"
+    ):
+        raise ArgumentError(
+            "dataset", f"The dataset {name!r} does not hold images with one label each."
+        )
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r} is not prepared under {builder.data_dir} and could not be "
+            f"downloaded ({type(error).__name__}: {reason[:200]}).",
+        ) from error
+    same_size = None not in features["image"].shape
+    splits = {}
+    for split in builder.info.splits:
+        examples = builder.as_dataset(
+            split=split,
+            as_supervised=True,
+            shuffle_files=False,
+            batch_size=-1 if same_size else None,
+        )
+        if same_size:
+            images, labels = tfds.as_numpy(examples)
+        else:
+            pairs = list(tfds.as_numpy(examples))
+            images = np.empty(len(pairs), object)
+            images[:] = [image for image, _ in pairs]
+            labels = np.array([label for _, label in pairs])
+        splits[split] = Split(images, labels.astype("int32"))
+    return splits, features["label"].num_classes
+
+
+def _part(splits: dict[str, Split], argument: str, spec: str) -> Split:
+    """Returns a split, or the slice of it that TFDS's notation `name[from:to]` asks for."""
+    match = re.fullmatch(r"(\w+)(?:\[(\d+%?)?:(\d+%?)?\])?", spec)
+    if not match:
+        raise ArgumentError(
+            argument, f"Not a split: {spec!r}. Valid: 'train', 'train[:1000]', 'train[50%:]'."
+        )
+    name, *bounds = match.groups()
+    if name not in splits:
+        raise ArgumentError(argument, unknown("split", name, splits))
+    whole = splits[name]
+    start, stop = (_bound(bound, len(whole)) for bound in bounds)
+    part = whole[start:stop]
+    if not len(part):
+        raise ArgumentError(
+            argument, f"The split {spec!r} is empty: {name!r} has {len(whole)} images."
+        )
+    return part
+
+
+def _bound(text: str | None, size: int) -> int | None:
+    if text is None:
+        return None
+    return round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
+
+
+def _resize(images: np.ndarray, side: int) -> np.ndarray:
+    from PIL import Image
+
+    scaled = [
+        np.asarray(Image.fromarray(image.squeeze()).resize((side, side), Image.Resampling.BILINEAR))
+        for image in images
+    ]
+    return np.stack(scaled).reshape(len(scaled), side, side, -1)
+
+
+def _has_tensorflow() -> bool:
+    return importlib.util.find_spec("tensorflow") is not None

@@ -1,0 +1,17 @@
+"""What can go wrong with a run, apart from a defect of ours."""
+
+
+class ArgumentError(ValueError):
+    """An argument that cannot be used; programs name the flag, its value and this message.
+
+    Attributes:
+        argument: Name of the argument, which is that of the flag.
+    """
+
+    def __init__(self, argument: str, message: str):
+        super().__init__(message)
+        self.argument = argument
+
+
+class DivergedError(ArithmeticError):
+    """The loss is no longer finite."""

@@ -1,0 +1,41 @@
+"""Files that are either whole or not there."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a temporary path to write to, and renames it to `path` at the end.
+
+    Whoever kills the program, and whenever, finds the old file or the new one. The
+    temporary name keeps the suffixes, from which Keras and matplotlib take the format.
+    """
+    suffixes = "".join(path.suffixes)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffixes}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: pathlib.Path, value) -> None:
+    """Writes a JSON file atomically."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: pathlib.Path):
+    """Reads a JSON file, or gives `None` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

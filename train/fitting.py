@@ -1,0 +1,359 @@
+"""One training run, from the first step to the test accuracy; it survives being killed."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import importlib.util
+import io
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+
+import keras_swish
+from keras_swish import models
+from keras_swish.train import files, recipes
+from keras_swish.train.data import Batches, Dataset
+from keras_swish.train.errors import ArgumentError, DivergedError
+
+CHECKPOINT, LOG, MODEL, RESULT = "checkpoint.weights.h5", "log.csv", "model.keras", "result.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """All that determines the outcome of a training run.
+
+    Attributes:
+        dataset: Name of the dataset, and below it which part of it.
+        model: Name of the network.
+        activation: Name of its activation.
+        seed: Seed of the kernels, the order of the images and their augmentation.
+        recipe: How it is trained.
+        train_split: Training split.
+        test_split: Test split.
+        image_size: Side that the images are scaled to, or None.
+        dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
+        backend: Keras's backend.
+    """
+
+    dataset: str
+    model: str
+    activation: str
+    seed: int
+    recipe: recipes.Recipe
+    train_split: str = "train"
+    test_split: str = "test"
+    image_size: int | None = None
+    dtype_policy: str = "float32"
+    backend: str = dataclasses.field(default_factory=keras.backend.backend)
+
+
+def slug(activation: str, seed: int) -> str:
+    """Returns the name of a run's folder within a comparison."""
+    return re.sub(r"[^\w.-]+", "_", activation) + f"-seed{seed}"
+
+
+def build(run: Run, dataset: Dataset) -> keras.Model:
+    """Builds and compiles the network of a run, with weights drawn from its seed.
+
+    Networks that differ in their activation alone get the same kernels: initialisers
+    take their seeds in the order of the layers, and an activation's beta takes none.
+    """
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(run.seed)
+    keras.config.set_dtype_policy(run.dtype_policy)
+    steps_per_epoch = len(dataset.train) // run.recipe.batch_size
+    recipe = run.recipe
+    bn_momentum = recipe.bn_momentum
+    if bn_momentum is None:
+        bn_momentum = recipes.converged_bn_momentum(recipe.epochs * steps_per_epoch)
+    try:
+        model = models.create(
+            run.model,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            activation=run.activation,
+            classifier_activation=None,
+            bn_momentum=bn_momentum,
+        )
+    except ValueError as error:
+        raise ArgumentError("model", str(error)) from error
+    recipes.apply_weight_decay(model, recipe)
+    model.compile(
+        optimizer=keras.optimizers.SGD(
+            recipes.learning_rate_schedule(recipe, steps_per_epoch),
+            momentum=recipe.momentum,
+            nesterov=True,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(
+    run: Run,
+    dataset: Dataset,
+    directory: pathlib.Path,
+    *,
+    checkpoint_seconds: float = 30.0,
+    tensorboard: bool = False,
+    title: str | None = None,
+) -> dict:
+    """Trains, tests and writes one run, or goes on with it where it was cut off.
+
+    Args:
+        run: What to train.
+        dataset: The data that `run` names, loaded.
+        directory: Folder of the run: the log, the checkpoint, at the end the model and the
+            result. A finished run is not trained again, its result is read.
+        checkpoint_seconds: A checkpoint is written at the end of an epoch when the last one
+            is older than this.
+        tensorboard: Whether to write a TensorBoard log as well.
+        title: What to call the run above its progress bar.
+
+    Returns:
+        The result, one row of a table: test accuracy, losses, time. Where the loss did
+        not stay finite, `status` is "diverged" and the accuracies are None.
+
+    Raises:
+        ArgumentError: If the folder's checkpoint is of another network, or the network
+            cannot be built for this data.
+    """
+    result = files.read_json(directory / RESULT)
+    if result is not None:
+        return result
+    directory.mkdir(parents=True, exist_ok=True)
+    make_deterministic()
+    model = build(run, dataset)
+    batches = Batches(dataset, dataset.train, run.recipe.batch_size, run.seed)
+    epoch = restore(model, directory, len(batches))
+    callbacks = [
+        FollowEpochs(batches),
+        StopWhenDiverged(),
+        keras.callbacks.CSVLogger(directory / LOG, append=epoch > 0),
+        Checkpoint(directory, checkpoint_seconds),
+        Progress(
+            title or f"{run.model}, {run.activation}, seed {run.seed}",
+            run.recipe.epochs,
+            len(batches),
+        ),
+    ]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(directory / "tensorboard"))
+
+    def evaluate(split):
+        return model.evaluate(
+            Batches(dataset, split, run.recipe.batch_size), verbose=0, return_dict=True
+        )
+
+    status, tested = "ok", {"accuracy": None, "loss": None}
+    try:
+        model.fit(
+            batches,
+            epochs=run.recipe.epochs,
+            initial_epoch=epoch,
+            validation_data=Batches(dataset, dataset.validation, run.recipe.batch_size),
+            callbacks=callbacks,
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+        tested = evaluate(dataset.test)
+    except DivergedError as error:
+        status = f"diverged: {error}"
+    log = read_log(directory)
+    seconds = sum(row["seconds"] for row in log)
+    images = len(log) * len(batches) * run.recipe.batch_size
+    result = {
+        "activation": run.activation,
+        "seed": run.seed,
+        "test_accuracy": tested["accuracy"],
+        "test_loss": tested["loss"],
+        "validation_accuracy": log[-1]["val_accuracy"] if status == "ok" else None,
+        "epochs": len(log),
+        "steps": len(log) * len(batches),
+        "parameters": model.count_params(),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(images / seconds, 1) if seconds else None,
+        "status": status,
+    }
+    if status == "ok":
+        with files.atomic(directory / MODEL) as path:
+            model.save(path)
+    files.write_json(directory / RESULT, result)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def restore(model: keras.Model, directory: pathlib.Path, steps_per_epoch: int) -> int:
+    """Loads the folder's checkpoint, if there is one, and returns the epoch to go on with."""
+    path = directory / CHECKPOINT
+    epoch = 0
+    if path.exists():
+        try:
+            model.load_weights(path)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or ["unreadable"])[0]
+            raise ArgumentError(
+                "out", f"the checkpoint {path} does not fit the network {model.name!r} ({reason})"
+            ) from error
+        epoch = int(model.optimizer.iterations) // steps_per_epoch
+    # What was logged after the checkpoint will be logged again.
+    log = [row for row in read_log(directory) if row["epoch"] < epoch]
+    if log:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(log[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in log)
+        files.write_text(directory / LOG, text.getvalue())
+    return epoch
+
+
+def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
+    """Reads a run's log: a row an epoch (from 0), with the metrics and the seconds it took."""
+    path = directory / LOG
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # A kill may have cut the last row.
+    whole = [row for row in rows if None not in row.values() and None not in row]
+    return [{key: float(value) for key, value in row.items()} for row in whole]
+
+
+def make_deterministic() -> None:
+    """Makes TensorFlow's operations give the same bits in every run.
+
+    Without it a convolution's gradient depends on which thread ends first, and a resumed
+    run drifts from one never cut off. JAX on the CPU needs no such thing.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def environment() -> dict:
+    """Returns versions, git revision and hardware, to be kept beside a result."""
+    packages = ["keras", "tensorflow", "jax", "torch", "numpy"]
+    installed = [p for p in packages if importlib.util.find_spec(p)]
+    return {
+        "keras_swish": keras_swish.__version__,
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in installed},
+        "backend": keras.backend.backend(),
+        "devices": [str(device) for device in keras.distribution.list_devices()],
+        "processor": _processor(),
+        "system": platform.platform(),
+    }
+
+
+def _git_revision() -> str | None:
+    root = pathlib.Path(keras_swish.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+    except OSError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Tells the batches which epoch it is: Keras does not say after a restart."""
+
+    def __init__(self, batches: Batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the epoch, and its clock."""
+        self.batches.start_epoch(epoch)
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the time to the log; the callbacks behind this one see it."""
+        logs["seconds"] = round(time.perf_counter() - self.began, 3)
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class StopWhenDiverged(keras.callbacks.Callback):
+    """Raises `DivergedError` at the first loss that is not finite."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch, for the message."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the loss, the mean over the epoch so far."""
+        loss = float(logs["loss"])
+        if not np.isfinite(loss):
+            raise DivergedError(f"the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1}")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps one checkpoint: weights, optimizer state and, in it, the number of steps."""
+
+    def __init__(self, directory: pathlib.Path, seconds: float):
+        super().__init__()
+        self.path = directory / CHECKPOINT
+        self.seconds = seconds
+        self.saved = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves, if the last checkpoint is old enough."""
+        if time.monotonic() - self.saved >= self.seconds:
+            with files.atomic(self.path) as path:
+                self.model.save_weights(path)
+            self.saved = time.monotonic()
+
+
+class Progress(keras.callbacks.Callback):
+    """One progress bar for a whole run."""
+
+    def __init__(self, title: str, epochs: int, steps_per_epoch: int):
+        super().__init__()
+        self.title = title
+        self.steps_per_epoch = steps_per_epoch
+        # On a terminal the bar moves with each step; in a file each update is a line.
+        self.live = sys.stdout.isatty()
+        self.bar = keras.utils.Progbar(
+            epochs * steps_per_epoch,
+            stateful_metrics=["loss", "accuracy", "val_loss", "val_accuracy"],
+        )
+
+    def on_train_begin(self, logs=None):
+        """Prints the title."""
+        print(self.title, flush=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the bar."""
+        if self.live and batch + 1 < self.steps_per_epoch:
+            self._show(batch + 1, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Moves the bar, with the validation's figures."""
+        self._show(self.steps_per_epoch, logs)
+
+    def _show(self, step, logs):
+        shown = [(k, float(v)) for k, v in logs.items() if k in self.bar.stateful_metrics]
+        self.bar.update(self.epoch * self.steps_per_epoch + step, shown)
