@@ -33,7 +33,7 @@ def names() -> list[str]:
     return list(BUILDERS)
 
 
-def create(name: str, **kwargs) -> keras.Model:
+def create(name: str, /, **kwargs) -> keras.Model:
     """Builds the network of that name.
 
     Args:

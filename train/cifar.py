@@ -12,8 +12,6 @@ The folder --out gets config.json (settings, versions, hardware), log.csv (a row
 epoch), model.keras (its outputs are logits) and result.json (the test, read once).
 """
 
-import dataclasses
-
 from absl import flags
 
 from keras_swish.train import fitting, program
@@ -29,9 +27,10 @@ def main() -> None:
     settings = program.settings({"activation": [ACTIVATION.value]})
     run = fitting.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
     dataset = program.load_dataset()
+    options = program.fitting_options()
     program.check_batch_size(run.recipe, dataset)
-    out = program.out_directory("cifar", dataclasses.asdict(run))
-    result = fitting.train(run, dataset, out, **program.fitting_options())
+    out = program.out_directory("cifar", run.config())
+    result = fitting.train(run, dataset, out, **options)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(f"test accuracy {result['test_accuracy']:.2%}, test loss {result['test_loss']:.4f}")

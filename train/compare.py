@@ -44,6 +44,7 @@ def main() -> None:
         raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
     settings = program.settings({"activations": activations})
     dataset = program.load_dataset()
+    options = program.fitting_options()
     program.check_batch_size(settings["recipe"], dataset)
     config = {
         **settings,
@@ -65,7 +66,7 @@ def main() -> None:
             run,
             dataset,
             out / "runs" / fitting.slug(run.activation, run.seed),
-            **program.fitting_options(),
+            **options,
             title=title,
         )
 

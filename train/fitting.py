@@ -5,6 +5,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import io
+import json
 import pathlib
 import platform
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import keras
 import numpy as np
 
@@ -51,6 +53,10 @@ class Run:
     image_size: int | None = None
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
+
+    def config(self) -> dict:
+        """Returns the settings in the form in which JSON gives them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
 def slug(activation: str, seed: int) -> str:
@@ -125,7 +131,7 @@ def train(
         not stay finite, `status` is "diverged" and the accuracies are None.
 
     Raises:
-        ArgumentError: If the folder's checkpoint is of another network, or the network
+        ArgumentError: If the folder's checkpoint is broken or of another run, or the network
             cannot be built for this data.
     """
     result = files.read_json(directory / RESULT)
@@ -135,12 +141,12 @@ def train(
     make_deterministic()
     model = build(run, dataset)
     batches = Batches(dataset, dataset.train, run.recipe.batch_size, run.seed)
-    epoch = restore(model, directory, len(batches))
+    epoch = restore(model, directory, run)
     callbacks = [
         FollowEpochs(batches),
         StopWhenDiverged(),
         keras.callbacks.CSVLogger(directory / LOG, append=epoch > 0),
-        Checkpoint(directory, checkpoint_seconds),
+        Checkpoint(directory, run, checkpoint_seconds),
         Progress(
             title or f"{run.model}, {run.activation}, seed {run.seed}",
             run.recipe.epochs,
@@ -193,19 +199,22 @@ def train(
     return result
 
 
-def restore(model: keras.Model, directory: pathlib.Path, steps_per_epoch: int) -> int:
+def restore(model: keras.Model, directory: pathlib.Path, run: Run) -> int:
     """Loads the folder's checkpoint, if there is one, and returns the epoch to go on with."""
     path = directory / CHECKPOINT
     epoch = 0
     if path.exists():
         try:
-            model.load_weights(path)
+            with h5py.File(path) as file:
+                saved, epoch = json.loads(file.attrs["run"]), int(file.attrs["epochs"])
+            other = differences(saved, run.config())
+            if not other:
+                model.load_weights(path)
         except Exception as error:
             reason = (str(error).strip().splitlines() or ["unreadable"])[0]
-            raise ArgumentError(
-                "out", f"the checkpoint {path} does not fit the network {model.name!r} ({reason})"
-            ) from error
-        epoch = int(model.optimizer.iterations) // steps_per_epoch
+            raise ArgumentError("out", f"the checkpoint {path} is broken ({reason})") from error
+        if other:
+            raise ArgumentError("out", f"the checkpoint {path} is of another run ({other})")
     # What was logged after the checkpoint will be logged again.
     log = [row for row in read_log(directory) if row["epoch"] < epoch]
     if log:
@@ -215,6 +224,18 @@ def restore(model: keras.Model, directory: pathlib.Path, steps_per_epoch: int) -
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in log)
         files.write_text(directory / LOG, text.getvalue())
     return epoch
+
+
+def differences(present: dict, wanted: dict) -> str:
+    """Says in which entries two settings differ; empty where they agree."""
+    found = []
+    for key, value in wanted.items():
+        there = present.get(key)
+        if isinstance(there, dict) and isinstance(value, dict):
+            found.append(differences(there, value))
+        elif there != value:
+            found.append(f"{key} {there!r}, now {value!r}")
+    return "; ".join(filter(None, found))
 
 
 def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
@@ -307,11 +328,12 @@ class StopWhenDiverged(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps one checkpoint: weights, optimizer state and, in it, the number of steps."""
+    """Keeps one checkpoint: weights, optimizer state and the number of finished epochs."""
 
-    def __init__(self, directory: pathlib.Path, seconds: float):
+    def __init__(self, directory: pathlib.Path, run: Run, seconds: float):
         super().__init__()
         self.path = directory / CHECKPOINT
+        self.run = run
         self.seconds = seconds
         self.saved = time.monotonic()
 
@@ -320,6 +342,10 @@ class Checkpoint(keras.callbacks.Callback):
         if time.monotonic() - self.saved >= self.seconds:
             with files.atomic(self.path) as path:
                 self.model.save_weights(path)
+                # Not the optimizer's own count: loss scaling skips steps.
+                with h5py.File(path, "a") as file:
+                    file.attrs["epochs"] = epoch + 1
+                    file.attrs["run"] = json.dumps(self.run.config())
             self.saved = time.monotonic()
 
 

@@ -6,6 +6,7 @@ A user's mistake ends a program with one line that names the flag, and exit code
 import contextlib
 import dataclasses
 import datetime
+import importlib.util
 import os
 import pathlib
 import shlex
@@ -13,7 +14,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 
-from absl import app, flags
+from absl import app, flags, logging
 
 import keras_swish
 from keras_swish import models
@@ -82,6 +83,8 @@ def run(main: Callable[[], None]) -> None:
     """Runs a program's `main` with its flags parsed."""
     if sys.argv[0].endswith(".py"):
         sys.argv[0] = f"python -m keras_swish.train.{pathlib.Path(sys.argv[0]).stem}"
+    # TensorFlow Datasets reports every file that it opens.
+    logging.set_verbosity(logging.WARNING)
     try:
         app.run(lambda _: main(), flags_parser=lambda argv: _parse(argv, main))
     except ArgumentError as error:
@@ -183,6 +186,9 @@ def settings(activations: dict[str, list[str]]) -> dict:
 
 def fitting_options() -> dict:
     """Returns the keywords of `fitting.train` that do not change a run's outcome."""
+    missing = [p for p in ("tensorflow", "tensorboard") if importlib.util.find_spec(p) is None]
+    if FLAGS.tensorboard and missing:
+        raise ArgumentError("tensorboard", f"needs {' and '.join(missing)}: pip install them")
     return {
         "checkpoint_seconds": FLAGS.checkpoint_seconds,
         "tensorboard": FLAGS.tensorboard,
@@ -217,16 +223,10 @@ def out_directory(program: str, config: dict) -> pathlib.Path:
     except (OSError, ValueError) as error:
         raise ArgumentError("out", f"not a folder of results ({error})") from error
     if present is not None:
-        differences = [
-            f"{key} {present['config'].get(key)!r}, now {value!r}"
-            for key, value in config.items()
-            if present["config"].get(key) != value
-        ]
-        if differences:
+        other = fitting.differences(present["config"], config)
+        if other:
             raise ArgumentError(
-                "out",
-                f"holds the results of other settings ({'; '.join(differences)}); "
-                "choose another folder",
+                "out", f"holds the results of other settings ({other}); choose another folder"
             )
         return out
     if not empty:

@@ -131,8 +131,10 @@ def table(rows: list[dict]) -> str:
         if outcome is None:
             cells += ["", "", ""]
         else:
-            interval = f"{outcome.low:+.2f} to {outcome.high:+.2f}" if outcome.seeds > 1 else ""
-            cells += [f"{outcome.difference:+.2f}", interval, f"{outcome.p:.3g}"]
+            interval = p = ""
+            if outcome.seeds > 1:
+                interval, p = f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"
+            cells += [f"{outcome.difference:+.2f}", interval, p]
         lines.append(cells)
     verdicts = [_verdict(name, baseline, outcome) for name, outcome in compared.items()]
     return "\n".join([*_markdown(lines), "", *verdicts])
@@ -228,6 +230,8 @@ def plot_curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None
             )
     seeds = len({row["seed"] for row in rows})
     panels[0].set(xlabel="epoch", ylabel="training loss (with penalty)", yscale="log")
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_formatter("{x:g}")
     panels[1].set(xlabel="epoch", ylabel="validation accuracy, %")
     panels[1].legend(title=f"mean and range of {seeds} seed{'s' if seeds > 1 else ''}")
     for panel in panels:

@@ -1,0 +1,74 @@
+"""Fixtures shared by all tests."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def root():
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def python():
+    """Runs code or a module in a new process, outside the checkout's folder by default."""
+
+    def run(*arguments, cwd=None, executable=sys.executable, check=True, **environment):
+        outcome = subprocess.run(
+            [executable, *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert not check or outcome.returncode == 0, outcome.stdout + outcome.stderr
+        return outcome
+
+    return run
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs `keras-swish ARGUMENTS` in this process; gives exit code, stdout and stderr."""
+    from keras_swish.train import cli
+    from keras_swish.train.program import FLAGS
+
+    def run(*arguments):
+        FLAGS.unparse_flags()
+        for name in FLAGS:
+            FLAGS[name].unparse()
+        monkeypatch.setattr(sys, "argv", ["keras-swish", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def tiny():
+    """A dataset of 64 training images that a network can learn in seconds."""
+    from keras_swish.train import data
+
+    random = np.random.default_rng(0)
+
+    def split(n):
+        labels = random.integers(0, 3, n).astype("int32")
+        images = random.integers(0, 60, (n, 8, 8, 1)) + 80 * labels[:, None, None, None]
+        return data.Split(images.astype("uint8"), labels)
+
+    spec = data.Spec((100.0,), (70.0,), pad=1, flip=False)
+    return data.Dataset("tiny", split(64), split(20), split(30), 3, spec)

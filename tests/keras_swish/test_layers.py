@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+from keras_swish import Swish
+
+
+def built(layer, shape):
+    layer.build(shape)
+    return tuple(layer.beta.shape)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape", "expected"),
+    [
+        ({}, (None, 8, 8, 3), (1, 1, 3)),
+        ({}, (None, 5, 7), (1, 7)),
+        ({}, (None, 7), (7,)),
+        ({}, (None, None, None, 3), (1, 1, 3)),
+        ({"data_format": "channels_first"}, (None, 3, 8, 8), (3, 1, 1)),
+        ({"shared_axes": [1, 2, 3]}, (None, 8, 8, 3), (1, 1, 1)),
+        ({"shared_axes": [-1]}, (None, 8, 8, 3), (8, 8, 1)),
+        ({"shared_axes": 1}, (None, 8, 3), (1, 3)),
+        ({"shared_axes": []}, (None, 8, 8, 3), (8, 8, 3)),
+    ],
+)
+def test_beta_is_shared_as_asked(arguments, shape, expected):
+    assert built(Swish(**arguments), shape) == expected
+
+
+def test_bad_arguments_say_what_came():
+    with pytest.raises(ValueError, match=r"between 1 and 3.*Received: shared_axes=\[4\]"):
+        Swish(shared_axes=[4]).build((None, 8, 8, 3))
+    with pytest.raises(ValueError, match="put the axis into `shared_axes`"):
+        Swish(shared_axes=[]).build((None, None, 8, 3))
+    with pytest.raises(ValueError, match="Received: data_format='channels_middle'"):
+        Swish(data_format="channels_middle")
+
+
+def test_fixed_beta_is_no_trainable_weight():
+    layer = Swish(beta_initializer=keras.initializers.Constant(2.0), trainable=False)
+    y = layer(np.float32([[1.0, -1.0]]))
+    assert layer.trainable_variables == []
+    np.testing.assert_allclose(y, [[1 / (1 + np.exp(-2)), -1 / (1 + np.exp(2))]], rtol=1e-6)
+
+
+def test_beta_learns_the_beta_that_made_the_data():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(512, 2)).astype("float32") * 3
+    beta = np.array([0.3, 2.0])
+    y = x / (1 + np.exp(-beta * x))
+    model = keras.Sequential([keras.Input((2,)), Swish()])
+    model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.fit(x, y, epochs=60, batch_size=128, verbose=0)
+    np.testing.assert_allclose(model.layers[0].beta, beta, rtol=0.02)
+
+
+def test_regularizer_and_constraint_act_on_beta():
+    layer = Swish(beta_regularizer="l2", beta_constraint="non_neg")
+    layer.build((None, 4))
+    assert float(layer.losses[0]) == pytest.approx(4 * 0.01)
+    assert isinstance(layer.beta.constraint, keras.constraints.NonNeg)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_dtype_policies(policy):
+    layer = Swish(dtype=policy)
+    y = layer(np.ones((2, 3), "float32"))
+    assert keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
+    assert layer.beta.dtype == layer.variable_dtype
+
+
+def test_masks_pass_through():
+    layer = Swish()
+    inputs = keras.Input((5, 2))
+    assert layer.supports_masking
+    masked = keras.layers.Masking()(inputs)
+    assert layer(masked)._keras_mask is not None
+
+
+def test_config_round_trip():
+    layer = Swish("zeros", "l1", "unit_norm", [1, 2], "channels_first", name="s", trainable=False)
+    assert Swish.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_layer_passes_the_harness_of_keras():
+    from keras.src import testing
+
+    class Harness(testing.TestCase):
+        def runTest(self):  # noqa: N802
+            self.run_layer_test(
+                Swish,
+                init_kwargs={"beta_regularizer": "l2"},
+                input_shape=(2, 4, 4, 3),
+                expected_output_shape=(2, 4, 4, 3),
+                expected_num_trainable_weights=1,
+                expected_num_losses=1,
+                supports_masking=True,
+                assert_built_after_instantiation=False,
+            )
+
+    Harness().debug()
+
+
+def test_model_saved_here_loads_in_a_new_process(tmp_path, python):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3),
+            keras_swish.layer("swish"),
+            Swish("random_uniform"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=x, y=keras.ops.convert_to_numpy(model(x)))
+    python(
+        "-c",
+        "import keras, keras_swish, numpy as np\n"
+        "data = np.load('data.npz')\n"
+        "model = keras.saving.load_model('model.keras')\n"
+        "np.testing.assert_allclose(model(data['x']), data['y'], rtol=1e-6, atol=1e-6)",
+        cwd=tmp_path,
+    )

@@ -1,0 +1,80 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+
+X = np.linspace(-3, 3, 13, dtype="float32").reshape(1, 13)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        ("relu", np.maximum(X, 0)),
+        ("leaky_relu", np.where(X < 0, 0.01 * X, X)),
+        ("swish", X / (1 + np.exp(-X))),
+        ("swish_beta", X / (1 + np.exp(-X))),
+        ("tanh", np.tanh(X)),
+        (None, X),
+        (keras.ops.sin, np.sin(X)),
+        (lambda x: 2 * x, 2 * X),
+        (keras.layers.ReLU(max_value=1), np.clip(X, 0, 1)),
+        (keras.layers.ReLU, np.maximum(X, 0)),
+        (functools.partial(keras.layers.LeakyReLU, negative_slope=0.5), np.where(X < 0, X / 2, X)),
+        (keras.layers.Activation(lambda x: 3 * x), 3 * X),
+    ],
+)
+def test_identifier_becomes_the_layer_it_means(identifier, expected):
+    layer = keras_swish.layer(identifier, name="here")
+    assert layer.name == "here"
+    np.testing.assert_allclose(layer(X), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "identifier", ["swish", "swish_beta", keras_swish.Swish, keras_swish.Swish(name="mine")]
+)
+def test_each_call_gives_a_new_layer(identifier):
+    first, second = keras_swish.layer(identifier), keras_swish.layer(identifier)
+    assert first is not second
+    assert first is not identifier
+    assert first.name != second.name
+
+
+def test_template_keeps_its_settings_and_not_its_weights():
+    template = keras_swish.Swish("zeros", shared_axes=[1], trainable=False)
+    template.build((None, 4))
+    layer = keras_swish.layer(template)
+    assert not layer.built
+    assert not layer.trainable
+    assert layer.shared_axes == [1]
+
+
+def test_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"Unknown activation 'swsh'. Did you mean 'swish'"):
+        keras_swish.layer("swsh")
+
+
+@pytest.mark.parametrize("identifier", [3, int, ["relu"]])
+def test_anything_else_is_a_type_error(identifier):
+    with pytest.raises(TypeError, match="Received:"):
+        keras_swish.layer(identifier)
+
+
+def test_template_that_cannot_be_made_anew_says_what_to_pass():
+    class Mine(keras.layers.Layer):
+        def __init__(self, scale):
+            super().__init__()
+
+        def get_config(self):
+            return {}
+
+    with pytest.raises(ValueError, match=r"pass the class, or a functools.partial of it"):
+        keras_swish.layer(Mine(2))
+
+
+def test_names_are_sorted_and_known():
+    assert keras_swish.names() == sorted(keras_swish.names())
+    for name in keras_swish.names():
+        assert isinstance(keras_swish.layer(name), keras.layers.Layer)

@@ -1,0 +1,254 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_swish.train import fitting, recipes
+from keras_swish.train.errors import ArgumentError, DivergedError
+
+RECIPE = recipes.Recipe("a test", epochs=4, batch_size=16, learning_rate=0.1, schedule="cosine")
+
+
+def run(activation="swish_beta", seed=0, **recipe):
+    return fitting.Run(
+        "tiny", "resnet8", activation, seed, recipes.dataclasses.replace(RECIPE, **recipe)
+    )
+
+
+def kernels(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.weights if v.name == "kernel"]
+
+
+def test_one_seed_gives_every_activation_the_same_kernels(tiny):
+    expected = kernels(fitting.build(run("relu"), tiny))
+    for activation in ("swish", "swish_beta", "tanh"):
+        for ours, theirs in zip(expected, kernels(fitting.build(run(activation), tiny))):
+            np.testing.assert_array_equal(ours, theirs)
+    other = kernels(fitting.build(run("relu", seed=1), tiny))
+    assert not any(np.array_equal(ours, theirs) for ours, theirs in zip(expected, other))
+
+
+def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
+    result = fitting.train(run(epochs=12), tiny, tmp_path)
+    assert result["status"] == "ok"
+    assert result["test_accuracy"] > 0.9
+    assert result["epochs"] == 12
+    assert result["steps"] == 12 * 4
+    assert {p.name for p in tmp_path.iterdir()} == {"log.csv", "model.keras", "result.json"}
+    log = fitting.read_log(tmp_path)
+    assert [row["epoch"] for row in log] == list(range(12))
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert log[-1]["val_accuracy"] == pytest.approx(result["validation_accuracy"])
+
+    # The saved model is the one that was tested.
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    batches = fitting.Batches(tiny, tiny.test, 30)
+    predicted = np.argmax(model.predict(batches[0][0], verbose=0), axis=1)
+    accuracy = np.mean(predicted == tiny.test.labels)
+    assert accuracy == pytest.approx(result["test_accuracy"])
+
+
+def test_a_finished_run_is_read_and_not_trained_again(tiny, tmp_path):
+    first = fitting.train(run(epochs=1), tiny, tmp_path)
+    written = (tmp_path / "model.keras").stat().st_mtime_ns
+    assert fitting.train(run(epochs=1), tiny, tmp_path) == first
+    assert (tmp_path / "model.keras").stat().st_mtime_ns == written
+
+
+class CutError(Exception):
+    """Stands in for a kill."""
+
+
+def weights(directory):
+    model = keras.saving.load_model(directory / "model.keras")
+    return [keras.ops.convert_to_numpy(v) for v in model.weights]
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny, tmp_path, monkeypatch):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    expected = fitting.train(run(), tiny, whole)
+
+    def interrupt(self, batch, logs=None):
+        if (self.epoch, batch) == (2, 1):
+            raise CutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting.Progress, "on_train_batch_end", interrupt)
+        with pytest.raises(CutError):
+            fitting.train(run(), tiny, cut, checkpoint_seconds=0)
+    assert (cut / fitting.CHECKPOINT).exists()
+    resumed = fitting.train(run(), tiny, cut, checkpoint_seconds=0)
+    timing = {"seconds", "images_per_second"}
+    assert {k: resumed[k] for k in resumed.keys() - timing} == {
+        k: expected[k] for k in expected.keys() - timing
+    }
+    for ours, theirs in zip(weights(whole), weights(cut)):
+        np.testing.assert_array_equal(ours, theirs)
+    logs = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in fitting.read_log(directory)]
+        for directory in (whole, cut)
+    ]
+    assert logs[0] == logs[1]
+    assert not (cut / fitting.CHECKPOINT).exists()
+
+
+def test_rows_behind_the_checkpoint_are_logged_once(tiny, tmp_path, monkeypatch):
+    def interrupt(self, epoch, logs=None):
+        if epoch == 2:
+            raise CutError
+
+    with monkeypatch.context() as patch:
+        # The row of epoch 2 is in the log, its checkpoint is not.
+        patch.setattr(fitting.Checkpoint, "on_epoch_end", interrupt)
+        with pytest.raises(CutError):
+            fitting.train(run(), tiny, tmp_path)
+    with open(tmp_path / fitting.LOG, "a") as file:
+        file.write("3,0.5")  # a row that a kill cut short
+    fitting.train(run(), tiny, tmp_path)
+    assert [row["epoch"] for row in fitting.read_log(tmp_path)] == [0, 1, 2, 3]
+
+
+def interrupted(run, tiny, directory, monkeypatch):
+    """Leaves the checkpoint of a run that was cut off."""
+
+    def interrupt(self, batch, logs=None):
+        if self.epoch == 1:
+            raise CutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting.Progress, "on_train_batch_end", interrupt)
+        with pytest.raises(CutError):
+            fitting.train(run, tiny, directory, checkpoint_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"model": "resnet14"}, "model 'resnet14', now 'resnet8'"),
+        ({"activation": "relu"}, "activation 'relu', now 'swish_beta'"),
+        ({"seed": 1}, "seed 1, now 0"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path, monkeypatch, other, message):
+    interrupted(fitting.dataclasses.replace(run(), **other), tiny, tmp_path, monkeypatch)
+    before = (tmp_path / fitting.CHECKPOINT).read_bytes()
+    with pytest.raises(ArgumentError, match=f"is of another run \\({message}") as caught:
+        fitting.train(run(), tiny, tmp_path)
+    assert caught.value.argument == "out"
+    assert (tmp_path / fitting.CHECKPOINT).read_bytes() == before
+
+
+def test_a_broken_checkpoint_is_refused(tiny, tmp_path):
+    (tmp_path / fitting.CHECKPOINT).write_text("nonsense")
+    with pytest.raises(ArgumentError, match="is broken"):
+        fitting.train(run(), tiny, tmp_path)
+    assert (tmp_path / fitting.CHECKPOINT).read_text() == "nonsense"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path):
+    result = fitting.train(run("relu", learning_rate=1e30), tiny, tmp_path)
+    assert result["status"].startswith("diverged: the loss is ")
+    assert "in epoch 1, step " in result["status"]
+    assert result["test_accuracy"] is None
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_the_diverged_callback_names_epoch_and_step():
+    callback = fitting.StopWhenDiverged()
+    callback.on_epoch_begin(4)
+    callback.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(DivergedError, match="the loss is inf in epoch 5, step 3"):
+        callback.on_train_batch_end(2, {"loss": np.inf})
+
+
+def test_a_network_that_does_not_fit_the_data_is_named(tiny):
+    small = recipes.dataclasses.replace(
+        tiny, train=tiny.train.__class__(tiny.train.images[:, :4, :4], tiny.train.labels)
+    )
+    with pytest.raises(ArgumentError, match="at least 8"):
+        fitting.build(run(), small)
+
+
+def test_mixed_precision_trains_and_saves(tiny, tmp_path):
+    mixed = fitting.Run("tiny", "resnet8", "swish_beta", 0, RECIPE, dtype_policy="mixed_bfloat16")
+    try:
+        assert fitting.train(mixed, tiny, tmp_path)["status"] == "ok"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_short_runs_get_statistics_that_converge(tiny):
+    model = fitting.build(run(epochs=10), tiny)
+    assert model.get_layer("bn").momentum == recipes.converged_bn_momentum(40)
+    assert fitting.build(run(bn_momentum=0.7), tiny).get_layer("bn").momentum == 0.7
+
+
+def test_tensorboard_log_is_written(tiny, tmp_path):
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorflow")
+    fitting.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
+    assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
+    assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
+
+
+def test_the_environment_names_versions_and_hardware():
+    environment = fitting.environment()
+    assert environment["keras"] == keras.__version__
+    assert environment["devices"]
+    json.dumps(environment)
+
+
+def killed_run(command, log, random, kills):
+    """Starts a command until it ends by itself, killing it `kills` times while it trains."""
+    for _ in range(20):
+        began = time.time()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        training = None
+        delay = random.uniform(0.1, 2.5)
+        while process.poll() is None:
+            if training is None and log.exists() and log.stat().st_mtime > began:
+                training = time.time()
+            if kills and training and time.time() > training + delay:
+                process.send_signal(signal.SIGKILL)
+                kills -= 1
+                break
+            time.sleep(0.01)
+        error = process.communicate()[1].decode()
+        if process.returncode == 0:
+            return kills
+        assert process.returncode == -signal.SIGKILL, error
+    raise AssertionError("never finished")
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_killed_at_a_random_step_it_ends_with_the_same_weights(kills, tmp_path, root, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    command = [sys.executable, "-m", "keras_swish.train.cifar", "--activation=swish_beta"]
+    command += ["--epochs=30" if kills > 1 else "--epochs=12", "--checkpoint_seconds=0"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*command, f"--out={whole}"], check=True, capture_output=True)
+    random = np.random.default_rng()
+    left = killed_run([*command, f"--out={cut}"], cut / fitting.LOG, random, kills)
+    assert left < kills
+    results = [json.loads((d / fitting.RESULT).read_text()) for d in (whole, cut)]
+    assert results[0]["test_accuracy"] == results[1]["test_accuracy"]
+    assert results[0]["test_loss"] == results[1]["test_loss"]
+    for ours, theirs in zip(weights(whole), weights(cut)):
+        np.testing.assert_array_equal(ours, theirs)
+    shutil.rmtree(tmp_path)
+
+
+def test_on_jax_a_run_learns(tmp_path, python):
+    pytest.importorskip("jax")
+    outcome = python(
+        "-m", "keras_swish.train.cifar", "--epochs=4", f"--out={tmp_path}", KERAS_BACKEND="jax"
+    )
+    result = json.loads((tmp_path / fitting.RESULT).read_text())
+    assert result["test_accuracy"] > 0.8
+    assert "test accuracy" in outcome.stdout

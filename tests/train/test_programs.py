@@ -1,0 +1,184 @@
+"""The command line: what it prints, what it writes, what it refuses."""
+
+import csv
+import json
+
+import pytest
+
+from keras_swish.train import cli, fitting
+
+COMMON_FLAGS = ["dataset", "data_dir", "model", "epochs", "batch_size", "learning_rate"]
+COMMON_FLAGS += ["seed", "out"]
+QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
+
+
+def test_help_lists_every_command(call):
+    for arguments in ([], ["--help"]):
+        code, out, _ = call(*arguments)
+        assert code == 0
+        assert all(f"  {name} " in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_help_of_a_command_teaches(call, command):
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert "Examples:" in out
+    assert f"keras-swish {command}" in out
+    for flag in COMMON_FLAGS:
+        assert f"--{flag}" in out
+
+
+def test_version(call):
+    assert call("--version")[1].startswith("keras-swish 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compar"], "Unknown command 'compar'. Did you mean 'compare'"),
+        (["cifar", "--model=resnet21"], "--model=resnet21: Unknown network 'resnet21'."),
+        (["cifar", "--activation=swsh"], "--activation=swsh: Unknown activation 'swsh'."),
+        (["compare", "--activations=relu,swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
+        (["compare", "--activations="], "name at least one"),
+        (["cifar", "--dataset=digts"], "--dataset=digts: Unknown dataset 'digts'. Did you mean"),
+        (["cifar", "--train_split=tran"], "--train_split=tran: Unknown split 'tran'. Did you mean"),
+        (["cifar", "--test_split=test["], "--test_split=test[: Not a split"),
+        (["cifar", "--data_dir=/not/there"], "--data_dir=/not/there: The data directory"),
+        (["cifar", "--batch_size=5000"], "--batch_size=5000: a batch of 5000 is larger than"),
+        (["cifar", "--recipe=shrt"], "--recipe=shrt: Unknown recipe 'shrt'. Did you mean 'short'"),
+        (["cifar", "--warmup_epochs=30"], "--warmup_epochs=30.0: `warmup_epochs` must be below"),
+        (["cifar", "--epochs=0"], "--epochs=0"),
+        (["cifar", "--epoch=3"], "Unknown command line flag 'epoch'. Did you mean: epochs"),
+        (["cifar", "--learning_rate=fast"], "--learning_rate=fast"),
+        (["cifar", "resnet20"], "unexpected argument 'resnet20'"),
+        (["prepare", "--source=/not/there"], "apt-get install dataset-fashion-mnist"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_and_code_2(call, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert message in err
+    assert err.startswith("keras-swish")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
+    outcome = python("-m", "keras_swish.train.cifar", "--model=resnet21", check=False)
+    assert outcome.returncode == 2
+    assert "Traceback" not in outcome.stderr
+    last = outcome.stderr.strip().splitlines()[-1]
+    assert last.startswith("python -m keras_swish.train.cifar: --model=resnet21: Unknown network")
+
+
+def test_tensorboard_without_its_package_is_refused_at_once(call, monkeypatch, tmp_path):
+    find_spec = fitting.importlib.util.find_spec
+    monkeypatch.setattr(
+        fitting.importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "tensorboard" else find_spec(name, *rest),
+    )
+    code, _, err = call("cifar", "--tensorboard", f"--out={tmp_path / 'run'}")
+    assert code == 2
+    assert "--tensorboard=True: needs tensorboard" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_cifar_trains_tests_and_says_where(call, tmp_path):
+    out = tmp_path / "run"
+    code, printed, err = call("cifar", *QUICK, "--activation=swish", f"--out={out}")
+    assert code == 0, err
+    assert "test accuracy" in printed
+    assert printed.strip().splitlines()[-1] == f"results: {out}"
+    config = json.loads((out / "config.json").read_text())
+    assert config["config"]["recipe"]["epochs"] == 1
+    assert config["command"].startswith("keras-swish cifar --epochs=1")
+    assert config["environment"]["keras_swish"]
+    assert (out / "model.keras").exists()
+
+
+def test_out_of_another_run_is_never_overwritten(call, tmp_path):
+    out = tmp_path / "run"
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    for other, difference in (
+        (["cifar", *QUICK, "--learning_rate=0.2"], "learning_rate 0.1, now 0.2"),
+        (["cifar", *QUICK, "--activation=relu"], "activation 'swish', now 'relu'"),
+        (["compare", *QUICK], "program 'cifar', now 'compare'"),
+    ):
+        code, _, err = call(*other, f"--out={out}")
+        assert code == 2
+        assert f"--out={out}: holds the results of other settings ({difference})" in err
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_out_with_other_files_is_refused(call, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    code, _, err = call("cifar", f"--out={tmp_path}")
+    assert code == 2
+    assert "holds other files" in err
+    code, _, err = call("cifar", f"--out={tmp_path / 'thesis.tex'}")
+    assert code == 2
+    assert "not a folder of results" in err
+
+
+def test_divergence_ends_with_one_line_and_code_1(call, tmp_path):
+    code, _, err = call("cifar", *QUICK, "--learning_rate=1e30", f"--out={tmp_path / 'run'}")
+    assert code == 1
+    assert "diverged: the loss is" in err
+    assert "try a lower --learning_rate" in err
+
+
+def test_compare_prints_and_saves_the_table_and_goes_on(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [*QUICK, "--activations=relu,swish_beta", "--out=both"]
+    code, printed, err = call("compare", *flags, "--seeds=1")
+    assert code == 0, err
+    assert "| swish_beta |" in printed
+    assert printed.strip().splitlines()[-1].startswith("results: both")
+
+    first = json.loads((tmp_path / "both/runs/relu-seed0/result.json").read_text())
+    code, printed, err = call("compare", *flags, "--seeds=2")
+    assert code == 0, err
+    with open(tmp_path / "both" / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["activation"], row["seed"]) for row in rows] == [
+        ("relu", "0"),
+        ("relu", "1"),
+        ("swish_beta", "0"),
+        ("swish_beta", "1"),
+    ]
+    assert float(rows[0]["seconds"]) == first["seconds"]  # read, not trained again
+    table = (tmp_path / "both" / "table.md").read_text()
+    assert "keras-swish compare --epochs=1" in table
+    assert "2 seeds cannot give less than 0.5" in table
+    assert (tmp_path / "both" / "curves.png").stat().st_size > 10_000
+
+
+def test_by_default_results_go_to_a_new_folder_under_runs(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, printed, err = call("cifar", *QUICK)
+    assert code == 0, err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("cifar-digits-")
+    assert f"results: runs/{folder.name}" in printed
+
+
+def test_a_flagfile_gives_the_flags(call, tmp_path):
+    (tmp_path / "flags").write_text("\n".join([*QUICK, "--activation=tanh"]))
+    code, _, err = call("cifar", f"--flagfile={tmp_path / 'flags'}", f"--out={tmp_path / 'run'}")
+    assert code == 0, err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["config"]["activation"] == "tanh"
+
+
+@pytest.mark.slow
+def test_main_job_takes_under_four_minutes_and_swish_learns(tmp_path, python):
+    outcome = python("-m", "keras_swish.train.compare", f"--out={tmp_path / 'out'}")
+    with open(tmp_path / "out" / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert min(float(row["test_accuracy"]) for row in rows) > 0.95
+    assert "results: " in outcome.stdout
