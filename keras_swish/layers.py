@@ -1,5 +1,7 @@
 """Activation layers with weights."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import constraints, initializers, regularizers
 
@@ -53,8 +55,8 @@ class Swish(keras.layers.Layer):
         beta_initializer="ones",
         beta_regularizer=None,
         beta_constraint=None,
-        shared_axes=None,
-        data_format=None,
+        shared_axes: int | Sequence[int] | None = None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -2,11 +2,14 @@
 
 import difflib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 
 from keras_swish import catalogue
+
+# What an activation may be given as.
+Identifier = str | Callable | keras.layers.Layer | type[keras.layers.Layer] | None
 
 
 def names() -> list[str]:
@@ -22,7 +25,7 @@ def names() -> list[str]:
     return sorted(catalogue.ENTRIES)
 
 
-def layer(identifier, name: str | None = None) -> keras.layers.Layer:
+def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer:
     """Returns a new activation layer, at each call another one.
 
     Network builders call it once for each place, so that every place owns its

@@ -10,22 +10,25 @@
 Layers are named as in the papers' figures: `stage2_unit1_conv2`.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import layers, ops
 
 import keras_swish
+from keras_swish.registry import Identifier
 
 
 def cifar_resnet(
-    depth,
-    input_shape=(32, 32, 3),
-    classes=10,
-    activation="relu",
-    classifier_activation="softmax",
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-    name=None,
-):
+    depth: int,
+    input_shape: tuple[int | None, ...] = (32, 32, 3),
+    classes: int = 10,
+    activation: Identifier = "relu",
+    classifier_activation: str | Callable | None = "softmax",
+    bn_momentum: float = 0.9,
+    bn_epsilon: float = 1e-5,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the CIFAR ResNet of depth 6n + 2: 20, 32, 44, 56, 110 in the paper.
 
     Args:
@@ -74,15 +77,15 @@ def cifar_resnet(
 
 
 def cifar_resnet_v2(
-    depth,
-    input_shape=(32, 32, 3),
-    classes=10,
-    activation="relu",
-    classifier_activation="softmax",
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-    name=None,
-):
+    depth: int,
+    input_shape: tuple[int | None, ...] = (32, 32, 3),
+    classes: int = 10,
+    activation: Identifier = "relu",
+    classifier_activation: str | Callable | None = "softmax",
+    bn_momentum: float = 0.9,
+    bn_epsilon: float = 1e-5,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the pre-activation bottleneck ResNet of depth 9n + 2, such as ResNet-164.
 
     Args:

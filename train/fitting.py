@@ -2,24 +2,16 @@
 
 import csv
 import dataclasses
-import importlib.metadata
-import importlib.util
 import io
 import json
 import pathlib
-import platform
 import re
-import subprocess
-import sys
-import time
 
 import h5py
 import keras
-import numpy as np
 
-import keras_swish
 from keras_swish import models
-from keras_swish.train import files, recipes
+from keras_swish.train import callbacks, files, recipes
 from keras_swish.train.data import Batches, Dataset
 from keras_swish.train.errors import ArgumentError, DivergedError
 
@@ -142,19 +134,19 @@ def train(
     model = build(run, dataset)
     batches = Batches(dataset, dataset.train, run.recipe.batch_size, run.seed)
     epoch = restore(model, directory, run)
-    callbacks = [
-        FollowEpochs(batches),
-        StopWhenDiverged(),
+    watchers = [
+        callbacks.FollowEpochs(batches),
+        callbacks.StopWhenDiverged(),
         keras.callbacks.CSVLogger(directory / LOG, append=epoch > 0),
-        Checkpoint(directory, run, checkpoint_seconds),
-        Progress(
+        callbacks.Checkpoint(directory / CHECKPOINT, run.config(), checkpoint_seconds),
+        callbacks.Progress(
             title or f"{run.model}, {run.activation}, seed {run.seed}",
             run.recipe.epochs,
             len(batches),
         ),
     ]
     if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(directory / "tensorboard"))
+        watchers.append(keras.callbacks.TensorBoard(directory / "tensorboard"))
 
     def evaluate(split):
         return model.evaluate(
@@ -168,7 +160,7 @@ def train(
             epochs=run.recipe.epochs,
             initial_epoch=epoch,
             validation_data=Batches(dataset, dataset.validation, run.recipe.batch_size),
-            callbacks=callbacks,
+            callbacks=watchers,
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
@@ -260,126 +252,3 @@ def make_deterministic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-
-
-def environment() -> dict:
-    """Returns versions, git revision and hardware, to be kept beside a result."""
-    packages = ["keras", "tensorflow", "jax", "torch", "numpy"]
-    installed = [p for p in packages if importlib.util.find_spec(p)]
-    return {
-        "keras_swish": keras_swish.__version__,
-        "git": _git_revision(),
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in installed},
-        "backend": keras.backend.backend(),
-        "devices": [str(device) for device in keras.distribution.list_devices()],
-        "processor": _processor(),
-        "system": platform.platform(),
-    }
-
-
-def _git_revision() -> str | None:
-    root = pathlib.Path(keras_swish.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
-    except OSError:
-        return None
-
-
-def _processor() -> str:
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
-class FollowEpochs(keras.callbacks.Callback):
-    """Tells the batches which epoch it is: Keras does not say after a restart."""
-
-    def __init__(self, batches: Batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Starts the epoch, and its clock."""
-        self.batches.start_epoch(epoch)
-        self.began = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Adds the time to the log; the callbacks behind this one see it."""
-        logs["seconds"] = round(time.perf_counter() - self.began, 3)
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-
-
-class StopWhenDiverged(keras.callbacks.Callback):
-    """Raises `DivergedError` at the first loss that is not finite."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch, for the message."""
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Looks at the loss, the mean over the epoch so far."""
-        loss = float(logs["loss"])
-        if not np.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1}")
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Keeps one checkpoint: weights, optimizer state and the number of finished epochs."""
-
-    def __init__(self, directory: pathlib.Path, run: Run, seconds: float):
-        super().__init__()
-        self.path = directory / CHECKPOINT
-        self.run = run
-        self.seconds = seconds
-        self.saved = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves, if the last checkpoint is old enough."""
-        if time.monotonic() - self.saved >= self.seconds:
-            with files.atomic(self.path) as path:
-                self.model.save_weights(path)
-                # Not the optimizer's own count: loss scaling skips steps.
-                with h5py.File(path, "a") as file:
-                    file.attrs["epochs"] = epoch + 1
-                    file.attrs["run"] = json.dumps(self.run.config())
-            self.saved = time.monotonic()
-
-
-class Progress(keras.callbacks.Callback):
-    """One progress bar for a whole run."""
-
-    def __init__(self, title: str, epochs: int, steps_per_epoch: int):
-        super().__init__()
-        self.title = title
-        self.steps_per_epoch = steps_per_epoch
-        # On a terminal the bar moves with each step; in a file each update is a line.
-        self.live = sys.stdout.isatty()
-        self.bar = keras.utils.Progbar(
-            epochs * steps_per_epoch,
-            stateful_metrics=["loss", "accuracy", "val_loss", "val_accuracy"],
-        )
-
-    def on_train_begin(self, logs=None):
-        """Prints the title."""
-        print(self.title, flush=True)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch."""
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Moves the bar."""
-        if self.live and batch + 1 < self.steps_per_epoch:
-            self._show(batch + 1, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Moves the bar, with the validation's figures."""
-        self._show(self.steps_per_epoch, logs)
-
-    def _show(self, step, logs):
-        shown = [(k, float(v)) for k, v in logs.items() if k in self.bar.stateful_metrics]
-        self.bar.update(self.epoch * self.steps_per_epoch + step, shown)

@@ -20,6 +20,7 @@ import keras_swish
 from keras_swish import models
 from keras_swish.registry import unknown
 from keras_swish.train import data, files, fitting, recipes
+from keras_swish.train.environment import environment
 from keras_swish.train.errors import ArgumentError, DivergedError
 
 FLAGS = flags.FLAGS
@@ -231,7 +232,7 @@ def out_directory(program: str, config: dict) -> pathlib.Path:
         return out
     if not empty:
         raise ArgumentError("out", "holds other files; choose another folder")
-    record = {"config": config, "command": command(), "environment": fitting.environment()}
+    record = {"config": config, "command": command(), "environment": environment()}
     files.write_json(out / CONFIG, record)
     return out
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.train import fitting, recipes
-from keras_swish.train.errors import ArgumentError, DivergedError
+from keras_swish.train import callbacks, fitting, recipes
+from keras_swish.train.errors import ArgumentError
 
 RECIPE = recipes.Recipe("a test", epochs=4, batch_size=16, learning_rate=0.1, schedule="cosine")
 
@@ -79,7 +79,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny, tmp_p
             raise CutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.Progress, "on_train_batch_end", interrupt)
+        patch.setattr(callbacks.Progress, "on_train_batch_end", interrupt)
         with pytest.raises(CutError):
             fitting.train(run(), tiny, cut, checkpoint_seconds=0)
     assert (cut / fitting.CHECKPOINT).exists()
@@ -105,7 +105,7 @@ def test_rows_behind_the_checkpoint_are_logged_once(tiny, tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         # The row of epoch 2 is in the log, its checkpoint is not.
-        patch.setattr(fitting.Checkpoint, "on_epoch_end", interrupt)
+        patch.setattr(callbacks.Checkpoint, "on_epoch_end", interrupt)
         with pytest.raises(CutError):
             fitting.train(run(), tiny, tmp_path)
     with open(tmp_path / fitting.LOG, "a") as file:
@@ -122,7 +122,7 @@ def interrupted(run, tiny, directory, monkeypatch):
             raise CutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.Progress, "on_train_batch_end", interrupt)
+        patch.setattr(callbacks.Progress, "on_train_batch_end", interrupt)
         with pytest.raises(CutError):
             fitting.train(run, tiny, directory, checkpoint_seconds=0)
 
@@ -159,14 +159,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path):
     assert not (tmp_path / "model.keras").exists()
 
 
-def test_the_diverged_callback_names_epoch_and_step():
-    callback = fitting.StopWhenDiverged()
-    callback.on_epoch_begin(4)
-    callback.on_train_batch_end(0, {"loss": 1.0})
-    with pytest.raises(DivergedError, match="the loss is inf in epoch 5, step 3"):
-        callback.on_train_batch_end(2, {"loss": np.inf})
-
-
 def test_a_network_that_does_not_fit_the_data_is_named(tiny):
     small = recipes.dataclasses.replace(
         tiny, train=tiny.train.__class__(tiny.train.images[:, :4, :4], tiny.train.labels)
@@ -195,13 +187,6 @@ def test_tensorboard_log_is_written(tiny, tmp_path):
     fitting.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
     assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
     assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
-
-
-def test_the_environment_names_versions_and_hardware():
-    environment = fitting.environment()
-    assert environment["keras"] == keras.__version__
-    assert environment["devices"]
-    json.dumps(environment)
 
 
 def killed_run(command, log, random, kills):

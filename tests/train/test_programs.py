@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from keras_swish.train import cli, fitting
+from keras_swish.train import cli, program
 
 COMMON_FLAGS = ["dataset", "data_dir", "model", "epochs", "batch_size", "learning_rate"]
 COMMON_FLAGS += ["seed", "out"]
@@ -74,9 +74,9 @@ def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
 
 
 def test_tensorboard_without_its_package_is_refused_at_once(call, monkeypatch, tmp_path):
-    find_spec = fitting.importlib.util.find_spec
+    find_spec = program.importlib.util.find_spec
     monkeypatch.setattr(
-        fitting.importlib.util,
+        program.importlib.util,
         "find_spec",
         lambda name, *rest: None if name == "tensorboard" else find_spec(name, *rest),
     )

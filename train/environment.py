@@ -1,0 +1,45 @@
+"""Where a result was made: versions, git revision, hardware."""
+
+import importlib.metadata
+import importlib.util
+import pathlib
+import platform
+import re
+import subprocess
+
+import keras
+
+import keras_swish
+
+
+def environment() -> dict:
+    """Returns versions, git revision and hardware, to be kept beside a result."""
+    packages = ["keras", "tensorflow", "jax", "torch", "numpy"]
+    installed = [p for p in packages if importlib.util.find_spec(p)]
+    return {
+        "keras_swish": keras_swish.__version__,
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in installed},
+        "backend": keras.backend.backend(),
+        "devices": [str(device) for device in keras.distribution.list_devices()],
+        "processor": _processor(),
+        "system": platform.platform(),
+    }
+
+
+def _git_revision() -> str | None:
+    root = pathlib.Path(keras_swish.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+    except OSError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
