@@ -7,11 +7,21 @@ Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
 import pathlib
 
 from keras_swish import activations
-from keras_swish.layers import Swish
-from keras_swish.registry import layer, names
+from keras_swish.layers import SearchedActivation, Swish
+from keras_swish.registry import describe, layer, make_names_known_to_keras, names
 from keras_swish.version import __version__
 
-__all__ = ["Swish", "__version__", "activations", "layer", "names"]
+__all__ = [
+    "SearchedActivation",
+    "Swish",
+    "__version__",
+    "activations",
+    "describe",
+    "layer",
+    "names",
+]
+
+make_names_known_to_keras()
 
 # In a checkout the sub-packages `models` and `train` lie beside this folder, not
 # inside it (setup.cfg maps them). Python started there imports this folder even

@@ -1,7 +1,16 @@
-"""The named activation functions, tensor to tensor."""
+"""The named activation functions without weights, tensor to tensor.
+
+`swish` is written out; the others are the catalogue's formulas:
+`max_sigmoid`, `cos_minus_x`, `min_sin`, `arctan_squared_minus_x`, `max_tanh`,
+`sinc_plus_x`, `x_arcsinh_squared`.
+"""
+
+from collections.abc import Callable
 
 import keras
 from keras import ops
+
+from keras_swish import catalogue, formula
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -30,3 +39,33 @@ def swish(x, beta=1.0):
     if isinstance(beta, (int, float)) and beta == 1:
         return ops.silu(x)
     return x * ops.sigmoid(ops.cast(beta, x.dtype) * x)
+
+
+def _from_catalogue(name: str) -> Callable:
+    entry = catalogue.ENTRIES[name]
+    tree = formula.parse(entry.formula)
+
+    def activation(x):
+        return formula.evaluate(tree, x)
+
+    activation.__name__ = activation.__qualname__ = name
+    activation.__doc__ = f"""`{entry.formula}`.
+
+    Args:
+        x: Tensor of a float dtype, of any shape.
+
+    Returns:
+        A tensor with the shape and dtype of `x`.
+
+    Source: {entry.source}.
+    """
+    return keras.saving.register_keras_serializable(package="keras_swish")(activation)
+
+
+max_sigmoid = _from_catalogue("max_sigmoid")
+cos_minus_x = _from_catalogue("cos_minus_x")
+min_sin = _from_catalogue("min_sin")
+arctan_squared_minus_x = _from_catalogue("arctan_squared_minus_x")
+max_tanh = _from_catalogue("max_tanh")
+sinc_plus_x = _from_catalogue("sinc_plus_x")
+x_arcsinh_squared = _from_catalogue("x_arcsinh_squared")

@@ -1,48 +1,119 @@
-"""The named activations, as data: a new one is one line."""
+"""The named activations, as data: a new one is one entry."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
+import math
 
-from keras import layers
-
-from keras_swish import activations
-from keras_swish.layers import Swish
+from keras_swish import formula
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One named activation.
+    """One named activation and its facts.
 
     Attributes:
-        formula: What it computes, in the words of Python and of the paper.
+        formula: What it computes, in the language of `keras_swish.formula`.
         source: Who proposed it, and where this form stands.
-        make: Called with a layer's keywords (`name`), gives a new layer.
+        limits: Limits at minus and plus infinity; nan where there is none.
+        bounded_below: Whether it stays above some number.
+        monotone: Whether it never falls, or never rises.
+        homogeneous: Whether f(a x) = a f(x) for a > 0, so that a scale before it can as
+            well stand behind it: what batch normalisation without gamma relies on.
+        beta: Initial value of its trainable beta, where it has one.
+        note: What else to know, such as what Keras means by the same name.
     """
 
     formula: str
     source: str
-    make: Callable[..., layers.Layer]
+    limits: tuple[float, float]
+    bounded_below: bool
+    monotone: bool
+    homogeneous: bool = False
+    beta: float | None = None
+    note: str = ""
 
 
-_PAPER = "Ramachandran et al. 2017, section 4"
+_INF, _NONE = math.inf, math.nan
+_FOUND = "Ramachandran et al. 2017, section 3: found by the search"
 
+# The order of the fields: formula, source, limits, bounded below, monotone.
 ENTRIES: dict[str, Entry] = {
-    "relu": Entry(
-        "max(x, 0)",
-        "Nair and Hinton 2010",
-        functools.partial(layers.Activation, "relu"),
-    ),
-    # Keras's own function of this name has the slope 0.2; the paper compares with 0.01.
+    "relu": Entry("max(x, 0)", "Nair and Hinton 2010", (0, _INF), True, True, homogeneous=True),
+    "relu6": Entry("min(max(x, 0), 6)", "Krizhevsky 2010", (0, 6), True, True),
     "leaky_relu": Entry(
-        "max(x, 0.01 * x)",
+        "max(x, 0) + 0.01 * min(x, 0)",
         "Maas et al. 2013; slope as in Ramachandran et al. 2017, section 5",
-        functools.partial(layers.LeakyReLU, negative_slope=0.01),
+        (-_INF, _INF),
+        False,
+        True,
+        homogeneous=True,
+        note="Keras's function of this name has the slope 0.2, its layer 0.3.",
+    ),
+    "prelu": Entry(
+        "max(x, 0) + beta * min(x, 0)",
+        "He et al. 2015; initial slope as in Ramachandran et al. 2017, section 5",
+        (-_INF, _INF),
+        False,
+        True,
+        homogeneous=True,
+        beta=0.25,
+        note="One slope for each channel; Keras's layer has one for each element, from 0.",
+    ),
+    "softplus": Entry("softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True),
+    "elu": Entry(
+        "max(x, expm1(min(x, 0)))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True
+    ),
+    "selu": Entry(
+        "1.0507009873554805 * (max(x, 0) + 1.6732632423543772 * expm1(min(x, 0)))",
+        "Klambauer et al. 2017",
+        (-1.0507009873554805 * 1.6732632423543772, _INF),
+        True,
+        True,
+    ),
+    "gelu": Entry(
+        "x * (1 + erf(x / sqrt(2))) / 2", "Hendrycks and Gimpel 2016", (0, _INF), True, False
     ),
     "swish": Entry(
         "x * sigmoid(x)",
-        f"{_PAPER}, Swish-1",
-        functools.partial(layers.Activation, activations.swish),
+        f"{_FOUND}; beta = 1, there Swish-1",
+        (0, _INF),
+        True,
+        False,
+        note="Keras calls it silu, and swish too.",
     ),
-    "swish_beta": Entry("x * sigmoid(beta * x)", f"{_PAPER}, Swish", Swish),
+    "swish_beta": Entry(
+        "x * sigmoid(beta * x)",
+        f"{_FOUND}, there Swish",
+        (0, _INF),
+        True,
+        False,
+        beta=1.0,
+        note="Between x / 2 (beta = 0) and max(x, 0) (beta to infinity).",
+    ),
+    "max_sigmoid": Entry("max(x, sigmoid(x))", _FOUND, (0, _INF), True, True),
+    "cos_minus_x": Entry("cos(x) - x", _FOUND, (_INF, -_INF), False, True),
+    "min_sin": Entry("min(x, sin(x))", _FOUND, (-_INF, _NONE), False, False),
+    "arctan_squared_minus_x": Entry("arctan(x)**2 - x", _FOUND, (_INF, -_INF), False, True),
+    "max_tanh": Entry("max(x, tanh(x))", _FOUND, (-1, _INF), True, True),
+    "sinc_plus_x": Entry("sinc(x) + x", _FOUND, (-_INF, _INF), False, True),
+    "x_arcsinh_squared": Entry("x * arcsinh(x)**2", _FOUND, (-_INF, _INF), False, True),
 }
+
+
+def describe(entry: Entry) -> str:
+    """Returns the facts of an entry, a line each."""
+    words = {True: "yes", False: "no"}
+    lines = {
+        "formula": entry.formula,
+        "derivative": str(formula.derivative(entry.formula)),
+        "source": entry.source,
+        "limits": " and ".join("none" if math.isnan(v) else f"{v:g}" for v in entry.limits)
+        + " at minus and plus infinity",
+        "bounded below": words[entry.bounded_below],
+        "monotone": words[entry.monotone],
+        "positively homogeneous": words[entry.homogeneous],
+    }
+    if entry.beta is not None:
+        lines["beta"] = f"trainable, one for each channel, from {entry.beta:g}"
+    if entry.note:
+        lines["note"] = entry.note
+    return "\n".join(f"{key}: {value}" for key, value in lines.items())

@@ -6,10 +6,86 @@ import keras
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
+from keras_swish.formula import evaluate, initial_value, parse, weights
+
+
+class _Weighted(keras.layers.Layer):
+    """An activation with trainable weights, each shared over all but some axes."""
+
+    def __init__(
+        self,
+        beta_initializer=None,
+        beta_regularizer=None,
+        beta_constraint=None,
+        shared_axes: int | Sequence[int] | None = None,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.beta_initializer = beta_initializer and initializers.get(beta_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        if isinstance(shared_axes, int):
+            shared_axes = [shared_axes]
+        self.shared_axes = None if shared_axes is None else list(shared_axes)
+        self.data_format = data_format or keras.config.image_data_format()
+        if self.data_format not in ("channels_last", "channels_first"):
+            raise ValueError(
+                "`data_format` must be 'channels_last' or 'channels_first'. "
+                f"Received: data_format={data_format!r}"
+            )
+
+    def add_beta(self, name: str, input_shape, initial_value: float) -> keras.Variable:
+        """Creates one weight for inputs of this shape."""
+        return self.add_weight(
+            name=name,
+            shape=self._beta_shape(input_shape),
+            initializer=self.beta_initializer or initializers.Constant(initial_value),
+            regularizer=self.beta_regularizer,
+            constraint=self.beta_constraint,
+        )
+
+    def _beta_shape(self, input_shape) -> list[int]:
+        rank = len(input_shape)
+        if self.shared_axes is None:
+            channel = 1 if self.data_format == "channels_first" else rank - 1
+            shared = set(range(1, rank)) - {channel}
+        else:
+            shared = {axis + rank if axis < 0 else axis for axis in self.shared_axes}
+            if not shared <= set(range(1, rank)):
+                raise ValueError(
+                    f"`shared_axes` must lie between 1 and {rank - 1} for an input of shape "
+                    f"{tuple(input_shape)}. Received: shared_axes={self.shared_axes}"
+                )
+        shape = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
+        if None in shape:
+            raise ValueError(
+                f"Axis {shape.index(None) + 1} of the input {tuple(input_shape)} has no known "
+                "size, so beta cannot have one value for each of its elements: put the axis "
+                f"into `shared_axes`. Received: shared_axes={self.shared_axes}"
+            )
+        return shape
+
+    def compute_output_shape(self, input_shape):
+        """Returns the input's shape: the function is elementwise."""
+        return input_shape
+
+    def get_config(self):
+        """Returns what `from_config` needs to make the same layer."""
+        initializer = self.beta_initializer
+        return {
+            **super().get_config(),
+            "beta_initializer": initializer and initializers.serialize(initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "shared_axes": self.shared_axes,
+            "data_format": self.data_format,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class Swish(keras.layers.Layer):
+class Swish(_Weighted):
     """Swish with a trainable beta: `x * sigmoid(beta * x)`.
 
     By default each channel owns one beta, shared over all spatial axes, as in the
@@ -18,7 +94,7 @@ class Swish(keras.layers.Layer):
     `shared_axes=[]` one for each element. `trainable=False` keeps beta fixed.
 
     Args:
-        beta_initializer: Initializer of beta.
+        beta_initializer: Initializer of beta; by default ones.
         beta_regularizer: Regularizer of beta, or `None`.
         beta_constraint: Constraint on beta, or `None`.
         shared_axes: Axes along which beta is shared (the batch axis, 0, is not
@@ -50,73 +126,68 @@ class Swish(keras.layers.Layer):
     trainable parameter".
     """
 
-    def __init__(
-        self,
-        beta_initializer="ones",
-        beta_regularizer=None,
-        beta_constraint=None,
-        shared_axes: int | Sequence[int] | None = None,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        if isinstance(shared_axes, int):
-            shared_axes = [shared_axes]
-        self.shared_axes = None if shared_axes is None else list(shared_axes)
-        self.data_format = data_format or keras.config.image_data_format()
-        if self.data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                "`data_format` must be 'channels_last' or 'channels_first'. "
-                f"Received: data_format={data_format!r}"
-            )
-
     def build(self, input_shape):
         """Creates beta for inputs of this shape."""
-        rank = len(input_shape)
-        if self.shared_axes is None:
-            channel = 1 if self.data_format == "channels_first" else rank - 1
-            shared = set(range(1, rank)) - {channel}
-        else:
-            shared = {axis + rank if axis < 0 else axis for axis in self.shared_axes}
-            if not shared <= set(range(1, rank)):
-                raise ValueError(
-                    f"`shared_axes` must lie between 1 and {rank - 1} for an input of shape "
-                    f"{tuple(input_shape)}. Received: shared_axes={self.shared_axes}"
-                )
-        shape = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
-        if None in shape:
-            raise ValueError(
-                f"Axis {shape.index(None) + 1} of the input {tuple(input_shape)} has no known "
-                "size, so beta cannot have one value for each of its elements: put the axis "
-                f"into `shared_axes`. Received: shared_axes={self.shared_axes}"
-            )
-        self.beta = self.add_weight(
-            name="beta",
-            shape=shape,
-            initializer=self.beta_initializer,
-            regularizer=self.beta_regularizer,
-            constraint=self.beta_constraint,
-        )
+        self.beta = self.add_beta("beta", input_shape, 1.0)
 
     def call(self, inputs):
         """Returns `inputs * sigmoid(beta * inputs)`."""
         return activations.swish(inputs, self.beta)
 
-    def compute_output_shape(self, input_shape):
-        """Returns the input's shape: the function is elementwise."""
-        return input_shape
+
+@keras.saving.register_keras_serializable(package="keras_swish")
+class SearchedActivation(_Weighted):
+    """Any formula as an activation layer; its betas are trainable weights.
+
+    The same name is the same weight. Weights are shared as in `Swish`: by default each
+    channel owns its own.
+
+    Args:
+        formula: The function, in the language of `keras_swish.formula`, such as
+            `"x * sigmoid(beta * x)"` or `"max(x, beta1 * x + beta2)"`.
+        beta_initializer: Initializer of all the weights, or `None`: each starts from the
+            value that its place in the formula calls for (a factor from 1, a summand from
+            0, a blend from 0.5).
+        beta_regularizer: Regularizer of the weights, or `None`.
+        beta_constraint: Constraint on the weights, or `None`.
+        shared_axes: As in `Swish`.
+        data_format: As in `Swish`.
+        **kwargs: Those of every Keras layer, such as `name`, `dtype`, `trainable`.
+
+    Input shape:
+        Any; with weights, of two dimensions or more.
+
+    Output shape:
+        That of the input, in the layer's compute dtype.
+
+    Raises:
+        FormulaError: A `ValueError`, if the formula is none.
+
+    Example:
+        >>> import keras, keras_swish
+        >>> layer = keras_swish.SearchedActivation("max(x, beta * x)", beta_initializer="zeros")
+        >>> y = layer(keras.ops.array([[1.0, 2.0]]))
+        >>> [float(value) for value in y[0]]
+        [1.0, 2.0]
+
+    Source: Ramachandran et al. 2017, section 2.
+    """
+
+    def __init__(self, formula: str, beta_initializer=None, **kwargs):
+        super().__init__(beta_initializer, **kwargs)
+        self.tree = parse(formula)
+        self.formula = str(self.tree)
+        self.betas: dict[str, keras.Variable] = {}
+
+    def build(self, input_shape):
+        """Creates the formula's weights for inputs of this shape."""
+        for name in weights(self.tree):
+            self.betas[name] = self.add_beta(name, input_shape, initial_value(self.tree, name))
+
+    def call(self, inputs):
+        """Returns the formula's value at the inputs."""
+        return evaluate(self.tree, inputs, **self.betas)
 
     def get_config(self):
         """Returns what `from_config` needs to make the same layer."""
-        return {
-            **super().get_config(),
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "shared_axes": self.shared_axes,
-            "data_format": self.data_format,
-        }
+        return {"formula": self.formula, **super().get_config()}

@@ -1,12 +1,26 @@
-"""From an identifier (a name, a function, a layer) to a new Keras layer."""
+"""From an identifier (a name, a formula, a function, a layer) to a new Keras layer."""
 
 import difflib
 import functools
+import warnings
 from collections.abc import Callable, Iterable
 
 import keras
 
-from keras_swish import catalogue
+from keras_swish import activations, catalogue
+from keras_swish.layers import SearchedActivation, Swish
+
+# Names whose layer is not simply `Activation` of a function of that name. The paper's
+# constants, where Keras's own differ, are in the catalogue.
+_LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {
+    "swish_beta": Swish,
+    "leaky_relu": functools.partial(keras.layers.LeakyReLU, negative_slope=0.01),
+    "prelu": functools.partial(
+        SearchedActivation,
+        catalogue.ENTRIES["prelu"].formula,
+        keras.initializers.Constant(catalogue.ENTRIES["prelu"].beta),
+    ),
+}
 
 # What an activation may be given as.
 Identifier = str | Callable | keras.layers.Layer | type[keras.layers.Layer] | None
@@ -25,6 +39,25 @@ def names() -> list[str]:
     return sorted(catalogue.ENTRIES)
 
 
+def describe(name: str) -> str:
+    """Returns what is known of a named activation: formula, source, limits, and so on.
+
+    Args:
+        name: One of `names()`.
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> import keras_swish
+        >>> print(keras_swish.describe("max_tanh").splitlines()[0])
+        formula: max(x, tanh(x))
+    """
+    if name not in catalogue.ENTRIES:
+        raise ValueError(unknown("activation", name, catalogue.ENTRIES))
+    return catalogue.describe(catalogue.ENTRIES[name])
+
+
 def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer:
     """Returns a new activation layer, at each call another one.
 
@@ -34,6 +67,7 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
     Args:
         identifier: What to make the layer from:
             a name of this package or of `keras.activations`;
+            a formula, such as `"x * sigmoid(beta * x)"`;
             a function from tensor to tensor;
             a layer, taken as a template: its configuration is used, its weights are not;
             a layer class, or a `functools.partial` of one;
@@ -44,8 +78,8 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
         A `keras.layers.Layer`, not built yet.
 
     Raises:
-        ValueError: If a name is unknown, or a layer cannot be made anew from its
-            configuration.
+        ValueError: If a name is unknown, a formula cannot be read, or a layer cannot be made
+            anew from its configuration.
         TypeError: If the identifier is of another kind.
 
     Example:
@@ -73,12 +107,15 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
 
 
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
-    if identifier in catalogue.ENTRIES:
-        return catalogue.ENTRIES[identifier].make(name=name)
+    if identifier in _LAYERS:
+        return _LAYERS[identifier](name=name)
+    function = getattr(activations, identifier, None) if identifier in catalogue.ENTRIES else None
     known = _keras_names()
-    if identifier in known:
-        return keras.layers.Activation(identifier, name=name)
-    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
+    if function or identifier in known:
+        return keras.layers.Activation(function or identifier, name=name)
+    if identifier.isidentifier() and identifier != "x":
+        raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
+    return SearchedActivation(identifier, name=name)
 
 
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
@@ -101,6 +138,38 @@ def _keras_names() -> list[str]:
     """Names that `keras.activations.get` answers with a function."""
     helpers = {"get", "serialize", "deserialize"}
     return [name for name in dir(keras.activations) if name[0] != "_" and name not in helpers]
+
+
+def make_names_known_to_keras() -> None:
+    """Lets `Dense(8, activation="max_sigmoid")` and every other string in Keras work.
+
+    Keras 3 looks strings up in a table of its own and never asks the custom objects, so
+    the names are written into that table; those that Keras has keep Keras's meaning.
+    """
+    try:
+        from keras.src.activations import ALL_OBJECTS_DICT
+    except ImportError:
+        warnings.warn(
+            f"Keras {keras.__version__} keeps its activations elsewhere: strings such as "
+            "activation='max_sigmoid' will not work, keras_swish.layer('max_sigmoid') does.",
+            stacklevel=2,
+        )
+        return
+    for name, entry in catalogue.ENTRIES.items():
+        function = _refusal(name) if entry.beta is not None else getattr(activations, name, None)
+        if function is not None:
+            ALL_OBJECTS_DICT.setdefault(name, function)
+
+
+def _refusal(name: str) -> Callable:
+    def refuse(x):
+        raise ValueError(
+            f"The activation {name!r} has trainable weights, which a string cannot carry: use the "
+            f"layer keras_swish.layer({name!r}) behind this one instead."
+        )
+
+    refuse.__name__ = name
+    return refuse
 
 
 def unknown(kind: str, received: str, valid: Iterable[str]) -> str:

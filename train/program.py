@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.util
+import inspect
 import os
 import pathlib
 import shlex
@@ -80,14 +81,21 @@ flags.DEFINE_string(
 )
 
 
-def run(main: Callable[[], None]) -> None:
-    """Runs a program's `main` with its flags parsed."""
+def run(main: Callable[..., None]) -> None:
+    """Runs a program's `main` with its flags parsed.
+
+    A `main` with a parameter gets the list of the arguments that are no flags.
+    """
     if sys.argv[0].endswith(".py"):
         sys.argv[0] = f"python -m keras_swish.train.{pathlib.Path(sys.argv[0]).stem}"
     # TensorFlow Datasets reports every file that it opens.
     logging.set_verbosity(logging.WARNING)
     try:
-        app.run(lambda _: main(), flags_parser=lambda argv: _parse(argv, main))
+        takes_arguments = bool(inspect.signature(main).parameters)
+        app.run(
+            lambda argv: main(*[argv[1:]] * takes_arguments),
+            flags_parser=lambda argv: _parse(argv, main),
+        )
     except ArgumentError as error:
         fail(f"--{error.argument}={FLAGS[error.argument].value}: {error}")
     except DivergedError as error:
@@ -110,7 +118,7 @@ def _parse(argv: list[str], main: Callable) -> list[str]:
         arguments = FLAGS(argv)
     except flags.Error as error:
         fail(str(error))
-    if arguments[1:]:
+    if arguments[1:] and not inspect.signature(main).parameters:
         fail(f"unexpected argument {arguments[1]!r}: every setting is a --flag")
     return arguments
 

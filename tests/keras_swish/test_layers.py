@@ -123,3 +123,56 @@ def test_model_saved_here_loads_in_a_new_process(tmp_path, python):
         "np.testing.assert_allclose(model(data['x']), data['y'], rtol=1e-6, atol=1e-6)",
         cwd=tmp_path,
     )
+
+
+def test_searched_activation_owns_one_weight_for_each_name():
+    layer = keras_swish.SearchedActivation("beta1 * x + beta2 * sin(beta1 * x) + beta3")
+    layer.build((None, 4, 4, 3))
+    assert [v.name for v in layer.trainable_variables] == ["beta1", "beta2", "beta3"]
+    assert all(tuple(v.shape) == (1, 1, 3) for v in layer.trainable_variables)
+    initial = [float(v[0, 0, 0]) for v in layer.trainable_variables]
+    assert initial == [1.0, 1.0, 0.0]
+
+
+def test_searched_activation_of_the_swish_formula_is_swish():
+    x = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
+    ours = keras_swish.SearchedActivation("x * sigmoid(beta * x)", "random_normal")
+    swish = Swish()
+    y = ours(x), swish(x)
+    swish.beta.assign(ours.betas["beta"])
+    np.testing.assert_allclose(y[0], swish(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "formula", ["max(x, sigmoid(x))", "x * sigmoid(beta * x)", "beta1 * x + (1 - beta1) * sin(x)"]
+)
+def test_searched_activation_saves_loads_and_clones(formula, tmp_path):
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras_swish.SearchedActivation(formula, "random_uniform")]
+    )
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone(x), model(x))
+    assert keras.models.model_from_json(model.to_json()).count_params() == model.count_params()
+
+
+def test_searched_activation_passes_the_harness_of_keras():
+    from keras.src import testing
+
+    class Harness(testing.TestCase):
+        def runTest(self):  # noqa: N802
+            self.run_layer_test(
+                keras_swish.SearchedActivation,
+                init_kwargs={"formula": "beta1 * x + beta2 * cos(x)"},
+                input_shape=(2, 4, 4, 3),
+                expected_output_shape=(2, 4, 4, 3),
+                expected_num_trainable_weights=2,
+                supports_masking=True,
+                assert_built_after_instantiation=False,
+            )
+
+    Harness().debug()

@@ -15,7 +15,10 @@ import pytest
 MODULES = [
     "keras_swish.activations",
     "keras_swish.catalogue",
+    "keras_swish.formula",
     "keras_swish.layers",
+    "keras_swish.plot",
+    "keras_swish.primitives",
     "keras_swish.registry",
     "keras_swish.models",
     "keras_swish.models.resnet",

@@ -78,3 +78,11 @@ def test_names_are_sorted_and_known():
     assert keras_swish.names() == sorted(keras_swish.names())
     for name in keras_swish.names():
         assert isinstance(keras_swish.layer(name), keras.layers.Layer)
+
+
+def test_a_formula_becomes_its_layer():
+    layer = keras_swish.layer("x * sigmoid(2 * x)", name="mine")
+    assert layer.name == "mine"
+    np.testing.assert_allclose(layer(X), X / (1 + np.exp(-2 * X)), rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match="did you mean 'sigmoid'"):
+        keras_swish.layer("x * sigmod(x)")

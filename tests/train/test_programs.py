@@ -52,6 +52,13 @@ def test_version(call):
         (["cifar", "--epoch=3"], "Unknown command line flag 'epoch'. Did you mean: epochs"),
         (["cifar", "--learning_rate=fast"], "--learning_rate=fast"),
         (["cifar", "resnet20"], "unexpected argument 'resnet20'"),
+        (["plot", "swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
+        (["plot", "x +"], "Not a formula, at position"),
+        (
+            ["plot", "swish", "--out=picture.doc"],
+            "--out=picture.doc: Format 'doc' is not supported",
+        ),
+        (["plot", "swish", "--low=9"], "`low` must be below `high`"),
         (["prepare", "--source=/not/there"], "apt-get install dataset-fashion-mnist"),
     ],
 )
@@ -182,3 +189,14 @@ def test_main_job_takes_under_four_minutes_and_swish_learns(tmp_path, python):
     assert len(rows) == 9
     assert min(float(row["test_accuracy"]) for row in rows) > 0.95
     assert "results: " in outcome.stdout
+
+
+def test_plot_draws_names_and_formulas(call, tmp_path):
+    out = tmp_path / "picture.png"
+    code, printed, err = call("plot", "swish", "x * tanh(softplus(x))", f"--out={out}")
+    assert code == 0, err
+    assert printed.strip() == f"picture: {out}"
+    assert out.read_bytes().startswith(b"\x89PNG")
+    code, _, err = call("plot", "swish", f"--out={out}")
+    assert code == 2
+    assert "exists; choose another name" in err

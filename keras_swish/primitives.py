@@ -1,0 +1,186 @@
+"""The words that formulas are made of, and the search space of the paper: three tables.
+
+* `FUNCTIONS`: the functions of the formula language, with their derivatives.
+* `UNARY`, `BINARY`: the primitives of a core unit b(u1(x), u2(x)), each a formula.
+
+Source of the search space: Ramachandran et al. 2017, section 2.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from keras import ops
+
+
+def step(x):
+    """Returns 1 where x > 0, else 0; nan stays nan."""
+    return ops.maximum(ops.sign(x), 0)
+
+
+def where(condition, x1, x2):
+    """Returns x1 where the condition is above 0, else x2."""
+    return ops.where(condition > 0, x1, x2)
+
+
+def sinc(x):
+    """Returns sin(x) / x, unnormalised; 1 at 0."""
+    # The inner `where` keeps 0/0 out of the branch not taken, whose gradient counts too.
+    nonzero = ops.where(x == 0, ops.ones_like(x), x)
+    return ops.where(x == 0, ops.ones_like(x), ops.sin(nonzero) / nonzero)
+
+
+# sinc'(x) = -x (1/3 - x^2/30 + ...), the highest power first; nine terms for |x| < 1.
+_DSINC = [(-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(9, 0, -1)]
+
+
+def dsinc(x):
+    """Returns the derivative of `sinc`: (cos(x) - sinc(x)) / x, 0 at 0."""
+    # Near 0 the difference cancels; there, the series.
+    near = ops.abs(x) < 1
+    far_x = ops.where(near, ops.ones_like(x), x)
+    far = (ops.cos(far_x) - ops.sin(far_x) / far_x) / far_x
+    square = ops.square(ops.where(near, x, ops.zeros_like(x)))
+    series = 0.0
+    for coefficient in _DSINC:
+        series = series * square + coefficient
+    return ops.where(near, -x * series, far)
+
+
+def arcsinh(x):
+    """Returns the inverse hyperbolic sine, odd to the last bit."""
+    return ops.sign(x) * ops.arcsinh(ops.abs(x))
+
+
+def softplus(x):
+    """Returns log(1 + exp(x)), without overflow."""
+    return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function of the formula language.
+
+    Attributes:
+        evaluate: From tensors to a tensor.
+        latex: LaTeX of the function, with {0}, {1} for its arguments.
+        derivatives: For each argument the formula of the partial derivative, in `x` for
+            one argument, in `x1` and `x2` for two; None where the language has none.
+        note: Where it is not defined, or which value was chosen.
+    """
+
+    evaluate: Callable
+    latex: str
+    derivatives: tuple[str | None, ...]
+    note: str = ""
+
+
+def _named(name: str) -> str:
+    return rf"\operatorname{{{{{name}}}}}\left({{0}}\right)"
+
+
+def _command(name: str) -> str:
+    return rf"\{name}\left({{0}}\right)"
+
+
+FUNCTIONS: dict[str, Function] = {
+    "abs": Function(ops.abs, r"\left|{0}\right|", ("sign(x)",), "slope 0 at 0"),
+    "sign": Function(ops.sign, _named("sign"), ("0",)),
+    "step": Function(step, _named("step"), ("0",), "1 where x > 0, else 0"),
+    "relu": Function(ops.relu, r"\max\left({0}, 0\right)", ("step(x)",), "slope 0 at 0"),
+    "sqrt": Function(ops.sqrt, r"\sqrt{{{0}}}", ("1 / (2 * sqrt(x))",), "nan for x < 0"),
+    "exp": Function(ops.exp, _command("exp"), ("exp(x)",)),
+    "expm1": Function(ops.expm1, r"\left(e^{{{0}}} - 1\right)", ("exp(x)",), "exp(x) - 1"),
+    "log": Function(ops.log, _command("log"), ("1 / x",), "nan for x < 0, -inf at 0"),
+    "sin": Function(ops.sin, _command("sin"), ("cos(x)",)),
+    "cos": Function(ops.cos, _command("cos"), ("-sin(x)",)),
+    "sinh": Function(ops.sinh, _command("sinh"), ("cosh(x)",)),
+    "cosh": Function(ops.cosh, _command("cosh"), ("sinh(x)",)),
+    "tanh": Function(ops.tanh, _command("tanh"), ("4 * sigmoid(2 * x) * sigmoid(-(2 * x))",)),
+    "arcsinh": Function(arcsinh, _named("arcsinh"), ("1 / sqrt(x**2 + 1)",)),
+    "arctan": Function(ops.arctan, _command("arctan"), ("1 / (x**2 + 1)",)),
+    "sinc": Function(sinc, _named("sinc"), ("dsinc(x)",), "sin(x) / x, 1 at 0"),
+    "dsinc": Function(dsinc, r"\operatorname{{sinc}}'\left({0}\right)", (None,)),
+    "sigmoid": Function(ops.sigmoid, r"\sigma\left({0}\right)", ("sigmoid(x) * sigmoid(-x)",)),
+    "softplus": Function(softplus, r"\log\left(1 + e^{{{0}}}\right)", ("sigmoid(x)",)),
+    "erf": Function(ops.erf, _named("erf"), (f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)",)),
+    # A tie takes the first argument.
+    "max": Function(
+        ops.maximum,
+        r"\max\left({0}, {1}\right)",
+        ("1 - step(x2 - x1)", "step(x2 - x1)"),
+        "a tie takes the first argument",
+    ),
+    "min": Function(
+        ops.minimum,
+        r"\min\left({0}, {1}\right)",
+        ("1 - step(x1 - x2)", "step(x1 - x2)"),
+        "a tie takes the first argument",
+    ),
+    "where": Function(
+        where,
+        r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)",
+        ("0", "step(x1)", "1 - step(x1)"),
+        "the second argument where the first is above 0, else the third",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Primitive:
+    """A primitive of the search space.
+
+    Attributes:
+        formula: In `x` (unary) or `x1` and `x2` (binary), and `beta` where it has one.
+        beta: Initial value of beta, where it has one.
+        note: Where it is not defined.
+    """
+
+    formula: str
+    beta: float | None = None
+    note: str = ""
+
+
+# The eps of the paper's log(|x| + eps) and x1 / (x2 + eps).
+EPS = "1e-07"
+
+UNARY: dict[str, Primitive] = {
+    "x": Primitive("x"),
+    "-x": Primitive("-x"),
+    "|x|": Primitive("abs(x)"),
+    "x^2": Primitive("x**2"),
+    "x^3": Primitive("x**3"),
+    "sqrt(x)": Primitive("sqrt(x)", note="nan for x < 0"),
+    "beta*x": Primitive("beta * x", 1.0),
+    "x+beta": Primitive("x + beta", 0.0),
+    "log(|x|+eps)": Primitive(f"log(abs(x) + {EPS})"),
+    "exp(x)": Primitive("exp(x)"),
+    "sin(x)": Primitive("sin(x)"),
+    "cos(x)": Primitive("cos(x)"),
+    "sinh(x)": Primitive("sinh(x)"),
+    "cosh(x)": Primitive("cosh(x)"),
+    "tanh(x)": Primitive("tanh(x)"),
+    "arcsinh(x)": Primitive("arcsinh(x)"),
+    "arctan(x)": Primitive("arctan(x)"),
+    "sinc(x)": Primitive("sinc(x)"),
+    "max(x,0)": Primitive("max(x, 0)"),
+    "min(x,0)": Primitive("min(x, 0)"),
+    "sigmoid(x)": Primitive("sigmoid(x)"),
+    "log(1+exp(x))": Primitive("softplus(x)"),
+    "exp(-x^2)": Primitive("exp(-x**2)"),
+    "erf(x)": Primitive("erf(x)"),
+    "beta": Primitive("beta", 1.0),
+}
+
+BINARY: dict[str, Primitive] = {
+    "x1+x2": Primitive("x1 + x2"),
+    "x1*x2": Primitive("x1 * x2"),
+    "x1-x2": Primitive("x1 - x2"),
+    "x1/(x2+eps)": Primitive(f"x1 / (x2 + {EPS})"),
+    "max(x1,x2)": Primitive("max(x1, x2)"),
+    "min(x1,x2)": Primitive("min(x1, x2)"),
+    "sigmoid(x1)*x2": Primitive("sigmoid(x1) * x2"),
+    "exp(-beta*(x1-x2)^2)": Primitive("exp(-beta * (x1 - x2)**2)", 1.0),
+    "exp(-beta*|x1-x2|)": Primitive("exp(-beta * abs(x1 - x2))", 1.0),
+    "beta*x1+(1-beta)*x2": Primitive("beta * x1 + (1 - beta) * x2", 0.5),
+}

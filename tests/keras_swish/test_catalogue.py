@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+import reference
+from keras_swish import activations, catalogue, formula
+
+GRID = np.linspace(-30, 30, 6001)
+
+
+def values(name, x=GRID):
+    entry = catalogue.ENTRIES[name]
+    weights = {} if entry.beta is None else {"beta": entry.beta}
+    return np.array([reference.value(entry.formula, point, **weights) for point in x])
+
+
+@pytest.mark.parametrize("name", keras_swish.names())
+def test_layer_computes_the_formula(name):
+    x = np.float32([[-40, -6, -2.5, -1, -0.1, 0, 0.1, 1, 2.5, 6, 40]])
+    ours = keras.ops.convert_to_numpy(keras_swish.layer(name)(x))
+    np.testing.assert_allclose(ours[0], values(name, x[0]), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", keras_swish.names())
+def test_facts_hold_on_a_grid(name):
+    entry = catalogue.ENTRIES[name]
+    y = values(name)
+    rises = np.diff(y)
+    assert entry.monotone == bool((rises >= -1e-12).all() or (rises <= 1e-12).all())
+    assert entry.homogeneous == np.allclose(values(name, 3 * GRID), 3 * y)
+    assert entry.bounded_below == (values(name, [-1e4, *GRID, 1e4]).min() > -2)
+    for end, limit in zip((-1, 1), entry.limits):
+        at = values(name, end * np.array([1e3, 2e3, 1e4]))
+        if np.isnan(limit):
+            assert np.ptp(at) > 0.1
+        elif np.isinf(limit):
+            assert (np.diff(at) * np.sign(limit) > 0).all()
+            assert at[-1] * np.sign(limit) > 50
+        else:
+            np.testing.assert_allclose(at, limit, atol=1e-9)
+
+
+def test_names_of_the_issue_are_all_there():
+    wanted = """swish swish_beta max_sigmoid cos_minus_x min_sin arctan_squared_minus_x max_tanh
+        sinc_plus_x x_arcsinh_squared relu relu6 leaky_relu prelu softplus elu selu gelu"""
+    assert set(wanted.split()) == set(keras_swish.names())
+
+
+@pytest.mark.parametrize("name", keras_swish.names())
+def test_description_states_the_facts(name):
+    described = keras_swish.describe(name)
+    entry = catalogue.ENTRIES[name]
+    assert f"formula: {entry.formula}\n" in described
+    assert f"derivative: {formula.derivative(entry.formula)}\n" in described
+    assert entry.source in described
+
+
+def test_description_of_an_unknown_name():
+    with pytest.raises(ValueError, match="Did you mean 'swish'"):
+        keras_swish.describe("swich")
+
+
+def test_both_meanings_of_a_name_are_stated():
+    assert "slope 0.2" in keras_swish.describe("leaky_relu")
+    assert "from 0" in keras_swish.describe("prelu")
+
+
+def test_prelu_is_per_channel_from_a_quarter():
+    layer = keras_swish.layer("prelu")
+    y = layer(-np.ones((1, 4, 4, 3), "float32"))
+    assert tuple(layer.betas["beta"].shape) == (1, 1, 3)
+    np.testing.assert_allclose(y, -0.25)
+
+
+@pytest.mark.parametrize("name", ["max_sigmoid", "cos_minus_x", "x_arcsinh_squared"])
+def test_strings_work_everywhere_in_keras(name, tmp_path):
+    function = getattr(activations, name)
+    assert function.__doc__
+    x = np.float32([[-1.0, 0.5]])
+    expected = keras.ops.convert_to_numpy(function(x))
+    np.testing.assert_array_equal(keras.layers.Activation(name)(x), expected)
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, kernel_initializer="identity", activation=name)]
+    )
+    np.testing.assert_array_equal(model(x), expected)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(x), expected)
+
+
+def test_keras_keeps_its_own_names():
+    assert keras.activations.get("swish") is keras.activations.silu
+    x = np.float32([-1.0])
+    np.testing.assert_allclose(keras.activations.get("leaky_relu")(x), [-0.2])
+
+
+@pytest.mark.parametrize("name", ["swish_beta", "prelu"])
+def test_a_string_cannot_carry_weights_and_says_so(name):
+    with pytest.raises(ValueError, match=rf"use the layer keras_swish.layer\('{name}'\)"):
+        keras.layers.Dense(2, activation=name)(np.ones((1, 2), "float32"))
+
+
+def test_a_keras_that_moved_its_table_is_met_with_a_warning(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "keras.src.activations", None)
+    with pytest.warns(UserWarning, match="keeps its activations elsewhere"):
+        keras_swish.registry.make_names_known_to_keras()

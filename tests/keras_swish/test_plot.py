@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from keras_swish import catalogue
+from keras_swish.plot import gallery, plot
+
+
+def test_functions_and_derivatives_are_drawn():
+    figure = plot(["swish", "max(x, 0)"], low=-2, high=2)
+    functions, derivatives = figure.axes
+    relu = functions.lines[1]
+    np.testing.assert_allclose(relu.get_ydata(), np.maximum(relu.get_xdata(), 0))
+    np.testing.assert_array_equal(derivatives.lines[1].get_ydata(), relu.get_xdata() > 0)
+    labels = [text.get_text() for text in functions.get_legend().get_texts()]
+    assert labels == ["swish: x * sigmoid(x)", "max(x, 0)"]
+
+
+def test_gallery_has_a_panel_for_every_entry():
+    titles = [panel.get_title() for panel in gallery().axes]
+    assert [title for title in titles if title] == list(catalogue.ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["swsh"],), "Did you mean 'swish'"),
+        ((["x +"],), "Not a formula"),
+        ((["x"], 2, 1), "below"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot(*arguments)
