@@ -65,6 +65,8 @@ class _Weighted(keras.layers.Layer):
                 "size, so beta cannot have one value for each of its elements: put the axis "
                 f"into `shared_axes`. Received: shared_axes={self.shared_axes}"
             )
+        own = {axis: input_shape[axis] for axis in range(1, rank) if axis not in shared}
+        self.input_spec = keras.layers.InputSpec(ndim=rank, axes=own)
         return shape
 
     def compute_output_shape(self, input_shape):
@@ -91,7 +93,8 @@ class Swish(_Weighted):
     By default each channel owns one beta, shared over all spatial axes, as in the
     paper. `shared_axes` shares differently, in the words of `keras.layers.PReLU`:
     for images, `shared_axes=[1, 2, 3]` makes one beta for the whole layer and
-    `shared_axes=[]` one for each element. `trainable=False` keeps beta fixed.
+    `shared_axes=[]` one for each element. `trainable=False` keeps beta fixed until, as with any
+    Keras layer, `trainable` is set again.
 
     Args:
         beta_initializer: Initializer of beta; by default ones.

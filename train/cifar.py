@@ -26,14 +26,13 @@ def main() -> None:
     """Runs the program."""
     settings = program.settings({"activation": [ACTIVATION.value]})
     run = fitting.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
-    dataset = program.load_dataset()
+    dataset = program.load_dataset(settings)
     options = program.fitting_options()
-    program.check_batch_size(run.recipe, dataset)
     out = program.out_directory("cifar", run.config())
     result = fitting.train(run, dataset, out, **options)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
-    print(f"test accuracy {result['test_accuracy']:.2%}, test loss {result['test_loss']:.4f}")
+    print(f"test accuracy {result['test_accuracy']:.2%}")
     print(f"results: {out}")
 
 

@@ -15,8 +15,8 @@ Examples:
       run again with the same --out, it goes on where it was cut off, and adds seeds and
       activations that are new.
 
-The folder --out gets results.csv (a row a run), table.md and curves.png, and under runs/
-a folder for each run with its log and model.
+The folder --out gets results.csv (a row a run), table.md and curves.png, written anew after
+each run, and under runs/ a folder for each run with its log and model.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ import dataclasses
 import keras
 from absl import flags
 
-from keras_swish.train import files, fitting, program, results
+from keras_swish.train import fitting, program, results
 from keras_swish.train.errors import ArgumentError
 
 ACTIVATIONS = flags.DEFINE_list(
@@ -43,9 +43,8 @@ def main() -> None:
     if not activations:
         raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
     settings = program.settings({"activations": activations})
-    dataset = program.load_dataset()
+    dataset = program.load_dataset(settings)
     options = program.fitting_options()
-    program.check_batch_size(settings["recipe"], dataset)
     config = {
         **settings,
         "recipe": dataclasses.asdict(settings["recipe"]),
@@ -62,18 +61,12 @@ def main() -> None:
     ]
     for number, run in enumerate(runs, 1):
         title = f"[{number}/{len(runs)}] {run.model}, {run.activation}, seed {run.seed}"
-        fitting.train(
-            run,
-            dataset,
-            out / "runs" / fitting.slug(run.activation, run.seed),
-            **options,
-            title=title,
-        )
+        directory = out / "runs" / fitting.slug(run.activation, run.seed)
+        result = fitting.train(run, dataset, directory, **options, title=title)
+        if result["status"] != "ok":
+            print(f"{run.activation}, seed {run.seed}: {result['status']}", flush=True)
+        rows = results.write(out, activations)
 
-    rows = results.read_runs(out, activations)
-    results.write_csv(out / "results.csv", rows)
-    results.plot_curves(out, rows, out / "curves.png")
-    files.write_text(out / "table.md", results.report(out, rows))
     print(f"\nTest accuracy in percent:\n\n{results.table(rows)}\n")
     print(f"results: {out} (results.csv, table.md, curves.png)")
 

@@ -4,10 +4,12 @@ Batches, their order and their augmentation are a function of (seed, epoch, step
 the same for every activation, and the same after a restart.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import pathlib
 import re
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -46,8 +48,8 @@ SPECS = {
     "cifar10": Spec((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
     "cifar100": Spec((129.30, 124.07, 112.43), (68.17, 65.39, 70.42)),
 }
-# For every other name of TensorFlow Datasets.
-OTHER = Spec()
+# For every other name of TensorFlow Datasets: a mirrored digit or letter is another one.
+OTHER = Spec(flip=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,39 +184,51 @@ def load(
     """
     if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
         raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
-    source = _digits if name == "digits" else _tfds if _has_tensorflow() else _keras
-    splits, classes = source(name, data_dir)
-    train = _part(splits, "train_split", train_split)
-    test = _part(splits, "test_split", test_split)
+    open_source = _digits if name == "digits" else _tfds if _has_tensorflow() else _keras
+    source = open_source(name, data_dir)
+    train = _part(source, "train_split", train_split)
+    test = _part(source, "test_split", test_split, apart_from=train)
+    train, test = train.read(), test.read()
     if image_size:
         train, test = (Split(_resize(s.images, image_size), s.labels) for s in (train, test))
     elif train.images.dtype == object:
         raise ArgumentError("image_size", f"The images of {name!r} differ in size: give one.")
+    if len(train) < 2:
+        raise ArgumentError("train_split", "At least 2 images are needed, one for validation.")
 
     # The same images for every seed: the runs of a comparison share their test and
     # validation splits.
     order = np.random.default_rng(0).permutation(len(train))
-    held_out = int(len(train) * VALIDATION)
+    held_out = max(1, int(len(train) * VALIDATION))
     validation, train = train[order[:held_out]], train[order[held_out:]]
     spec = SPECS.get(name, OTHER)
     if spec.mean is None or image_size:
         axes = (0, 1, 2)
         mean, std = train.images.mean(axes), np.maximum(train.images.std(axes), 1)
         spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
-    return Dataset(name, train, validation, test, classes, spec)
+    return Dataset(name, train, validation, test, source.classes, spec)
 
 
-def _digits(name, data_dir):
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Where splits come from: their sizes, and a function that reads one whole."""
+
+    sizes: dict[str, int]
+    read: Callable[[str], Split]
+    classes: int
+
+
+def _digits(name, data_dir) -> _Source:
     from sklearn import datasets
 
     digits = datasets.load_digits()
     whole = Split(digits.images[..., None].astype("uint8"), digits.target.astype("int32"))
     order = np.random.default_rng(0).permutation(len(whole))
     held_out = len(whole) // 5 + 1
-    return {"train": whole[order[held_out:]], "test": whole[order[:held_out]]}, 10
+    return _in_memory({"train": whole[order[held_out:]], "test": whole[order[:held_out]]}, 10)
 
 
-def _keras(name, data_dir):
+def _keras(name, data_dir) -> _Source:
     """Without TensorFlow there is no TFDS; Keras downloads a few datasets itself."""
     module = getattr(keras.datasets, name, None)
     if name not in SPECS or module is None or data_dir is not None:
@@ -224,14 +238,19 @@ def _keras(name, data_dir):
             "TensorFlow (pip install tensorflow). Without: digits, fashion_mnist, cifar10, "
             "cifar100, from Keras's own cache.",
         )
-    train, test = (
-        Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
-        for images, labels in module.load_data()
-    )
-    return {"train": train, "test": test}, int(train.labels.max()) + 1
+    with _not_to_be_had(name, "in Keras's cache"):
+        train, test = (
+            Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
+            for images, labels in module.load_data()
+        )
+    return _in_memory({"train": train, "test": test}, int(train.labels.max()) + 1)
 
 
-def _tfds(name, data_dir):
+def _in_memory(splits: dict[str, Split], classes: int) -> _Source:
+    return _Source({name: len(split) for name, split in splits.items()}, splits.get, classes)
+
+
+def _tfds(name, data_dir) -> _Source:
     import tensorflow_datasets as tfds
 
     try:
@@ -251,18 +270,11 @@ def _tfds(name, data_dir):
         raise ArgumentError(
             "dataset", f"The dataset {name!r} does not hold images with one label each."
         )
-    try:
+    with _not_to_be_had(name, f"under {builder.data_dir}"):
         builder.download_and_prepare()
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArgumentError(
-            "dataset",
-            f"The dataset {name!r} is not prepared under {builder.data_dir} and could not be "
-            f"downloaded ({type(error).__name__}: {reason[:200]}).",
-        ) from error
-    same_size = None not in features["image"].shape
-    splits = {}
-    for split in builder.info.splits:
+
+    def read(split: str) -> Split:
+        same_size = None not in features["image"].shape
         examples = builder.as_dataset(
             split=split,
             as_supervised=True,
@@ -276,33 +288,60 @@ def _tfds(name, data_dir):
             images = np.empty(len(pairs), object)
             images[:] = [image for image, _ in pairs]
             labels = np.array([label for _, label in pairs])
-        splits[split] = Split(images, labels.astype("int32"))
-    return splits, features["label"].num_classes
+        return Split(images, labels.astype("int32"))
+
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
+    return _Source(sizes, read, features["label"].num_classes)
 
 
-def _part(splits: dict[str, Split], argument: str, spec: str) -> Split:
-    """Returns a split, or the slice of it that TFDS's notation `name[from:to]` asks for."""
+@contextlib.contextmanager
+def _not_to_be_had(name: str, place: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r} is not {place} and could not be downloaded "
+            f"({type(error).__name__}: {reason[:200]}).",
+        ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A range of a split, not read yet."""
+
+    source: _Source
+    name: str
+    range: range
+
+    def read(self) -> Split:
+        return self.source.read(self.name)[self.range.start : self.range.stop]
+
+
+def _part(source: _Source, argument: str, spec: str, apart_from: _Part | None = None) -> _Part:
+    """Finds a split, or the slice of it that TFDS's notation `name[from:to]` asks for."""
     match = re.fullmatch(r"(\w+)(?:\[(\d+%?)?:(\d+%?)?\])?", spec)
     if not match:
         raise ArgumentError(
             argument, f"Not a split: {spec!r}. Valid: 'train', 'train[:1000]', 'train[50%:]'."
         )
-    name, *bounds = match.groups()
-    if name not in splits:
-        raise ArgumentError(argument, unknown("split", name, splits))
-    whole = splits[name]
-    start, stop = (_bound(bound, len(whole)) for bound in bounds)
-    part = whole[start:stop]
-    if not len(part):
-        raise ArgumentError(
-            argument, f"The split {spec!r} is empty: {name!r} has {len(whole)} images."
-        )
-    return part
+    name, start, stop = match.groups()
+    if name not in source.sizes:
+        raise ArgumentError(argument, unknown("split", name, source.sizes))
+    size = source.sizes[name]
+    part = range(_bound(start or "0", size), _bound(stop or "100%", size))
+    if not part or part.stop > size:
+        problem = "reaches beyond its end" if part else "is empty"
+        raise ArgumentError(argument, f"The split {spec!r} {problem}: {name!r} has {size} images.")
+    if apart_from and name == apart_from.name:
+        other = apart_from.range
+        if max(part.start, other.start) < min(part.stop, other.stop):
+            raise ArgumentError(argument, f"The split {spec!r} overlaps with the training split.")
+    return _Part(source, name, part)
 
 
-def _bound(text: str | None, size: int) -> int | None:
-    if text is None:
-        return None
+def _bound(text: str, size: int) -> int:
     return round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
 
 

@@ -1,7 +1,7 @@
 """Where a result was made: versions, git revision, hardware."""
 
+import contextlib
 import importlib.metadata
-import importlib.util
 import pathlib
 import platform
 import re
@@ -14,18 +14,31 @@ import keras_swish
 
 def environment() -> dict:
     """Returns versions, git revision and hardware, to be kept beside a result."""
-    packages = ["keras", "tensorflow", "jax", "torch", "numpy"]
-    installed = [p for p in packages if importlib.util.find_spec(p)]
     return {
         "keras_swish": keras_swish.__version__,
         "git": _git_revision(),
         "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in installed},
+        **_versions("keras", "tensorflow", "jax", "torch", "numpy"),
         "backend": keras.backend.backend(),
-        "devices": [str(device) for device in keras.distribution.list_devices()],
+        "devices": _devices(),
         "processor": _processor(),
         "system": platform.platform(),
     }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _devices() -> list[str]:
+    try:
+        return [str(device) for device in keras.distribution.list_devices()]
+    except AttributeError:  # Keras has no distribution on PyTorch
+        return []
 
 
 def _git_revision() -> str | None:

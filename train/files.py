@@ -25,6 +25,12 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_temporaries(directory: pathlib.Path) -> None:
+    """Removes what a program that was killed while writing left behind."""
+    for path in directory.glob(".*.tmp*"):
+        path.unlink()
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file atomically."""
     with atomic(path) as temporary:

@@ -31,6 +31,8 @@ class Run:
         train_split: Training split.
         test_split: Test split.
         image_size: Side that the images are scaled to, or None.
+        pad: Pixels of padding before a random crop.
+        flip: Whether half of the images are mirrored.
         dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
         backend: Keras's backend.
     """
@@ -43,6 +45,8 @@ class Run:
     train_split: str = "train"
     test_split: str = "test"
     image_size: int | None = None
+    pad: int = 4
+    flip: bool = True
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
 
@@ -119,8 +123,10 @@ def train(
         title: What to call the run above its progress bar.
 
     Returns:
-        The result, one row of a table: test accuracy, losses, time. Where the loss did
-        not stay finite, `status` is "diverged" and the accuracies are None.
+        The result, one row of a table. `test_loss` is the loss that was trained, with the
+        L2 penalty and label smoothing; `seconds` are those of the epochs, validation and
+        compilation included. Where the loss did not stay finite, `status` says
+        "diverged: ..." and the test's figures are None.
 
     Raises:
         ArgumentError: If the folder's checkpoint is broken or of another run, or the network
@@ -130,6 +136,7 @@ def train(
     if result is not None:
         return result
     directory.mkdir(parents=True, exist_ok=True)
+    files.remove_temporaries(directory)
     make_deterministic()
     model = build(run, dataset)
     batches = Batches(dataset, dataset.train, run.recipe.batch_size, run.seed)
@@ -223,6 +230,8 @@ def differences(present: dict, wanted: dict) -> str:
     found = []
     for key, value in wanted.items():
         there = present.get(key)
+        if key == "source":  # words about a recipe change nothing in its outcome
+            continue
         if isinstance(there, dict) and isinstance(value, dict):
             found.append(differences(there, value))
         elif there != value:

@@ -8,13 +8,14 @@ import dataclasses
 import datetime
 import importlib.util
 import inspect
-import os
+import itertools
 import pathlib
 import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 
+import keras
 from absl import app, flags, logging
 
 import keras_swish
@@ -25,7 +26,10 @@ from keras_swish.train.environment import environment
 from keras_swish.train.errors import ArgumentError, DivergedError
 
 FLAGS = flags.FLAGS
+# absl files the flags of the module that Python was started with under this name.
+_STARTED_AS = sys.argv[0]
 CONFIG = "config.json"
+_RELEASE = contextlib.ExitStack()
 
 _SHORT = ", ".join(f"{spec.model} for {name}" for name, spec in data.SPECS.items())
 
@@ -38,6 +42,8 @@ flags.DEFINE_string(
 flags.DEFINE_string("data_dir", None, "Folder of the datasets that TensorFlow Datasets prepared.")
 flags.DEFINE_string("train_split", "train", "Split to train on; a part: 'train[:10000]'.")
 flags.DEFINE_string("test_split", "test", "Split to test on, once, at the end.")
+flags.DEFINE_integer("pad", None, "Pixels of padding before a random crop.", lower_bound=0)
+flags.DEFINE_boolean("flip", None, "Mirror half of the images. By default as fits the dataset.")
 flags.DEFINE_integer("image_size", None, "Side to scale the images to.", lower_bound=8)
 flags.DEFINE_string("model", None, f"Network. By default: {_SHORT}.")
 flags.DEFINE_string(
@@ -97,11 +103,15 @@ def run(main: Callable[..., None]) -> None:
             flags_parser=lambda argv: _parse(argv, main),
         )
     except ArgumentError as error:
-        fail(f"--{error.argument}={FLAGS[error.argument].value}: {error}")
+        value = FLAGS[error.argument].value
+        fail(f"--{error.argument}{'' if value is None else f'={value}'}: {error}")
     except DivergedError as error:
         fail(f"{error}: try a lower --learning_rate or a longer --warmup_epochs", status=1)
     except KeyboardInterrupt:
-        fail(f"interrupted; the same command with --out={FLAGS.out} goes on", status=130)
+        goes_on = f"; the same command with --out={FLAGS.out} goes on" if FLAGS.out else ""
+        fail(f"interrupted{goes_on}", status=130)
+    finally:
+        _RELEASE.close()
 
 
 def fail(message: str, status: int = 2) -> None:
@@ -128,7 +138,7 @@ def help_text(main: Callable) -> str:
     lines = [sys.modules[main.__module__].__doc__.strip(), "", "Flags:"]
     for module, defined in sorted(FLAGS.flags_by_module_dict().items(), reverse=True):
         # absl calls the module that was started by the name of its script.
-        if module.startswith("keras_swish.train") or module == sys.argv[0]:
+        if module.startswith("keras_swish.train") or module == _STARTED_AS:
             for flag in defined:
                 default = "" if flag.default is None else f" (default: {flag.default_as_str})"
                 lines.append(f"  --{flag.name}{default}")
@@ -149,12 +159,24 @@ def blame(flag: str) -> Iterator[None]:
         raise ArgumentError(flag, str(error)) from error
 
 
-def load_dataset() -> data.Dataset:
-    """Loads the dataset that the flags name."""
-    with blame("dataset"):
-        return data.load(
-            FLAGS.dataset, FLAGS.data_dir, FLAGS.train_split, FLAGS.test_split, FLAGS.image_size
+def load_dataset(settings: dict) -> data.Dataset:
+    """Loads the dataset that the settings name, and checks that the recipe fits it."""
+    dataset = data.load(
+        settings["dataset"],
+        FLAGS.data_dir,
+        settings["train_split"],
+        settings["test_split"],
+        settings["image_size"],
+    )
+    spec = dataclasses.replace(dataset.spec, pad=settings["pad"], flip=settings["flip"])
+    recipe, images = settings["recipe"], len(dataset.train)
+    if recipe.batch_size > images:
+        raise ArgumentError(
+            "batch_size",
+            f"a batch of {recipe.batch_size} is larger than the training split, {images} images",
         )
+    recipes.learning_rate_schedule(recipe, images // recipe.batch_size)
+    return dataclasses.replace(dataset, spec=spec)
 
 
 def settings(activations: dict[str, list[str]]) -> dict:
@@ -166,7 +188,7 @@ def settings(activations: dict[str, list[str]]) -> dict:
     for flag, identifiers in activations.items():
         with blame(flag):
             for identifier in identifiers:
-                keras_swish.layer(identifier)
+                _check_activation(identifier)
     spec = data.SPECS.get(FLAGS.dataset, data.OTHER)
     model = FLAGS.model or spec.model
     if model not in models.names():
@@ -176,21 +198,34 @@ def settings(activations: dict[str, list[str]]) -> dict:
         raise ArgumentError("recipe", unknown("recipe", name, recipes.RECIPES))
     fields = [field.name for field in dataclasses.fields(recipes.Recipe) if field.name != "source"]
     given = {field: FLAGS[field].value for field in fields if FLAGS[field].value is not None}
-    with blame("warmup_epochs"):
-        recipe = recipes.RECIPES[name]
-        if "epochs" in given and "warmup_epochs" not in given:
-            # A shortened run keeps the share of its warm-up.
-            given["warmup_epochs"] = recipe.warmup_epochs * given["epochs"] / recipe.epochs
-        recipe = dataclasses.replace(recipe, **given)
+    recipe = recipes.RECIPES[name]
+    if "epochs" in given and "warmup_epochs" not in given:
+        # A shortened run keeps the share of its warm-up.
+        given["warmup_epochs"] = recipe.warmup_epochs * given["epochs"] / recipe.epochs
+    recipe = dataclasses.replace(recipe, **given)
     return {
         "dataset": FLAGS.dataset,
         "train_split": FLAGS.train_split,
         "test_split": FLAGS.test_split,
         "image_size": FLAGS.image_size,
+        "pad": spec.pad if FLAGS.pad is None else FLAGS.pad,
+        "flip": spec.flip if FLAGS.flip is None else FLAGS.flip,
         "model": model,
         "recipe": recipe,
         "dtype_policy": FLAGS.dtype_policy,
     }
+
+
+def _check_activation(identifier: str) -> None:
+    layer = keras_swish.layer(identifier)
+    images = keras.ops.ones((1, 4, 4, 6))
+    try:
+        shape = tuple(layer(images).shape)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"{identifier!r} cannot be applied to images ({reason})") from error
+    if shape != tuple(images.shape):
+        raise ValueError(f"{identifier!r} is no elementwise function: it changes the shape")
 
 
 def fitting_options() -> dict:
@@ -204,45 +239,64 @@ def fitting_options() -> dict:
     }
 
 
-def check_batch_size(recipe: recipes.Recipe, dataset: data.Dataset) -> None:
-    """Refuses a batch that the training split cannot fill."""
-    if recipe.batch_size > len(dataset.train):
-        raise ArgumentError(
-            "batch_size",
-            f"a batch of {recipe.batch_size} is larger than the training split, "
-            f"{len(dataset.train)} images",
-        )
-
-
 def out_directory(program: str, config: dict) -> pathlib.Path:
     """Returns the folder for the results, made, with the settings written into it.
 
     An existing folder is used only when it was made by the same program with the same
     settings, which is how an interrupted run goes on.
     """
-    if FLAGS.out is None:
-        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        FLAGS.out = os.path.join("runs", f"{program}-{FLAGS.dataset.replace('/', '_')}-{now}")
-    out = pathlib.Path(FLAGS.out).expanduser()
-    config = {"program": program, **config}
+    out = _new_folder(program) if FLAGS.out is None else pathlib.Path(FLAGS.out).expanduser()
+    FLAGS.out = str(out)
+    start = {"command": command(), "environment": environment()}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        present = files.read_json(out / CONFIG)
+        record = files.read_json(out / CONFIG)
         empty = not any(out.iterdir())
     except (OSError, ValueError) as error:
         raise ArgumentError("out", f"not a folder of results ({error})") from error
-    if present is not None:
-        other = fitting.differences(present["config"], config)
-        if other:
-            raise ArgumentError(
-                "out", f"holds the results of other settings ({other}); choose another folder"
-            )
-        return out
-    if not empty:
+    if record is None and not empty:
         raise ArgumentError("out", "holds other files; choose another folder")
-    record = {"config": config, "command": command(), "environment": environment()}
-    files.write_json(out / CONFIG, record)
+    if record is None:
+        record = {"config": {"program": program, **config}, "starts": []}
+    other = fitting.differences(record["config"], {"program": program, **config})
+    if other:
+        raise ArgumentError(
+            "out", f"holds the results of other settings ({other}); choose another folder"
+        )
+    _lock(out)
+    files.remove_temporaries(out)
+    if start not in record["starts"]:
+        record["starts"].append(start)
+        files.write_json(out / CONFIG, record)
     return out
+
+
+def _lock(out: pathlib.Path) -> None:
+    """Keeps a second process out of the folder for as long as this one lives."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return
+    lock = _RELEASE.enter_context(open(out / ".lock", "w"))  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ArgumentError("out", "another process is writing into this folder") from error
+
+
+def _new_folder(program: str) -> pathlib.Path:
+    """Makes a folder under runs/ that no other program started at the same moment gets."""
+    name = f"{program}-{FLAGS.dataset.replace('/', '_')}"
+    name += datetime.datetime.now().strftime("-%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        out = pathlib.Path("runs", name if number == 1 else f"{name}-{number}")
+        try:
+            out.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ArgumentError("out", f"cannot make {out} ({error})") from error
+        return out
 
 
 def command() -> str:

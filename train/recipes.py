@@ -7,6 +7,8 @@ import dataclasses
 
 import keras
 
+from keras_swish.train.errors import ArgumentError
+
 SCHEDULES = ("cosine", "step")
 
 
@@ -48,11 +50,6 @@ class Recipe:
     def __post_init__(self):
         if self.schedule not in SCHEDULES:
             raise ValueError(f"`schedule` must be one of {SCHEDULES}. Received: {self.schedule!r}")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"`warmup_epochs` must be below `epochs` ({self.epochs}). "
-                f"Received: {self.warmup_epochs}"
-            )
 
 
 RECIPES = {
@@ -66,8 +63,9 @@ RECIPES = {
         weight_decay=5e-4,
     ),
     "cifar": Recipe(
-        source="He et al. 2016 (Deep Residual Learning), section 4.2: 64,000 steps of 128 images, "
-        "a tenth of the learning rate for the first 400; Nesterov as in their later code",
+        source="He et al. 2016 (Deep Residual Learning), section 4.2: 64,000 steps of 128 images; "
+        "an epoch of warm-up, there 400 steps and for ResNet-110 only; Nesterov as in their "
+        "later code",
         epochs=182,
         batch_size=128,
         learning_rate=0.1,
@@ -94,11 +92,20 @@ def converged_bn_momentum(steps: int) -> float:
 
 
 def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int):
-    """Returns the recipe's schedule as a `keras.optimizers.schedules.LearningRateSchedule`."""
+    """Returns the recipe's schedule as a `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Raises:
+        ArgumentError: If the warm-up leaves no steps for the rest.
+    """
     schedules = keras.optimizers.schedules
     steps = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
     rate = recipe.learning_rate
+    if warmup >= (steps // 2 if recipe.schedule == "step" else steps):
+        raise ArgumentError(
+            "warmup_epochs",
+            f"a warm-up of {warmup} steps is too long for a {recipe.schedule} schedule of {steps}",
+        )
     if recipe.schedule == "cosine":
         if not warmup:
             return schedules.CosineDecay(rate, decay_steps=steps)

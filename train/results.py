@@ -71,6 +71,15 @@ def paired(ours: np.ndarray, theirs: np.ndarray) -> Paired:
     return Paired(n, mean, mean - half, mean + half, float(test.pvalue), smallest)
 
 
+def write(out: pathlib.Path, activations: list[str]) -> list[dict]:
+    """Writes results.csv, table.md and curves.png of a comparison; returns its rows."""
+    rows = read_runs(out, activations)
+    write_csv(out / "results.csv", rows)
+    plot_curves(out, rows, out / "curves.png")
+    files.write_text(out / "table.md", report(out, rows))
+    return rows
+
+
 def read_runs(out: pathlib.Path, activations: list[str]) -> list[dict]:
     """Reads the finished runs of a comparison, those of the given activations first."""
     rows = [files.read_json(path) for path in out.glob(f"runs/*/{fitting.RESULT}")]
@@ -143,12 +152,14 @@ def table(rows: list[dict]) -> str:
 def report(out: pathlib.Path, rows: list[dict]) -> str:
     """Returns the page `table.md`: the table, how to read it, and where it comes from."""
     record = files.read_json(out / "config.json")
-    config, environment = record["config"], record["environment"]
-    recipe = config["recipe"]
+    config, recipe = record["config"], record["config"]["recipe"]
     minutes = sum(row["seconds"] for row in rows) / 60
-    seeds = len({row["seed"] for row in rows})
     settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
-    machine = ", ".join(f"{k} {v}" for k, v in environment.items() if v)
+    commands = dict.fromkeys(start["command"] for start in record["starts"])
+    machines = dict.fromkeys(
+        ", ".join(f"{k} {v}" for k, v in start["environment"].items() if v)
+        for start in record["starts"]
+    )
     return f"""# {config["model"]} on {config["dataset"]}
 
 Test accuracy in percent, at the end of training; the test split was read once per run.
@@ -158,33 +169,37 @@ Test accuracy in percent, at the end of training; the test split was read once p
 ![learning curves](curves.png)
 
 One seed means the same initial kernels, batches and augmentation for every activation, so
-differences are taken seed by seed. The interval is Student's t over the {seeds} differences;
-p is that of the two-sided sign-flip permutation test over the seeds.
+differences are taken seed by seed. The interval is Student's t over the seeds' differences; p is
+that of the two-sided sign-flip permutation test over the seeds.
 
-* Command: `{record["command"]}`
+* Command: {", then ".join(f"`{command}`" for command in commands)}.
 * Data: {config["dataset"]}, training split `{config["train_split"]}` of which a tenth is held
-  out for validation, test split `{config["test_split"]}`.
+  out for validation, test split `{config["test_split"]}`; random crops after padding with
+  {config["pad"]} pixels, {"" if config["flip"] else "not "}mirrored.
 * Recipe: {settings} ({recipe["source"]}).
 * Budget: {minutes:.0f} minutes of training for all runs.
-* Machine: {machine}.
+* Machine: {"; then ".join(machines)}.
 """
 
 
 def _verdict(name: str, baseline: str, outcome: Paired | None) -> str:
     if outcome is None:
         return f"* {name} and {baseline} have no seed in common that both finished."
-    seeds = f"{outcome.seeds} seed{'s' if outcome.seeds > 1 else ''}"
-    by = f"{abs(outcome.difference):.2f} points"
+    amount = f"{abs(outcome.difference):.2f} points"
     side = "better" if outcome.difference > 0 else "worse"
-    if outcome.difference == 0:
-        return f"* {name} is as good as {baseline} over {seeds}."
     if outcome.seeds == 1:
-        return f"* {name} is {by} {side} than {baseline}; one seed says nothing about others."
-    sure = "settled" if outcome.low * outcome.high > 0 else "not settled"
+        return f"* {name} is {amount} {side} than {baseline}; one seed says nothing about others."
+    excludes_zero = outcome.low * outcome.high > 0
+    if excludes_zero and outcome.p <= 0.05:
+        verdict = "settled at the 5% level"
+    elif excludes_zero and outcome.smallest_p > 0.05:
+        verdict = "the interval excludes 0, but so few seeds cannot settle it"
+    else:
+        verdict = "not settled"
     return (
-        f"* {name} is {by} {side} than {baseline} on average over {seeds}: {sure} at the 95% level "
-        f"of the t-interval; p = {outcome.p:.3g}, and {seeds} cannot give less than "
-        f"{outcome.smallest_p:.3g}."
+        f"* {name} is {amount} {side} than {baseline} on average over {outcome.seeds} seeds: "
+        f"{verdict} (p = {outcome.p:.3g}; {outcome.seeds} seeds cannot give less than "
+        f"{outcome.smallest_p:.3g})."
     )
 
 
@@ -221,19 +236,20 @@ def plot_curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None
         ]
         if not logs:
             continue
+        label = f"{activation} ({len(logs)} seed{'s' if len(logs) > 1 else ''})"
         for panel, key, scale in zip(panels, ("loss", "val_accuracy"), (1, 100), strict=True):
             curves = np.array([[scale * row[key] for row in log] for log in logs])
             epochs = np.arange(1, curves.shape[1] + 1)
-            (line,) = panel.plot(epochs, curves.mean(0), label=activation, marker=".")
+            (line,) = panel.plot(epochs, curves.mean(0), label=label, marker=".")
             panel.fill_between(
                 epochs, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.15, lw=0
             )
-    seeds = len({row["seed"] for row in rows})
     panels[0].set(xlabel="epoch", ylabel="training loss (with penalty)", yscale="log")
     panels[0].yaxis.set_major_formatter("{x:g}")
     panels[0].yaxis.set_minor_formatter("{x:g}")
     panels[1].set(xlabel="epoch", ylabel="validation accuracy, %")
-    panels[1].legend(title=f"mean and range of {seeds} seed{'s' if seeds > 1 else ''}")
+    if panels[1].lines:
+        panels[1].legend(title="mean and range")
     for panel in panels:
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)

@@ -38,6 +38,14 @@ def test_bad_arguments_say_what_came():
         Swish(data_format="channels_middle")
 
 
+def test_another_number_of_channels_is_refused():
+    layer = Swish()
+    layer(np.ones((2, 8, 8, 3), "float32"))
+    with pytest.raises(ValueError, match="incompatible with the layer"):
+        layer(np.ones((2, 8, 8, 1), "float32"))
+    layer(np.ones((2, 4, 5, 3), "float32"))
+
+
 def test_fixed_beta_is_no_trainable_weight():
     layer = Swish(beta_initializer=keras.initializers.Constant(2.0), trainable=False)
     y = layer(np.float32([[1.0, -1.0]]))

@@ -64,6 +64,36 @@ def test_on_jax_the_programs_do_not_import_tensorflow(python):
     )
 
 
+WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None; "
+
+
+def test_without_tensorflow_the_main_job_runs_on_jax(python, tmp_path):
+    pytest.importorskip("jax")
+    outcome = python(
+        "-c",
+        f"{WITHOUT_TENSORFLOW} sys.argv[1:] = ['compare', '--epochs=1', '--seeds=1', '--out=out']\n"
+        "from keras_swish.train import cli; cli.main()",
+        cwd=tmp_path,
+        KERAS_BACKEND="jax",
+    )
+    assert "results: out" in outcome.stdout
+    assert "tensorflow" not in (tmp_path / "out" / "config.json").read_text().split('"backend"')[1]
+
+
+def test_without_tensorflow_tfds_says_what_it_needs(python, tmp_path):
+    pytest.importorskip("jax")
+    outcome = python(
+        "-c",
+        f"{WITHOUT_TENSORFLOW} sys.argv[1:] = ['cifar', '--dataset=mnist']\n"
+        "from keras_swish.train import cli; cli.main()",
+        check=False,
+        KERAS_BACKEND="jax",
+    )
+    assert outcome.returncode == 2
+    assert "needs TensorFlow Datasets, which needs TensorFlow" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 class Environment:
     """An empty environment that sees this one's packages, but not this one's keras-swish."""
 
@@ -105,7 +135,7 @@ def test_all_the_ways_to_start(way, tmp_path, root):
     for place in places:
         outcome = environment.start(*module, cwd=place)
         assert outcome.returncode == 0, outcome.stderr
-        assert "--activation" in outcome.stdout
+        assert "\n  --activation" in outcome.stdout
     if way == "none":
         return
     listed = environment.start("keras-swish", "--help", cwd=tmp_path)

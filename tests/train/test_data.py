@@ -98,6 +98,43 @@ def test_images_can_be_scaled():
     assert digits.spec.mean[0] == pytest.approx(digits.train.images.mean())
 
 
+def test_test_images_may_come_from_another_part_of_the_training_split():
+    digits = data.load("digits", train_split="train[:50%]", test_split="train[50%:]")
+    assert len(digits.train) + len(digits.validation) + len(digits.test) == 1437
+
+
+def test_even_the_smallest_split_has_a_validation_image():
+    assert len(data.load("digits", train_split="train[:9]").validation) == 1
+
+
+def test_unknown_datasets_are_not_mirrored():
+    assert not data.OTHER.flip
+    assert not data.SPECS["digits"].flip
+
+
+def test_without_tensorflow_keras_gives_its_datasets(monkeypatch):
+    def load_data():
+        images = np.zeros((20, 28, 28), "uint8"), np.ones((10, 28, 28), "uint8")
+        return (images[0], np.arange(20) % 10), (images[1], np.arange(10))
+
+    monkeypatch.setattr(data, "_has_tensorflow", lambda: False)
+    monkeypatch.setattr(data.keras.datasets.fashion_mnist, "load_data", load_data)
+    fashion = data.load("fashion_mnist")
+    assert fashion.input_shape == (28, 28, 1)
+    assert (len(fashion.train), len(fashion.validation), len(fashion.test)) == (18, 2, 10)
+    assert fashion.classes == 10
+
+
+def test_without_tensorflow_a_failed_download_is_one_line(monkeypatch):
+    def load_data():
+        raise Exception("URL fetch failure on https://...")
+
+    monkeypatch.setattr(data, "_has_tensorflow", lambda: False)
+    monkeypatch.setattr(data.keras.datasets.cifar10, "load_data", load_data)
+    with pytest.raises(ArgumentError, match=r"could not be downloaded .*URL fetch failure"):
+        data.load("cifar10")
+
+
 @pytest.mark.parametrize(
     ("arguments", "argument", "message"),
     [
@@ -107,6 +144,9 @@ def test_images_can_be_scaled():
         ({"train_split": "tran"}, "train_split", "Did you mean 'train'"),
         ({"test_split": "test[a:b]"}, "test_split", "Not a split: 'test"),
         ({"train_split": "train[9999:]"}, "train_split", "is empty: 'train' has 1437 images"),
+        ({"train_split": "train[:1438]"}, "train_split", "beyond its end: 'train' has 1437"),
+        ({"train_split": "train[:1]"}, "train_split", "At least 2 images"),
+        ({"test_split": "train[:10]"}, "test_split", "overlaps with the training split"),
     ],
 )
 def test_bad_arguments_are_named(arguments, argument, message):
@@ -163,5 +203,5 @@ def test_a_dataset_that_cannot_be_had_says_where_it_was_looked_for(tmp_path, mon
         raise OSError("no route to host")
 
     monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", no_network)
-    with pytest.raises(ArgumentError, match=f"not prepared under {tmp_path}.*no route to host"):
+    with pytest.raises(ArgumentError, match=f"is not under {tmp_path}.*no route to host"):
         data.load("cifar10", data_dir=str(tmp_path))

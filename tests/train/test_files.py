@@ -27,3 +27,13 @@ def test_the_temporary_name_keeps_the_suffixes(tmp_path):
 
 def test_reading_what_is_not_there_gives_none(tmp_path):
     assert files.read_json(tmp_path / "nothing.json") is None
+
+
+def test_what_a_kill_left_behind_is_removed(tmp_path):
+    with files.atomic(tmp_path / "a.weights.h5") as temporary:
+        temporary.touch()
+        left = tmp_path / temporary.name.replace("a.", "b.")
+        left.touch()
+    (tmp_path / ".hidden").touch()
+    files.remove_temporaries(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.weights.h5", ".hidden"}

@@ -1,5 +1,4 @@
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -99,19 +98,27 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny, tmp_p
 
 
 def test_rows_behind_the_checkpoint_are_logged_once(tiny, tmp_path, monkeypatch):
+    save = callbacks.Checkpoint.on_epoch_end
+
     def interrupt(self, epoch, logs=None):
         if epoch == 2:
+            # The row of this epoch is in the log, its checkpoint is not.
             raise CutError
+        save(self, epoch, logs)
 
     with monkeypatch.context() as patch:
-        # The row of epoch 2 is in the log, its checkpoint is not.
         patch.setattr(callbacks.Checkpoint, "on_epoch_end", interrupt)
         with pytest.raises(CutError):
-            fitting.train(run(), tiny, tmp_path)
+            fitting.train(run(), tiny, tmp_path, checkpoint_seconds=0)
+    before = fitting.read_log(tmp_path)
+    assert [row["epoch"] for row in before] == [0, 1, 2]
     with open(tmp_path / fitting.LOG, "a") as file:
         file.write("3,0.5")  # a row that a kill cut short
     fitting.train(run(), tiny, tmp_path)
-    assert [row["epoch"] for row in fitting.read_log(tmp_path)] == [0, 1, 2, 3]
+    after = fitting.read_log(tmp_path)
+    assert [row["epoch"] for row in after] == [0, 1, 2, 3]
+    # Epochs 0 and 1 were not trained again: their times are the old ones.
+    assert after[:2] == before[:2]
 
 
 def interrupted(run, tiny, directory, monkeypatch):
@@ -189,44 +196,48 @@ def test_tensorboard_log_is_written(tiny, tmp_path):
     assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
 
 
-def killed_run(command, log, random, kills):
-    """Starts a command until it ends by itself, killing it `kills` times while it trains."""
-    for _ in range(20):
-        began = time.time()
+def killed_run(command, checkpoint, random, kills):
+    """Starts a command until it ends by itself, killing it when it has saved and trains on."""
+    done = 0
+    for _ in range(kills + 1):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        training = None
-        delay = random.uniform(0.1, 2.5)
+        present = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        moment = None
         while process.poll() is None:
-            if training is None and log.exists() and log.stat().st_mtime > began:
-                training = time.time()
-            if kills and training and time.time() > training + delay:
+            if moment is None and checkpoint.exists() and checkpoint.stat().st_mtime_ns > present:
+                moment = time.time() + random.uniform(0, 0.5)
+            if done < kills and moment and time.time() > moment:
                 process.send_signal(signal.SIGKILL)
-                kills -= 1
+                done += 1
                 break
-            time.sleep(0.01)
+            time.sleep(0.002)
         error = process.communicate()[1].decode()
         if process.returncode == 0:
-            return kills
+            break
         assert process.returncode == -signal.SIGKILL, error
-    raise AssertionError("never finished")
+        assert checkpoint.exists()
+    return done
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.slow)])
-def test_killed_at_a_random_step_it_ends_with_the_same_weights(kills, tmp_path, root, monkeypatch):
+@pytest.mark.parametrize(
+    ("kills", "epochs"), [(1, 12), pytest.param(8, 60, marks=pytest.mark.slow)]
+)
+def test_killed_at_a_random_step_it_ends_with_the_same_weights(
+    kills, epochs, tmp_path, root, monkeypatch
+):
     monkeypatch.setenv("PYTHONPATH", str(root))
     command = [sys.executable, "-m", "keras_swish.train.cifar", "--activation=swish_beta"]
-    command += ["--epochs=30" if kills > 1 else "--epochs=12", "--checkpoint_seconds=0"]
+    command += [f"--epochs={epochs}", "--checkpoint_seconds=0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     subprocess.run([*command, f"--out={whole}"], check=True, capture_output=True)
     random = np.random.default_rng()
-    left = killed_run([*command, f"--out={cut}"], cut / fitting.LOG, random, kills)
-    assert left < kills
+    command += [f"--out={cut}"]
+    assert killed_run(command, cut / fitting.CHECKPOINT, random, kills) == kills
     results = [json.loads((d / fitting.RESULT).read_text()) for d in (whole, cut)]
     assert results[0]["test_accuracy"] == results[1]["test_accuracy"]
     assert results[0]["test_loss"] == results[1]["test_loss"]
     for ours, theirs in zip(weights(whole), weights(cut)):
         np.testing.assert_array_equal(ours, theirs)
-    shutil.rmtree(tmp_path)
 
 
 def test_on_jax_a_run_learns(tmp_path, python):

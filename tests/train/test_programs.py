@@ -47,7 +47,10 @@ def test_version(call):
         (["cifar", "--data_dir=/not/there"], "--data_dir=/not/there: The data directory"),
         (["cifar", "--batch_size=5000"], "--batch_size=5000: a batch of 5000 is larger than"),
         (["cifar", "--recipe=shrt"], "--recipe=shrt: Unknown recipe 'shrt'. Did you mean 'short'"),
-        (["cifar", "--warmup_epochs=30"], "--warmup_epochs=30.0: `warmup_epochs` must be below"),
+        (["cifar", "--warmup_epochs=30"], "--warmup_epochs=30.0: a warm-up of 600 steps is too"),
+        (["cifar", "--activation=glu"], "--activation=glu: 'glu' is no elementwise function"),
+        (["cifar", "--activation=threshold"], "'threshold' cannot be applied to images"),
+        (["cifar", "--train_split=train[:50]"], "--batch_size: a batch of 64 is larger than"),
         (["cifar", "--epochs=0"], "--epochs=0"),
         (["cifar", "--epoch=3"], "Unknown command line flag 'epoch'. Did you mean: epochs"),
         (["cifar", "--learning_rate=fast"], "--learning_rate=fast"),
@@ -70,6 +73,16 @@ def test_a_mistake_ends_with_one_line_and_code_2(call, monkeypatch, tmp_path, ar
     assert message in err
     assert err.startswith("keras-swish")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_says_how_to_go_on(call, monkeypatch, tmp_path):
+    def interrupt(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_swish.train.fitting.train", interrupt)
+    code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
+    assert code == 130
+    assert f"the same command with --out={tmp_path / 'run'} goes on" in err
 
 
 def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
@@ -101,8 +114,9 @@ def test_cifar_trains_tests_and_says_where(call, tmp_path):
     assert printed.strip().splitlines()[-1] == f"results: {out}"
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["recipe"]["epochs"] == 1
-    assert config["command"].startswith("keras-swish cifar --epochs=1")
-    assert config["environment"]["keras_swish"]
+    (start,) = config["starts"]
+    assert start["command"].startswith("keras-swish cifar --epochs=1")
+    assert start["environment"]["keras_swish"]
     assert (out / "model.keras").exists()
 
 
@@ -159,7 +173,8 @@ def test_compare_prints_and_saves_the_table_and_goes_on(call, tmp_path, monkeypa
     ]
     assert float(rows[0]["seconds"]) == first["seconds"]  # read, not trained again
     table = (tmp_path / "both" / "table.md").read_text()
-    assert "keras-swish compare --epochs=1" in table
+    for seeds in (1, 2):
+        assert f"--activations=relu,swish_beta --out=both --seeds={seeds}`" in table
     assert "2 seeds cannot give less than 0.5" in table
     assert (tmp_path / "both" / "curves.png").stat().st_size > 10_000
 
@@ -181,8 +196,28 @@ def test_a_flagfile_gives_the_flags(call, tmp_path):
     assert config["config"]["activation"] == "tanh"
 
 
+def test_a_folder_that_another_process_writes_to_is_left_alone(call, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "run"
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+    with open(out / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = call("cifar", *QUICK, f"--out={out}")
+        assert code == 2
+        assert "another process is writing into this folder" in err
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+
+
+def test_compare_goes_on_after_a_run_that_diverged(call, tmp_path):
+    flags = [*QUICK, "--activations=relu,exponential", "--seeds=1", f"--out={tmp_path / 'out'}"]
+    code, printed, err = call("compare", *flags, "--learning_rate=1e30")
+    assert code == 0, err
+    assert "exponential, seed 0: diverged: the loss is" in printed
+    assert "diverged" in (tmp_path / "out" / "table.md").read_text()
+
+
 @pytest.mark.slow
-def test_main_job_takes_under_four_minutes_and_swish_learns(tmp_path, python):
+def test_the_main_job_learns_with_every_activation(tmp_path, python):
     outcome = python("-m", "keras_swish.train.compare", f"--out={tmp_path / 'out'}")
     with open(tmp_path / "out" / "results.csv") as file:
         rows = list(csv.DictReader(file))

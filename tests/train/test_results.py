@@ -68,10 +68,21 @@ def test_table_says_who_is_better_and_how_sure_that_is():
     ]
     assert "+2.00" in swish
     assert "0.25" in swish
-    assert "swish is 2.00 points better than relu on average over 3 seeds: settled" in table
+    assert "swish is 2.00 points better than relu on average over 3 seeds: the interval" in table
+    assert "so few seeds cannot settle it (p = 0.25; 3 seeds cannot give less than 0.25)" in table
     assert "tanh is 0.43 points worse than relu on average over 3 seeds: not settled" in table
-    assert "3 seeds cannot give less than 0.25" in table
-    assert tanh
+    assert "-0.43" in tanh
+
+
+def test_only_what_both_methods_say_is_settled():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(8)]
+    rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(8)]
+    assert "points better than relu on average over 8 seeds: settled at" in results.table(rows)
+
+
+def test_no_difference_on_average_is_not_a_draw_that_is_settled():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.5), row("swish", 0, 0.55), row("swish", 1, 0.45)]
+    assert "over 2 seeds: not settled (p = 1" in results.table(rows)
 
 
 def test_only_seeds_of_both_are_compared():
