@@ -18,7 +18,9 @@ from keras_swish.train import fitting, program
 from keras_swish.train.errors import DivergedError
 
 ACTIVATION = flags.DEFINE_string(
-    "activation", "swish", "Activation: a name of keras_swish.names() or of keras.activations."
+    "activation",
+    "swish",
+    "Activation: a name of keras_swish.names() or of keras.activations, or a formula.",
 )
 
 

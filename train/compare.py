@@ -11,6 +11,8 @@ Examples:
   keras-swish compare --dataset=cifar10 --model=resnet20 \
       --activations=relu,swish,swish_beta --seeds=5
       a real benchmark, with the recipe of He et al. 2016.
+  keras-swish compare --activations="relu, swish, max(x, beta * tanh(x))"
+      a formula of your own beside named functions.
   keras-swish compare --out=runs/mine --seeds=6
       run again with the same --out, it goes on where it was cut off, and adds seeds and
       activations that are new.
@@ -27,19 +29,37 @@ from absl import flags
 from keras_swish.train import fitting, program, results
 from keras_swish.train.errors import ArgumentError
 
-ACTIVATIONS = flags.DEFINE_list(
+ACTIVATIONS = flags.DEFINE_string(
     "activations",
     "relu,swish,swish_beta",
-    "Activations, by name; the first is what the others are compared with.",
+    "Activations, by name or formula; the first is what the others are compared with.",
 )
 SEEDS = flags.DEFINE_integer(
     "seeds", 3, "How many seeds: --seed, --seed + 1, and so on.", lower_bound=1
 )
 
 
+def split(text: str) -> list[str]:
+    """Splits at the commas that do not stand in brackets.
+
+    Example:
+        >>> from keras_swish.train.compare import split
+        >>> split("relu, max(x, sigmoid(x))")
+        ['relu', 'max(x, sigmoid(x))']
+    """
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
 def main() -> None:
     """Runs the program."""
-    activations = list(dict.fromkeys(ACTIVATIONS.value))
+    activations = list(dict.fromkeys(split(ACTIVATIONS.value)))
     if not activations:
         raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
     settings = program.settings({"activations": activations})

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import pathlib
@@ -56,8 +57,12 @@ class Run:
 
 
 def slug(activation: str, seed: int) -> str:
-    """Returns the name of a run's folder within a comparison."""
-    return re.sub(r"[^\w.-]+", "_", activation) + f"-seed{seed}"
+    """Returns the name of a run's folder within a comparison, another one for each activation."""
+    readable = re.sub(r"\W+", "_", activation).strip("_")
+    if readable != activation:
+        # Different formulas may read alike: x + 1 and x - 1.
+        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
+    return f"{readable}-seed{seed}"
 
 
 def build(run: Run, dataset: Dataset) -> keras.Model:

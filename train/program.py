@@ -136,10 +136,12 @@ def _parse(argv: list[str], main: Callable) -> list[str]:
 def help_text(main: Callable) -> str:
     """Returns the help of a program: what its module says of it, and every flag."""
     lines = [sys.modules[main.__module__].__doc__.strip(), "", "Flags:"]
-    for module, defined in sorted(FLAGS.flags_by_module_dict().items(), reverse=True):
+    by_module = FLAGS.flags_by_module_dict()
+    # The program's own flags first, then those that all programs share.
+    for module in sorted(by_module, key=lambda module: module == __name__):
         # absl calls the module that was started by the name of its script.
         if module.startswith("keras_swish.train") or module == _STARTED_AS:
-            for flag in defined:
+            for flag in by_module[module]:
                 default = "" if flag.default is None else f" (default: {flag.default_as_str})"
                 lines.append(f"  --{flag.name}{default}")
                 lines += textwrap.wrap(

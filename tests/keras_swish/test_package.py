@@ -22,6 +22,7 @@ MODULES = [
     "keras_swish.registry",
     "keras_swish.models",
     "keras_swish.models.resnet",
+    "keras_swish.train.compare",
     "keras_swish.train.data",
     "keras_swish.train.recipes",
     "keras_swish.train.results",

@@ -33,6 +33,14 @@ def test_one_seed_gives_every_activation_the_same_kernels(tiny):
     assert not any(np.array_equal(ours, theirs) for ours, theirs in zip(expected, other))
 
 
+def test_folders_of_runs_are_readable_and_never_the_same():
+    assert fitting.slug("swish_beta", 3) == "swish_beta-seed3"
+    formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]
+    slugs = [fitting.slug(formula, 0) for formula in formulas]
+    assert len(set(slugs)) == 4
+    assert slugs[0].startswith("x_sin_x-")
+
+
 def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
     result = fitting.train(run(epochs=12), tiny, tmp_path)
     assert result["status"] == "ok"
