@@ -10,7 +10,9 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_swish import catalogue, formula
+from keras_swish import catalogue
+from keras_swish.evaluate import as_float, evaluate
+from keras_swish.formula import parse
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -35,18 +37,18 @@ def swish(x, beta=1.0):
 
     Source: Ramachandran et al. 2017, section 4.
     """
-    x = ops.convert_to_tensor(x)
+    x = as_float(x)
     if isinstance(beta, (int, float)) and beta == 1:
         return ops.silu(x)
-    return x * ops.sigmoid(ops.cast(beta, x.dtype) * x)
+    return x * ops.sigmoid(ops.convert_to_tensor(beta, x.dtype) * x)
 
 
 def _from_catalogue(name: str) -> Callable:
     entry = catalogue.ENTRIES[name]
-    tree = formula.parse(entry.formula)
+    tree = parse(entry.formula)
 
     def activation(x):
-        return formula.evaluate(tree, x)
+        return evaluate(tree, x)
 
     activation.__name__ = activation.__qualname__ = name
     activation.__doc__ = f"""`{entry.formula}`.

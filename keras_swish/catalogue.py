@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from keras_swish import formula
+from keras_swish.derivative import derivative
+from keras_swish.evaluate import evaluate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ ENTRIES: dict[str, Entry] = {
     "relu": Entry("max(x, 0)", "Nair and Hinton 2010", (0, _INF), True, True, homogeneous=True),
     "relu6": Entry("min(max(x, 0), 6)", "Krizhevsky 2010", (0, 6), True, True),
     "leaky_relu": Entry(
-        "max(x, 0) + 0.01 * min(x, 0)",
+        "where(x, x, 0.01 * x)",
         "Maas et al. 2013; slope as in Ramachandran et al. 2017, section 5",
         (-_INF, _INF),
         False,
@@ -49,14 +50,15 @@ ENTRIES: dict[str, Entry] = {
         note="Keras's function of this name has the slope 0.2, its layer 0.3.",
     ),
     "prelu": Entry(
-        "max(x, 0) + beta * min(x, 0)",
+        "where(x, x, beta * x)",
         "He et al. 2015; initial slope as in Ramachandran et al. 2017, section 5",
         (-_INF, _INF),
         False,
         True,
         homogeneous=True,
         beta=0.25,
-        note="One slope for each channel; Keras's layer has one for each element, from 0.",
+        note="One slope for each channel; Keras's layer has one for each element, from 0. Monotone "
+        "for beta >= 0.",
     ),
     "softplus": Entry("softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True),
     "elu": Entry(
@@ -87,7 +89,7 @@ ENTRIES: dict[str, Entry] = {
         True,
         False,
         beta=1.0,
-        note="Between x / 2 (beta = 0) and max(x, 0) (beta to infinity).",
+        note="Between x / 2 (beta = 0) and max(x, 0) (beta to infinity). Limits for beta > 0.",
     ),
     "max_sigmoid": Entry("max(x, sigmoid(x))", _FOUND, (0, _INF), True, True),
     "cos_minus_x": Entry("cos(x) - x", _FOUND, (_INF, -_INF), False, True),
@@ -104,8 +106,10 @@ def describe(entry: Entry) -> str:
     words = {True: "yes", False: "no"}
     lines = {
         "formula": entry.formula,
-        "derivative": str(formula.derivative(entry.formula)),
+        "derivative": str(derivative(entry.formula)),
         "source": entry.source,
+        "at 0": f"value {_at_0(entry, entry.formula):g}, "
+        f"slope {_at_0(entry, derivative(entry.formula)):g}",
         "limits": " and ".join("none" if math.isnan(v) else f"{v:g}" for v in entry.limits)
         + " at minus and plus infinity",
         "bounded below": words[entry.bounded_below],
@@ -117,3 +121,8 @@ def describe(entry: Entry) -> str:
     if entry.note:
         lines["note"] = entry.note
     return "\n".join(f"{key}: {value}" for key, value in lines.items())
+
+
+def _at_0(entry: Entry, what) -> float:
+    weights = {} if entry.beta is None or "beta" not in str(what) else {"beta": entry.beta}
+    return float(evaluate(what, [0.0], **weights)[0])

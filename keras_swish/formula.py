@@ -1,4 +1,4 @@
-"""Formulas of activation functions: text to tree and back, LaTeX, derivative, evaluation.
+"""Formulas of activation functions: text to tree and back, and LaTeX.
 
 The language has numbers, `pi`, the variable `x`, the weights `beta`, `beta1`, `beta2`, ...,
 the operators + - * / ** and the functions of `primitives.FUNCTIONS`. It is written as in
@@ -9,11 +9,9 @@ node is held against a white list.
 import ast
 import dataclasses
 import difflib
-import functools
 import math
 import re
-
-from keras import ops
+import warnings
 
 from keras_swish.primitives import FUNCTIONS
 
@@ -58,10 +56,13 @@ class Call:
 Formula = Number | Name | Call
 
 # Binding strength and whether the operator groups to the right.
-_OPERATORS = {"+": (1, False), "-": (1, False), "*": (2, False), "/": (2, False)}
+OPERATORS = {"+": (1, False), "-": (1, False), "*": (2, False), "/": (2, False)}
 _NEG, _POWER, _ATOM = 3, 4, 5
 _BINARY_NODES = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_WEIGHT = re.compile(r"beta\d*")
+_WEIGHT = re.compile(r"beta[0-9]*")
+
+
+ZERO, ONE = Number(0.0), Number(1.0)
 
 
 class FormulaError(ValueError):
@@ -90,20 +91,39 @@ def parse(text: str, variables: tuple[str, ...] = ("x",)) -> Formula:
     """
     if not isinstance(text, str):
         raise TypeError(f"A formula is a string. Received: {text!r}")
+    text = text.strip()
     if len(text) > MAX_LENGTH:
-        raise FormulaError(
-            f"A formula has at most {MAX_LENGTH} characters. Received: {len(text)}, "
-            f"beginning {text[:40]!r}"
-        )
+        raise FormulaError(_too_long(len(text), text))
+    for column, character in enumerate(text):
+        if not character.isascii() or not character.isprintable():
+            raise FormulaError(_located(text, column, f"unexpected character {character!r}"))
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's own remarks on what it reads
+            tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError) as error:
         column = getattr(error, "offset", None) or 1
-        reason = getattr(error, "msg", str(error))
-        raise FormulaError(_located(text, column - 1, reason)) from None
+        raise FormulaError(_located(text, column - 1, getattr(error, "msg", str(error)))) from None
     except (RecursionError, MemoryError):
         raise FormulaError(_located(text, 0, "nested too deeply")) from None
-    return _Reader(text, variables).read(tree.body, 0)
+    formula = _Reader(text, variables).read(tree.body, 0)
+    printed = to_text(formula)
+    if len(printed) > MAX_LENGTH:
+        # What is saved is the printed form, and it has to be read again.
+        raise FormulaError(_too_long(len(printed), printed))
+    return formula
+
+
+def is_formula(text: str) -> bool:
+    """Says whether a text is meant as a formula, and not as the name of a function."""
+    return not text.isidentifier() or text in ("x", "pi") or bool(_WEIGHT.fullmatch(text))
+
+
+def _too_long(length: int, text: str) -> str:
+    return (
+        f"A formula has at most {MAX_LENGTH} characters. Received: {length}, "
+        f"beginning {text[:40]!r}"
+    )
 
 
 def _located(text: str, column: int, reason: str) -> str:
@@ -114,7 +134,7 @@ class _Reader:
     """From Python's tree to ours, nothing getting through that is not named here."""
 
     def __init__(self, text: str, variables: tuple[str, ...]):
-        self.text = text.strip()
+        self.text = text
         self.variables = variables
 
     def read(self, node: ast.expr, depth: int) -> Formula:
@@ -163,7 +183,7 @@ class _Reader:
         name = node.func.id
         if name not in FUNCTIONS:
             raise self.unknown(node, name, list(FUNCTIONS))
-        wanted = len(FUNCTIONS[name].derivatives)
+        wanted = FUNCTIONS[name].arity
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.error(node, f"{name} takes plain arguments only")
         if len(node.args) != wanted:
@@ -204,8 +224,8 @@ def _print(formula: Formula) -> tuple[str, int]:
     if name == "**":
         # The exponent may carry a sign: x**-2.
         return f"{inside(arguments[0], _ATOM)}**{inside(arguments[1], _NEG)}", _POWER
-    if name in _OPERATORS:
-        strength = _OPERATORS[name][0]
+    if name in OPERATORS:
+        strength = OPERATORS[name][0]
         left, right = inside(arguments[0], strength), inside(arguments[1], strength + 1)
         return f"{left} {name} {right}", strength
     return f"{name}({', '.join(map(to_text, arguments))})", _ATOM
@@ -219,7 +239,7 @@ def to_latex(formula: Formula | str) -> str:
         >>> formula.to_latex("x * sigmoid(beta * x)")
         'x \\sigma\\left(\\beta x\\right)'
     """
-    return _latex(_tree(formula))[0]
+    return _latex(as_tree(formula))[0]
 
 
 def _latex(formula: Formula) -> tuple[str, int]:
@@ -228,38 +248,41 @@ def _latex(formula: Formula) -> tuple[str, int]:
             return r"\pi", _ATOM
         text = _print(formula)[0]
         mantissa, exponent = [*text.split("e"), ""][:2]
-        return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text), _ATOM
+        return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}", 2) if exponent else (text, _ATOM)
     if isinstance(formula, Name):
-        match = re.fullmatch(r"(beta|x)(\d*)", formula.name)
-        letter = r"\beta" if match[1] == "beta" else "x"
-        return (f"{letter}_{{{match[2]}}}" if match[2] else letter), _ATOM
+        letter, index = re.fullmatch(r"(.*?)([0-9]*)", formula.name).groups()
+        letter = r"\beta" if letter == "beta" else letter
+        return (f"{letter}_{{{index}}}" if index else letter), _ATOM
 
     def inside(argument: Formula, least: int) -> str:
         text, strength = _latex(argument)
         return text if strength >= least else rf"\left({text}\right)"
 
     name, arguments = formula.function, formula.arguments
+
+    def right_side(argument: Formula, least: int) -> str:
+        text = inside(argument, least)
+        return rf"\left({text}\right)" if text.startswith("-") else text
+
     if name == "neg":
-        return "-" + inside(arguments[0], 2), _NEG
+        return "-" + right_side(arguments[0], 2), _NEG
     if name == "/":
-        return rf"\frac{{{to_latex(arguments[0])}}}{{{to_latex(arguments[1])}}}", _ATOM
+        # Of less than an atom's strength: as a base it needs brackets.
+        return rf"\frac{{{to_latex(arguments[0])}}}{{{to_latex(arguments[1])}}}", _POWER
     if name == "**":
         return f"{inside(arguments[0], _ATOM)}^{{{to_latex(arguments[1])}}}", _POWER
     if name == "*":
-        left, right = inside(arguments[0], 2), inside(arguments[1], 3)
-        if right.startswith("-"):
-            right = rf"\left({right}\right)"
-        sign = r" \cdot " if right[0].isdigit() else " "
+        left, right = inside(arguments[0], 2), right_side(arguments[1], 3)
+        sign = r" \cdot " if right.startswith((*"0123456789", r"\frac")) else " "
         return left + sign + right, 2
-    if name in _OPERATORS:
-        right = inside(arguments[1], 2)
-        if right.startswith("-"):
-            right = rf"\left({right}\right)"
-        return f"{inside(arguments[0], 1)} {name} {right}", 1
-    return FUNCTIONS[name].latex.format(*map(to_latex, arguments)), _ATOM
+    if name in OPERATORS:
+        return f"{inside(arguments[0], 1)} {name} {right_side(arguments[1], 2)}", 1
+    text = FUNCTIONS[name].latex.format(*map(to_latex, arguments))
+    return text, _POWER if name == "sqrt" else _ATOM
 
 
-def _tree(formula: Formula | str) -> Formula:
+def as_tree(formula: Formula | str) -> Formula:
+    """Returns the tree of a formula given as one or as text."""
     return parse(formula) if isinstance(formula, str) else formula
 
 
@@ -271,13 +294,44 @@ def weights(formula: Formula | str) -> list[str]:
         >>> formula.weights("beta * x + beta1")
         ['beta', 'beta1']
     """
-    return sorted(name for name in _names(_tree(formula)) if _WEIGHT.fullmatch(name))
+    return sorted(name for name in names(as_tree(formula)) if _WEIGHT.fullmatch(name))
 
 
-def _names(formula: Formula) -> set[str]:
+def names(formula: Formula) -> set[str]:
+    """Returns the names of a formula's variables and weights."""
     if isinstance(formula, Call):
-        return set().union(*map(_names, formula.arguments))
+        return set().union(*map(names, formula.arguments))
     return {formula.name} if isinstance(formula, Name) else set()
+
+
+def rewritten(call: Call) -> Call:
+    """Returns a call in the form that it is computed and differentiated in.
+
+    `log(1 + exp(a))` is `softplus(a)`, which does not overflow; `max(a, 0)` is `relu(a)`, and
+    `min(a, 0)` is `-relu(-a)`, whose slope at 0 is 0.
+    """
+    if call.function in ("max", "min") and ZERO in call.arguments:
+        other = call.arguments[1 - call.arguments.index(ZERO)]
+        if call.function == "max":
+            return Call("relu", (other,))
+        return Call("neg", (Call("relu", (Call("neg", (other,)),)),))
+    if call.function == "log" and isinstance(call.arguments[0], Call):
+        inner = call.arguments[0]
+        if inner.function == "+" and ONE in inner.arguments:
+            other = inner.arguments[1 - inner.arguments.index(ONE)]
+            if isinstance(other, Call) and other.function == "exp":
+                return Call("softplus", other.arguments)
+    return call
+
+
+def check_names(received, known, what: str) -> None:
+    """Raises a `ValueError` at the first received name that is not known."""
+    for name in received:
+        if name not in known:
+            raise ValueError(
+                f"The formula has no {what} of that name; it has {', '.join(known) or 'none'}. "
+                f"Received: {name!r}"
+            )
 
 
 def substitute(formula: Formula, replacements: dict[str, Formula]) -> Formula:
@@ -293,8 +347,8 @@ def substitute(formula: Formula, replacements: dict[str, Formula]) -> Formula:
 def initial_value(formula: Formula | str, weight: str) -> float:
     """Returns the value that a weight starts from, by its place in the formula.
 
-    As in the table of primitives: a blend beta * a + (1 - beta) * b starts from 0.5, a
-    summand from 0, anything else from 1.
+    As in the table of primitives: a blend `beta * a + (1 - beta) * b` starts from 0.5, what
+    is only added or subtracted from 0, anything else from 1.
 
     Example:
         >>> from keras_swish import formula
@@ -303,12 +357,26 @@ def initial_value(formula: Formula | str, weight: str) -> float:
         >>> formula.initial_value("x + beta", "beta")
         0.0
     """
-    tree, beta = _tree(formula), Name(weight)
-    calls = list(_calls(tree))
-    if Call("-", (Number(1.0), beta)) in calls:
+    tree, beta = as_tree(formula), Name(weight)
+    if any(_is_blend(call, beta) for call in _calls(tree)):
         return 0.5
-    is_summand = any(call.function in "+-" and beta in call.arguments for call in calls)
-    return 0.0 if is_summand else 1.0
+    places = [
+        call.function
+        for call in _calls(tree)
+        if call.function != "neg"
+        for argument in call.arguments
+        if argument == beta or argument == Call("neg", (beta,))
+    ]
+    return 0.0 if places and set(places) <= {"+", "-"} else 1.0
+
+
+def _is_blend(call: Call, beta: Name) -> bool:
+    terms = [term for term in call.arguments if isinstance(term, Call) and term.function == "*"]
+    if call.function != "+" or len(terms) != 2:
+        return False
+    rest = Call("-", (ONE, beta))
+    factors = [term.arguments for term in terms]
+    return any(beta in a and rest in b for a, b in (factors, reversed(factors)))
 
 
 def _calls(formula: Formula):
@@ -316,188 +384,3 @@ def _calls(formula: Formula):
         yield formula
         for argument in formula.arguments:
             yield from _calls(argument)
-
-
-def derivative(formula: Formula | str, name: str = "x") -> Formula:
-    """Returns the derivative as a formula of the same language.
-
-    At a kink it is the slope that training uses: 0 for |x| and max(x, 0); a tie in max or
-    min takes the first argument, or the constant where there is one.
-
-    Args:
-        formula: A formula or its text.
-        name: What to differentiate by: the variable or a weight.
-
-    Raises:
-        FormulaError: If the language has no word for it (the derivative of sinc').
-
-    Example:
-        >>> from keras_swish import formula
-        >>> str(formula.derivative("arctan(x)**2 - x"))
-        '2 * arctan(x) * (1 / (x**2 + 1)) - 1'
-    """
-    return _derivative(_tree(formula), name)
-
-
-_ZERO, _ONE = Number(0.0), Number(1.0)
-
-
-def _derivative(formula: Formula, name: str) -> Formula:
-    if isinstance(formula, Number):
-        return _ZERO
-    if isinstance(formula, Name):
-        return _ONE if formula.name == name else _ZERO
-    function, arguments = formula.function, formula.arguments
-    inner = [_derivative(argument, name) for argument in arguments]
-    if all(slope == _ZERO for slope in inner):
-        return _ZERO
-    if function == "neg":
-        return _neg(inner[0])
-    if function in ("+", "-"):
-        return _sum(function, *inner)
-    if function == "*":
-        (a, b), (da, db) = arguments, inner
-        return _sum("+", _product(da, b), _product(a, db))
-    if function == "/":
-        (a, b), (da, db) = arguments, inner
-        return _sum("-", _quotient(da, b), _product(formula, _quotient(db, b)))
-    if function == "**":
-        return _power_derivative(formula, *arguments, *inner)
-    if function in ("max", "min"):
-        return _choice_derivative(function, *arguments, *inner)
-    if function == "where":
-        return Call("where", (arguments[0], *inner[1:]))
-    outer = FUNCTIONS[function].derivatives[0]
-    if outer is None:
-        raise FormulaError(f"The language has no derivative of {function}.")
-    return _product(substitute(_outer(outer), {"x": arguments[0]}), inner[0])
-
-
-@functools.cache
-def _outer(text: str) -> Formula:
-    return parse(text)
-
-
-def _choice_derivative(function, a, b, da, db):
-    """Slope of max or min: a tie takes the first argument, or the constant."""
-    greater, lesser = (a, b) if function == "max" else (b, a)
-    if isinstance(b, Number):
-        return Call("where", (_sum("-", greater, lesser), da, db))
-    return Call("where", (_sum("-", lesser, greater), db, da))
-
-
-def _power_derivative(formula, base, exponent, dbase, dexponent):
-    if isinstance(exponent, Number) and exponent.value == 2:
-        return _product(_product(exponent, base), dbase)
-    if dexponent == _ZERO:
-        lowered = _number(exponent.value - 1) if isinstance(exponent, Number) else None
-        power = Call("**", (base, lowered or Call("-", (exponent, _ONE))))
-        return _product(_product(exponent, power), dbase)
-    logarithm = _product(dexponent, Call("log", (base,)))
-    return _product(formula, _sum("+", logarithm, _product(exponent, _quotient(dbase, base))))
-
-
-def _number(value: float) -> Formula:
-    return Call("neg", (Number(-value),)) if value < 0 else Number(value)
-
-
-def _neg(a: Formula) -> Formula:
-    if a == _ZERO:
-        return a
-    return a.arguments[0] if isinstance(a, Call) and a.function == "neg" else Call("neg", (a,))
-
-
-def _sum(operator: str, a: Formula, b: Formula) -> Formula:
-    if b == _ZERO:
-        return a
-    if a == _ZERO:
-        return b if operator == "+" else _neg(b)
-    if isinstance(b, Call) and b.function == "neg":
-        return Call("-" if operator == "+" else "+", (a, b.arguments[0]))
-    return Call(operator, (a, b))
-
-
-def _product(a: Formula, b: Formula) -> Formula:
-    if _ZERO in (a, b):
-        return _ZERO
-    if a == _ONE:
-        return b
-    if b == _ONE:
-        return a
-    if isinstance(b, Call) and b.function == "neg":
-        return _neg(_product(a, b.arguments[0]))
-    if isinstance(a, Call) and a.function == "neg":
-        return _neg(_product(a.arguments[0], b))
-    return Call("*", (a, b))
-
-
-def _quotient(a: Formula, b: Formula) -> Formula:
-    return a if b == _ONE or a == _ZERO else Call("/", (a, b))
-
-
-def evaluate(formula: Formula | str, x, **weights):
-    """Computes a formula with `keras.ops`.
-
-    Args:
-        formula: A formula or its text.
-        x: Tensor of a float dtype.
-        **weights: The formula's weights by name: numbers, or tensors that broadcast with x.
-
-    Returns:
-        A tensor with the shape and dtype of x.
-
-    Example:
-        >>> from keras_swish import formula
-        >>> [float(y) for y in formula.evaluate("beta * x + 1", [0.0, 2.0], beta=3)]
-        [1.0, 7.0]
-    """
-    x = ops.convert_to_tensor(x)
-    values = {name: ops.cast(weight, x.dtype) for name, weight in weights.items()}
-    result = _evaluate(_tree(formula), {"x": x, **values}, x.dtype, {})
-    result = ops.cast(result, x.dtype)
-    # A formula need not contain x.
-    return result if result.shape == x.shape else ops.broadcast_to(result, ops.shape(x))
-
-
-def _evaluate(formula, values, dtype, known):
-    if isinstance(formula, Number):
-        return formula.value
-    if isinstance(formula, Name):
-        return values[formula.name]
-    if formula not in known:
-        call = _stable(formula)
-        arguments = [_evaluate(argument, values, dtype, known) for argument in call.arguments]
-        known[formula] = _apply(call.function, arguments, dtype)
-    return known[formula]
-
-
-def _stable(formula: Call) -> Call:
-    """Returns log(1 + exp(a)) as softplus(a), which does not overflow."""
-    if formula.function == "log" and isinstance(formula.arguments[0], Call):
-        inner = formula.arguments[0]
-        if inner.function == "+" and _ONE in inner.arguments:
-            other = inner.arguments[1 - inner.arguments.index(_ONE)]
-            if isinstance(other, Call) and other.function == "exp":
-                return Call("softplus", other.arguments)
-    return formula
-
-
-def _apply(function: str, arguments: list, dtype):
-    if function == "neg":
-        return -arguments[0]
-    if function == "**":
-        return _power(ops.convert_to_tensor(arguments[0], dtype), arguments[1])
-    if function in _OPERATORS:
-        # Two numbers are computed by the backend too: 1 / 0 is inf there, not an exception.
-        a, b = (ops.convert_to_tensor(argument, dtype) for argument in arguments)
-        operations = {"+": ops.add, "-": ops.subtract, "*": ops.multiply, "/": ops.divide}
-        return operations[function](a, b)
-    tensors = [ops.convert_to_tensor(argument, dtype) for argument in arguments]
-    return FUNCTIONS[function].evaluate(*tensors)
-
-
-def _power(base, exponent):
-    if isinstance(exponent, float) and exponent in (2.0, 3.0, 4.0):
-        square = ops.square(base)
-        return {2.0: square, 3.0: square * base, 4.0: ops.square(square)}[exponent]
-    return ops.power(base, exponent)

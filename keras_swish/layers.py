@@ -6,7 +6,8 @@ import keras
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
-from keras_swish.formula import evaluate, initial_value, parse, weights
+from keras_swish.evaluate import evaluate
+from keras_swish.formula import initial_value, parse, weights
 
 
 class _Weighted(keras.layers.Layer):
@@ -41,10 +42,17 @@ class _Weighted(keras.layers.Layer):
         return self.add_weight(
             name=name,
             shape=self._beta_shape(input_shape),
-            initializer=self.beta_initializer or initializers.Constant(initial_value),
+            initializer=self._initializer(initial_value),
             regularizer=self.beta_regularizer,
             constraint=self.beta_constraint,
         )
+
+    def _initializer(self, initial_value: float):
+        if self.beta_initializer is None:
+            return initializers.Constant(initial_value)
+        # A Keras initializer draws the same values at each call: each weight needs its own.
+        clone = getattr(self.beta_initializer, "clone", None)
+        return clone() if clone else self.beta_initializer
 
     def _beta_shape(self, input_shape) -> list[int]:
         rank = len(input_shape)

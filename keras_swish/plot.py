@@ -6,6 +6,8 @@ import numpy as np
 from keras import ops
 
 from keras_swish import catalogue, formula
+from keras_swish.derivative import derivative
+from keras_swish.evaluate import evaluate
 from keras_swish.registry import unknown
 
 
@@ -15,7 +17,7 @@ def plot(identifiers: Sequence[str], low: float = -5.0, high: float = 5.0):
     Weights (beta) have their initial values.
 
     Args:
-        identifiers: Names of `keras_swish.names()` and formulas.
+        identifiers: Names of `keras_swish.names()` and formulas; or one of them.
         low: Left end of the x axis.
         high: Right end of the x axis.
 
@@ -35,12 +37,16 @@ def plot(identifiers: Sequence[str], low: float = -5.0, high: float = 5.0):
 
     if not low < high:
         raise ValueError(f"`low` must be below `high`. Received: low={low}, high={high}")
+    if isinstance(identifiers, str):
+        identifiers = [identifiers]
+    if not identifiers:
+        raise ValueError("Nothing to draw: give at least one name or formula.")
     trees = {identifier: _tree(identifier) for identifier in identifiers}
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, 2)
     x = np.linspace(low, high, 1001, dtype="float32")
     for name, (tree, beta) in trees.items():
-        for panel, drawn in zip(panels, (tree, formula.derivative(tree)), strict=True):
+        for panel, drawn in zip(panels, (tree, derivative(tree)), strict=True):
             panel.plot(x, _values(drawn, tree, beta, x), label=_label(name, tree))
     for panel, title in zip(panels, ("function", "derivative"), strict=True):
         panel.axhline(0, color="0.7", lw=0.8, zorder=0)
@@ -64,7 +70,7 @@ def gallery():
         tree = formula.parse(entry.formula)
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
         panel.axvline(0, color="0.8", lw=0.8, zorder=0)
-        slope = _values(formula.derivative(tree), tree, entry.beta, x)
+        slope = _values(derivative(tree), tree, entry.beta, x)
         panel.plot(x, slope, color="tab:orange", lw=1, ls="--", label="derivative")
         panel.plot(x, _values(tree, tree, entry.beta, x), color="tab:blue", label="function")
         panel.set(title=name, ylim=(-4, 6), xlim=(-5, 5), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
@@ -78,7 +84,7 @@ def gallery():
 
 def _tree(identifier: str):
     entry = catalogue.ENTRIES.get(identifier)
-    if entry is None and identifier.isidentifier() and identifier != "x":
+    if entry is None and not formula.is_formula(identifier):
         raise ValueError(unknown("activation", identifier, catalogue.ENTRIES))
     return formula.parse(entry.formula if entry else identifier), entry and entry.beta
 
@@ -86,9 +92,9 @@ def _tree(identifier: str):
 def _values(drawn, tree, beta, x):
     weights = {
         name: formula.initial_value(tree, name) if beta is None else beta
-        for name in formula.weights(tree)
+        for name in formula.weights(drawn)
     }
-    return ops.convert_to_numpy(formula.evaluate(drawn, x, **weights))
+    return ops.convert_to_numpy(evaluate(drawn, x, **weights))
 
 
 def _label(name: str, tree) -> str:

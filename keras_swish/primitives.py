@@ -48,13 +48,20 @@ def dsinc(x):
 
 
 def arcsinh(x):
-    """Returns the inverse hyperbolic sine, odd to the last bit."""
-    return ops.sign(x) * ops.arcsinh(ops.abs(x))
+    """Returns the inverse hyperbolic sine, odd to the last bit, with slope 1 at 0."""
+    negative = x < 0
+    y = ops.arcsinh(ops.where(negative, -x, x))
+    return ops.where(negative, -y, y)
 
 
-def softplus(x):
-    """Returns log(1 + exp(x)), without overflow."""
-    return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))
+def maximum(x1, x2):
+    """Returns the larger one; a tie takes the first, with its slope; nan stays nan."""
+    return ops.where(ops.logical_or(x1 >= x2, ops.isnan(x1)), x1, x2)
+
+
+def minimum(x1, x2):
+    """Returns the smaller one; a tie takes the first, with its slope; nan stays nan."""
+    return ops.where(ops.logical_or(x1 <= x2, ops.isnan(x1)), x1, x2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,64 +71,51 @@ class Function:
     Attributes:
         evaluate: From tensors to a tensor.
         latex: LaTeX of the function, with {0}, {1} for its arguments.
-        derivatives: For each argument the formula of the partial derivative, in `x` for
-            one argument, in `x1` and `x2` for two; None where the language has none.
-        note: Where it is not defined, or which value was chosen.
+        derivative: Formula of the derivative in `x`, for functions of one argument; None
+            where the language has none. Those of max, min and where are rules of
+            `formula.derivative`.
+        arity: Number of arguments.
     """
 
     evaluate: Callable
     latex: str
-    derivatives: tuple[str | None, ...]
-    note: str = ""
-
-
-def _named(name: str) -> str:
-    return rf"\operatorname{{{{{name}}}}}\left({{0}}\right)"
+    derivative: str | None = None
+    arity: int = 1
 
 
 def _command(name: str) -> str:
     return rf"\{name}\left({{0}}\right)"
 
 
+def _operator(name: str) -> str:
+    return rf"\operatorname{{{{{name}}}}}\left({{0}}\right)"
+
+
 FUNCTIONS: dict[str, Function] = {
-    "abs": Function(ops.abs, r"\left|{0}\right|", ("sign(x)",), "slope 0 at 0"),
-    "sign": Function(ops.sign, _named("sign"), ("0",)),
-    "step": Function(step, _named("step"), ("0",), "1 where x > 0, else 0"),
-    "relu": Function(ops.relu, r"\max\left({0}, 0\right)", ("step(x)",), "slope 0 at 0"),
-    "sqrt": Function(ops.sqrt, r"\sqrt{{{0}}}", ("1 / (2 * sqrt(x))",), "nan for x < 0"),
-    "exp": Function(ops.exp, _command("exp"), ("exp(x)",)),
-    "expm1": Function(ops.expm1, r"\left(e^{{{0}}} - 1\right)", ("exp(x)",), "exp(x) - 1"),
-    "log": Function(ops.log, _command("log"), ("1 / x",), "nan for x < 0, -inf at 0"),
-    "sin": Function(ops.sin, _command("sin"), ("cos(x)",)),
-    "cos": Function(ops.cos, _command("cos"), ("-sin(x)",)),
-    "sinh": Function(ops.sinh, _command("sinh"), ("cosh(x)",)),
-    "cosh": Function(ops.cosh, _command("cosh"), ("sinh(x)",)),
-    "tanh": Function(ops.tanh, _command("tanh"), ("4 * sigmoid(2 * x) * sigmoid(-(2 * x))",)),
-    "arcsinh": Function(arcsinh, _named("arcsinh"), ("1 / sqrt(x**2 + 1)",)),
-    "arctan": Function(ops.arctan, _command("arctan"), ("1 / (x**2 + 1)",)),
-    "sinc": Function(sinc, _named("sinc"), ("dsinc(x)",), "sin(x) / x, 1 at 0"),
-    "dsinc": Function(dsinc, r"\operatorname{{sinc}}'\left({0}\right)", (None,)),
-    "sigmoid": Function(ops.sigmoid, r"\sigma\left({0}\right)", ("sigmoid(x) * sigmoid(-x)",)),
-    "softplus": Function(softplus, r"\log\left(1 + e^{{{0}}}\right)", ("sigmoid(x)",)),
-    "erf": Function(ops.erf, _named("erf"), (f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)",)),
-    # A tie takes the first argument.
-    "max": Function(
-        ops.maximum,
-        r"\max\left({0}, {1}\right)",
-        ("1 - step(x2 - x1)", "step(x2 - x1)"),
-        "a tie takes the first argument",
-    ),
-    "min": Function(
-        ops.minimum,
-        r"\min\left({0}, {1}\right)",
-        ("1 - step(x1 - x2)", "step(x1 - x2)"),
-        "a tie takes the first argument",
-    ),
+    "abs": Function(ops.abs, r"\left|{0}\right|", "sign(x)"),
+    "sign": Function(ops.sign, _operator("sign"), "0"),
+    "step": Function(step, _operator("step"), "0"),
+    "relu": Function(ops.relu, r"\max\left({0}, 0\right)", "step(x)"),
+    "sqrt": Function(ops.sqrt, r"\sqrt{{{0}}}", "1 / (2 * sqrt(x))"),
+    "exp": Function(ops.exp, _command("exp"), "exp(x)"),
+    "expm1": Function(ops.expm1, r"\left(e^{{{0}}} - 1\right)", "exp(x)"),
+    "log": Function(ops.log, _command("log"), "1 / x"),
+    "sin": Function(ops.sin, _command("sin"), "cos(x)"),
+    "cos": Function(ops.cos, _command("cos"), "-sin(x)"),
+    "sinh": Function(ops.sinh, _command("sinh"), "cosh(x)"),
+    "cosh": Function(ops.cosh, _command("cosh"), "sinh(x)"),
+    "tanh": Function(ops.tanh, _command("tanh"), "4 * sigmoid(2 * x) * sigmoid(-(2 * x))"),
+    "arcsinh": Function(arcsinh, _operator("arcsinh"), "1 / sqrt(x**2 + 1)"),
+    "arctan": Function(ops.arctan, _command("arctan"), "1 / (x**2 + 1)"),
+    "sinc": Function(sinc, _operator("sinc"), "dsinc(x)"),
+    "dsinc": Function(dsinc, r"\operatorname{{sinc}}'\left({0}\right)"),
+    "sigmoid": Function(ops.sigmoid, r"\sigma\left({0}\right)", "sigmoid(x) * sigmoid(-x)"),
+    "softplus": Function(ops.softplus, r"\log\left(1 + e^{{{0}}}\right)", "sigmoid(x)"),
+    "erf": Function(ops.erf, _operator("erf"), f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)"),
+    "max": Function(maximum, r"\max\left({0}, {1}\right)", arity=2),
+    "min": Function(minimum, r"\min\left({0}, {1}\right)", arity=2),
     "where": Function(
-        where,
-        r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)",
-        ("0", "step(x1)", "1 - step(x1)"),
-        "the second argument where the first is above 0, else the third",
+        where, r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)", arity=3
     ),
 }
 
@@ -133,12 +127,10 @@ class Primitive:
     Attributes:
         formula: In `x` (unary) or `x1` and `x2` (binary), and `beta` where it has one.
         beta: Initial value of beta, where it has one.
-        note: Where it is not defined.
     """
 
     formula: str
     beta: float | None = None
-    note: str = ""
 
 
 # The eps of the paper's log(|x| + eps) and x1 / (x2 + eps).
@@ -150,7 +142,7 @@ UNARY: dict[str, Primitive] = {
     "|x|": Primitive("abs(x)"),
     "x^2": Primitive("x**2"),
     "x^3": Primitive("x**3"),
-    "sqrt(x)": Primitive("sqrt(x)", note="nan for x < 0"),
+    "sqrt(x)": Primitive("sqrt(x)"),
     "beta*x": Primitive("beta * x", 1.0),
     "x+beta": Primitive("x + beta", 0.0),
     "log(|x|+eps)": Primitive(f"log(abs(x) + {EPS})"),

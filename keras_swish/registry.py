@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import keras
 
 from keras_swish import activations, catalogue
+from keras_swish.formula import is_formula
 from keras_swish.layers import SearchedActivation, Swish
 
 # Names whose layer is not simply `Activation` of a function of that name. The paper's
@@ -97,7 +98,7 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
         return _like(identifier, name)
     function = identifier.func if isinstance(identifier, functools.partial) else identifier
     if isinstance(function, type) and issubclass(function, keras.layers.Layer):
-        return identifier(name=name)
+        return identifier(name=name) if name else identifier()
     if callable(identifier) and not isinstance(identifier, type):
         return keras.layers.Activation(identifier, name=name)
     raise TypeError(
@@ -113,20 +114,25 @@ def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
     known = _keras_names()
     if function or identifier in known:
         return keras.layers.Activation(function or identifier, name=name)
-    if identifier.isidentifier() and identifier != "x":
-        raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
-    return SearchedActivation(identifier, name=name)
+    if is_formula(identifier):
+        return SearchedActivation(identifier, name=name)
+    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
 
 
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
     if type(template) is keras.layers.Activation:
+        if isinstance(template.activation, keras.layers.Layer):
+            return _like(template.activation, name)
         # Through the function itself: a user's own one cannot be found by its name.
-        return keras.layers.Activation(template.activation, name=name, dtype=template.dtype_policy)
-    config = template.get_config()
-    # Two layers of one name cannot stand in one model.
-    config.pop("name", None)
+        return keras.layers.Activation(
+            template.activation,
+            name=name,
+            dtype=template.dtype_policy,
+            trainable=template.trainable,
+        )
     try:
-        return type(template).from_config({**config, "name": name} if name else config)
+        # Two layers of one name cannot stand in one model: None lets Keras find one.
+        return type(template).from_config({**template.get_config(), "name": name})
     except Exception as error:
         raise ValueError(
             f"The layer {template.name!r} of class {type(template).__name__} cannot be made anew "
@@ -175,6 +181,7 @@ def _refusal(name: str) -> Callable:
 def unknown(kind: str, received: str, valid: Iterable[str]) -> str:
     """Returns the message for an unknown name: what came, the nearest, all valid ones."""
     valid = sorted(valid)
-    nearest = difflib.get_close_matches(str(received), valid, n=3, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(received)[:100], valid, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+    received = str(received) if len(str(received)) < 100 else f"{str(received)[:100]}..."
     return f"Unknown {kind} {received!r}.{hint} Valid: {', '.join(valid)}."

@@ -5,6 +5,8 @@ Examples:
       three functions of the catalogue, into activations.png.
   keras-swish plot swish "x * tanh(softplus(x))" --out=mine.svg --low=-8 --high=3
       a name beside a formula of your own; the suffix gives the format.
+  keras-swish plot -- "-x" "cos(x) - x"
+      what begins with a minus stands behind two of them.
   keras-swish plot
       the whole catalogue, a panel for each function.
 

@@ -4,22 +4,30 @@ import pytest
 
 import keras_swish
 import reference
-from keras_swish import activations, catalogue, formula
+from keras_swish import activations, catalogue
+from keras_swish.derivative import derivative
 
 GRID = np.linspace(-30, 30, 6001)
 
 
 def values(name, x=GRID):
-    entry = catalogue.ENTRIES[name]
-    weights = {} if entry.beta is None else {"beta": entry.beta}
-    return np.array([reference.value(entry.formula, point, **weights) for point in x])
+    return reference.NAMED[name](np.asarray(x, float))
 
 
 @pytest.mark.parametrize("name", keras_swish.names())
-def test_layer_computes_the_formula(name):
+def test_formula_is_the_published_function(name):
+    entry = catalogue.ENTRIES[name]
+    weights = {} if entry.beta is None else {"beta": entry.beta}
+    x = GRID[::100]
+    ours = [reference.value(entry.formula, point, **weights) for point in x]
+    np.testing.assert_allclose(ours, values(name, x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", keras_swish.names())
+def test_layer_computes_the_published_function(name):
     x = np.float32([[-40, -6, -2.5, -1, -0.1, 0, 0.1, 1, 2.5, 6, 40]])
     ours = keras.ops.convert_to_numpy(keras_swish.layer(name)(x))
-    np.testing.assert_allclose(ours[0], values(name, x[0]), rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(ours, values(name, x), rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", keras_swish.names())
@@ -52,8 +60,13 @@ def test_description_states_the_facts(name):
     described = keras_swish.describe(name)
     entry = catalogue.ENTRIES[name]
     assert f"formula: {entry.formula}\n" in described
-    assert f"derivative: {formula.derivative(entry.formula)}\n" in described
+    assert f"derivative: {derivative(entry.formula)}\n" in described
     assert entry.source in described
+
+
+def test_value_and_slope_at_0_are_stated():
+    assert "at 0: value 0.5, slope 0.25\n" in keras_swish.describe("max_sigmoid")
+    assert "at 0: value 1, slope -1\n" in keras_swish.describe("cos_minus_x")
 
 
 def test_description_of_an_unknown_name():

@@ -142,6 +142,13 @@ def test_searched_activation_owns_one_weight_for_each_name():
     assert initial == [1.0, 1.0, 0.0]
 
 
+def test_random_weights_of_one_formula_differ():
+    layer = keras_swish.SearchedActivation("beta1 * x + beta2 * sin(x)", "random_normal")
+    layer.build((None, 5))
+    beta1, beta2 = map(keras.ops.convert_to_numpy, layer.trainable_variables)
+    assert not np.array_equal(beta1, beta2)
+
+
 def test_searched_activation_of_the_swish_formula_is_swish():
     x = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
     ours = keras_swish.SearchedActivation("x * sigmoid(beta * x)", "random_normal")

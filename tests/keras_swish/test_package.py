@@ -15,6 +15,8 @@ import pytest
 MODULES = [
     "keras_swish.activations",
     "keras_swish.catalogue",
+    "keras_swish.derivative",
+    "keras_swish.evaluate",
     "keras_swish.formula",
     "keras_swish.layers",
     "keras_swish.plot",

@@ -15,6 +15,10 @@ def test_functions_and_derivatives_are_drawn():
     assert labels == ["swish: x * sigmoid(x)", "max(x, 0)"]
 
 
+def test_one_name_needs_no_list():
+    assert len(plot("beta * x").axes[0].lines) == 3  # and the axes
+
+
 def test_gallery_has_a_panel_for_every_entry():
     titles = [panel.get_title() for panel in gallery().axes]
     assert [title for title in titles if title] == list(catalogue.ENTRIES)

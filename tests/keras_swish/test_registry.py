@@ -86,3 +86,34 @@ def test_a_formula_becomes_its_layer():
     np.testing.assert_allclose(layer(X), X / (1 + np.exp(-2 * X)), rtol=1e-5, atol=1e-7)
     with pytest.raises(ValueError, match="did you mean 'sigmoid'"):
         keras_swish.layer("x * sigmod(x)")
+
+
+def test_a_template_around_a_layer_gives_every_place_its_own():
+    template = keras.layers.Activation(keras_swish.Swish(), trainable=False)
+    assert keras_swish.layer(template) is not template.activation
+    assert keras_swish.layer(template) is not keras_swish.layer(template)
+    assert not keras_swish.layer(keras.layers.Activation("relu", trainable=False)).trainable
+
+
+def test_models_and_classes_without_a_name_serve_as_templates():
+    template = keras.Sequential([keras.layers.ReLU()])
+    np.testing.assert_array_equal(keras_swish.layer(template)(X), np.maximum(X, 0))
+
+    class Nameless(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+
+        def call(self, x):
+            return -x
+
+    np.testing.assert_array_equal(keras_swish.layer(Nameless)(X), -X)
+
+
+def test_messages_stay_short():
+    with pytest.raises(ValueError, match="Unknown activation") as caught:
+        keras_swish.layer("a" * 10**6)
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_weight_alone_is_a_formula():
+    np.testing.assert_array_equal(keras_swish.layer("beta")(X), np.ones_like(X))
