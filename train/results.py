@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.train import files, fitting
+from keras_swish.train.recipes import converged_bn_momentum
 
 # All sign flips are tried up to this many; beyond, as many are drawn.
 FLIPS = 2**16
@@ -154,6 +155,9 @@ def report(out: pathlib.Path, rows: list[dict]) -> str:
     record = files.read_json(out / "config.json")
     config, recipe = record["config"], record["config"]["recipe"]
     minutes = sum(row["seconds"] for row in rows) / 60
+    if recipe["bn_momentum"] is None:
+        chosen = converged_bn_momentum(max(row["steps"] for row in rows))
+        recipe = {**recipe, "bn_momentum": f"{chosen:.4g} (from the number of steps)"}
     settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
     commands = dict.fromkeys(start["command"] for start in record["starts"])
     machines = dict.fromkeys(
@@ -173,9 +177,9 @@ differences are taken seed by seed. The interval is Student's t over the seeds' 
 that of the two-sided sign-flip permutation test over the seeds.
 
 * Command: {", then ".join(f"`{command}`" for command in commands)}.
-* Data: {config["dataset"]}, training split `{config["train_split"]}` of which a tenth is held
-  out for validation, test split `{config["test_split"]}`; random crops after padding with
-  {config["pad"]} pixels, {"" if config["flip"] else "not "}mirrored.
+* Data: {config["dataset"]}, training split `{config["train_split"]}` of which a tenth is held out
+  for validation, test split `{config["test_split"]}`; random crops after padding with
+  {config["pad"]} pixels, {"half of them" if config["flip"] else "not"} mirrored.
 * Recipe: {settings} ({recipe["source"]}).
 * Budget: {minutes:.0f} minutes of training for all runs.
 * Machine: {"; then ".join(machines)}.
@@ -224,6 +228,7 @@ def _markdown(lines: list[list[str]]) -> list[str]:
 def plot_curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
     """Draws training loss and validation accuracy over the epochs: mean and range of the seeds."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, 2)
@@ -251,6 +256,7 @@ def plot_curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None
     if panels[1].lines:
         panels[1].legend(title="mean and range")
     for panel in panels:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
     with files.atomic(path) as temporary:
