@@ -75,7 +75,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.title = title
         self.steps_per_epoch = steps_per_epoch
-        # On a terminal the bar moves with each step; in a file each update is a line.
+        # On a terminal the bar moves with each step, in a file with each epoch.
         self.live = sys.stdout.isatty()
         self.bar = keras.utils.Progbar(
             epochs * steps_per_epoch,

@@ -179,9 +179,9 @@ that of the two-sided sign-flip permutation test over the seeds.
 * Command: {", then ".join(f"`{command}`" for command in commands)}.
 * Data: {config["dataset"]}, training split `{config["train_split"]}` of which a tenth is held out
   for validation, test split `{config["test_split"]}`; random crops after padding with
-  {config["pad"]} pixels, {"half of them" if config["flip"] else "not"} mirrored.
+  {config["pad"]} pixels on each side, {"half of them" if config["flip"] else "not"} mirrored.
 * Recipe: {settings} ({recipe["source"]}).
-* Budget: {minutes:.0f} minutes of training for all runs.
+* Budget: {minutes:.1f} minutes of training for all runs.
 * Machine: {"; then ".join(machines)}.
 """
 
@@ -200,8 +200,10 @@ def _verdict(name: str, baseline: str, outcome: Paired | None) -> str:
         verdict = "the interval excludes 0, but so few seeds cannot settle it"
     else:
         verdict = "not settled"
+    # Below what the table shows, there is no side.
+    is_what = f"{amount} {side} than" if amount != "0.00 points" else "as good as"
     return (
-        f"* {name} is {amount} {side} than {baseline} on average over {outcome.seeds} seeds: "
+        f"* {name} is {is_what} {baseline} on average over {outcome.seeds} seeds: "
         f"{verdict} (p = {outcome.p:.3g}; {outcome.seeds} seeds cannot give less than "
         f"{outcome.smallest_p:.3g})."
     )

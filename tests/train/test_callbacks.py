@@ -13,7 +13,7 @@ def test_the_diverged_callback_names_epoch_and_step():
         callback.on_train_batch_end(2, {"loss": np.inf})
 
 
-def test_progress_in_a_file_is_a_line_an_epoch(capsys):
+def test_progress_in_a_file_moves_once_an_epoch(capsys):
     progress = callbacks.Progress("relu", epochs=2, steps_per_epoch=3)
     progress.on_train_begin()
     for epoch in range(2):

@@ -82,7 +82,9 @@ def test_only_what_both_methods_say_is_settled():
 
 def test_no_difference_on_average_is_not_a_draw_that_is_settled():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.5), row("swish", 0, 0.55), row("swish", 1, 0.45)]
-    assert "over 2 seeds: not settled (p = 1" in results.table(rows)
+    assert "swish is as good as relu on average over 2 seeds: not settled (p = 1" in (
+        results.table(rows)
+    )
 
 
 def test_only_seeds_of_both_are_compared():
