@@ -256,3 +256,20 @@ def test_on_jax_a_run_learns(tmp_path, python):
     result = json.loads((tmp_path / fitting.RESULT).read_text())
     assert result["test_accuracy"] > 0.8
     assert "test accuracy" in outcome.stdout
+
+
+def test_killed_between_the_last_epoch_and_the_test_it_is_only_tested(tiny, tmp_path, monkeypatch):
+    expected = fitting.train(run(), tiny, tmp_path / "whole")
+
+    def interrupt(*arguments, **keywords):
+        raise CutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save", interrupt)
+        with pytest.raises(CutError):
+            fitting.train(run(), tiny, tmp_path / "cut", checkpoint_seconds=0)
+    log = fitting.read_log(tmp_path / "cut")
+    resumed = fitting.train(run(), tiny, tmp_path / "cut")
+    assert fitting.read_log(tmp_path / "cut") == log
+    assert resumed["test_loss"] == expected["test_loss"]
+    assert resumed["validation_accuracy"] == expected["validation_accuracy"]
