@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from keras_swish import catalogue
-from keras_swish.evaluate import as_float, evaluate
+from keras_swish.evaluate import as_float, compute_dtype, evaluate
 from keras_swish.formula import parse
 
 
@@ -38,9 +38,11 @@ def swish(x, beta=1.0):
     Source: Ramachandran et al. 2017, section 4.
     """
     x = as_float(x)
+    dtype = compute_dtype(x)
+    exact = ops.cast(x, dtype)
     if isinstance(beta, (int, float)) and beta == 1:
-        return ops.silu(x)
-    return x * ops.sigmoid(ops.convert_to_tensor(beta, x.dtype) * x)
+        return ops.cast(ops.silu(exact), x.dtype)
+    return ops.cast(exact * ops.sigmoid(ops.convert_to_tensor(beta, dtype) * exact), x.dtype)
 
 
 def _from_catalogue(name: str) -> Callable:

@@ -1,7 +1,10 @@
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
+import keras_swish
+import reference as independent
 from keras_swish import activations
 
 
@@ -40,3 +43,28 @@ def test_swish_keeps_the_dtype(dtype):
 def test_integers_are_taken_as_floats():
     np.testing.assert_allclose(activations.swish([1, 2]), reference(np.array([1.0, 2.0]), 1), 1e-6)
     np.testing.assert_allclose(activations.cos_minus_x([1]), [np.cos(1) - 1], 1e-6)
+
+
+FOUND = ["swish", "swish_beta", "max_sigmoid", "cos_minus_x", "min_sin", "arctan_squared_minus_x"]
+FOUND += ["max_tanh", "sinc_plus_x", "x_arcsinh_squared"]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name", FOUND)
+def test_every_half_value_is_within_one_unit_in_the_last_place(name, dtype):
+    format = ml_dtypes.finfo(dtype)
+    x = np.arange(2**16, dtype=np.uint16).view(dtype)
+    with np.errstate(invalid="ignore"):
+        x = x[np.isfinite(x.astype("float64"))]
+    layer = keras_swish.layer(name)
+    layer = type(layer).from_config({**layer.get_config(), "dtype": np.dtype(dtype).name})
+    ours = keras.ops.convert_to_numpy(keras.ops.cast(layer(x[:, None])[:, 0], "float32"))
+    with np.errstate(over="ignore"):
+        true = independent.NAMED[name](x.astype("float64"))
+    # Subnormal results may be flushed to zero, and so may Swish's sigmoid before x multiplies
+    # it, below -87; what is too large for the format is infinite.
+    least = float(format.tiny) * (128 if format.tiny < 1e-30 else 1)
+    kept = (np.abs(true) >= least) & (np.abs(true) < float(format.max))
+    assert kept.sum() > 20_000
+    ulp = 2.0 ** (np.floor(np.log2(np.abs(true[kept]))) - format.nmant)
+    assert (np.abs(ours[kept] - true[kept]) / ulp).max() <= 1

@@ -15,7 +15,8 @@ EPS = 1e-7
 
 
 def sigmoid(x):
-    return 0.5 * (1 + np.tanh(x / 2))
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
 
 
 # beta stands for its value.
