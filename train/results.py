@@ -155,8 +155,9 @@ def report(out: pathlib.Path, rows: list[dict]) -> str:
     record = files.read_json(out / "config.json")
     config, recipe = record["config"], record["config"]["recipe"]
     minutes = sum(row["seconds"] for row in rows) / 60
-    if recipe["bn_momentum"] is None:
-        chosen = converged_bn_momentum(max(row["steps"] for row in rows))
+    steps = max(row["steps"] for row in rows)
+    if recipe["bn_momentum"] is None and steps:  # none where every run diverged at once
+        chosen = converged_bn_momentum(steps)
         recipe = {**recipe, "bn_momentum": f"{chosen:.4g} (from the number of steps)"}
     settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
     commands = dict.fromkeys(start["command"] for start in record["starts"])
