@@ -255,7 +255,7 @@ def _tfds(name, data_dir) -> _Source:
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
+    except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
         message = unknown("dataset", name, known).split(" Valid:")[0]
         raise ArgumentError(
@@ -300,10 +300,11 @@ def _not_to_be_had(name: str, place: str) -> Iterator[None]:
         yield
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = " Without a network: keras-swish prepare." if name == "fashion_mnist" else ""
         raise ArgumentError(
             "dataset",
             f"The dataset {name!r} is not {place} and could not be downloaded "
-            f"({type(error).__name__}: {reason[:200]}).",
+            f"({type(error).__name__}: {reason[:200]}).{hint}",
         ) from error
 
 

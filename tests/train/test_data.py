@@ -139,6 +139,8 @@ def test_without_tensorflow_a_failed_download_is_one_line(monkeypatch):
     ("arguments", "argument", "message"),
     [
         ({"name": "digts"}, "dataset", "Did you mean 'digits'"),
+        ({"name": "cifar-10"}, "dataset", "Did you mean 'cifar10'"),
+        ({"name": "cifar10/large"}, "dataset", "Unknown dataset 'cifar10/large'"),
         ({"name": "multi_news"}, "dataset", "does not hold images with one label each"),
         ({"data_dir": "/not/there"}, "data_dir", "'/not/there' is not there"),
         ({"train_split": "tran"}, "train_split", "Did you mean 'train'"),
