@@ -17,7 +17,6 @@ import pathlib
 import shutil
 import tempfile
 
-import keras
 from absl import flags
 
 from keras_swish.train import program
@@ -48,7 +47,8 @@ def main() -> None:
 
 
 def _link(source: pathlib.Path) -> pathlib.Path:
-    cache = pathlib.Path(keras.config.keras_home()) / "datasets" / "fashion-mnist"
+    home = os.environ.get("KERAS_HOME", "~/.keras")
+    cache = pathlib.Path(home).expanduser() / "datasets" / "fashion-mnist"
     cache.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         if not (cache / name).exists():

@@ -1,0 +1,51 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from keras_swish.train import data, prepare
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The four files, in MNIST's own format, with as many images as TFDS insists on."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for part, n in (("train", 60_000), ("t10k", 10_000)):
+        labels = (np.arange(n) % 10).astype("uint8")
+        images = np.repeat(labels, 28 * 28)
+        with gzip.open(folder / f"{part}-images-idx3-ubyte.gz", "wb", 1) as file:
+            header = np.array([2051, n, 28, 28], ">i4")
+            file.write(header.tobytes() + images.tobytes())
+        with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz", "wb", 1) as file:
+            file.write(np.array([2049, n], ">i4").tobytes() + labels.tobytes())
+    return folder
+
+
+def test_keras_finds_the_linked_files(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    cache = prepare._link(source)
+    assert cache == tmp_path / "keras" / "datasets" / "fashion-mnist"
+    assert sorted(path.name for path in cache.iterdir()) == sorted(prepare.FILES)
+    # A second time, and over a link whose target is gone.
+    (cache / prepare.FILES[0]).unlink()
+    (cache / prepare.FILES[0]).symlink_to(tmp_path / "gone")
+    prepare._link(source)
+    assert all((cache / name).exists() for name in prepare.FILES)
+
+
+@pytest.mark.slow
+def test_prepared_images_are_loaded_through_tfds(source, tmp_path, monkeypatch, call):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder = tmp_path / "tfds"
+    folder.mkdir()
+    code, printed, err = call("prepare", f"--source={source}", f"--data_dir={folder}")
+    assert code == 0, err
+    assert f"TFDS: {folder}/fashion_mnist" in printed
+    fashion = data.load("fashion_mnist", data_dir=str(folder))
+    assert (len(fashion.train), len(fashion.validation), len(fashion.test)) == (
+        54_000,
+        6_000,
+        10_000,
+    )
+    np.testing.assert_array_equal(fashion.test.images[:, 0, 0, 0], fashion.test.labels)
