@@ -5,6 +5,7 @@ import math
 
 from keras_swish.derivative import derivative
 from keras_swish.evaluate import evaluate
+from keras_swish.formula import weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +105,12 @@ ENTRIES: dict[str, Entry] = {
 def describe(entry: Entry) -> str:
     """Returns the facts of an entry, a line each."""
     words = {True: "yes", False: "no"}
+    slope = derivative(entry.formula)
     lines = {
         "formula": entry.formula,
-        "derivative": str(derivative(entry.formula)),
+        "derivative": str(slope),
         "source": entry.source,
-        "at 0": f"value {_at_0(entry, entry.formula):g}, "
-        f"slope {_at_0(entry, derivative(entry.formula)):g}",
+        "at 0": f"value {_at_0(entry, entry.formula):g}, slope {_at_0(entry, slope):g}",
         "limits": " and ".join("none" if math.isnan(v) else f"{v:g}" for v in entry.limits)
         + " at minus and plus infinity",
         "bounded below": words[entry.bounded_below],
@@ -124,5 +125,4 @@ def describe(entry: Entry) -> str:
 
 
 def _at_0(entry: Entry, what) -> float:
-    weights = {} if entry.beta is None or "beta" not in str(what) else {"beta": entry.beta}
-    return float(evaluate(what, [0.0], **weights)[0])
+    return float(evaluate(what, [0.0], **dict.fromkeys(weights(what), entry.beta))[0])

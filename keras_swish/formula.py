@@ -55,8 +55,8 @@ class Call:
 
 Formula = Number | Name | Call
 
-# Binding strength and whether the operator groups to the right.
-OPERATORS = {"+": (1, False), "-": (1, False), "*": (2, False), "/": (2, False)}
+# How strongly each binds.
+OPERATORS = {"+": 1, "-": 1, "*": 2, "/": 2}
 _NEG, _POWER, _ATOM = 3, 4, 5
 _BINARY_NODES = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _WEIGHT = re.compile(r"beta[0-9]*")
@@ -225,7 +225,7 @@ def _print(formula: Formula) -> tuple[str, int]:
         # The exponent may carry a sign: x**-2.
         return f"{inside(arguments[0], _ATOM)}**{inside(arguments[1], _NEG)}", _POWER
     if name in OPERATORS:
-        strength = OPERATORS[name][0]
+        strength = OPERATORS[name]
         left, right = inside(arguments[0], strength), inside(arguments[1], strength + 1)
         return f"{left} {name} {right}", strength
     return f"{name}({', '.join(map(to_text, arguments))})", _ATOM

@@ -66,13 +66,13 @@ def gallery():
     figure = Figure(figsize=(2.4 * columns, 2.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns).ravel()
     x = np.linspace(-5, 5, 1001, dtype="float32")
-    for panel, (name, entry) in zip(panels, catalogue.ENTRIES.items(), strict=False):
-        tree = formula.parse(entry.formula)
+    for panel, name in zip(panels, catalogue.ENTRIES, strict=False):
+        tree, beta = _tree(name)
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
         panel.axvline(0, color="0.8", lw=0.8, zorder=0)
-        slope = _values(derivative(tree), tree, entry.beta, x)
+        slope = _values(derivative(tree), tree, beta, x)
         panel.plot(x, slope, color="tab:orange", lw=1, ls="--", label="derivative")
-        panel.plot(x, _values(tree, tree, entry.beta, x), color="tab:blue", label="function")
+        panel.plot(x, _values(tree, tree, beta, x), color="tab:blue", label="function")
         panel.set(title=name, ylim=(-4, 6), xlim=(-5, 5), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
         panel.title.set_fontsize("medium")
         panel.spines[["top", "right"]].set_visible(False)

@@ -72,8 +72,8 @@ class Function:
         evaluate: From tensors to a tensor.
         latex: LaTeX of the function, with {0}, {1} for its arguments.
         derivative: Formula of the derivative in `x`, for functions of one argument; None
-            where the language has none. Those of max, min and where are rules of
-            `formula.derivative`.
+            where the language has none. Those of max, min and where are rules in
+            `keras_swish.derivative`.
         arity: Number of arguments.
     """
 

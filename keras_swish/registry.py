@@ -178,10 +178,13 @@ def _refusal(name: str) -> Callable:
     return refuse
 
 
-def unknown(kind: str, received: str, valid: Iterable[str]) -> str:
-    """Returns the message for an unknown name: what came, the nearest, all valid ones."""
-    valid = sorted(valid)
-    nearest = difflib.get_close_matches(str(received)[:100], valid, n=3, cutoff=0.5)
+def unknown(kind: str, received: str, known: Iterable[str], valid: str | None = None) -> str:
+    """Returns the message for an unknown name: what came, the nearest, all valid ones.
+
+    `valid` says in words what is valid where the known names are too many to list.
+    """
+    known = sorted(known)
+    nearest = difflib.get_close_matches(str(received)[:100], known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
     received = str(received) if len(str(received)) < 100 else f"{str(received)[:100]}..."
-    return f"Unknown {kind} {received!r}.{hint} Valid: {', '.join(valid)}."
+    return f"Unknown {kind} {received!r}.{hint} Valid: {valid or ', '.join(known)}."

@@ -82,10 +82,12 @@ def main() -> None:
     for number, run in enumerate(runs, 1):
         title = f"[{number}/{len(runs)}] {run.model}, {run.activation}, seed {run.seed}"
         directory = out / "runs" / fitting.slug(run.activation, run.seed)
+        is_new = not (directory / fitting.RESULT).exists()
         result = fitting.train(run, dataset, directory, **options, title=title)
         if result["status"] != "ok":
             print(f"{run.activation}, seed {run.seed}: {result['status']}", flush=True)
-        rows = results.write(out, activations)
+        if is_new or run is runs[-1]:  # what was finished before is drawn once, at the end
+            rows = results.write(out, activations)
 
     print(f"\nTest accuracy in percent:\n\n{results.table(rows)}\n")
     print(f"results: {out} (results.csv, table.md, curves.png)")

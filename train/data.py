@@ -257,12 +257,8 @@ def _tfds(name, data_dir) -> _Source:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
-        message = unknown("dataset", name, known).split(" Valid:")[0]
-        raise ArgumentError(
-            "dataset",
-            f"{message} Valid: {', '.join(SPECS)} and every image classification dataset of "
-            "TensorFlow Datasets.",
-        ) from None
+        valid = f"{', '.join(SPECS)} and every image classification dataset of TensorFlow Datasets"
+        raise ArgumentError("dataset", unknown("dataset", name, known, valid)) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()) or not hasattr(
         features["label"], "num_classes"

@@ -1,5 +1,8 @@
 """What can go wrong with a run, apart from a defect of ours."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class ArgumentError(ValueError):
     """An argument that cannot be used; programs name the flag, its value and this message.
@@ -15,3 +18,14 @@ class ArgumentError(ValueError):
 
 class DivergedError(ArithmeticError):
     """The loss is no longer finite."""
+
+
+@contextlib.contextmanager
+def blame(argument: str) -> Iterator[None]:
+    """Turns a `ValueError` into one that names the argument."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except ValueError as error:
+        raise ArgumentError(argument, str(error)) from error

@@ -1,6 +1,8 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import pathlib
@@ -40,6 +42,15 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, value) -> None:
     """Writes a JSON file atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: pathlib.Path, rows: list[dict]) -> None:
+    """Writes a CSV file atomically; the columns are those of the first row."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def read_json(path: pathlib.Path):

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
 import re
@@ -14,7 +13,7 @@ import keras
 from keras_swish import models
 from keras_swish.train import callbacks, files, recipes
 from keras_swish.train.data import Batches, Dataset
-from keras_swish.train.errors import ArgumentError, DivergedError
+from keras_swish.train.errors import ArgumentError, DivergedError, blame
 
 CHECKPOINT, LOG, MODEL, RESULT = "checkpoint.weights.h5", "log.csv", "model.keras", "result.json"
 
@@ -79,7 +78,7 @@ def build(run: Run, dataset: Dataset) -> keras.Model:
     bn_momentum = recipe.bn_momentum
     if bn_momentum is None:
         bn_momentum = recipes.converged_bn_momentum(recipe.epochs * steps_per_epoch)
-    try:
+    with blame("model"):
         model = models.create(
             run.model,
             input_shape=dataset.input_shape,
@@ -88,8 +87,6 @@ def build(run: Run, dataset: Dataset) -> keras.Model:
             classifier_activation=None,
             bn_momentum=bn_momentum,
         )
-    except ValueError as error:
-        raise ArgumentError("model", str(error)) from error
     recipes.apply_weight_decay(model, recipe)
     model.compile(
         optimizer=keras.optimizers.SGD(
@@ -222,11 +219,7 @@ def restore(model: keras.Model, directory: pathlib.Path, run: Run) -> int:
     # What was logged after the checkpoint will be logged again.
     log = [row for row in read_log(directory) if row["epoch"] < epoch]
     if log:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(log[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "epoch": int(row["epoch"])} for row in log)
-        files.write_text(directory / LOG, text.getvalue())
+        files.write_csv(directory / LOG, [{**row, "epoch": int(row["epoch"])} for row in log])
     return epoch
 
 

@@ -13,7 +13,7 @@ import pathlib
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 from absl import app, flags, logging
@@ -23,7 +23,7 @@ from keras_swish import models
 from keras_swish.registry import unknown
 from keras_swish.train import data, files, fitting, recipes
 from keras_swish.train.environment import environment
-from keras_swish.train.errors import ArgumentError, DivergedError
+from keras_swish.train.errors import ArgumentError, DivergedError, blame
 
 FLAGS = flags.FLAGS
 # absl files the flags of the module that Python was started with under this name.
@@ -148,17 +148,6 @@ def help_text(main: Callable) -> str:
                     flag.help, 88, initial_indent=" " * 6, subsequent_indent=" " * 6
                 )
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def blame(flag: str) -> Iterator[None]:
-    """Turns a `ValueError` into one that names the flag."""
-    try:
-        yield
-    except ArgumentError:
-        raise
-    except ValueError as error:
-        raise ArgumentError(flag, str(error)) from error
 
 
 def load_dataset(settings: dict) -> data.Dataset:

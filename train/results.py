@@ -1,8 +1,6 @@
 """From finished runs to a table, a report and a picture."""
 
-import csv
 import dataclasses
-import io
 import math
 import pathlib
 
@@ -75,7 +73,7 @@ def paired(ours: np.ndarray, theirs: np.ndarray) -> Paired:
 def write(out: pathlib.Path, activations: list[str]) -> list[dict]:
     """Writes results.csv, table.md and curves.png of a comparison; returns its rows."""
     rows = read_runs(out, activations)
-    write_csv(out / "results.csv", rows)
+    files.write_csv(out / "results.csv", rows)
     plot_curves(out, rows, out / "curves.png")
     files.write_text(out / "table.md", report(out, rows))
     return rows
@@ -86,15 +84,6 @@ def read_runs(out: pathlib.Path, activations: list[str]) -> list[dict]:
     rows = [files.read_json(path) for path in out.glob(f"runs/*/{fitting.RESULT}")]
     order = [*activations, *sorted({row["activation"] for row in rows} - set(activations))]
     return sorted(rows, key=lambda row: (order.index(row["activation"]), row["seed"]))
-
-
-def write_csv(path: pathlib.Path, rows: list[dict]) -> None:
-    """Writes one row a run."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(path, text.getvalue())
 
 
 def accuracies(rows: list[dict]) -> dict[str, dict[int, float]]:
