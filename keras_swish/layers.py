@@ -37,15 +37,22 @@ class _Weighted(keras.layers.Layer):
                 f"Received: data_format={data_format!r}"
             )
 
-    def add_beta(self, name: str, input_shape, initial_value: float) -> keras.Variable:
-        """Creates one weight for inputs of this shape."""
-        return self.add_weight(
-            name=name,
-            shape=self._beta_shape(input_shape),
-            initializer=self._initializer(initial_value),
-            regularizer=self.beta_regularizer,
-            constraint=self.beta_constraint,
-        )
+    def add_betas(self, input_shape, initial: dict[str, float]) -> dict[str, keras.Variable]:
+        """Creates the weights of these names and initial values, for inputs of this shape."""
+        if not initial:
+            return {}
+        rank, own = len(input_shape), self._own_axes(input_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=rank, axes=own)
+        return {
+            name: self.add_weight(
+                name=name,
+                shape=[own.get(axis, 1) for axis in range(1, rank)],
+                initializer=self._initializer(value),
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
+            for name, value in initial.items()
+        }
 
     def _initializer(self, initial_value: float):
         if self.beta_initializer is None:
@@ -54,7 +61,8 @@ class _Weighted(keras.layers.Layer):
         clone = getattr(self.beta_initializer, "clone", None)
         return clone() if clone else self.beta_initializer
 
-    def _beta_shape(self, input_shape) -> list[int]:
+    def _own_axes(self, input_shape) -> dict[int, int]:
+        """Returns the axes that a weight is not shared over, with their sizes."""
         rank = len(input_shape)
         if self.shared_axes is None:
             channel = 1 if self.data_format == "channels_first" else rank - 1
@@ -66,16 +74,15 @@ class _Weighted(keras.layers.Layer):
                     f"`shared_axes` must lie between 1 and {rank - 1} for an input of shape "
                     f"{tuple(input_shape)}. Received: shared_axes={self.shared_axes}"
                 )
-        shape = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
-        if None in shape:
-            raise ValueError(
-                f"Axis {shape.index(None) + 1} of the input {tuple(input_shape)} has no known "
-                "size, so beta cannot have one value for each of its elements: put the axis "
-                f"into `shared_axes`. Received: shared_axes={self.shared_axes}"
-            )
         own = {axis: input_shape[axis] for axis in range(1, rank) if axis not in shared}
-        self.input_spec = keras.layers.InputSpec(ndim=rank, axes=own)
-        return shape
+        for axis, size in own.items():
+            if size is None:
+                raise ValueError(
+                    f"Axis {axis} of the input {tuple(input_shape)} has no known size, so beta "
+                    "cannot have one value for each of its elements: put the axis into "
+                    f"`shared_axes`. Received: shared_axes={self.shared_axes}"
+                )
+        return own
 
     def compute_output_shape(self, input_shape):
         """Returns the input's shape: the function is elementwise."""
@@ -139,7 +146,7 @@ class Swish(_Weighted):
 
     def build(self, input_shape):
         """Creates beta for inputs of this shape."""
-        self.beta = self.add_beta("beta", input_shape, 1.0)
+        self.beta = self.add_betas(input_shape, {"beta": 1.0})["beta"]
 
     def call(self, inputs):
         """Returns `inputs * sigmoid(beta * inputs)`."""
@@ -192,8 +199,8 @@ class SearchedActivation(_Weighted):
 
     def build(self, input_shape):
         """Creates the formula's weights for inputs of this shape."""
-        for name in weights(self.tree):
-            self.betas[name] = self.add_beta(name, input_shape, initial_value(self.tree, name))
+        initial = {name: initial_value(self.tree, name) for name in weights(self.tree)}
+        self.betas = self.add_betas(input_shape, initial)
 
     def call(self, inputs):
         """Returns the formula's value at the inputs."""
