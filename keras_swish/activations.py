@@ -8,11 +8,13 @@
 from collections.abc import Callable
 
 import keras
-from keras import ops
 
 from keras_swish import catalogue
-from keras_swish.evaluate import as_float, compute_dtype, evaluate
+from keras_swish.evaluate import evaluate
 from keras_swish.formula import parse
+
+_SWISH = parse(catalogue.ENTRIES["swish"].formula)
+_SWISH_BETA = parse(catalogue.ENTRIES["swish_beta"].formula)
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -37,12 +39,9 @@ def swish(x, beta=1.0):
 
     Source: Ramachandran et al. 2017, section 4.
     """
-    x = as_float(x)
-    dtype = compute_dtype(x)
-    exact = ops.cast(x, dtype)
     if isinstance(beta, (int, float)) and beta == 1:
-        return ops.cast(ops.silu(exact), x.dtype)
-    return ops.cast(exact * ops.sigmoid(ops.convert_to_tensor(beta, dtype) * exact), x.dtype)
+        return evaluate(_SWISH, x)
+    return evaluate(_SWISH_BETA, x, beta=beta)
 
 
 def _from_catalogue(name: str) -> Callable:

@@ -63,10 +63,10 @@ ENTRIES: dict[str, Entry] = {
     ),
     "softplus": Entry("softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True),
     "elu": Entry(
-        "max(x, expm1(min(x, 0)))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True
+        "where(x, x, expm1(x))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True
     ),
     "selu": Entry(
-        "1.0507009873554805 * (max(x, 0) + 1.6732632423543772 * expm1(min(x, 0)))",
+        "1.0507009873554805 * where(x, x, 1.6732632423543772 * expm1(x))",
         "Klambauer et al. 2017",
         (-1.0507009873554805 * 1.6732632423543772, _INF),
         True,

@@ -14,9 +14,9 @@ from keras_swish.formula import (
     check_names,
     names,
     parse,
-    rewritten,
     substitute,
 )
+from keras_swish.lowering import LANGUAGE_RULES, LETTERS, REDUCTIONS, SLOPES, read, rewritten
 from keras_swish.primitives import FUNCTIONS
 
 
@@ -42,39 +42,54 @@ def derivative(formula: Formula | str, name: str = "x") -> Formula:
     """
     tree = as_tree(formula)
     check_names([name], sorted(names(tree) | {"x"}), "variable or weight")
-    return _derivative(tree, name)
+    return _derivative(tree, name, lowered=False)
 
 
-def _derivative(formula: Formula, name: str) -> Formula:
+def slope(formula: Formula, name: str) -> Formula:
+    """Returns the derivative of a lowered formula, in kernels as `lowering.SLOPES` has them."""
+    return _derivative(formula, name, lowered=True)
+
+
+def _derivative(formula: Formula, name: str, lowered: bool) -> Formula:
     if isinstance(formula, Number):
         return ZERO
     if isinstance(formula, Name):
         return ONE if formula.name == name else ZERO
-    formula = rewritten(formula)
+    formula = formula if lowered else rewritten(formula, LANGUAGE_RULES)
     function, arguments = formula.function, formula.arguments
-    inner = [_derivative(argument, name) for argument in arguments]
-    if all(slope == ZERO for slope in inner):
+    inner = [_derivative(argument, name, lowered) for argument in arguments]
+    if all(part == ZERO for part in inner):
         return ZERO
-    if function == "neg":
-        return _neg(inner[0])
-    if function in ("+", "-"):
-        return _sum(function, *inner)
-    if function == "*":
-        (a, b), (da, db) = arguments, inner
-        return _sum("+", _product(da, b), _product(a, db))
-    if function == "/":
-        (a, b), (da, db) = arguments, inner
-        return _sum("-", _quotient(da, b), _product(formula, _quotient(db, b)))
     if function == "**":
-        return _power_derivative(formula, *arguments, *inner)
+        return _power_derivative(formula, *arguments, *inner, lowered)
     if function in ("max", "min"):
-        return _choice_derivative(function, *arguments, *inner)
+        # A tie takes the first argument.
+        a, b = arguments if function == "min" else arguments[::-1]
+        return _choice(add("-", a, b), *inner[::-1], lowered)
     if function == "where":
-        return Call("where", (arguments[0], *inner[1:]))
-    outer = FUNCTIONS[function].derivative
-    if outer is None:
+        return _choice(arguments[0], *inner[1:], lowered)
+    if lowered and function in SLOPES:
+        rule = SLOPES[function]
+    elif function in _OPERATORS:
+        rule = _OPERATORS[function]
+    elif FUNCTIONS[function].derivative is None:
         raise FormulaError(f"The language has no derivative of {function}.")
-    return _product(substitute(_outer(outer), {"x": arguments[0]}), inner[0])
+    else:
+        outer = substitute(_outer(FUNCTIONS[function].derivative), {"x": arguments[0]})
+        return product(outer, inner[0])
+    letters = dict(zip(LETTERS, arguments, strict=False))
+    letters |= {f"d{letter}": part for letter, part in zip(LETTERS, inner, strict=False)}
+    return _simplified(read(rule), letters)
+
+
+# In the sides a, b and their derivatives da, db.
+_OPERATORS = {
+    "neg": "-da",
+    "+": "da + db",
+    "-": "da - db",
+    "*": "da * b + a * db",
+    "/": "da / b - a / b * (db / b)",
+}
 
 
 @functools.cache
@@ -82,21 +97,35 @@ def _outer(text: str) -> Formula:
     return parse(text)
 
 
-def _choice_derivative(function, a, b, da, db):
-    """Slope of max or min: a tie takes the first argument."""
-    second_by = (b, a) if function == "max" else (a, b)
-    return Call("where", (_sum("-", *second_by), db, da))
+def _simplified(rule: Formula, letters: dict[str, Formula]) -> Formula:
+    """Returns the rule with its letters replaced, without what is multiplied by 0 or 1."""
+    if isinstance(rule, Name):
+        return letters[rule.name]
+    if isinstance(rule, Number):
+        return rule
+    arguments = [_simplified(argument, letters) for argument in rule.arguments]
+    if rule.function in _BUILD:
+        return _BUILD[rule.function](*arguments)
+    return rewritten(Call(rule.function, tuple(arguments)), REDUCTIONS)
 
 
-def _power_derivative(formula, base, exponent, dbase, dexponent):
+def _choice(condition, a, b, lowered):
+    slope = Call("where", (condition, a, b))
+    return Call("kept_nan", (slope, condition)) if lowered else slope
+
+
+def _power_derivative(formula, base, exponent, dbase, dexponent, lowered):
+    if lowered and exponent == Number(3):
+        # (3 a) a: the square of a small a may be 0 where three times it is not.
+        return product(product(product(exponent, base), base), dbase)
     if isinstance(exponent, Number) and exponent.value == 2:
-        return _product(_product(exponent, base), dbase)
+        return product(product(exponent, base), dbase)
     if dexponent == ZERO:
-        lowered = _number(exponent.value - 1) if isinstance(exponent, Number) else None
-        power = Call("**", (base, lowered or Call("-", (exponent, ONE))))
-        return _product(_product(exponent, power), dbase)
-    logarithm = _product(dexponent, Call("log", (base,)))
-    return _product(formula, _sum("+", logarithm, _product(exponent, _quotient(dbase, base))))
+        less = _number(exponent.value - 1) if isinstance(exponent, Number) else None
+        power = Call("**", (base, less or Call("-", (exponent, ONE))))
+        return product(product(exponent, power), dbase)
+    logarithm = product(dexponent, Call("log", (base,)))
+    return product(formula, add("+", logarithm, product(exponent, _quotient(dbase, base))))
 
 
 def _number(value: float) -> Formula:
@@ -109,7 +138,8 @@ def _neg(a: Formula) -> Formula:
     return a.arguments[0] if isinstance(a, Call) and a.function == "neg" else Call("neg", (a,))
 
 
-def _sum(operator: str, a: Formula, b: Formula) -> Formula:
+def add(operator: str, a: Formula, b: Formula) -> Formula:
+    """Returns a + b or a - b, without summands 0."""
     if b == ZERO:
         return a
     if a == ZERO:
@@ -119,7 +149,8 @@ def _sum(operator: str, a: Formula, b: Formula) -> Formula:
     return Call(operator, (a, b))
 
 
-def _product(a: Formula, b: Formula) -> Formula:
+def product(a: Formula, b: Formula) -> Formula:
+    """Returns a * b, without factors 0 and 1."""
     if ZERO in (a, b):
         return ZERO
     if a == ONE:
@@ -127,11 +158,20 @@ def _product(a: Formula, b: Formula) -> Formula:
     if b == ONE:
         return a
     if isinstance(b, Call) and b.function == "neg":
-        return _neg(_product(a, b.arguments[0]))
+        return _neg(product(a, b.arguments[0]))
     if isinstance(a, Call) and a.function == "neg":
-        return _neg(_product(a.arguments[0], b))
+        return _neg(product(a.arguments[0], b))
     return Call("*", (a, b))
 
 
 def _quotient(a: Formula, b: Formula) -> Formula:
     return a if b == ONE or a == ZERO else Call("/", (a, b))
+
+
+_BUILD = {
+    "neg": _neg,
+    "+": functools.partial(add, "+"),
+    "-": functools.partial(add, "-"),
+    "*": product,
+    "/": _quotient,
+}

@@ -12,8 +12,9 @@ import difflib
 import math
 import re
 import warnings
+from collections.abc import Mapping
 
-from keras_swish.primitives import FUNCTIONS
+from keras_swish.primitives import FUNCTIONS, Function
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 100
@@ -69,12 +70,17 @@ class FormulaError(ValueError):
     """A text that is no formula."""
 
 
-def parse(text: str, variables: tuple[str, ...] = ("x",)) -> Formula:
+def parse(
+    text: str,
+    variables: tuple[str, ...] = ("x",),
+    functions: Mapping[str, Function] = FUNCTIONS,
+) -> Formula:
     """Reads a formula.
 
     Args:
         text: The formula, such as `"x * sigmoid(beta * x)"`.
         variables: Names of the variables, beside the weights `beta`, `beta1`, ...
+        functions: What may be called, by name.
 
     Returns:
         The tree. Printing it with `str` and parsing the outcome gives the same tree.
@@ -106,7 +112,7 @@ def parse(text: str, variables: tuple[str, ...] = ("x",)) -> Formula:
         raise FormulaError(_located(text, column - 1, getattr(error, "msg", str(error)))) from None
     except (RecursionError, MemoryError):
         raise FormulaError(_located(text, 0, "nested too deeply")) from None
-    formula = _Reader(text, variables).read(tree.body, 0)
+    formula = _Reader(text, variables, functions).read(tree.body, 0)
     printed = to_text(formula)
     if len(printed) > MAX_LENGTH:
         # What is saved is the printed form, and it has to be read again.
@@ -133,9 +139,10 @@ def _located(text: str, column: int, reason: str) -> str:
 class _Reader:
     """From Python's tree to ours, nothing getting through that is not named here."""
 
-    def __init__(self, text: str, variables: tuple[str, ...]):
+    def __init__(self, text: str, variables: tuple[str, ...], functions: Mapping[str, Function]):
         self.text = text
         self.variables = variables
+        self.functions = functions
 
     def read(self, node: ast.expr, depth: int) -> Formula:
         if depth > MAX_DEPTH:
@@ -173,7 +180,7 @@ class _Reader:
             return Number(math.pi)
         if node.id in self.variables or _WEIGHT.fullmatch(node.id):
             return Name(node.id)
-        if node.id in FUNCTIONS:
+        if node.id in self.functions:
             raise self.error(node, f"{node.id!r} is a function and needs arguments")
         raise self.unknown(node, node.id, [*self.variables, "beta", "pi"])
 
@@ -181,9 +188,9 @@ class _Reader:
         if not isinstance(node.func, ast.Name):
             raise self.error(node, "only a named function can be called")
         name = node.func.id
-        if name not in FUNCTIONS:
-            raise self.unknown(node, name, list(FUNCTIONS))
-        wanted = FUNCTIONS[name].arity
+        if name not in self.functions:
+            raise self.unknown(node, name, list(self.functions))
+        wanted = self.functions[name].arity
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.error(node, f"{name} takes plain arguments only")
         if len(node.args) != wanted:
@@ -195,7 +202,7 @@ class _Reader:
         return FormulaError(_located(self.text, node.col_offset, reason))
 
     def unknown(self, node: ast.expr, name: str, valid: list[str]) -> FormulaError:
-        nearest = difflib.get_close_matches(name, [*valid, *FUNCTIONS], n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(name, [*valid, *self.functions], n=1, cutoff=0.5)
         hint = f", did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(valid)}"
         return self.error(node, f"unknown name {name[:40]!r}{hint}")
 
@@ -302,26 +309,6 @@ def names(formula: Formula) -> set[str]:
     if isinstance(formula, Call):
         return set().union(*map(names, formula.arguments))
     return {formula.name} if isinstance(formula, Name) else set()
-
-
-def rewritten(call: Call) -> Call:
-    """Returns a call in the form that it is computed and differentiated in.
-
-    `log(1 + exp(a))` is `softplus(a)`, which does not overflow; `max(a, 0)` is `relu(a)`, and
-    `min(a, 0)` is `-relu(-a)`, whose slope at 0 is 0.
-    """
-    if call.function in ("max", "min") and ZERO in call.arguments:
-        other = call.arguments[1 - call.arguments.index(ZERO)]
-        if call.function == "max":
-            return Call("relu", (other,))
-        return Call("neg", (Call("relu", (Call("neg", (other,)),)),))
-    if call.function == "log" and isinstance(call.arguments[0], Call):
-        inner = call.arguments[0]
-        if inner.function == "+" and ONE in inner.arguments:
-            other = inner.arguments[1 - inner.arguments.index(ONE)]
-            if isinstance(other, Call) and other.function == "exp":
-                return Call("softplus", other.arguments)
-    return call
 
 
 def check_names(received, known, what: str) -> None:

@@ -12,56 +12,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-
-def step(x):
-    """Returns 1 where x > 0, else 0; nan stays nan."""
-    return ops.maximum(ops.sign(x), 0)
-
-
-def where(condition, x1, x2):
-    """Returns x1 where the condition is above 0, else x2."""
-    return ops.where(condition > 0, x1, x2)
-
-
-def sinc(x):
-    """Returns sin(x) / x, unnormalised; 1 at 0."""
-    # The inner `where` keeps 0/0 out of the branch not taken, whose gradient counts too.
-    nonzero = ops.where(x == 0, ops.ones_like(x), x)
-    return ops.where(x == 0, ops.ones_like(x), ops.sin(nonzero) / nonzero)
-
-
-# sinc'(x) = -x (1/3 - x^2/30 + ...), the highest power first; nine terms for |x| < 1.
-_DSINC = [(-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(9, 0, -1)]
-
-
-def dsinc(x):
-    """Returns the derivative of `sinc`: (cos(x) - sinc(x)) / x, 0 at 0."""
-    # Near 0 the difference cancels; there, the series.
-    near = ops.abs(x) < 1
-    far_x = ops.where(near, ops.ones_like(x), x)
-    far = (ops.cos(far_x) - ops.sin(far_x) / far_x) / far_x
-    square = ops.square(ops.where(near, x, ops.zeros_like(x)))
-    series = 0.0
-    for coefficient in _DSINC:
-        series = series * square + coefficient
-    return ops.where(near, -x * series, far)
-
-
-def arcsinh(x):
-    """Returns the inverse hyperbolic sine, odd to the last bit, with slope 1 at 0."""
-    negative = x < 0
-    y = ops.arcsinh(ops.where(negative, -x, x))
-    return ops.where(negative, -y, y)
-
-
-def maximum(x1, x2):
-    """Returns the larger one; a tie takes the first, with its slope; nan stays nan."""
-    return ops.where(ops.logical_or(x1 >= x2, ops.isnan(x1)), x1, x2)
-
-
-def minimum(x1, x2):
-    """Returns the smaller one; a tie takes the first, with its slope; nan stays nan."""
-    return ops.where(ops.logical_or(x1 <= x2, ops.isnan(x1)), x1, x2)
+from keras_swish import kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,28 +45,28 @@ def _operator(name: str) -> str:
 FUNCTIONS: dict[str, Function] = {
     "abs": Function(ops.abs, r"\left|{0}\right|", "sign(x)"),
     "sign": Function(ops.sign, _operator("sign"), "0"),
-    "step": Function(step, _operator("step"), "0"),
+    "step": Function(kernels.step, _operator("step"), "0"),
     "relu": Function(ops.relu, r"\max\left({0}, 0\right)", "step(x)"),
     "sqrt": Function(ops.sqrt, r"\sqrt{{{0}}}", "1 / (2 * sqrt(x))"),
-    "exp": Function(ops.exp, _command("exp"), "exp(x)"),
-    "expm1": Function(ops.expm1, r"\left(e^{{{0}}} - 1\right)", "exp(x)"),
+    "exp": Function(kernels.exp, _command("exp"), "exp(x)"),
+    "expm1": Function(kernels.expm1, r"\left(e^{{{0}}} - 1\right)", "exp(x)"),
     "log": Function(ops.log, _command("log"), "1 / x"),
-    "sin": Function(ops.sin, _command("sin"), "cos(x)"),
-    "cos": Function(ops.cos, _command("cos"), "-sin(x)"),
-    "sinh": Function(ops.sinh, _command("sinh"), "cosh(x)"),
-    "cosh": Function(ops.cosh, _command("cosh"), "sinh(x)"),
-    "tanh": Function(ops.tanh, _command("tanh"), "4 * sigmoid(2 * x) * sigmoid(-(2 * x))"),
-    "arcsinh": Function(arcsinh, _operator("arcsinh"), "1 / sqrt(x**2 + 1)"),
-    "arctan": Function(ops.arctan, _command("arctan"), "1 / (x**2 + 1)"),
-    "sinc": Function(sinc, _operator("sinc"), "dsinc(x)"),
-    "dsinc": Function(dsinc, r"\operatorname{{sinc}}'\left({0}\right)"),
-    "sigmoid": Function(ops.sigmoid, r"\sigma\left({0}\right)", "sigmoid(x) * sigmoid(-x)"),
-    "softplus": Function(ops.softplus, r"\log\left(1 + e^{{{0}}}\right)", "sigmoid(x)"),
-    "erf": Function(ops.erf, _operator("erf"), f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)"),
-    "max": Function(maximum, r"\max\left({0}, {1}\right)", arity=2),
-    "min": Function(minimum, r"\min\left({0}, {1}\right)", arity=2),
+    "sin": Function(kernels.sin, _command("sin"), "cos(x)"),
+    "cos": Function(kernels.cos, _command("cos"), "-sin(x)"),
+    "sinh": Function(kernels.sinh, _command("sinh"), "cosh(x)"),
+    "cosh": Function(kernels.cosh, _command("cosh"), "sinh(x)"),
+    "tanh": Function(kernels.tanh, _command("tanh"), "4 * sigmoid(2 * x) * sigmoid(-(2 * x))"),
+    "arcsinh": Function(kernels.arcsinh, _operator("arcsinh"), "1 / sqrt(x**2 + 1)"),
+    "arctan": Function(kernels.arctan, _command("arctan"), "1 / (x**2 + 1)"),
+    "sinc": Function(kernels.sinc, _operator("sinc"), "dsinc(x)"),
+    "dsinc": Function(kernels.dsinc, r"\operatorname{{sinc}}'\left({0}\right)"),
+    "sigmoid": Function(kernels.sigmoid, r"\sigma\left({0}\right)", "sigmoid(x) * sigmoid(-x)"),
+    "softplus": Function(kernels.softplus, r"\log\left(1 + e^{{{0}}}\right)", "sigmoid(x)"),
+    "erf": Function(kernels.erf, _operator("erf"), f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)"),
+    "max": Function(kernels.maximum, r"\max\left({0}, {1}\right)", arity=2),
+    "min": Function(kernels.minimum, r"\min\left({0}, {1}\right)", arity=2),
     "where": Function(
-        where, r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)", arity=3
+        kernels.where, r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)", arity=3
     ),
 }
 

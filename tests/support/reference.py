@@ -86,7 +86,7 @@ def _sinc(x):
     return mpmath.sin(x) / x if x else mpf(1)
 
 
-_NAMES = {
+NAMES = {
     "__builtins__": {},
     "pi": mpmath.pi,
     "abs": abs,
@@ -105,7 +105,8 @@ _NAMES = {
     "arcsinh": mpmath.asinh,
     "arctan": mpmath.atan,
     "sinc": _sinc,
-    "dsinc": lambda x: (mpmath.cos(x) - _sinc(x)) / x if x else mpf(0),
+    # Near 0 the difference has no digits left.
+    "dsinc": lambda x: (mpmath.cos(x) - _sinc(x)) / x if abs(x) > 1e-10 else -x / 3,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "erf": mpmath.erf,
@@ -119,11 +120,11 @@ def value(text: str, x: float, **weights: float) -> float:
     """The formula at x, to 50 digits, then rounded."""
     with mpmath.workdps(50):
         names = {name: mpf(weight) for name, weight in weights.items()}
-        return float(eval(text, _NAMES, {"x": mpf(float(x)), **names}))
+        return float(eval(text, NAMES, {"x": mpf(float(x)), **names}))
 
 
 def slope(text: str, x: float, **weights: float) -> float:
     """The derivative at x by differences, to more digits than a float has."""
     with mpmath.workdps(60):
         names = {name: mpf(weight) for name, weight in weights.items()}
-        return float(mpmath.diff(lambda at: eval(text, _NAMES, {"x": at, **names}), mpf(float(x))))
+        return float(mpmath.diff(lambda at: eval(text, NAMES, {"x": at, **names}), mpf(float(x))))
