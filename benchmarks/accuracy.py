@@ -8,10 +8,10 @@ measures one backend (TensorFlow by default) and writes `results/accuracy/<backe
 Values and derivatives are compared with mpmath, in 50 digits: at every float16 and every
 bfloat16, and at a stratified sample of float32 (each exponent with both signs, a dense grid,
 subnormals, +-0, +-inf, NaN). An error is counted in units in the last place of the largest
-term: at a root of cos(x) - x each term has one. Subnormal inputs, terms and
-results may be flushed to 0. At +-inf the limit is expected, NaN where there is none; a wrong NaN, inf or finite value is
-counted apart, as a miss. The references take ten minutes to compute and are kept in the
-temporary folder.
+term: at a root of cos(x) - x each term has one. Subnormal inputs, terms and results may be
+flushed to 0. At +-inf the limit is expected, NaN where there is none; a wrong NaN, inf or
+finite value is counted apart, as a miss. The references take ten minutes to compute and are
+kept in the temporary folder.
 """
 
 import argparse
@@ -216,7 +216,12 @@ def frameworks():
     if backend == "tensorflow":
         import tensorflow as tf
 
-        own = {"swish": tf.nn.silu, "gelu": tf.nn.gelu, "softplus": tf.nn.softplus, "elu": tf.nn.elu}
+        own = {
+            "swish": tf.nn.silu,
+            "gelu": tf.nn.gelu,
+            "softplus": tf.nn.softplus,
+            "elu": tf.nn.elu,
+        }
     elif backend == "jax":
         import jax
 
@@ -232,7 +237,6 @@ def frameworks():
 
 def computed(function, dtype, case):
     """Returns the case's quantity as the backend computes it, in float64."""
-    import keras
     from keras import ops
 
     tensors = [
@@ -344,7 +348,9 @@ def measure(functions=None):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("functions", nargs="*", help="only these, and only printed")
     arguments = parser.parse_args()

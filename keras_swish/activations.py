@@ -1,8 +1,9 @@
 """The named activation functions without weights, tensor to tensor.
 
-`swish` is written out; the others are the catalogue's formulas:
-`max_sigmoid`, `cos_minus_x`, `min_sin`, `arctan_squared_minus_x`, `max_tanh`,
-`sinc_plus_x`, `x_arcsinh_squared`.
+`swish` is written out, `relu` and `relu6` are Keras's; the others are the catalogue's formulas:
+`leaky_relu`, `softplus`, `elu`, `selu`, `gelu`, and what the search found: `max_sigmoid`,
+`cos_minus_x`, `min_sin`, `arctan_squared_minus_x`, `max_tanh`, `sinc_plus_x`,
+`x_arcsinh_squared`.
 """
 
 from collections.abc import Callable
@@ -65,6 +66,14 @@ def _from_catalogue(name: str) -> Callable:
     return keras.saving.register_keras_serializable(package="keras_swish")(activation)
 
 
+# Keras's own: the same functions, and known to every exporter and optimiser of graphs.
+relu = keras.activations.relu
+relu6 = keras.activations.relu6
+leaky_relu = _from_catalogue("leaky_relu")
+softplus = _from_catalogue("softplus")
+elu = _from_catalogue("elu")
+selu = _from_catalogue("selu")
+gelu = _from_catalogue("gelu")
 max_sigmoid = _from_catalogue("max_sigmoid")
 cos_minus_x = _from_catalogue("cos_minus_x")
 min_sin = _from_catalogue("min_sin")

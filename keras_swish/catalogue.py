@@ -62,9 +62,7 @@ ENTRIES: dict[str, Entry] = {
         "for beta >= 0.",
     ),
     "softplus": Entry("softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True),
-    "elu": Entry(
-        "where(x, x, expm1(x))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True
-    ),
+    "elu": Entry("where(x, x, expm1(x))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True),
     "selu": Entry(
         "1.0507009873554805 * where(x, x, 1.6732632423543772 * expm1(x))",
         "Klambauer et al. 2017",

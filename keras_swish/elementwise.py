@@ -7,24 +7,31 @@ compiled pass forward and one backward, and keeps its inputs alone: x and the be
 
 import dataclasses
 import functools
+import warnings
 
-import keras
 from keras import ops
+from keras.backend import backend as _backend
 from keras.backend import standardize_dtype
 
-from keras_swish import kernels
 from keras_swish.derivative import add, product, slope
 from keras_swish.formula import OPERATORS, ZERO, Call, Formula, Name, Number, names, weights
+from keras_swish.kernels.trigonometric import (
+    TRIGONOMETRIC_BOUND,
+    dsinc,
+    dsinc_over_x,
+    near_cos,
+    near_sin,
+    sinc,
+)
 from keras_swish.lowering import COMPUTED
 
+# For numbers below TRIGONOMETRIC_BOUND.
 _NEAR = {
-    "sin": kernels.near_sin,
-    "cos": kernels.near_cos,
-    "sinc": functools.partial(kernels.sinc, sin=kernels.near_sin),
-    "dsinc": functools.partial(kernels.dsinc, sin=kernels.near_sin, cos=kernels.near_cos),
-    "dsinc_over_x": functools.partial(
-        kernels.dsinc_over_x, sin=kernels.near_sin, cos=kernels.near_cos
-    ),
+    "sin": near_sin,
+    "cos": near_cos,
+    "sinc": functools.partial(sinc, sin=near_sin),
+    "dsinc": functools.partial(dsinc, sin=near_sin, cos=near_cos),
+    "dsinc_over_x": functools.partial(dsinc_over_x, sin=near_sin, cos=near_cos),
 }
 
 
@@ -48,7 +55,7 @@ class Operation:
 
     def __call__(self, *inputs) -> tuple:
         """Returns the outputs, differentiable any number of times."""
-        backend = keras.backend.backend()
+        backend = _backend()
         if backend == "tensorflow":
             return _tensorflow(self)(*inputs)
         if backend == "jax":
@@ -78,6 +85,12 @@ class Operation:
         known = dict(zip(operation.like, operation(*inputs, *upstream), strict=True))
         return [known.get(name) for name in self.names]
 
+    @functools.cached_property
+    def slopes(self) -> list["Operation"]:
+        """The derivative by each input, of an operation with one output, for forward mode."""
+        (formula,) = self.outputs
+        return [Operation(self.names, (slope(formula, name),), (None,)) for name in self.names]
+
     def compute(self, *inputs) -> tuple:
         """Returns the outputs, computed with `keras.ops`, half formats in float32."""
         dtypes = {standardize_dtype(x.dtype) for x in inputs}
@@ -86,27 +99,38 @@ class Operation:
         values = {name: ops.cast(x, dtype) for name, x in tensors.items()}
         results = self._values(values, dtype)
         return tuple(
-            y if like is None else ops.cast(_fitted(formula, y, tensors[like]), tensors[like].dtype)
+            y
+            if like is None
+            else ops.cast(self._fitted(formula, y, tensors[like]), tensors[like].dtype)
             for formula, y, like in zip(self.outputs, results, self.like, strict=True)
         )
+
+    def _fitted(self, formula, y, like):
+        """Returns y in the shape of `like`: broadcast, or summed where `like` was broadcast."""
+        if names(formula) == set(weights(formula)):
+            return ops.broadcast_to(y, ops.shape(like))
+        if not self.backward:
+            return y
+        return y.sum_to_size(like.shape) if _backend() == "torch" else _tensorflow_sum(y, like)
 
     def _values(self, values, dtype):
         arguments = {a for formula in self.outputs for a in _trigonometric_arguments(formula)}
         if not arguments or dtype != "float32" or not _on_cpu():
             return self._evaluate(values, dtype, {})
-        near = functools.partial(self._evaluate, values, dtype, _NEAR)
-
-        def usual():
-            # Without the barrier XLA computes both sides for each element and selects.
-            kept = dict(zip(values, _barrier(list(values.values())), strict=True))
-            return self._evaluate(kept, dtype, {})
-
         known = {}
         small = [
-            ops.all(ops.abs(_value(a, values, dtype, _NEAR, known)) < kernels.TRIGONOMETRIC_BOUND)
+            ops.all(ops.abs(_value(a, values, dtype, _NEAR, known)) < TRIGONOMETRIC_BOUND)
             for a in sorted(arguments, key=str)
         ]
-        return ops.cond(functools.reduce(ops.logical_and, small), near, usual)
+        small = functools.reduce(ops.logical_and, small)
+
+        def far():
+            # A look-up, as XLA computes both sides of a `cond` for each element, and selects,
+            # where they are elementwise throughout.
+            zero = ops.take(ops.zeros(2, dtype), ops.where(small, 1, 0))
+            return self._evaluate({name: x + zero for name, x in values.items()}, dtype, {})
+
+        return ops.cond(small, lambda: self._evaluate(values, dtype, _NEAR), far)
 
     def _evaluate(self, values, dtype, functions):
         known = {}
@@ -167,45 +191,23 @@ def _trigonometric_arguments(formula: Formula):
 
 def _on_cpu() -> bool:
     """Whether XLA compiles for a CPU, where it knows no fast sine, cosine and sums."""
-    backend = keras.backend.backend()
-    if backend == "jax":
+    if _backend() == "jax":
         import jax
 
         return jax.default_backend() == "cpu"
-    if backend == "tensorflow":
+    if _backend() == "tensorflow":
         import tensorflow as tf
 
         return not tf.config.list_logical_devices("GPU")
     return False
 
 
-def _barrier(tensors):
-    """Keeps XLA from computing across this line."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.lax.optimization_barrier(tensors)
-    from tensorflow.compiler.tf2xla.python import xla
-
-    return xla.optimization_barrier(*tensors)
-
-
-def _fitted(formula, y, like):
-    """Returns y in the shape of `like`: broadcast, or summed where `like` was broadcast."""
-    if names(formula) == set(weights(formula)):
-        return ops.broadcast_to(y, ops.shape(like))
-    backend = keras.backend.backend()
-    if backend == "torch":
-        return y.sum_to_size(like.shape)
-    if backend == "tensorflow" and not (y.shape == like.shape and y.shape.is_fully_defined()):
-        return _tensorflow_sum(y, like)
-    return y
-
-
 def _tensorflow_sum(y, like):
     import tensorflow as tf
 
     shape = like.shape
+    if y.shape == shape and shape.is_fully_defined():
+        return y
     if _on_cpu() and shape.rank and shape.is_fully_defined() and shape[-1] == shape.num_elements():
         # Over all axes but the last XLA on a CPU sums with one core; as a product, with all.
         rows = tf.reshape(y, (-1, shape[-1]))
@@ -217,11 +219,12 @@ def _tensorflow_sum(y, like):
 @functools.lru_cache(maxsize=1024)
 def _tensorflow(operation: Operation):
     import tensorflow as tf
+    from tensorflow.compiler.tf2xla.python import xla
 
     def compute(*inputs):
         if operation.backward:
             # Or XLA finds what forward and backward pass have in common, and keeps it.
-            inputs = _barrier(inputs)
+            inputs = xla.optimization_barrier(*inputs)
         return operation.compute(*inputs)
 
     @functools.cache
@@ -236,7 +239,8 @@ def _tensorflow(operation: Operation):
 
     @tf.custom_gradient
     def differentiable(*inputs):
-        outputs = compiled(*map(specification, inputs))(*inputs)
+        # `stop_gradient`: else an eager tape records how these come about as well.
+        outputs = compiled(*map(specification, inputs))(*map(tf.stop_gradient, inputs))
         for output, like in zip(outputs, operation.like, strict=True):
             output.set_shape(inputs[operation.names.index(like)].shape)
         return outputs, lambda *upstream: operation.gradients(inputs, upstream)
@@ -256,12 +260,6 @@ def _jax(operation: Operation):
     import jax
     from jax.custom_derivatives import SymbolicZero
 
-    (formula,) = operation.outputs
-    slopes = [
-        Operation(operation.names, (part,), (None,))
-        for part in (slope(formula, name) for name in operation.names)
-    ]
-
     @jax.custom_jvp
     def function(*inputs):
         return operation.compute(*inputs)[0]
@@ -270,9 +268,9 @@ def _jax(operation: Operation):
     def jvp(inputs, tangents):
         y = function(*inputs)
         dy = 0.0
-        for inner, tangent in zip(slopes, tangents, strict=True):
-            if inner.outputs != (ZERO,) and type(tangent) is not SymbolicZero:
-                dy = dy + _jax(inner)(*inputs) * tangent
+        for part, tangent in zip(operation.slopes, tangents, strict=True):
+            if part.outputs != (ZERO,) and type(tangent) is not SymbolicZero:
+                dy = dy + _jax(part)(*inputs) * tangent
         return y, ops.broadcast_to(ops.cast(dy, y.dtype), y.shape)
 
     # Of the inputs alone the backward pass computes the slope again.
@@ -288,7 +286,7 @@ def _torch():
 
         @staticmethod
         def forward(operation, *inputs):
-            outputs = operation.compute(*inputs)
+            outputs = _torch_compute(operation, inputs)
             # Where the formula is x itself, autograd asks for another view of it.
             return tuple(y.view_as(y) if any(y is x for x in inputs) else y for y in outputs)
 
@@ -302,4 +300,64 @@ def _torch():
         def backward(ctx, *upstream):
             return None, *ctx.operation.gradients(ctx.saved_tensors, upstream)
 
+        @staticmethod
+        def jvp(ctx, _, *tangents):
+            inputs = ctx.saved_tensors
+            (like,) = ctx.operation.like
+            like = inputs[ctx.operation.names.index(like)]
+            dy = torch.zeros_like(like)
+            for part, tangent in zip(ctx.operation.slopes, tangents, strict=True):
+                if tangent is not None:
+                    dy = dy + (part(*inputs)[0] * tangent).to(like.dtype)
+            return (dy,)
+
     return Function.apply
+
+
+# Below this many numbers a compiler costs more than it saves.
+_WORTH_COMPILING = 2**18
+
+
+def _torch_compute(operation: Operation, inputs) -> tuple:
+    """Computes as one compiled pass where PyTorch has a compiler, or one operation at a time."""
+    import torch
+
+    size = max(x.numel() for x in inputs)
+    if size < _WORTH_COMPILING or torch.compiler.is_compiling() or inputs[0].is_meta:
+        return operation.compute(*inputs)
+    key = tuple((x.dtype, x.ndim, x.device.type) for x in inputs)
+    compiled = _torch_compiled(operation, key)
+    if compiled.function is None:
+        try:
+            compiled.trace(inputs)
+            return compiled.function(*inputs)
+        except Exception as error:
+            # No C++ compiler or no Triton for this device, as often as not.
+            compiled.function = operation.compute
+            warnings.warn(
+                "PyTorch could not compile an activation function here, which is computed one "
+                f"operation at a time instead, and slowly: {str(error).splitlines()[0]}",
+                stacklevel=2,
+            )
+    return compiled.function(*inputs)
+
+
+class _Compiled:
+    """An operation compiled by PyTorch, once its inputs have been seen."""
+
+    def __init__(self, operation: Operation):
+        self.operation = operation
+        self.function = None
+
+    def trace(self, inputs):
+        import torch
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        # A graph of its own: dynamo counts all operations as recompilations of one function.
+        graph = make_fx(lambda *x: self.operation.compute(*x), tracing_mode="symbolic")(*inputs)
+        self.function = torch.compile(graph, dynamic=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _torch_compiled(operation: Operation, key) -> _Compiled:
+    return _Compiled(operation)

@@ -1,6 +1,7 @@
 """Activation layers with weights."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import keras
 from keras import constraints, initializers, regularizers
@@ -10,8 +11,14 @@ from keras_swish.evaluate import evaluate
 from keras_swish.formula import initial_value, parse, weights
 
 
-class _Weighted(keras.layers.Layer):
-    """An activation with trainable weights, each shared over all but some axes."""
+class Weighted(keras.layers.Layer):
+    """An activation with trainable weights, each shared over all but some axes.
+
+    Attributes:
+        initial_values: The initial value of each weight, by name.
+    """
+
+    initial_values: dict[str, float]
 
     def __init__(
         self,
@@ -37,9 +44,9 @@ class _Weighted(keras.layers.Layer):
                 f"Received: data_format={data_format!r}"
             )
 
-    def add_betas(self, input_shape, initial: dict[str, float]) -> dict[str, keras.Variable]:
-        """Creates the weights of these names and initial values, for inputs of this shape."""
-        if not initial:
+    def add_betas(self, input_shape) -> dict[str, keras.Variable]:
+        """Creates the weights for inputs of this shape."""
+        if not self.initial_values:
             return {}
         rank, own = len(input_shape), self._own_axes(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes=own)
@@ -51,7 +58,7 @@ class _Weighted(keras.layers.Layer):
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
             )
-            for name, value in initial.items()
+            for name, value in self.initial_values.items()
         }
 
     def _initializer(self, initial_value: float):
@@ -102,7 +109,7 @@ class _Weighted(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class Swish(_Weighted):
+class Swish(Weighted):
     """Swish with a trainable beta: `x * sigmoid(beta * x)`.
 
     By default each channel owns one beta, shared over all spatial axes, as in the
@@ -144,9 +151,11 @@ class Swish(_Weighted):
     trainable parameter".
     """
 
+    initial_values: ClassVar = {"beta": 1.0}
+
     def build(self, input_shape):
         """Creates beta for inputs of this shape."""
-        self.beta = self.add_betas(input_shape, {"beta": 1.0})["beta"]
+        self.beta = self.add_betas(input_shape)["beta"]
 
     def call(self, inputs):
         """Returns `inputs * sigmoid(beta * inputs)`."""
@@ -154,7 +163,7 @@ class Swish(_Weighted):
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class SearchedActivation(_Weighted):
+class SearchedActivation(Weighted):
     """Any formula as an activation layer; its betas are trainable weights.
 
     The same name is the same weight. Weights are shared as in `Swish`: by default each
@@ -195,12 +204,12 @@ class SearchedActivation(_Weighted):
         super().__init__(beta_initializer, **kwargs)
         self.tree = parse(formula)
         self.formula = str(self.tree)
+        self.initial_values = {name: initial_value(self.tree, name) for name in weights(self.tree)}
         self.betas: dict[str, keras.Variable] = {}
 
     def build(self, input_shape):
         """Creates the formula's weights for inputs of this shape."""
-        initial = {name: initial_value(self.tree, name) for name in weights(self.tree)}
-        self.betas = self.add_betas(input_shape, initial)
+        self.betas = self.add_betas(input_shape)
 
     def call(self, inputs):
         """Returns the formula's value at the inputs."""

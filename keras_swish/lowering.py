@@ -7,31 +7,31 @@ of the words whose derivative needs one. Two tables, a line each.
 
 import functools
 
-from keras_swish import kernels
 from keras_swish.formula import Call, Formula, Name, parse, substitute
+from keras_swish.kernels import arithmetic, exponential, logarithmic, normal, trigonometric
 from keras_swish.primitives import FUNCTIONS, Function
 
 # Not words of the language: only rules lead here. Their LaTeX is never asked for.
 KERNELS: dict[str, Function] = {
-    "gate": Function(kernels.gate, "", arity=2),
-    "gate_slope": Function(kernels.gate_slope, "", arity=4),
-    "dgate": Function(kernels.dgate, "", arity=3),
-    "product_gate": Function(kernels.product_gate, "", arity=3),
-    "product_gate_slope": Function(kernels.product_gate_slope, "", arity=5),
-    "product_dgate": Function(kernels.product_dgate, "", arity=4),
-    "gauss": Function(kernels.gauss, "", arity=2),
-    "decay": Function(kernels.decay, "", arity=4),
-    "decay_squared": Function(kernels.decay_squared, "", arity=4),
-    "gelu": Function(kernels.gelu, ""),
-    "dgelu": Function(kernels.dgelu, ""),
-    "quotient": Function(kernels.quotient, "", arity=2),
-    "kept_nan": Function(kernels.kept_nan, "", arity=2),
-    "add_eps": Function(kernels.add_eps, ""),
-    "log_abs_eps": Function(kernels.log_abs_eps, ""),
-    "unit": Function(kernels.unit, ""),
-    "darcsinh": Function(kernels.darcsinh, ""),
-    "dsinc_over_x": Function(kernels.dsinc_over_x, ""),
-    "x_arcsinh_squared": Function(lambda x: x * kernels.arcsinh(x) ** 2, ""),
+    "gate": Function(exponential.gate, "", arity=2),
+    "gate_slope": Function(exponential.gate_slope, "", arity=4),
+    "dgate": Function(exponential.dgate, "", arity=3),
+    "product_gate": Function(exponential.product_gate, "", arity=3),
+    "product_gate_slope": Function(exponential.product_gate_slope, "", arity=5),
+    "product_dgate": Function(exponential.product_dgate, "", arity=4),
+    "gauss": Function(normal.gauss, "", arity=2),
+    "decay": Function(exponential.decay, "", arity=4),
+    "decay_squared": Function(exponential.decay_squared, "", arity=4),
+    "gelu": Function(normal.gelu, ""),
+    "dgelu": Function(normal.dgelu, ""),
+    "quotient": Function(arithmetic.quotient, "", arity=2),
+    "kept_nan": Function(arithmetic.kept_nan, "", arity=2),
+    "add_eps": Function(arithmetic.add_eps, ""),
+    "log_abs_eps": Function(logarithmic.log_abs_eps, ""),
+    "unit": Function(logarithmic.unit, ""),
+    "darcsinh": Function(logarithmic.darcsinh, ""),
+    "dsinc_over_x": Function(trigonometric.dsinc_over_x, ""),
+    "x_arcsinh_squared": Function(lambda x: x * logarithmic.arcsinh(x) ** 2, ""),
 }
 
 COMPUTED = {**FUNCTIONS, **KERNELS}
@@ -50,6 +50,7 @@ RULES = {
     **LANGUAGE_RULES,
     "a * sigmoid(b * c)": "product_gate(a, b, c)",
     "a * sigmoid(b)": "gate(a, b)",
+    "a * b + (1 - a) * c": "2 * (a * (b / 2) + (1 - a) * (c / 2))",
     "exp(-a**2)": "gauss(1, a)",
     "exp(-a * abs(b - c))": "decay(1, a, b, c)",
     "exp(-a * (b - c)**2)": "decay_squared(1, a, b, c)",
@@ -82,7 +83,8 @@ SLOPES = {
     "product_dgate": "product_dgate(da, b, c, d) + product_dgate(a, db, c, d) "
     "- product_dgate(a * (dc * d + c * dd), b, c, d) * tanh(c * d / 2)",
     "gauss": "gauss(da, b) - gauss(2 * b * a * db, b)",
-    "decay": "decay(da, b, c, d) - decay(a * (abs(c - d) * db + b * sign(c - d) * (dc - dd)), b, c, d)",
+    "decay": "decay(da, b, c, d) - "
+    "decay(a * (abs(c - d) * db + b * sign(c - d) * (dc - dd)), b, c, d)",
     "decay_squared": "decay_squared(da, b, c, d) - "
     "decay_squared(a * ((c - d)**2 * db + 2 * b * (c - d) * (dc - dd)), b, c, d)",
     "gelu": "dgelu(a) * da",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_swish import kernels
+from keras_swish.kernels import arithmetic, exponential, logarithmic, normal, trigonometric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,29 +44,29 @@ def _operator(name: str) -> str:
 
 FUNCTIONS: dict[str, Function] = {
     "abs": Function(ops.abs, r"\left|{0}\right|", "sign(x)"),
-    "sign": Function(ops.sign, _operator("sign"), "0"),
-    "step": Function(kernels.step, _operator("step"), "0"),
+    "sign": Function(arithmetic.sign, _operator("sign"), "0"),
+    "step": Function(arithmetic.step, _operator("step"), "0"),
     "relu": Function(ops.relu, r"\max\left({0}, 0\right)", "step(x)"),
     "sqrt": Function(ops.sqrt, r"\sqrt{{{0}}}", "1 / (2 * sqrt(x))"),
-    "exp": Function(kernels.exp, _command("exp"), "exp(x)"),
-    "expm1": Function(kernels.expm1, r"\left(e^{{{0}}} - 1\right)", "exp(x)"),
+    "exp": Function(exponential.exp, _command("exp"), "exp(x)"),
+    "expm1": Function(exponential.expm1, r"\left(e^{{{0}}} - 1\right)", "exp(x)"),
     "log": Function(ops.log, _command("log"), "1 / x"),
-    "sin": Function(kernels.sin, _command("sin"), "cos(x)"),
-    "cos": Function(kernels.cos, _command("cos"), "-sin(x)"),
-    "sinh": Function(kernels.sinh, _command("sinh"), "cosh(x)"),
-    "cosh": Function(kernels.cosh, _command("cosh"), "sinh(x)"),
-    "tanh": Function(kernels.tanh, _command("tanh"), "4 * sigmoid(2 * x) * sigmoid(-(2 * x))"),
-    "arcsinh": Function(kernels.arcsinh, _operator("arcsinh"), "1 / sqrt(x**2 + 1)"),
-    "arctan": Function(kernels.arctan, _command("arctan"), "1 / (x**2 + 1)"),
-    "sinc": Function(kernels.sinc, _operator("sinc"), "dsinc(x)"),
-    "dsinc": Function(kernels.dsinc, r"\operatorname{{sinc}}'\left({0}\right)"),
-    "sigmoid": Function(kernels.sigmoid, r"\sigma\left({0}\right)", "sigmoid(x) * sigmoid(-x)"),
-    "softplus": Function(kernels.softplus, r"\log\left(1 + e^{{{0}}}\right)", "sigmoid(x)"),
-    "erf": Function(kernels.erf, _operator("erf"), f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)"),
-    "max": Function(kernels.maximum, r"\max\left({0}, {1}\right)", arity=2),
-    "min": Function(kernels.minimum, r"\min\left({0}, {1}\right)", arity=2),
+    "sin": Function(trigonometric.sin, _command("sin"), "cos(x)"),
+    "cos": Function(trigonometric.cos, _command("cos"), "-sin(x)"),
+    "sinh": Function(exponential.sinh, _command("sinh"), "cosh(x)"),
+    "cosh": Function(exponential.cosh, _command("cosh"), "sinh(x)"),
+    "tanh": Function(exponential.tanh, _command("tanh"), "4 * sigmoid(2 * x) * sigmoid(-(2 * x))"),
+    "arcsinh": Function(logarithmic.arcsinh, _operator("arcsinh"), "1 / sqrt(x**2 + 1)"),
+    "arctan": Function(trigonometric.arctan, _command("arctan"), "1 / (x**2 + 1)"),
+    "sinc": Function(trigonometric.sinc, _operator("sinc"), "dsinc(x)"),
+    "dsinc": Function(trigonometric.dsinc, r"\operatorname{{sinc}}'\left({0}\right)"),
+    "sigmoid": Function(exponential.sigmoid, r"\sigma\left({0}\right)", "sigmoid(x) * sigmoid(-x)"),
+    "softplus": Function(logarithmic.softplus, r"\log\left(1 + e^{{{0}}}\right)", "sigmoid(x)"),
+    "erf": Function(normal.erf, _operator("erf"), f"{2 / math.sqrt(math.pi)!r} * exp(-x**2)"),
+    "max": Function(arithmetic.maximum, r"\max\left({0}, {1}\right)", arity=2),
+    "min": Function(arithmetic.minimum, r"\min\left({0}, {1}\right)", arity=2),
     "where": Function(
-        kernels.where, r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)", arity=3
+        arithmetic.where, r"\left({1} \text{{ if }} {0} > 0 \text{{ else }} {2}\right)", arity=3
     ),
 }
 

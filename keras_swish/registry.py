@@ -9,13 +9,11 @@ import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formula import is_formula
-from keras_swish.layers import SearchedActivation, Swish
+from keras_swish.layers import SearchedActivation, Swish, Weighted
 
-# Names whose layer is not simply `Activation` of a function of that name. The paper's
-# constants, where Keras's own differ, are in the catalogue.
+# Names with weights, whose layer is not simply `Activation` of a function of that name.
 _LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {
     "swish_beta": Swish,
-    "leaky_relu": functools.partial(keras.layers.LeakyReLU, negative_slope=0.01),
     "prelu": functools.partial(
         SearchedActivation,
         catalogue.ENTRIES["prelu"].formula,
@@ -110,10 +108,11 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
     if identifier in _LAYERS:
         return _LAYERS[identifier](name=name)
-    function = getattr(activations, identifier, None) if identifier in catalogue.ENTRIES else None
+    if identifier in catalogue.ENTRIES:
+        return keras.layers.Activation(getattr(activations, identifier), name=name)
     known = _keras_names()
-    if function or identifier in known:
-        return keras.layers.Activation(function or identifier, name=name)
+    if identifier in known:
+        return keras.layers.Activation(identifier, name=name)
     if is_formula(identifier):
         return SearchedActivation(identifier, name=name)
     raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
@@ -151,10 +150,13 @@ def make_names_known_to_keras() -> None:
 
     Keras 3 looks strings up in a table of its own and never asks the custom objects, so
     the names are written into that table; those that Keras has keep Keras's meaning.
+    Formulas, and what has weights, are met before the table is asked.
     """
     try:
-        from keras.src.activations import ALL_OBJECTS_DICT
-    except ImportError:
+        import keras.src.activations as kept
+
+        table, get = kept.ALL_OBJECTS_DICT, kept.get
+    except (ImportError, AttributeError):
         warnings.warn(
             f"Keras {keras.__version__} keeps its activations elsewhere: strings such as "
             "activation='max_sigmoid' will not work, keras_swish.layer('max_sigmoid') does.",
@@ -162,20 +164,42 @@ def make_names_known_to_keras() -> None:
         )
         return
     for name, entry in catalogue.ENTRIES.items():
-        function = _refusal(name) if entry.beta is not None else getattr(activations, name, None)
-        if function is not None:
-            ALL_OBJECTS_DICT.setdefault(name, function)
+        if entry.beta is None:
+            table.setdefault(name, getattr(activations, name))
+    if not hasattr(get, "before_keras_swish"):
+        kept.get = keras.activations.get = _with_formulas(get)
 
 
-def _refusal(name: str) -> Callable:
-    def refuse(x):
-        raise ValueError(
-            f"The activation {name!r} has trainable weights, which a string cannot carry: use the "
-            f"layer keras_swish.layer({name!r}) behind this one instead."
-        )
+def _with_formulas(get: Callable) -> Callable:
+    @functools.wraps(get)
+    def get_activation(identifier):
+        if isinstance(identifier, str) and identifier not in _keras_names():
+            entry = catalogue.ENTRIES.get(identifier)
+            if entry and entry.beta is not None:
+                raise ValueError(_needs_a_layer(f"The activation {identifier!r}", identifier))
+            if not entry and not identifier.isidentifier():
+                identifier = SearchedActivation(identifier)
+                if identifier.initial_values:
+                    text = identifier.formula
+                    raise ValueError(_needs_a_layer(f"The formula {text!r}", text))
+        activation = get(identifier)
+        if isinstance(activation, Weighted) and activation.initial_values and not activation.built:
+            raise ValueError(
+                f"{type(activation).__name__} as the `activation` of another layer has no weights "
+                "until it is first called, so counting and loading weights would miss them: put "
+                f"it behind the other layer, as one of its own. Received: {activation}"
+            )
+        return activation
 
-    refuse.__name__ = name
-    return refuse
+    get_activation.before_keras_swish = get
+    return get_activation
+
+
+def _needs_a_layer(what: str, identifier: str) -> str:
+    return (
+        f"{what} has trainable weights, which a string cannot carry: use the layer "
+        f"keras_swish.layer({identifier!r}) behind this one instead."
+    )
 
 
 def unknown(kind: str, received: str, known: Iterable[str], valid: str | None = None) -> str:

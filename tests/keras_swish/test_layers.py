@@ -5,7 +5,6 @@ import pytest
 import keras_swish
 from keras_swish import Swish
 
-
 numpy = keras.ops.convert_to_numpy
 
 
@@ -131,7 +130,8 @@ def test_model_saved_here_loads_in_a_new_process(tmp_path, python):
         "import keras, keras_swish, numpy as np\n"
         "data = np.load('data.npz')\n"
         "model = keras.saving.load_model('model.keras')\n"
-        "np.testing.assert_allclose(keras.ops.convert_to_numpy(model(data['x'])), data['y'], rtol=1e-6, atol=1e-6)",
+        "y = keras.ops.convert_to_numpy(model(data['x']))\n"
+        "np.testing.assert_allclose(y, data['y'], rtol=1e-6, atol=1e-6)",
         cwd=tmp_path,
     )
 

@@ -1,0 +1,128 @@
+"""What the other kernels are made of: exact sums and products, bits, signs and choices."""
+
+import keras
+from keras import ops
+from keras.backend import standardize_dtype
+
+
+def plain(x) -> bool:
+    """Whether to use the backend's own functions: float32 is what needs better ones."""
+    return standardize_dtype(x.dtype) != "float32"
+
+
+def polynomial(coefficients, x):
+    """A polynomial in x, its coefficients given lowest power first."""
+    result = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        result = result * x + coefficient
+    return result
+
+
+def bits(x, dtype):
+    """Returns the bits of x as numbers of another dtype."""
+    if keras.backend.backend() == "tensorflow":
+        # Keras's `ops.view` refuses shapes that are known at run time only.
+        import tensorflow as tf
+
+        return tf.bitcast(x, dtype)
+    return ops.view(x, dtype)
+
+
+def own(name, x):
+    """The backend's own function of that name."""
+    if keras.backend.backend() == "jax":
+        # Keras's takes a detour through float32.
+        import jax.numpy as own
+    else:
+        own = ops
+    return getattr(own, name)(x)
+
+
+def with_sign_of(x, y):
+    """y, or -y where x < 0."""
+    return ops.where(x < 0, -y, y)
+
+
+def zero_like(x):
+    """0, but NaN where x is NaN."""
+    return ops.minimum(ops.abs(x), 0.0)
+
+
+def exact_square(x):
+    """Returns x^2 as a float and the part that its rounding loses."""
+    if plain(x):
+        return x * x, 0.0
+    return exact_product(x, x)
+
+
+def exact_product(a, b):
+    """Returns a * b as a float and the part that its rounding loses (Dekker)."""
+    product = a * b
+    if plain(product):
+        return product, 0.0
+    (a1, a2), (b1, b2) = _halves(a), _halves(b)
+    tail = ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2
+    # Further out exp is 0 or inf whatever the tail, which overflow may have made NaN.
+    return product, ops.where(ops.abs(product) < 256.0, tail, ops.zeros_like(tail))
+
+
+def _halves(x):
+    """Returns x in two parts of 12 bits, whose products are exact."""
+    high = bits(ops.right_shift(bits(x, "int32"), 12) * 4096, "float32")
+    return high, x - high
+
+
+def exact_distance(x1, x2):
+    """Returns |x1 - x2| as a float and the part that its rounding loses (Knuth)."""
+    difference = x1 - x2
+    if plain(difference):
+        return ops.abs(difference), 0.0
+    back = difference - x1
+    tail = (x1 - (difference - back)) - (x2 + back)
+    tail = ops.where(difference < 0, -tail, tail)
+    return ops.abs(difference), ops.where(ops.abs(tail) < 1e30, tail, ops.zeros_like(tail))
+
+
+def quotient(a, b):
+    """A / b, where XLA would make a / (c * b) of (a / c) / b, and overflow."""
+    return ops.sign(a) * (ops.abs(a) / b)
+
+
+def add_eps(x):
+    """X + 1e-7, exact also where they cancel: 1e-7 is no float32."""
+    if plain(x):
+        return x + 1e-7
+    y = x + 1.0000000116860974e-07
+    # A `where` between the two sums again.
+    near = ops.abs(y) < 1e-6
+    return ops.where(near, ops.where(near, y, ops.ones_like(y)) - 1.1686097423080355e-15, y)
+
+
+def sign(x):
+    """-1, 0 or 1; NaN stays NaN."""
+    return kept_nan(ops.sign(x), x)
+
+
+def step(x):
+    """1 where x > 0, else 0; NaN stays NaN."""
+    return ops.maximum(sign(x), 0.0)
+
+
+def where(condition, x1, x2):
+    """x1 where the condition is above 0, else x2."""
+    return ops.where(condition > 0, x1, x2)
+
+
+def maximum(x1, x2):
+    """The larger one; a tie takes the first; NaN stays NaN."""
+    return ops.where((x1 >= x2) | (x1 != x1), x1, x2)
+
+
+def minimum(x1, x2):
+    """The smaller one; a tie takes the first; NaN stays NaN."""
+    return ops.where((x1 <= x2) | (x1 != x1), x1, x2)
+
+
+def kept_nan(y, x):
+    """y, but NaN where x is NaN: what a choice by x comes to."""
+    return ops.where(x != x, x, y)

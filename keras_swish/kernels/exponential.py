@@ -1,0 +1,214 @@
+"""Exponential and hyperbolic functions, and the gates made of the logistic one."""
+
+import math
+
+from keras import ops
+
+from keras_swish.kernels.arithmetic import (
+    bits,
+    exact_distance,
+    exact_product,
+    exact_square,
+    own,
+    plain,
+    polynomial,
+    with_sign_of,
+    zero_like,
+)
+
+# e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2.
+_EXP = (0.5, 0.16666576, 0.041666854, 0.0083632, 0.0013901306)
+# sinh(x) = x + x^3 P(x^2) for |x| <= 1.
+_SINH = (0.16666667, 0.008333334, 0.00019841282, 2.7553788e-06, 2.5455787e-08)
+# log(2) in two parts; the first is so short that its products with the integers met here are
+# exact.
+_LOG2 = (0.693115234375, 3.1946184945309415e-05)
+# No float32 times exp(-176) is more than 0, and no finite float32 is exp(130).
+_LEAST, _MOST = -176.0, 130.0
+
+
+def exp_parts(x, tail=0.0):
+    """Returns e and k with exp(x + tail) = (1 + e) * 2^k, for x <= _MOST.
+
+    Not 1 + e: y + y * e rounds once where y * (1 + e) rounds twice.
+    """
+    x = ops.maximum(x, _LEAST)
+    k = ops.round(x * (1 / math.log(2)))
+    r = ((x - k * _LOG2[0]) - k * _LOG2[1]) + tail
+    return r + r * r * polynomial(_EXP, r), k
+
+
+def _power_of_2(k):
+    """2^k for whole numbers -126 <= k <= 127, by the bits of a float32; 0 for k = -127."""
+    # 2^23 + 127 + k ends with the bits of 127 + k, which belong 23 places further left. (A cast
+    # to integers takes XLA several times as long, as it has to saturate.)
+    return bits(bits(k + 8388735.0, "int32") * 8388608, "float32")
+
+
+def _steps(k):
+    """Returns two powers of 2 with the product 2^k, which need not be a float32 itself.
+
+    From k = -253 downwards the product is 0.
+    """
+    first = ops.floor(k * 0.5)
+    return _power_of_2(first), _power_of_2(k - first)
+
+
+def scale(y, k):
+    """Returns y * 2^k."""
+    first, second = _steps(k)
+    return y * first * second
+
+
+def times_exp(factor, exponent, tail=0.0):
+    """Returns factor * exp(exponent + tail): what vanishes exponentially wins over inf."""
+    if plain(exponent):
+        half = ops.exp((exponent + tail) / 2)
+        product, none = factor * half * half, exponent < -1500
+    else:
+        e, k = exp_parts(ops.minimum(exponent, _MOST), tail)
+        product, none = scale(factor + factor * e, k), exponent < _LEAST
+    return ops.where(none, zero_like(factor), product)
+
+
+def exp(x, tail=0.0):
+    """Exponential function of x + tail."""
+    if plain(x):
+        return ops.exp(x + tail)
+    e, k = exp_parts(ops.minimum(x, _MOST), tail)
+    return scale(1.0 + e, k)
+
+
+def expm1(x):
+    """exp(x) - 1, also near 0."""
+    if plain(x):
+        return ops.expm1(x)
+    x = ops.clip(x, -30.0, _MOST)
+    k = ops.round(x * (1 / math.log(2)))
+    r = (x - k * _LOG2[0]) - k * _LOG2[1]
+    # Half of it: 2^128 is no float32.
+    half = _power_of_2(ops.minimum(k, 128.0) - 1.0)
+    y = 2.0 * (half * (r + r * r * polynomial(_EXP, r)) + (half - 0.5))
+    return ops.where(k == 0.0, r + r * r * polynomial(_EXP, r), y)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return gate(ops.ones_like(x), x)
+
+
+def gate(a, b, tail=0.0):
+    """A * sigmoid(b + tail): Swish's form. 0 at b = -inf, whatever a."""
+    exponent, tail = _downwards(b, tail)
+    if plain(b):
+        r = 1.0 / (1.0 + ops.exp(exponent))
+        return ops.where(b >= 0, a * r, times_exp(a * r, exponent))
+    # t = exp(-|b|) may vanish before its product with a does: that is multiplied in two steps.
+    e, k = exp_parts(exponent, tail)
+    first, second = _steps(k)
+    half = first + first * e
+    r = 1.0 / (1.0 + half * second)
+    y = ops.where(b >= 0, a * r, (a * half) * r * second)
+    return ops.where(b < _LEAST, zero_like(a), y)
+
+
+def gate_slope(a, da, b, db, tail=0.0):
+    """Derivative of `gate`: da * sigmoid(b) + a * db * sigmoid'(b)."""
+    exponent, tail = _downwards(b, tail)
+    up = b >= 0
+    if plain(b):
+        t = ops.exp(exponent)
+        r = 1.0 / (1.0 + t)
+        u = r * (da + a * (db * r) * ops.where(up, t, ops.ones_like(t)))
+        y = ops.where(up, u, times_exp(u, exponent))
+        vanished = exponent < -700.0
+    else:
+        e, k = exp_parts(exponent, tail)
+        first, second = _steps(k)
+        half = first + first * e
+        t = half * second
+        r = 1.0 / (1.0 + t)
+        u = r * (da + a * (db * r) * ops.where(up, t, ops.ones_like(t)))
+        y = ops.where(up, u, (u * half) * second)
+        vanished = exponent < _LEAST
+    return ops.where(vanished, ops.where(up, da, ops.zeros_like(y)), y)
+
+
+def dgate(a, c, b, tail=0.0):
+    """A * c * sigmoid'(b), of which x^2 * sigmoid'(beta * x) is a case; 0 at b = +-inf."""
+    exponent, tail = _downwards(b, tail)
+    # Half of the exponential to each factor: both may be huge.
+    if plain(b):
+        first = second = ops.exp((exponent + tail) / 2)
+        vanished = exponent < -1500.0
+    else:
+        e, k = exp_parts(exponent, tail)
+        first, second = _steps(k)
+        first = first + first * e
+        vanished = exponent < _LEAST
+    q = 1.0 + first * second
+    return ops.where(vanished, zero_like(a), (a * first) * (c * second) * (1.0 / (q * q)))
+
+
+def _downwards(b, tail):
+    """Returns -|b + tail| in its two parts."""
+    return -ops.abs(b), tail if isinstance(tail, float) else ops.where(b < 0, tail, -tail)
+
+
+def product_gate(a, b, c):
+    """A * sigmoid(b * c), exact in the product: an exponent's error grows with it."""
+    return gate(a, *exact_product(b, c))
+
+
+def product_gate_slope(a, da, b, c, slope):
+    """Derivative of `product_gate`, `slope` being that of b * c."""
+    product, tail = exact_product(b, c)
+    return gate_slope(a, da, product, slope, tail)
+
+
+def product_dgate(a, d, b, c):
+    """A * d * sigmoid'(b * c)."""
+    return dgate(a, d, *exact_product(b, c))
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    if plain(x):
+        return own("tanh", x)
+    m = expm1(-2.0 * ops.abs(x))
+    return with_sign_of(x, -m / (2.0 + m))
+
+
+def sinh(x):
+    """Hyperbolic sine."""
+    if plain(x):
+        return own("sinh", x)
+    a = ops.abs(x)
+    e, k = exp_parts(ops.minimum(a, _MOST))
+    half = scale(1.0 + e, k - 1.0)
+    z = ops.square(ops.minimum(a, 1.0))
+    return ops.where(a < 1.0, x + x * z * polynomial(_SINH, z), with_sign_of(x, half - 0.25 / half))
+
+
+def cosh(x):
+    """Hyperbolic cosine."""
+    if plain(x):
+        return own("cosh", x)
+    e, k = exp_parts(ops.minimum(ops.abs(x), _MOST))
+    half = scale(1.0 + e, k - 1.0)
+    return half + 0.25 / half
+
+
+def decay(factor, beta, x1, x2):
+    """Factor * exp(-beta * |x1 - x2|)."""
+    distance, tail = exact_distance(x1, x2)
+    exponent, rest = exact_product(beta, distance)
+    return times_exp(factor, -exponent, -(rest + beta * tail))
+
+
+def decay_squared(factor, beta, x1, x2):
+    """Factor * exp(-beta * (x1 - x2)^2)."""
+    distance, tail = exact_distance(x1, x2)
+    square, square_rest = exact_square(distance)
+    exponent, rest = exact_product(beta, square)
+    return times_exp(factor, -exponent, -(rest + beta * (square_rest + 2.0 * distance * tail)))

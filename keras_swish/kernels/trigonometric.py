@@ -1,0 +1,107 @@
+"""Sine and cosine, sinc and arctan."""
+
+import math
+
+from keras import ops
+
+from keras_swish.kernels.arithmetic import kept_nan, own, plain, polynomial, with_sign_of
+
+# sin(x) = x + x^3 P(x^2), cos(x) = 1 - x^2 / 2 + x^4 P(x^2) for |x| <= pi / 4.
+_SIN = (-0.16666667, 0.008333332, -0.00019840058, 2.7246344e-06)
+_COS = (0.041666668, -0.0013888888, 2.4800578e-05, -2.7298128e-07)
+# arctan(x) = x + x^3 P(x^2) for |x| <= 1.
+_ARCTAN = (
+    *(-0.33333334, 0.19999991, -0.1428534, 0.11104981, -0.09038481, 0.07423855),
+    *(-0.05774916, 0.038524177, -0.019426104, 0.006284011, -0.0009514925),
+)
+# sinc'(x) = -x P(x^2) for |x| <= 1: its power series.
+_DSINC = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(1, 10))
+# pi / 2 in four parts; all but the last are so short that their products with the integers
+# below TRIGONOMETRIC_BOUND are exact.
+_HALF_PI = (1.5703125, 0.0004837512969970703, 7.549533620476723e-08, 2.5633440682570896e-12)
+TRIGONOMETRIC_BOUND = 1e4
+
+
+def sin(x):
+    """Sine."""
+    return own("sin", x)
+
+
+def cos(x):
+    """Cosine."""
+    return own("cos", x)
+
+
+def near_sin(x):
+    """Sine for |x| < TRIGONOMETRIC_BOUND, in float32."""
+    r, q = _reduced(x)
+    y = ops.where((q == 0) | (q == 2), _short_sine(r), _short_cosine(r))
+    return ops.where(q >= 2, -y, y)
+
+
+def near_cos(x):
+    """Cosine for |x| < TRIGONOMETRIC_BOUND, in float32."""
+    r, q = _reduced(x)
+    y = ops.where((q == 0) | (q == 2), _short_cosine(r), _short_sine(r))
+    return ops.where((q == 1) | (q == 2), -y, y)
+
+
+def _reduced(x):
+    """Returns r and q with x = r + q pi/2 + 2 pi n, |r| <= pi/4, q one of 0, 1, 2, 3."""
+    k = ops.round(x * (2 / math.pi))
+    r = x
+    for part in _HALF_PI:
+        r = r - k * part
+    return r, k - 4.0 * ops.floor(k * 0.25)
+
+
+def _short_sine(r):
+    z = r * r
+    return r + r * z * polynomial(_SIN, z)
+
+
+def _short_cosine(r):
+    z = r * r
+    return 1.0 - (0.5 * z - z * z * polynomial(_COS, z))
+
+
+def sinc(x, sin=sin):
+    """sin(x) / x, unnormalised: 1 at 0, 0 at +-inf."""
+    # The inner `where` keeps 0/0 out of the branch not taken: exporters multiply by masks.
+    a = ops.abs(x)
+    usual = (a > 1e-30) & (a < math.inf)
+    nonzero = ops.where(usual, x, ops.ones_like(x))
+    y = ops.where(usual, sin(nonzero) / nonzero, ops.cast(a < 1.0, x.dtype))
+    return kept_nan(y, x)
+
+
+def dsinc(x, sin=sin, cos=cos):
+    """Derivative of `sinc`: (cos(x) - sinc(x)) / x; 0 at 0 and at +-inf."""
+    near, infinite = ops.abs(x) < 1, ops.abs(x) == math.inf
+    far = ops.where(near | infinite, ops.ones_like(x), x)
+    square = ops.square(ops.where(near, x, ops.zeros_like(x)))
+    y = ops.where(near, -x * polynomial(_DSINC, square), (cos(far) - sin(far) / far) / far)
+    return ops.where(infinite, ops.zeros_like(x), y)
+
+
+def dsinc_over_x(x, sin=sin, cos=cos):
+    """Derivative of `sinc`, divided by x: (cos(x) - sinc(x)) / x^2; 0 at +-inf."""
+    # Near 0 the difference cancels; there, the series.
+    near, infinite = ops.abs(x) < 1, ops.abs(x) == math.inf
+    far = ops.where(near | infinite, ops.ones_like(x), x)
+    square = ops.square(ops.where(near, x, ops.zeros_like(x)))
+    y = ops.where(near, -polynomial(_DSINC, square), (cos(far) - sin(far) / far) / far / far)
+    return ops.where(infinite, ops.zeros_like(x), y)
+
+
+def arctan(x):
+    """Inverse tangent."""
+    if plain(x):
+        return own("arctan", x)
+    a = ops.abs(x)
+    far = a > 1.0
+    y = ops.where(far, 1.0 / a, a)
+    z = y * y
+    y = y + y * z * polynomial(_ARCTAN, z)
+    # pi/2 in two floats.
+    return with_sign_of(x, ops.where(far, 1.5707963705062866 - (y + 4.371139000186243e-08), y))
