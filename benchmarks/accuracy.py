@@ -347,6 +347,43 @@ def measure(functions=None):
         (OUT / f"{backend}.csv").write_text(text.getvalue())
 
 
+def write_table():
+    """Writes the table of all measured backends."""
+    rows = []
+    for file in sorted(OUT.glob("*.csv")):
+        rows += [{"backend": file.stem, **row} for row in csv.DictReader(file.open())]
+    backends = sorted({row["backend"] for row in rows})
+    columns = [(backend, dtype) for backend in backends for dtype in DTYPES]
+    head = [f"{backend} {dtype}" for backend, dtype in columns]
+    lines = [
+        "# Errors in units in the last place",
+        "",
+        "The largest error of each function and derivative, in units in the last place of its",
+        "largest term, against mpmath in 50 digits: at every float16 and bfloat16, and at a",
+        f"stratified sample of float32; beta is {BETA}. What is counted, and what is not, stands in",
+        "`benchmarks/accuracy.py`. A number in brackets counts misses: a wrong NaN, inf or finite",
+        "value. Written by `python benchmarks/accuracy.py --table` from the CSV files beside it; each",
+        "comes from `KERAS_BACKEND=NAME python benchmarks/accuracy.py`.",
+    ]
+    for title, own in (("keras_swish", False), ("The frameworks' own functions", True)):
+        cells = collections.defaultdict(dict)
+        for row in rows:
+            if (row["version"] != "keras_swish") == own:
+                missed = f" ({row['missed']})" if row["missed"] != "0" else ""
+                error = float(row["ulp"])
+                shown = f"{error:.2f}" if error < 1e4 else f"{error:.0e}"
+                place = (row["backend"], row["dtype"])
+                cells[row["function"], row["quantity"]][place] = shown + missed
+        lines += ["", f"## {title}", "", "| function | quantity | " + " | ".join(head) + " |"]
+        lines.append("|---|---" + "|---" * len(columns) + "|")
+        for (name, quantity), found in cells.items():
+            name = name.replace("|", "\\|")
+            quantity = "value" if quantity == "value" else f"slope by {quantity}"
+            values = [found.get(column, "") for column in columns]
+            lines.append(f"| {name} | {quantity} | " + " | ".join(values) + " |")
+    (OUT / "table.md").write_text("\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -354,4 +391,7 @@ if __name__ == "__main__":
     parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("functions", nargs="*", help="only these, and only printed")
     arguments = parser.parse_args()
-    measure(arguments.functions)
+    if arguments.table:
+        write_table()
+    else:
+        measure(arguments.functions)

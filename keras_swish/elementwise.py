@@ -127,7 +127,7 @@ class Operation:
         def far():
             # A look-up, as XLA computes both sides of a `cond` for each element, and selects,
             # where they are elementwise throughout.
-            zero = ops.take(ops.zeros(2, dtype), ops.where(small, 1, 0))
+            zero = ops.take(ops.convert_to_tensor([0.0, 1.0], dtype), ops.where(small, 1, 0))
             return self._evaluate({name: x + zero for name, x in values.items()}, dtype, {})
 
         return ops.cond(small, lambda: self._evaluate(values, dtype, _NEAR), far)
@@ -225,7 +225,11 @@ def _tensorflow(operation: Operation):
         if operation.backward:
             # Or XLA finds what forward and backward pass have in common, and keeps it.
             inputs = xla.optimization_barrier(*inputs)
-        return operation.compute(*inputs)
+        outputs = operation.compute(*inputs)
+        if len(outputs) > 1:
+            # Or XLA puts the sums for the betas off, and keeps what they are made of.
+            outputs = tuple(xla.optimization_barrier(*outputs))
+        return outputs
 
     @functools.cache
     def compiled(*signature):

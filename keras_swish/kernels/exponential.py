@@ -97,6 +97,11 @@ def sigmoid(x):
     return gate(ops.ones_like(x), x)
 
 
+def _downwards(b, tail):
+    """Returns -|b + tail| in its two parts."""
+    return -ops.abs(b), tail if isinstance(tail, float) else ops.where(b < 0, tail, -tail)
+
+
 def gate(a, b, tail=0.0):
     """A * sigmoid(b + tail): Swish's form. 0 at b = -inf, whatever a."""
     exponent, tail = _downwards(b, tail)
@@ -116,43 +121,37 @@ def gate_slope(a, da, b, db, tail=0.0):
     """Derivative of `gate`: da * sigmoid(b) + a * db * sigmoid'(b)."""
     exponent, tail = _downwards(b, tail)
     up = b >= 0
+    # exp(-|b|), made larger by 2^24: it may vanish before its product with a does. (In this
+    # form, each result used by few others, XLA makes one loop of all this.)
     if plain(b):
-        t = ops.exp(exponent)
-        r = 1.0 / (1.0 + t)
-        u = r * (da + a * (db * r) * ops.where(up, t, ops.ones_like(t)))
-        y = ops.where(up, u, times_exp(u, exponent))
-        vanished = exponent < -700.0
+        large, vanished = ops.exp(exponent + tail) * 16777216.0, exponent < -700.0
     else:
         e, k = exp_parts(exponent, tail)
         first, second = _steps(k)
-        half = first + first * e
-        t = half * second
-        r = 1.0 / (1.0 + t)
-        u = r * (da + a * (db * r) * ops.where(up, t, ops.ones_like(t)))
-        y = ops.where(up, u, (u * half) * second)
-        vanished = exponent < _LEAST
+        large, vanished = (first + first * e) * (second * 16777216.0), exponent < _LEAST
+    t, one = large * 2.0**-24, ops.ones_like(large)
+    r = 1.0 / (1.0 + t)
+    u = r * (da + a * (db * r) * ops.where(up, t, one))
+    y = u * ops.where(up, one, large) * ops.where(up, one, 2.0**-24 * one)
     return ops.where(vanished, ops.where(up, da, ops.zeros_like(y)), y)
 
 
 def dgate(a, c, b, tail=0.0):
-    """A * c * sigmoid'(b), of which x^2 * sigmoid'(beta * x) is a case; 0 at b = +-inf."""
+    """Product a * c * sigmoid'(b), of which x^2 * sigmoid'(beta * x) is a case; 0 at b = +-inf."""
     exponent, tail = _downwards(b, tail)
     # Half of the exponential to each factor: both may be huge.
     if plain(b):
         first = second = ops.exp((exponent + tail) / 2)
-        vanished = exponent < -1500.0
+        product, t, vanished = (a * first) * (c * second), first * second, exponent < -1500.0
     else:
         e, k = exp_parts(exponent, tail)
         first, second = _steps(k)
-        first = first + first * e
-        vanished = exponent < _LEAST
-    q = 1.0 + first * second
-    return ops.where(vanished, zero_like(a), (a * first) * (c * second) * (1.0 / (q * q)))
-
-
-def _downwards(b, tail):
-    """Returns -|b + tail| in its two parts."""
-    return -ops.abs(b), tail if isinstance(tail, float) else ops.where(b < 0, tail, -tail)
+        # Larger by 2^24 in between: without 1 + e it may vanish where the result does not.
+        product = (a * first) * (c * (second * 16777216.0))
+        product = (product + product * e) * 2.0**-24
+        t, vanished = (first + first * e) * second, exponent < _LEAST
+    q = 1.0 + t
+    return ops.where(vanished, zero_like(a), product / (q * q))
 
 
 def product_gate(a, b, c):

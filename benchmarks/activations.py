@@ -1,0 +1,309 @@
+"""Time and peak memory of the named activations beside their peers, forward and backward.
+
+    KERAS_BACKEND=jax python benchmarks/activations.py
+
+measures one backend (TensorFlow by default) and writes `results/activations/<backend>.csv`;
+`--table` writes `results/activations/table.md` from all that are there.
+
+In one run, turn by turn: the floor (five passes over memory, y = -x forward and g * x
+backward), the framework's own function, the naive formula, and ours. Medians. The goal for
+ours is 1.5 times the floor or 0.8 times the best peer, whichever is larger.
+"""
+
+import argparse
+import csv
+import io
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+OUT = ROOT / "results" / "activations"
+SHAPE = (64, 56, 56, 64)
+# One after the other, for the memory: what each keeps for its gradient adds up.
+CHAIN = 8
+
+
+def naive():
+    """The formulas as anyone would write them, with `keras.ops`."""
+    from keras import ops
+
+    def sinc(x):
+        nonzero = ops.where(x == 0, ops.ones_like(x), x)
+        return ops.where(x == 0, ops.ones_like(x), ops.sin(nonzero) / nonzero)
+
+    return {
+        "leaky_relu": lambda x: ops.where(x > 0, x, 0.01 * x),
+        "prelu": lambda x, beta: ops.where(x > 0, x, beta * x),
+        "softplus": lambda x: ops.log(1 + ops.exp(x)),
+        "elu": lambda x: ops.where(x > 0, x, ops.expm1(x)),
+        "selu": lambda x: 1.05070098 * ops.where(x > 0, x, 1.67326324 * ops.expm1(x)),
+        "gelu": lambda x: x * (1 + ops.erf(x * 0.70710678)) / 2,
+        "swish": lambda x: x * ops.sigmoid(x),
+        "swish_beta": lambda x, beta: x * ops.sigmoid(beta * x),
+        "max_sigmoid": lambda x: ops.maximum(x, ops.sigmoid(x)),
+        "cos_minus_x": lambda x: ops.cos(x) - x,
+        "min_sin": lambda x: ops.minimum(x, ops.sin(x)),
+        "arctan_squared_minus_x": lambda x: ops.arctan(x) ** 2 - x,
+        "max_tanh": lambda x: ops.maximum(x, ops.tanh(x)),
+        "sinc_plus_x": lambda x: sinc(x) + x,
+        "x_arcsinh_squared": lambda x: x * ops.arcsinh(x) ** 2,
+    }
+
+
+def versions(name):
+    """Returns the functions to compare, by version."""
+    import keras
+
+    from keras_swish import activations, catalogue
+    from keras_swish.evaluate import evaluate
+
+    entry = catalogue.ENTRIES[name]
+    if entry.beta is None:
+        found = {"ours": getattr(activations, name)}
+    else:
+        found = {"ours": lambda x, beta: evaluate(entry.formula, x, beta=beta)}
+    if name in naive():
+        found["naive"] = naive()[name]
+    own = getattr(keras.activations, name, None)
+    if name == "gelu":
+        found["own"] = lambda x: keras.activations.gelu(x, approximate=False)
+    elif own and name in ("relu", "relu6", "leaky_relu", "softplus", "elu", "selu", "swish"):
+        found["own"] = own
+    return found
+
+
+def stepper(function, mode, arguments, upstream):
+    """Returns a function that runs forward and backward pass once, and waits for them."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=mode == "xla", autograph=False)
+        def run(*arguments):
+            with tf.GradientTape() as tape:
+                tape.watch(arguments)
+                y = function(*arguments)
+            return y, tape.gradient(y, arguments, upstream)
+
+        def step():
+            y, gradients = run(*arguments)
+            return [tensor[..., 0].numpy().flat[0] for tensor in (y, *gradients)]
+
+        return step
+    if backend == "jax":
+        import jax
+
+        @jax.jit
+        def run(arguments, upstream):
+            y, pull = jax.vjp(function, *arguments)
+            return y, pull(upstream)
+
+        return lambda: jax.block_until_ready(run(arguments, upstream))
+    import torch
+
+    leaves = [tensor.detach().requires_grad_() for tensor in arguments]
+
+    def step():
+        return torch.autograd.grad(function(*leaves), leaves, upstream)
+
+    return step
+
+
+def floor_function():
+    """Y = -x with the gradient g * x: two passes over memory forward, three backward."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def floor(x):
+            return -x, lambda g: g * x
+
+        return floor
+    if backend == "jax":
+        import jax
+
+        @jax.custom_vjp
+        def floor(x):
+            return -x
+
+        floor.defvjp(lambda x: (-x, x), lambda x, g: (g * x,))
+        return floor
+    import torch
+
+    class Floor(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return -x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0]
+
+    return Floor.apply
+
+
+def tensors(name, shape=SHAPE):
+    """Returns the inputs of a named activation, and an upstream gradient."""
+    import keras
+    import numpy as np
+
+    from keras_swish import catalogue
+
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(shape, dtype="float32") for _ in range(2)]
+    x, g = (keras.ops.convert_to_tensor(array) for array in arrays)
+    if name in catalogue.ENTRIES and catalogue.ENTRIES[name].beta is not None:
+        return (x, keras.ops.full((1, 1, 1, shape[-1]), 1.3)), g
+    return (x,), g
+
+
+def milliseconds(steps, repeats):
+    """Returns each step's median time, all taken in turn."""
+    times = {version: [] for version in steps}
+    for step in steps.values():
+        step()
+    for _ in range(repeats):
+        for version, step in steps.items():
+            start = time.perf_counter()
+            step()
+            times[version].append(1000 * (time.perf_counter() - start))
+    return {version: statistics.median(taken) for version, taken in times.items()}
+
+
+def measure_memory(name, version, mode):
+    """Prints by how much a chain of activations raises the process's peak memory, in MiB."""
+    function = versions(name)[version]
+    # What tracing and compiling need, with little data.
+    for shape in ((2, 4, 4, SHAPE[-1]), SHAPE):
+        arguments, upstream = tensors(name, shape)
+
+        def chain(x, *betas):
+            for _ in range(CHAIN):
+                x = function(x, *betas)
+            return x
+
+        step = stepper(chain, mode, arguments, upstream)
+        pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
+        before = _kibibytes("VmRSS")
+        step()
+    print((_kibibytes("VmHWM") - before) / 1024)
+
+
+def _kibibytes(field):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def memory(name, version, mode):
+    """Returns what `measure_memory` prints, from a process of its own."""
+    command = [sys.executable, __file__, "--memory_of", name, version, mode]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(outcome.stdout.split()[-1])
+
+
+def measure(names, repeats):
+    """Writes the CSV of this backend, a line at a time."""
+    import keras
+
+    from keras_swish import catalogue
+
+    backend = keras.backend.backend()
+    modes = {"tensorflow": ("graph", "xla"), "jax": ("xla",), "torch": ("eager",)}[backend]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["backend", "mode", "function", "version", "milliseconds", "memory_mib", "versions"]
+    )
+    software = f"keras {keras.__version__}, {backend} {_version(backend)}, {platform.machine()}, "
+    software += f"{os.cpu_count()} cores"
+    for mode in modes:
+        for name in names or catalogue.ENTRIES:
+            arguments, upstream = tensors(name)
+            found = versions(name)
+            steps = {v: stepper(f, mode, arguments, upstream) for v, f in found.items()}
+            # At the memory's speed whatever the mode.
+            steps["floor"] = stepper(
+                floor_function(), "xla" if mode != "eager" else mode, arguments[:1], upstream
+            )
+            times = milliseconds(steps, repeats)
+            del steps
+            for version, taken in times.items():
+                kept = "" if version == "floor" else f"{memory(name, version, mode):.0f}"
+                row = [backend, mode, name, version, f"{taken:.1f}", kept, software]
+                writer.writerow(row)
+                print(*row[:-1], flush=True)
+    if not names:
+        OUT.mkdir(parents=True, exist_ok=True)
+        (OUT / f"{backend}.csv").write_text(text.getvalue())
+
+
+def _version(backend):
+    from importlib import metadata
+
+    return metadata.version(backend)
+
+
+def write_table():
+    """Writes the table of all measured backends, as ratios."""
+    rows = []
+    for file in sorted(OUT.glob("*.csv")):
+        rows += csv.DictReader(file.open())
+    groups = {}
+    for row in rows:
+        key = (row["backend"], row["mode"], row["function"])
+        groups.setdefault(key, {})[row["version"]] = row
+    lines = [
+        "# Activations beside their peers",
+        "",
+        f"Forward and backward pass of {SHAPE} float32. The floor is five passes over memory, in",
+        "milliseconds; the other times are multiples of it. Best peer: the faster of the",
+        "framework's own function and the naive formula. Goal: 1.5 floors or 0.8 times the best",
+        f"peer, whichever is larger. Memory: what a chain of {CHAIN} adds to the peak, in MiB.",
+        "Written by `python benchmarks/activations.py --table` from the CSV files beside it;",
+        "each comes from `KERAS_BACKEND=NAME python benchmarks/activations.py`.",
+        "",
+        *sorted({f"* {row['versions']}" for row in rows}),
+        "",
+        "| backend | mode | function | floor, ms | own | naive | ours | ours / best peer | goal "
+        "| memory own | naive | ours |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (backend, mode, name), found in groups.items():
+        ms = {version: float(row["milliseconds"]) for version, row in found.items()}
+        floor, ours = ms["floor"], ms["ours"]
+        best = min(ms.get(peer, float("inf")) for peer in ("own", "naive"))
+        met = ours <= max(1.5 * floor, 0.8 * best)
+        shown = [f"{ms[v] / floor:.2f}" if v in ms else "" for v in ("own", "naive", "ours")]
+        kept = [found[v]["memory_mib"] if v in found else "" for v in ("own", "naive", "ours")]
+        cells = [backend, mode, name, f"{floor:.1f}", *shown, f"{ours / best:.2f}"]
+        lines.append("| " + " | ".join([*cells, "met" if met else "not met", *kept]) + " |")
+    (OUT / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--memory_of", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("names", nargs="*", help="only these, and only printed")
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        measure_memory(*arguments.memory_of)
+    elif arguments.table:
+        write_table()
+    else:
+        measure(arguments.names, arguments.repeats)
