@@ -24,6 +24,7 @@ KERNELS: dict[str, Function] = {
     "decay_squared": Function(exponential.decay_squared, "", arity=4),
     "gelu": Function(normal.gelu, ""),
     "dgelu": Function(normal.dgelu, ""),
+    "blend": Function(arithmetic.blend, "", arity=3),
     "quotient": Function(arithmetic.quotient, "", arity=2),
     "kept_nan": Function(arithmetic.kept_nan, "", arity=2),
     "add_eps": Function(arithmetic.add_eps, ""),
@@ -50,7 +51,7 @@ RULES = {
     **LANGUAGE_RULES,
     "a * sigmoid(b * c)": "product_gate(a, b, c)",
     "a * sigmoid(b)": "gate(a, b)",
-    "a * b + (1 - a) * c": "2 * (a * (b / 2) + (1 - a) * (c / 2))",
+    "a * b + (1 - a) * c": "blend(a, b, c)",
     "exp(-a**2)": "gauss(1, a)",
     "exp(-a * abs(b - c))": "decay(1, a, b, c)",
     "exp(-a * (b - c)**2)": "decay_squared(1, a, b, c)",
@@ -66,6 +67,7 @@ RULES = {
 # in as a factor where the product of the two may vanish although one of them is huge.
 SLOPES = {
     "/": "da / b - quotient(a / b * db, b)",
+    "blend": "da * (b - c) + a * db + (1 - a) * dc",
     "quotient": "da / b - quotient(quotient(a, b) * db, b)",
     "sqrt": "da / (2 * abs(sqrt(a)))",
     "tanh": "dgate(4, da, 2 * a)",

@@ -83,6 +83,13 @@ def exact_distance(x1, x2):
     return ops.abs(difference), ops.where(ops.abs(tail) < 1e30, tail, ops.zeros_like(tail))
 
 
+def blend(a, b, c):
+    """A * b + (1 - a) * c; where a term overflows, of half their size."""
+    y = a * b + (1.0 - a) * c
+    halved = 2.0 * (a * (b * 0.5) + (1.0 - a) * (c * 0.5))
+    return ops.where(ops.abs(y) < math.inf, y, halved)
+
+
 def quotient(a, b):
     """A / b, where XLA would make a / (c * b) of (a / c) / b, and overflow."""
     return ops.sign(a) * (ops.abs(a) / b)

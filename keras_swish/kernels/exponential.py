@@ -146,9 +146,8 @@ def dgate(a, c, b, tail=0.0):
     else:
         e, k = exp_parts(exponent, tail)
         first, second = _steps(k)
-        # Larger by 2^24 in between: without 1 + e it may vanish where the result does not.
-        product = (a * first) * (c * (second * 16777216.0))
-        product = (product + product * e) * 2.0**-24
+        half = a * first
+        product = (half + half * e) * (c * second)
         t, vanished = (first + first * e) * second, exponent < _LEAST
     q = 1.0 + t
     return ops.where(vanished, zero_like(a), product / (q * q))
