@@ -105,6 +105,29 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
     )
 
 
+def is_homogeneous(identifier: Identifier) -> bool:
+    """Says whether an activation is known to be positively homogeneous.
+
+    It is where f(a x) = a f(x) for a > 0, as for ReLU. What is not known, such as a function
+    of the user's own, counts as not.
+
+    Args:
+        identifier: What `layer` takes.
+
+    Example:
+        >>> import keras_swish
+        >>> from keras_swish.registry import is_homogeneous
+        >>> is_homogeneous("relu"), is_homogeneous("swish"), is_homogeneous(lambda x: x)
+        (True, False, False)
+    """
+    if type(identifier) is keras.layers.Activation:
+        identifier = identifier.activation
+    names = ["linear", *(name for name, entry in catalogue.ENTRIES.items() if entry.homogeneous)]
+    modules = (activations, keras.activations)
+    functions = [getattr(module, name, None) for module in modules for name in names]
+    return identifier in [None, *names, *functions]
+
+
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
     if identifier in _LAYERS:
         return _LAYERS[identifier](name=name)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_swish
+from keras_swish.registry import is_homogeneous
 
 X = np.linspace(-3, 3, 13, dtype="float32").reshape(1, 13)
 
@@ -118,3 +119,20 @@ def test_messages_stay_short():
 def test_a_weight_alone_is_a_formula():
     ours = keras.ops.convert_to_numpy(keras_swish.layer("beta")(X))
     np.testing.assert_array_equal(ours, np.ones_like(X))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "known"),
+    [
+        *[(name, True) for name in ("relu", "leaky_relu", "prelu", "linear", None)],
+        *[(name, False) for name in ("relu6", "swish", "swish_beta", "elu", "max(x, beta * x)")],
+        (keras.activations.relu, True),
+        (keras_swish.layer("relu"), True),
+        (keras_swish.layer("swish"), False),
+        (keras_swish.Swish, False),
+        (keras_swish.Swish(), False),
+        (lambda x: x, False),
+    ],
+)
+def test_homogeneous_is_what_is_known_to_be(identifier, known):
+    assert is_homogeneous(identifier) is known
