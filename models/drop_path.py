@@ -1,0 +1,75 @@
+"""Drop path: whole branches are left out at random while training."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_swish")
+class DropPath(keras.layers.Layer):
+    """Sets a branch to zero for some of the images of a training batch.
+
+    What is kept is divided by the probability of being kept, so the expectation stays.
+
+    Args:
+        rate: Probability that a branch is dropped, at least 0 and below 1.
+        steps: Number of training steps over which the rate rises linearly from zero, or
+            `None`: it is `rate` from the first step on. The layer counts the steps itself,
+            in a weight that is saved with the others.
+        seed: Seed of the random numbers, or `None` for one from Keras's global seed.
+        **kwargs: Those of every Keras layer.
+
+    Raises:
+        ValueError: If the rate or the number of steps is none.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.models.drop_path import DropPath
+        >>> branch = keras.ops.ones((2, 4, 4, 3))
+        >>> bool(keras.ops.all(DropPath(0.5)(branch, training=False) == branch))
+        True
+
+    Source: Larsson et al. 2017 (FractalNet), section 3; the schedule is that of Zoph et al. 2018
+    (NASNet), appendix A.7: ScheduledDropPath.
+    """
+
+    def __init__(self, rate: float, steps: int | None = None, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"`rate` must be at least 0 and below 1. Received: rate={rate}")
+        if steps is not None and steps < 1:
+            raise ValueError(f"`steps` must be at least 1, or None. Received: steps={steps}")
+        self.rate, self.steps, self.seed = rate, steps, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        """Creates the counter of steps, if the rate follows a schedule."""
+        if self.steps is not None:
+            self.step = self.add_weight(
+                name="step", shape=(), initializer="zeros", dtype="float32", trainable=False
+            )
+
+    def call(self, inputs, training=False):
+        """Returns the branch with some of its images set to zero, in training."""
+        if not training or not self.rate:
+            return inputs
+        keep = 1.0 - self.rate
+        if self.steps is not None:
+            keep = 1.0 - self.rate * ops.minimum(self.step / self.steps, 1.0)
+            self.step.assign_add(1.0)
+        shape = (ops.shape(inputs)[0], *(1,) * (len(inputs.shape) - 1))
+        kept = keras.random.uniform(shape, seed=self.seed_generator) < keep
+        return inputs * ops.cast(kept / keep, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Returns what `from_config` needs to make the same layer."""
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "steps": self.steps,
+            "seed": self.seed,
+        }
