@@ -1,0 +1,209 @@
+"""Weights for the networks: from `keras.applications`, from a file, from one another."""
+
+import contextlib
+import os
+import warnings
+
+import keras
+import numpy as np
+
+import keras_swish
+
+_WEIGHTED = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.BatchNormalization,
+    keras.layers.Dense,
+)
+
+
+def check(weights, published, include_top: bool, classes: int, channels: int) -> None:
+    """Refuses weights that there are not, or that cannot fit, before the network is built.
+
+    Raises:
+        ValueError: If `weights` is neither None, "imagenet" nor a file, or contradicts the
+            other arguments.
+    """
+    if weights is None:
+        return
+    if weights != "imagenet":
+        if not os.path.isfile(weights):
+            raise ValueError(
+                "`weights` must be None, 'imagenet' or the path of a file. "
+                f"Received: weights={os.fspath(weights)!r}"
+            )
+        return
+    if published.application is None:
+        raise ValueError(
+            "`weights` must be None or the path of a file: keras.applications has no weights of "
+            "this network. Received: weights='imagenet'"
+        )
+    if channels != 3:
+        raise ValueError(
+            "`weights='imagenet'` needs images of 3 channels. "
+            f"Received: input_shape with {channels} channels"
+        )
+    if include_top and classes != published.classes:
+        raise ValueError(
+            f"`classes` must be {published.classes} where `weights='imagenet'` and "
+            f"`include_top=True`. Received: classes={classes}"
+        )
+
+
+def load(model: keras.Model, weights, published, include_top: bool, activation) -> None:
+    """Loads what the argument `weights` of a network's builder names.
+
+    Raises:
+        ValueError: If the weights are those of another network.
+    """
+    if weights is None:
+        return
+    if weights != "imagenet":
+        try:
+            model.load_weights(weights)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"`weights` must be a file saved from this network, {model.name!r}, with the same "
+                f"activation and classes. Received: weights={os.fspath(weights)!r} ({reason})"
+            ) from error
+        return
+    application = getattr(keras.applications, published.application)
+    # Kernels are the same in both formats, and some applications refuse channels_first.
+    with _channels_last():
+        source = application(
+            weights="imagenet", include_top=include_top, **published.application_arguments
+        )
+    messages = []
+    missing = transfer(source, model)
+    if missing:
+        messages.append(f"the file has no {_few(missing)}: initial values kept")
+    if not _computes_the_same(activation, published.activation):
+        messages.append(
+            f"they were trained with {published.activation!r}, not with {activation!r}: fine-tune "
+            "the network before using it, with the recipe 'finetune' of keras_swish.train"
+        )
+    if messages:
+        warnings.warn(f"ImageNet weights of {model.name}: {'; '.join(messages)}", stacklevel=4)
+
+
+def transfer(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copies the weights of a network into another one of the same architecture.
+
+    Layers correspond by their place in the graph, not by their names: see `weighted_layers`.
+    Weights of activations, and layers that only an auxiliary output needs, are left alone.
+
+    Args:
+        source: The network to copy from.
+        target: The network to copy into; its main output is its first.
+
+    Returns:
+        The names of the target's weights that the source does not have, which keep
+        their values: gamma, where only the target has a scale, and the auxiliary head.
+
+    Raises:
+        ValueError: If the architectures differ; the target is then unchanged.
+
+    Example:
+        >>> from keras_swish import models
+        >>> from keras_swish.models.weights import transfer
+        >>> relu = models.create("resnet8", input_shape=(8, 8, 1))
+        >>> swish = models.create("resnet8", input_shape=(8, 8, 1), activation="swish_beta")
+        >>> transfer(relu, swish)
+        []
+    """
+    from_layers, to_layers = weighted_layers(source), weighted_layers(target)
+    if len(from_layers) != len(to_layers):
+        raise ValueError(
+            f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
+            f"weights. Received: {source.name!r} with {len(from_layers)}"
+        )
+    pairs, missing = [], []
+    for from_layer, to_layer in zip(from_layers, to_layers, strict=True):
+        values = {variable.name: variable for variable in from_layer.weights}
+        for variable in to_layer.weights:
+            value = values.pop(variable.name, None)
+            if value is None and variable.name == "gamma":
+                missing.append(f"{to_layer.name}/gamma")
+            # A classifier may be a 1x1 convolution in one network and dense in the other.
+            elif value is None or _as_dense(value.shape) != _as_dense(variable.shape):
+                raise ValueError(
+                    f"The weights must be of {target.name!r}: {to_layer.name!r} has "
+                    f"{variable.name} of shape {tuple(variable.shape)}. Received: "
+                    f"{from_layer.name!r} of {source.name!r} with {_shapes(from_layer)}"
+                )
+            else:
+                pairs.append((variable, value))
+        if values:
+            raise ValueError(
+                f"The weights must be of {target.name!r}, where {to_layer.name!r} has no "
+                f"{', '.join(values)}. Received: {from_layer.name!r} of {source.name!r} with "
+                f"{_shapes(from_layer)}"
+            )
+    for variable, value in pairs:
+        variable.assign(keras.ops.reshape(value, variable.shape))
+    reached = {id(layer) for layer in to_layers}
+    for layer in target.layers:
+        if isinstance(layer, _WEIGHTED) and id(layer) not in reached:
+            missing += [f"{layer.name}/{variable.name}" for variable in layer.weights]
+    return missing
+
+
+def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the convolutions, normalisations and dense layers that lead to the first output.
+
+    They come in the order in which a walk from that output back to the inputs leaves them,
+    the inputs of each layer in their order. So it depends on the graph alone: not on names,
+    nor on the order in which layers were made.
+    """
+    producers = {
+        id(tensor): operation
+        for operation in model.operations
+        for tensor in keras.tree.flatten(operation.output)
+    }
+    found, seen = [], set()
+    pending = [(producers[id(model.outputs[0])], False)]
+    while pending:
+        operation, is_done = pending.pop()
+        if is_done:
+            if isinstance(operation, _WEIGHTED):
+                found.append(operation)
+        elif id(operation) not in seen:
+            seen.add(id(operation))
+            pending.append((operation, True))
+            if isinstance(operation, keras.layers.InputLayer):
+                continue
+            inputs = [producers.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
+            pending += [(before, False) for before in reversed(inputs) if before is not None]
+    return found
+
+
+def _as_dense(shape) -> tuple[int, ...]:
+    shape = tuple(shape)
+    return shape[2:] if len(shape) == 4 and shape[:2] == (1, 1) else shape
+
+
+def _shapes(layer) -> str:
+    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
+
+
+def _few(names: list[str]) -> str:
+    first = ", ".join(names[:3])
+    return first if len(names) <= 3 else f"{first} and {len(names) - 3} more such weights"
+
+
+def _computes_the_same(activation, other) -> bool:
+    x = np.linspace(-8, 8, 33, dtype="float32").reshape(1, 1, 1, -1)
+    values = [keras.ops.convert_to_numpy(keras_swish.layer(a)(x)) for a in (activation, other)]
+    return np.allclose(*values, atol=1e-6)
+
+
+@contextlib.contextmanager
+def _channels_last():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
