@@ -1,4 +1,4 @@
-"""Residual networks for small images.
+"""Residual networks, for small images and for ImageNet.
 
 * `cifar_resnet`: He et al., "Deep Residual Learning for Image Recognition", 2016,
   section 4.2: depth 6n + 2, three stages of n units with 16, 32 and 64 filters,
@@ -6,46 +6,41 @@
 * `cifar_resnet_v2`: He et al., "Identity Mappings in Deep Residual Networks", 2016,
   appendix: depth 9n + 2, pre-activation bottleneck units. ResNet-164 is the one that
   the Swish paper trains.
+* `resnet` and `resnet_v2`: the same two papers' networks for ImageNet.
 
 Layers are named as in the papers' figures: `stage2_unit1_conv2`.
 """
 
-from collections.abc import Callable
-
 import keras
 from keras import layers, ops
 
-import keras_swish
-from keras_swish.registry import Identifier
+from keras_swish.models.network import Network, Published
+
+_CIFAR = Published(size=32, min_size=8, classes=10, bn_momentum=0.9, bn_epsilon=1e-5)
+# Units of each of the four stages; from 50 on they are bottlenecks.
+_UNITS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+_FILTERS = (64, 128, 256, 512)
 
 
-def cifar_resnet(
-    depth: int,
-    input_shape: tuple[int | None, ...] = (32, 32, 3),
-    classes: int = 10,
-    activation: Identifier = "relu",
-    classifier_activation: str | Callable | None = "softmax",
-    bn_momentum: float = 0.9,
-    bn_epsilon: float = 1e-5,
-    name: str | None = None,
-) -> keras.Model:
+def cifar_resnet(depth: int, **common) -> keras.Model:
     """Builds the CIFAR ResNet of depth 6n + 2: 20, 32, 44, 56, 110 in the paper.
 
     Args:
         depth: 6n + 2 for a whole n; 8 and 14 make small ones for quick runs.
-        input_shape: Shape of one image, in Keras's image data format, from 8x8x1 up.
-        classes: Number of classes.
-        activation: What `keras_swish.layer` takes; each place gets a layer of its own.
-        classifier_activation: Activation of the last layer; `None` returns logits.
-        bn_momentum: Momentum of the moving statistics of batch normalisation.
-        bn_epsilon: Epsilon of batch normalisation.
-        name: Name of the model.
+        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+            images of 32x32x3, here from 8x8x1 up, and 10 classes.
 
     Returns:
         A `keras.Model` from images, `(batch, *input_shape)`, float, to `(batch, classes)`.
 
     Raises:
-        ValueError: If the depth is not 6n + 2 or the input is too small.
+        ValueError: If the depth is not 6n + 2, or one of `common` does not fit.
 
     Example:
         >>> from keras_swish.models import resnet
@@ -54,55 +49,34 @@ def cifar_resnet(
 
     Source: He et al. 2016 (Deep Residual Learning), section 4.2 and table 6.
     """
-    units = _units(depth, 6)
-    net = _Layers(activation, bn_momentum, bn_epsilon)
-    inputs = _input(input_shape)
+    units = units_per_stage(depth, 6)
+    net = Network(_CIFAR, **common)
 
-    x = net.conv(inputs, 16, 3, "conv")
+    x = net.conv(net.image, 16, 3, "conv")
     x = net.norm(x, "bn")
     x = net.act(x, "act")
     for stage, filters in enumerate((16, 32, 64), 1):
         for unit in range(1, units + 1):
             stride = 2 if stage > 1 and unit == 1 else 1
             at = f"stage{stage}_unit{unit}_"
-            shortcut = net.pad_shortcut(x, filters, stride, at + "shortcut")
-            y = net.conv(x, filters, 3, at + "conv1", stride)
-            y = net.norm(y, at + "bn1")
-            y = net.act(y, at + "act1")
-            y = net.conv(y, filters, 3, at + "conv2")
-            y = net.norm(y, at + "bn2")
-            x = layers.Add(name=at + "add")([shortcut, y])
-            x = net.act(x, at + "act2")
-    return _classifier(inputs, x, classes, classifier_activation, name)
+            shortcut = _padded_shortcut(net, x, filters, stride, at + "shortcut")
+            x = _unit(net, x, shortcut, [(filters, 3, stride), (filters, 3, 1)], at)
+    return net.model(x)
 
 
-def cifar_resnet_v2(
-    depth: int,
-    input_shape: tuple[int | None, ...] = (32, 32, 3),
-    classes: int = 10,
-    activation: Identifier = "relu",
-    classifier_activation: str | Callable | None = "softmax",
-    bn_momentum: float = 0.9,
-    bn_epsilon: float = 1e-5,
-    name: str | None = None,
-) -> keras.Model:
+def cifar_resnet_v2(depth: int, **common) -> keras.Model:
     """Builds the pre-activation bottleneck ResNet of depth 9n + 2, such as ResNet-164.
 
     Args:
         depth: 9n + 2 for a whole n; 164 in the paper.
-        input_shape: Shape of one image, in Keras's image data format, from 8x8x1 up.
-        classes: Number of classes.
-        activation: What `keras_swish.layer` takes; each place gets a layer of its own.
-        classifier_activation: Activation of the last layer; `None` returns logits.
-        bn_momentum: Momentum of the moving statistics of batch normalisation.
-        bn_epsilon: Epsilon of batch normalisation.
-        name: Name of the model.
+        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+            images of 32x32x3, here from 8x8x1 up, and 10 classes.
 
     Returns:
         A `keras.Model` from images, `(batch, *input_shape)`, float, to `(batch, classes)`.
 
     Raises:
-        ValueError: If the depth is not 9n + 2 or the input is too small.
+        ValueError: If the depth is not 9n + 2, or one of `common` does not fit.
 
     Example:
         >>> from keras_swish.models import resnet
@@ -111,105 +85,183 @@ def cifar_resnet_v2(
 
     Source: He et al. 2016 (Identity Mappings), figure 4(e) and appendix.
     """
-    units = _units(depth, 9)
-    net = _Layers(activation, bn_momentum, bn_epsilon)
-    inputs = _input(input_shape)
+    units = units_per_stage(depth, 9)
+    net = Network(_CIFAR, **common)
 
-    x = net.conv(inputs, 16, 3, "conv")
+    x = net.conv(net.image, 16, 3, "conv")
     for stage, filters in enumerate((16, 32, 64), 1):
         for unit in range(1, units + 1):
             stride = 2 if stage > 1 and unit == 1 else 1
-            at = f"stage{stage}_unit{unit}_"
-            y = net.norm(x, at + "bn1")
-            y = net.act(y, at + "act1")
-            # Where the width changes, both branches start from the activated tensor.
-            shortcut = net.conv(y, 4 * filters, 1, at + "shortcut", stride) if unit == 1 else x
-            y = net.conv(y, filters, 1, at + "conv1", stride)
-            y = net.norm(y, at + "bn2")
-            y = net.act(y, at + "act2")
-            y = net.conv(y, filters, 3, at + "conv2")
-            y = net.norm(y, at + "bn3")
-            y = net.act(y, at + "act3")
-            y = net.conv(y, 4 * filters, 1, at + "conv3")
-            x = layers.Add(name=at + "add")([shortcut, y])
+            convs = [(filters, 1, stride), (filters, 3, 1), (4 * filters, 1, 1)]
+            x = preactivation_unit(net, x, convs, f"stage{stage}_unit{unit}_", widens=unit == 1)
     x = net.norm(x, "bn")
     x = net.act(x, "act")
-    return _classifier(inputs, x, classes, classifier_activation, name)
+    return net.model(x)
 
 
-class _Layers:
-    """The layers that all units are made of, with the network's settings."""
+def resnet(depth: int, **common) -> keras.Model:
+    """Builds the ResNet for ImageNet: 18, 34, 50, 101 or 152 layers.
 
-    def __init__(self, activation, bn_momentum, bn_epsilon):
-        self.activation = activation
-        self.channels_first = keras.config.image_data_format() == "channels_first"
-        self.bn = {
-            "axis": 1 if self.channels_first else -1,
-            "momentum": bn_momentum,
-            "epsilon": bn_epsilon,
-        }
+    From 50 layers on it is, weight for weight, that of `keras.applications`: the strides in
+    the first convolution of a unit, as in the paper, and convolutions with a bias.
 
-    def conv(self, x, filters, size, name, stride=1):
-        if size > 1 and stride > 1:
-            # Padding "same" would shift the centres of a strided convolution by one
-            # pixel from those that the shortcut picks; the paper pads on both sides.
-            x = layers.ZeroPadding2D(size // 2, name=name + "_pad")(x)
-        return layers.Conv2D(
-            filters,
-            size,
-            strides=stride,
-            padding="same" if stride == 1 else "valid",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=name,
-        )(x)
+    Args:
+        depth: One of the five depths.
+        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+            images of 224x224x3, here from 32x32 up, and 1000 classes.
 
-    def norm(self, x, name):
-        return layers.BatchNormalization(**self.bn, name=name)(x)
+    Returns:
+        A `keras.Model` from images, `(batch, *input_shape)`, float, to `(batch, classes)`.
 
-    def act(self, x, name):
-        return keras_swish.layer(self.activation, name=name)(x)
+    Raises:
+        ValueError: If the depth is none of the five, or one of `common` does not fit.
 
-    def pad_shortcut(self, x, filters, stride, name):
-        """Option A: every second pixel, missing channels zero; no parameters."""
-        if stride > 1:
-            x = layers.MaxPooling2D(1, strides=stride, name=name + "_pool")(x)
-        channel = 1 if self.channels_first else 3
-        missing = filters - x.shape[channel]
-        if missing:
-            x = ops.pad(x, [(0, missing if axis == channel else 0) for axis in range(4)])
-        return x
+    Example:
+        >>> from keras_swish.models import resnet
+        >>> resnet.resnet(18, activation="swish").output_shape
+        (None, 1000)
+
+    Source: He et al. 2016 (Deep Residual Learning), table 1 and figure 5.
+    """
+    net = _imagenet(depth, "", common)
+    bottleneck = depth >= 50
+    x = layers.ZeroPadding2D(3, name="conv_pad")(net.image)
+    x = net.conv(x, 64, 7, "conv", 2, "valid", use_bias=bottleneck)
+    x = net.norm(x, "bn")
+    x = net.act(x, "act")
+    x = _max_pool(x)
+    for stage, (units, filters) in enumerate(zip(_UNITS[depth], _FILTERS, strict=True), 1):
+        for unit in range(1, units + 1):
+            stride = 2 if stage > 1 and unit == 1 else 1
+            at = f"stage{stage}_unit{unit}_"
+            convs = [(filters, 3, stride), (filters, 3, 1)]
+            if bottleneck:
+                convs = [(filters, 1, stride), (filters, 3, 1), (4 * filters, 1, 1)]
+            shortcut, width = x, convs[-1][0]
+            if unit == 1 and (stride > 1 or net.channels(x) != width):
+                shortcut = net.conv(x, width, 1, at + "shortcut", stride, use_bias=bottleneck)
+                shortcut = net.norm(shortcut, at + "shortcut_bn")
+            x = _unit(net, x, shortcut, convs, at, use_bias=bottleneck)
+    return net.model(x)
 
 
-def _units(depth: int, layers_per_unit: int) -> int:
-    units, rest = divmod(depth - 2, layers_per_unit)
+def resnet_v2(depth: int, **common) -> keras.Model:
+    """Builds the pre-activation ResNet for ImageNet: 18, 34, 50, 101 or 152 layers.
+
+    From 50 layers on it is, weight for weight, that of `keras.applications`: the strides in
+    the last unit of a stage, and a bias where no normalisation follows.
+
+    Args:
+        depth: One of the five depths.
+        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+            images of 224x224x3, here from 32x32 up, and 1000 classes.
+
+    Returns:
+        A `keras.Model` from images, `(batch, *input_shape)`, float, to `(batch, classes)`.
+
+    Raises:
+        ValueError: If the depth is none of the five, or one of `common` does not fit.
+
+    Example:
+        >>> from keras_swish.models import resnet
+        >>> resnet.resnet_v2(18, include_top=False, pooling="avg").output_shape
+        (None, 512)
+
+    Source: He et al. 2016 (Identity Mappings), figure 1(b) and section 5.
+    """
+    net = _imagenet(depth, "V2", common)
+    x = layers.ZeroPadding2D(3, name="conv_pad")(net.image)
+    x = net.conv(x, 64, 7, "conv", 2, "valid", use_bias=True)
+    x = _max_pool(x)
+    for stage, (units, filters) in enumerate(zip(_UNITS[depth], _FILTERS, strict=True), 1):
+        for unit in range(1, units + 1):
+            stride = 2 if stage < 4 and unit == units else 1
+            convs = [(filters, 3, 1), (filters, 3, stride)]
+            if depth >= 50:
+                convs = [(filters, 1, 1), (filters, 3, stride), (4 * filters, 1, 1)]
+            x = preactivation_unit(
+                net,
+                x,
+                convs,
+                f"stage{stage}_unit{unit}_",
+                widens=net.channels(x) != convs[-1][0],
+                use_bias=True,
+            )
+    x = net.norm(x, "bn")
+    x = net.act(x, "act")
+    return net.model(x)
+
+
+def preactivation_unit(net, x, convs, at, widens, use_bias=False, dropout=0.0):
+    """Adds a residual unit whose normalisations and activations stand before its convolutions.
+
+    Args:
+        net: The network.
+        x: Where the unit starts.
+        convs: Filters, size and stride of each convolution.
+        at: What its layers' names begin with.
+        widens: Whether the shortcut is a convolution too, because the width changes.
+        use_bias: Whether the convolutions have a bias that no normalisation follows.
+        dropout: Rate of the dropout before the last convolution.
+    """
+    stride = max(stride for *_, stride in convs)
+    y, shortcut = x, x
+    for number, (filters, size, own_stride) in enumerate(convs, 1):
+        is_last = number == len(convs)
+        y = net.norm(y, f"{at}bn{number}")
+        y = net.act(y, f"{at}act{number}")
+        if number == 1 and widens:
+            # Where the width changes, both branches start from the activated tensor.
+            width = convs[-1][0]
+            shortcut = net.conv(y, width, 1, at + "shortcut", stride, use_bias=use_bias)
+        if is_last and dropout:
+            y = layers.Dropout(dropout, name=at + "dropout")(y)
+        bias = use_bias and is_last
+        y = net.conv(y, filters, size, f"{at}conv{number}", own_stride, use_bias=bias)
+    if stride > 1 and not widens:
+        shortcut = layers.MaxPooling2D(1, strides=stride, name=at + "shortcut_pool")(x)
+    return layers.Add(name=at + "add")([shortcut, y])
+
+
+def units_per_stage(depth: int, layers_per_unit: int, outside: int = 2) -> int:
+    """Returns n where the depth is `layers_per_unit * n + outside`."""
+    units, rest = divmod(depth - outside, layers_per_unit)
     if rest or units < 1:
         raise ValueError(
-            f"`depth` must be {layers_per_unit}n + 2 (such as "
-            f"{layers_per_unit * 3 + 2}). Received: depth={depth}"
+            f"`depth` must be {layers_per_unit}n + {outside} (such as "
+            f"{layers_per_unit * 3 + outside}). Received: depth={depth}"
         )
     return units
 
 
-def _input(input_shape):
-    channels_first = keras.config.image_data_format() == "channels_first"
-    size = tuple(input_shape)[1:] if channels_first else tuple(input_shape)[:2]
-    if len(input_shape) != 3 or any(side is not None and side < 8 for side in size):
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), in Keras's image data format, with "
-            f"height and width of at least 8. Received: input_shape={tuple(input_shape)}"
-        )
-    return keras.Input(input_shape, name="image")
+def _unit(net, x, shortcut, convs, at, use_bias=False):
+    for number, (filters, size, stride) in enumerate(convs, 1):
+        x = net.conv(x, filters, size, f"{at}conv{number}", stride, use_bias=use_bias)
+        x = net.norm(x, f"{at}bn{number}")
+        if number < len(convs):
+            x = net.act(x, f"{at}act{number}")
+    x = layers.Add(name=at + "add")([shortcut, x])
+    return net.act(x, f"{at}act{len(convs)}")
 
 
-def _classifier(inputs, x, classes, classifier_activation, name):
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    outputs = layers.Dense(
-        classes,
-        activation=classifier_activation,
-        kernel_initializer="he_normal",
-        # Logits and probabilities in float32, whatever the layers compute in.
-        dtype="float32",
-        name="classifier",
-    )(x)
-    return keras.Model(inputs, outputs, name=name)
+def _padded_shortcut(net, x, filters, stride, name):
+    """Option A: every second pixel, missing channels zero; no parameters."""
+    if stride > 1:
+        x = layers.MaxPooling2D(1, strides=stride, name=name + "_pool")(x)
+    missing = filters - net.channels(x)
+    if missing:
+        x = ops.pad(x, [(0, missing if axis == net.channel_axis else 0) for axis in range(4)])
+    return x
+
+
+def _imagenet(depth, version, common):
+    if depth not in _UNITS:
+        raise ValueError(f"`depth` must be one of {[*_UNITS]}. Received: depth={depth}")
+    application = f"ResNet{depth}{version}" if depth >= 50 else None
+    return Network(Published(bn_epsilon=1.001e-5, application=application), **common)
+
+
+def _max_pool(x):
+    # Not padding "same": its windows would lie elsewhere, and zero is not its least value.
+    x = layers.ZeroPadding2D(1, name="max_pool_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name="max_pool")(x)
