@@ -203,12 +203,13 @@ class Network:
         return layers.Concatenate(axis=self.bn["axis"], name=name)(branches)
 
     def classifier(self, x, name="classifier"):
-        """Applies the layer that gives the classes, in float32 whatever the others compute in."""
+        """Applies the layer that gives the classes, in float32 where the others have half of it."""
+        is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
         return layers.Dense(
             self.classes,
             activation=self.classifier_activation,
             kernel_initializer="he_normal",
-            dtype="float32",
+            dtype="float32" if is_half else None,
             name=name,
         )(x)
 

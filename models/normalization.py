@@ -32,6 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             keras.backend.backend() == "tensorflow"
             and mask is None
             and len(inputs.shape) == 4
+            and keras.backend.standardize_dtype(inputs.dtype) != "float64"
             # The fused operation for channels_first has no kernel on CPUs.
             and self.axis in (-1, 3)
             and not self.synchronized
