@@ -18,9 +18,10 @@ from keras_swish.models import (
     resnet,
     wide_resnet,
 )
+from keras_swish.models.cost import multiply_adds
 from keras_swish.registry import unknown
 
-__all__ = ["BUILDERS", "create", "names"]
+__all__ = ["BUILDERS", "create", "multiply_adds", "names"]
 
 _partial = functools.partial
 
@@ -63,8 +64,9 @@ def create(name: str, /, **kwargs) -> keras.Model:
 
     Args:
         name: One of `names()`.
-        **kwargs: Arguments of the network's builder: `activation`, `input_shape`,
-            `classes`, `classifier_activation`, `name` and what else it has.
+        **kwargs: Arguments of the network's builder: `activation`, `weights` and all else
+            that `keras_swish.models.network.Network` takes, and what it has of its own, such as
+            `dropout` and `auxiliary`.
 
     Returns:
         A `keras.Model`.
