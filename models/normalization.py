@@ -17,8 +17,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Example:
         >>> import keras
         >>> from keras_swish.models.normalization import BatchNormalization
-        >>> BatchNormalization(momentum=0.9)(keras.ops.ones((2, 4, 4, 3)), training=True).shape
-        TensorShape([2, 4, 4, 3])
+        >>> y = BatchNormalization(momentum=0.9)(keras.ops.ones((2, 4, 4, 3)), training=True)
+        >>> tuple(y.shape)
+        (2, 4, 4, 3)
     """
 
     def call(self, inputs, training=None, mask=None):
