@@ -3,7 +3,9 @@
 import contextlib
 import os
 import warnings
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 
@@ -61,6 +63,10 @@ def load(model: keras.Model, weights, published, include_top: bool, activation) 
         return
     if weights != "imagenet":
         try:
+            # Keras itself would pass over what the file has and the network has not.
+            saved = _count_saved(weights)
+            if saved != len(model.weights):
+                raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
             model.load_weights(weights)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -177,6 +183,23 @@ def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
             inputs = [producers.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
             pending += [(before, False) for before in reversed(inputs) if before is not None]
     return found
+
+
+def _count_saved(path) -> int:
+    """Counts the weights of layers in a file that `save` or `save_weights` wrote."""
+    names = []
+
+    def collect(name, item):
+        if name.startswith("layers/") and isinstance(item, h5py.Dataset):
+            names.append(name)
+
+    with contextlib.ExitStack() as stack:
+        file = path
+        if os.fspath(path).endswith(".keras"):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(archive.open("model.weights.h5"))
+        stack.enter_context(h5py.File(file)).visititems(collect)
+    return sum("seed_generator" not in name for name in names)
 
 
 def _as_dense(shape) -> tuple[int, ...]:

@@ -1,0 +1,198 @@
+"""Weights from keras.applications, from a file of ours, and from one network into another.
+
+Nothing is downloaded: the applications' own downloader is given files that the tests made.
+"""
+
+import warnings
+
+import equality
+import keras
+import numpy as np
+import pytest
+
+from keras_swish import models
+from keras_swish.models import mobilenet, resnet
+from keras_swish.models.weights import transfer, weighted_layers
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    """Publishes random weights where Keras looks for its own; gives the network they are of.
+
+    The file is made by the application and read by it, through `get_file` with the name and
+    the hash that Keras asks for; the download alone is replaced.
+    """
+    from keras.src.utils import file_utils
+
+    def publish(name, **options):
+        options = {"include_top": True, **options}
+        model = getattr(keras.applications, name)(weights=None, **options)
+        equality.disturb(model)
+        path = tmp_path / f"{name}.weights.h5"
+        model.save_weights(path)
+        asked = []
+        monkeypatch.setattr(
+            file_utils,
+            "get_file",
+            lambda fname, origin, **kwargs: asked.append((fname, kwargs)) or str(path),
+        )
+        return model, asked
+
+    return publish
+
+
+def assert_same_outputs(ours, theirs):
+    x = equality.images(ours)
+    a, b = equality.outputs(ours, x), equality.outputs(theirs, x)
+    assert max(equality.distance(*both) for both in zip(a, b)) < 1e-5
+
+
+@pytest.mark.parametrize("include_top", [True, False])
+def test_imagenet_weights_are_those_of_keras(published, include_top):
+    theirs, asked = published("MobileNet", include_top=include_top, input_shape=(128, 128, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours = models.create(
+            "mobilenet",
+            weights="imagenet",
+            include_top=include_top,
+            input_shape=(128, 128, 3),
+            activation=lambda x: keras.ops.relu6(x),
+        )
+    top = "" if include_top else "_no_top"
+    assert [fname for fname, _ in asked] == [f"mobilenet_1_0_128_tf{top}.h5"]
+    for a, b in zip(weighted_layers(ours), weighted_layers(theirs), strict=True):
+        for v, w in zip(a.get_weights(), b.get_weights(), strict=True):
+            np.testing.assert_array_equal(v.ravel(), w.ravel())
+    if include_top:
+        assert_same_outputs(ours, theirs)
+
+
+def test_imagenet_weights_go_with_any_size_of_image_and_width(published):
+    _, asked = published("MobileNet", alpha=0.25)
+    mobilenet.mobilenet(0.25, weights="imagenet", input_shape=(64, 64, 3))
+    assert asked[0][0] == "mobilenet_2_5_224_tf.h5"
+
+
+def test_imagenet_weights_are_asked_for_by_hash(published):
+    _, asked = published("ResNet50", include_top=False)
+    models.create("resnet50", weights="imagenet", include_top=False)
+    assert asked[0][0] == "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert asked[0][1]["file_hash"] == "4d473c1dd8becc155b73f8504c6f6626"
+    assert asked[0][1]["cache_subdir"] == "models"
+
+
+def test_another_activation_is_said_once(published):
+    published("MobileNet")
+    with pytest.warns(UserWarning, match="trained with 'relu6', not with 'swish'") as caught:
+        models.create("mobilenet", weights="imagenet", activation="swish")
+    assert len(caught) == 1
+    assert "recipe 'finetune'" in str(caught[0].message)
+
+
+def test_gamma_that_the_file_lacks_keeps_its_value_and_is_named(published):
+    theirs, _ = published("InceptionV3", include_top=False)
+    options = {"weights": "imagenet", "include_top": False, "input_shape": (75, 75, 3)}
+    with pytest.warns(UserWarning, match="no stem_conv1_bn/gamma, stem_conv2_bn/gamma") as caught:
+        ours = models.create("inception_v3", activation="swish", auxiliary=False, **options)
+    assert "and 91 more such weights" in str(caught[0].message)
+    for a, b in zip(weighted_layers(ours), weighted_layers(theirs), strict=True):
+        if isinstance(a, keras.layers.BatchNormalization):
+            assert np.all(a.get_weights()[0] == 1)
+            values = a.get_weights()[1:]
+        else:
+            values = a.get_weights()
+        for v, w in zip(values, b.get_weights(), strict=True):
+            np.testing.assert_array_equal(v, w)
+
+
+def test_channels_first_takes_the_same_file(published):
+    theirs, _ = published("MobileNet", alpha=0.25)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        ours = mobilenet.mobilenet(0.25, weights="imagenet")
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    for v, w in zip(weighted_layers(ours), weighted_layers(theirs)):
+        np.testing.assert_array_equal(v.get_weights()[0].ravel(), w.get_weights()[0].ravel())
+
+
+def test_a_file_of_ours(tmp_path):
+    # With dropout, whose random state is no weight.
+    options = {"alpha": 0.25, "input_shape": (32, 32, 3), "activation": "swish_beta"}
+    saved = models.create("mobilenet", **options)
+    saved.compile("adam")
+    equality.disturb(saved)
+    for suffix, save in ((".weights.h5", saved.save_weights), (".keras", saved.save)):
+        path = tmp_path / f"mine{suffix}"
+        save(path)
+        for weights in (path, str(path)):
+            loaded = models.create("mobilenet", weights=weights, **options)
+            for v, w in zip(loaded.get_weights(), saved.get_weights(), strict=True):
+                np.testing.assert_array_equal(v, w)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet14", {}),
+        ("resnet8", {"classes": 7}),
+        ("resnet8", {"activation": "relu"}),
+        ("resnet8", {"input_shape": (8, 8, 1)}),
+        ("resnet164", {}),
+    ],
+)
+def test_a_file_of_another_network_is_refused(tmp_path, name, options):
+    common = {"input_shape": (8, 8, 3), "activation": "swish_beta"}
+    models.create("resnet8", **common).save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ValueError, match=rf"saved from this network, '{name}'.*Received: weights="):
+        models.create(name, weights=tmp_path / "a.weights.h5", **{**common, **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mobilenet", {"classes": 10}, "`classes` must be 1000.*Received: classes=10"),
+        ("mobilenet", {"input_shape": (64, 64, 1)}, "Received: input_shape with 1 channels"),
+        ("mobilenet", {"alpha": 0.3}, "Received: alpha=0.3, depth_multiplier=1"),
+        ("mobilenet", {"depth_multiplier": 2}, "Received: alpha=1.0, depth_multiplier=2"),
+        ("resnet20", {}, "no weights of this network. Received: weights='imagenet'"),
+        ("resnet18", {}, "no weights of this network"),
+        ("mobilenet", {"weights": "image_net"}, "Received: weights='image_net'"),
+        ("mobilenet", {"weights": "/no/such.weights.h5"}, "Received: weights='/no/such.weights.h5"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        models.create(name, **{"weights": "imagenet", **options})
+
+
+def test_transfer_refuses_another_architecture_and_leaves_the_target_alone():
+    small = {"input_shape": (8, 8, 3)}
+    source = models.create("resnet8", **small)
+    equality.disturb(source)
+    others = {
+        "has 24 layers.*Received: 'resnet8' with 15": resnet.cifar_resnet_v2(11, **small),
+        "kernel of shape": resnet.cifar_resnet(8, classes=7, **small),
+        "has no gamma": resnet.cifar_resnet(8, bn_scale=False, **small),
+    }
+    for message, target in others.items():
+        before = target.get_weights()
+        with pytest.raises(ValueError, match=message):
+            transfer(source, target)
+        for v, w in zip(before, target.get_weights()):
+            np.testing.assert_array_equal(v, w)
+
+
+def test_the_order_of_layers_is_that_of_the_graph_not_of_their_making():
+    def build(backwards):
+        image = keras.Input((4,))
+        sizes = (3, 5)
+        made = {size: keras.layers.Dense(size) for size in (sizes[::-1] if backwards else sizes)}
+        branches = {size: made[size](image) for size in made}
+        joined = keras.layers.Concatenate()([branches[3], branches[5]])
+        return keras.Model(image, keras.layers.Dense(2)(joined))
+
+    for model in (build(False), build(True)):
+        assert [layer.units for layer in weighted_layers(model)] == [3, 5, 2]
