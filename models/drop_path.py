@@ -58,8 +58,8 @@ class DropPath(keras.layers.Layer):
             keep = 1.0 - self.rate * ops.minimum(self.step / self.steps, 1.0)
             self.step.assign_add(1.0)
         shape = (ops.shape(inputs)[0], *(1,) * (len(inputs.shape) - 1))
-        kept = keras.random.uniform(shape, seed=self.seed_generator) < keep
-        return inputs * ops.cast(kept / keep, inputs.dtype)
+        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
+        return inputs * ops.cast(ops.cast(kept, "float32") / keep, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         """Returns the input's shape."""
