@@ -94,6 +94,10 @@ def nasnet(
             "`penultimate_filters` must be a multiple of 96. "
             f"Received: penultimate_filters={penultimate_filters}"
         )
+    if not 0 <= drop_path < 1:
+        raise ValueError(
+            f"`drop_path` must be at least 0 and below 1. Received: drop_path={drop_path}"
+        )
     form = (cells, penultimate_filters, stem_filters, skip_reduction)
     published = dataclasses.replace(
         _PUBLISHED.get(form, Published()), bn_momentum=0.9997, any_size=False

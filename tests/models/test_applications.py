@@ -23,6 +23,11 @@ SMALL = [
     ("inception_resnet_v2", "InceptionResNetV2", 55_873_736, 75),
     ("mobilenet", "MobileNet", 4_253_864, 65),
 ]
+# Inception-ResNet-v2 takes as long as all the others.
+IN_DEPTH = [
+    pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] == "inception_resnet_v2"))
+    for row in SMALL
+]
 WHOLE = [
     ("resnet50", "ResNet50", 224),
     ("resnet101", "ResNet101", 224),
@@ -98,6 +103,7 @@ def test_outputs_agree_with_the_weights_carried_over(small):
     assert max(distances(ours, theirs)) < 1e-10
 
 
+@pytest.mark.parametrize("small", IN_DEPTH, indirect=True)
 def test_outputs_agree_with_the_weights_carried_back(small):
     ours, theirs, _ = small
     equality.disturb(ours)
@@ -106,6 +112,7 @@ def test_outputs_agree_with_the_weights_carried_back(small):
     assert max(distances(ours, theirs)) < 1e-10
 
 
+@pytest.mark.parametrize("small", IN_DEPTH, indirect=True)
 def test_one_wrong_activation_is_noticed(small):
     ours, theirs, _ = small
     places = [layer for layer in ours.layers if isinstance(layer, keras.layers.Activation)]
@@ -124,6 +131,7 @@ def test_a_stride_in_the_wrong_convolution_is_noticed(small):
     first.strides, second.strides = (2, 2), (1, 1)
 
 
+@pytest.mark.parametrize("small", IN_DEPTH, indirect=True)
 def test_gradients_and_batch_statistics_of_a_step_agree(small):
     ours, theirs, _ = small
     assert max(step_distances(ours, theirs)) < 1e-8
