@@ -10,34 +10,10 @@ import pytest
 from keras_swish import models
 from keras_swish.models.weights import weighted_layers
 
-# timm imports torchvision for image transforms and feature extraction, which no network needs;
-# a stub keeps a build that does not fit PyTorch's out of the process.
 PEER = """
-import importlib.machinery, json, sys, types
-
-class Names(type):
-    def __getattr__(cls, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return name
-
-class Stub(types.ModuleType):
-    __path__ = []
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Names(name, (), {})
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torchvision":
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-    def create_module(self, spec):
-        return Stub(spec.name)
-    def exec_module(self, module):
-        pass
-
-sys.meta_path.insert(0, Finder())
+import json, sys
+from benchmarks import torchvision_stub
+torchvision_stub.install()
 import numpy, timm, torch
 torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
