@@ -1,4 +1,32 @@
-"""The same tests on the other backends, each in a process of its own."""
+"""The tests of the networks on the other backends, each in a process of its own."""
 
-# One network of each family against keras.applications, and what all networks share.
-TESTS = ["tests/models/test_applications.py", "tests/models/test_networks.py"]
+import pytest
+
+
+@pytest.fixture
+def tests(python, root):
+    """Runs tests of the networks on a backend."""
+
+    def run(backend, *arguments):
+        pytest.importorskip(backend)
+        files = ("applications", "normalization", "drop_path", "training")
+        paths = [root / "tests" / "models" / f"test_{name}.py" for name in files]
+        outcome = python(
+            *("-m", "pytest", "-q", *paths, *arguments),
+            cwd=root,
+            KERAS_BACKEND=backend,
+            JAX_ENABLE_X64="1",
+        )
+        assert " passed" in outcome.stdout
+
+    return run
+
+
+def test_a_network_on_jax(tests):
+    tests("jax", "-k", "drop_path or normalization or formula and wide_resnet")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_network_of_each_family(tests, backend):
+    tests(backend)

@@ -4,23 +4,23 @@ import pytest
 
 from keras_swish.models.drop_path import DropPath
 
-ONES = np.ones((1000, 2, 2, 3), "float32")
+ONES = np.ones((10_000, 1, 2, 3), "float32")
 
 
 def kept(layer):
     """The share of images that a training step keeps."""
     y = keras.ops.convert_to_numpy(layer(ONES, training=True))
-    whole = y.reshape(1000, -1)
-    assert all(len(set(image)) == 1 for image in whole), "an image was dropped in part"
+    whole = y.reshape(len(ONES), -1)
+    assert np.all(whole == whole[:, :1]), "an image was dropped in part"
     return np.mean(whole[:, 0] > 0), y
 
 
 def test_images_are_dropped_whole_and_the_expectation_stays():
     keras.utils.set_random_seed(0)
     share, y = kept(DropPath(0.3))
-    assert share == pytest.approx(0.7, abs=0.05)
+    assert share == pytest.approx(0.7, abs=0.02)
     assert y.max() == pytest.approx(1 / 0.7)
-    assert y.mean() == pytest.approx(1, abs=0.06)
+    assert y.mean() == pytest.approx(1, abs=0.03)
 
 
 def test_each_step_drops_other_images():
@@ -36,11 +36,11 @@ def test_outside_of_training_nothing_is_dropped():
 def test_the_rate_rises_over_the_steps():
     layer = DropPath(0.8, steps=4, seed=1)
     shares = [kept(layer)[0] for _ in range(6)]
-    np.testing.assert_allclose(shares, [1, 0.8, 0.6, 0.4, 0.2, 0.2], atol=0.05)
+    np.testing.assert_allclose(shares, [1, 0.8, 0.6, 0.4, 0.2, 0.2], atol=0.02)
 
 
 def test_training_counts_its_steps_and_saves_them(tmp_path):
-    model = keras.Sequential([keras.Input((2, 2, 3)), DropPath(0.5, steps=10, seed=3)])
+    model = keras.Sequential([keras.Input((1, 2, 3)), DropPath(0.5, steps=10, seed=3)])
     model.compile("sgd", "mse")
     model.fit(ONES[:8], ONES[:8], batch_size=2, epochs=2, verbose=0)
     model.evaluate(ONES[:8], ONES[:8], verbose=0)
