@@ -1,6 +1,7 @@
 """What all networks of the zoo share: their arguments, their layers, their head."""
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Callable, Mapping
 
@@ -54,8 +55,8 @@ class Network:
 
     Args:
         published: The published network.
-        activation: What `keras_swish.layer` takes; each place gets a layer of its own. By
-            default the published activation.
+        activation: What `keras_swish.layer` takes; each place gets a layer of its own. `None`
+            stands for the published activation, `"linear"` for no activation.
         include_top: Whether the network ends in its classifier.
         weights: `None` for random ones; `"imagenet"` for those of `keras.applications`,
             whatever the activation; or the path of a file saved from the same network.
@@ -114,7 +115,7 @@ class Network:
             raise ValueError(
                 f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
             )
-        if not isinstance(self.classes, int) or self.classes < 1:
+        if not isinstance(self.classes, numbers.Integral) or self.classes < 1:
             raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
         self.image = self._image(input_tensor, input_shape)
         self.weights = weights

@@ -57,4 +57,4 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             batch = tf.cast(batch, moving.dtype)
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        return outputs
+        return tf.cast(outputs, self.compute_dtype)

@@ -273,6 +273,10 @@ def test_bad_arguments_say_what_came(options, message):
         models.create("mobilenet", **options)
 
 
+def test_classes_may_be_counted_by_numpy():
+    assert small_mobilenet(classes=np.int64(3)).output_shape == (None, 3)
+
+
 def test_bad_shapes_of_input_tensors_say_what_came():
     with pytest.raises(ValueError, match=r"at least 75. Received: input_shape=\(74, 80, 3\)"):
         models.create("inception_v3", input_tensor=keras.Input((74, 80, 3)))
