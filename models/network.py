@@ -99,7 +99,11 @@ class Network:
         self.published = published
         self.activation = published.activation if activation is None else activation
         self.include_top = include_top
-        self.classes = published.classes if classes is None else classes
+        classes = published.classes if classes is None else classes
+        if not isinstance(classes, numbers.Integral) or classes < 1:
+            raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+        # Keras takes Python's integers alone.
+        self.classes = int(classes)
         self.classifier_activation = classifier_activation
         self.pooling = pooling
         self.name = name
@@ -115,8 +119,6 @@ class Network:
             raise ValueError(
                 f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
             )
-        if not isinstance(self.classes, numbers.Integral) or self.classes < 1:
-            raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
         self.image = self._image(input_tensor, input_shape)
         self.weights = weights
         weight_files.check(weights, published, include_top, self.classes, self.channels(self.image))
