@@ -149,8 +149,7 @@ def transfer(source: keras.Model, target: keras.Model) -> list[str]:
             )
     for variable, value in pairs:
         # A copy: on JAX a step of one network would else delete the other one's weights.
-        value = np.array(keras.ops.convert_to_numpy(value))
-        variable.assign(np.reshape(value, variable.shape))
+        variable.assign(np.reshape(value.numpy(), variable.shape))
     reached = {id(layer) for layer in to_layers}
     for layer in target.layers:
         if isinstance(layer, _WEIGHTED) and id(layer) not in reached:
