@@ -360,10 +360,10 @@ def write_table():
         "",
         "The largest error of each function and derivative, in units in the last place of its",
         "largest term, against mpmath in 50 digits: at every float16 and bfloat16, and at a",
-        f"stratified sample of float32; beta is {BETA}. What is counted, and what is not, stands in",
+        f"stratified sample of float32; beta is {BETA}. What is counted stands at the top of",
         "`benchmarks/accuracy.py`. A number in brackets counts misses: a wrong NaN, inf or finite",
-        "value. Written by `python benchmarks/accuracy.py --table` from the CSV files beside it; each",
-        "comes from `KERAS_BACKEND=NAME python benchmarks/accuracy.py`.",
+        "value. Written by `python benchmarks/accuracy.py --table` from the CSV files beside it,",
+        "each from `KERAS_BACKEND=NAME python benchmarks/accuracy.py`.",
     ]
     for title, own in (("keras_swish", False), ("The frameworks' own functions", True)):
         cells = collections.defaultdict(dict)

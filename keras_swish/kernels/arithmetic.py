@@ -1,5 +1,7 @@
 """What the other kernels are made of: exact sums and products, bits, signs and choices."""
 
+import math
+
 import keras
 from keras import ops
 from keras.backend import standardize_dtype
