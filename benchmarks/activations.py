@@ -243,7 +243,7 @@ def measure(names, repeats):
             del steps
             for version, taken in times.items():
                 kept = ""
-                if name in MEMORY and version != "floor":
+                if name in MEMORY and version != "floor" and mode != "eager":
                     kept = f"{memory(name, version, mode):.0f}"
                 row = [backend, mode, name, version, f"{taken:.1f}", kept, software]
                 writer.writerow(row)

@@ -37,5 +37,8 @@ def test_links_lead_to_files(root):
 def test_result_tables_are_those_of_the_results(root):
     text = (root / "README.md").read_text()
     for path in root.glob("results/*/table.md"):
+        assert f"({path.relative_to(root)})" in text
+        if not (path.parent / "config.json").exists():
+            continue  # no comparison of runs, but a table of hundreds of lines
         table = [line for line in path.read_text().splitlines() if line.startswith(("| ", "|--"))]
         assert "\n".join(table) in text, path

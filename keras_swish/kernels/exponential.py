@@ -146,8 +146,9 @@ def dgate(a, c, b, tail=0.0):
     else:
         e, k = exp_parts(exponent, tail)
         first, second = _steps(k)
-        half = a * first
-        product = (half + half * e) * (c * second)
+        # Of a finite a, as inf - inf is NaN.
+        finite = ops.clip(a, -3e38, 3e38)
+        product = (a * first + (finite * first) * e) * (c * second)
         t, vanished = (first + first * e) * second, exponent < _LEAST
     q = 1.0 + t
     return ops.where(vanished, zero_like(a), product / (q * q))
