@@ -198,7 +198,7 @@ def _on_cpu() -> bool:
     if _backend() == "tensorflow":
         import tensorflow as tf
 
-        return not tf.config.list_logical_devices("GPU")
+        return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
     return False
 
 

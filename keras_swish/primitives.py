@@ -78,10 +78,12 @@ class Primitive:
     Attributes:
         formula: In `x` (unary) or `x1` and `x2` (binary), and `beta` where it has one.
         beta: Initial value of beta, where it has one.
+        note: What else to know.
     """
 
     formula: str
     beta: float | None = None
+    note: str = ""
 
 
 # The eps of the paper's log(|x| + eps) and x1 / (x2 + eps).
@@ -93,7 +95,7 @@ UNARY: dict[str, Primitive] = {
     "|x|": Primitive("abs(x)"),
     "x^2": Primitive("x**2"),
     "x^3": Primitive("x**3"),
-    "sqrt(x)": Primitive("sqrt(x)"),
+    "sqrt(x)": Primitive("sqrt(x)", note="Not defined below 0: NaN there."),
     "beta*x": Primitive("beta * x", 1.0),
     "x+beta": Primitive("x + beta", 0.0),
     "log(|x|+eps)": Primitive(f"log(abs(x) + {EPS})"),

@@ -79,6 +79,14 @@ def exp(x, tail=0.0):
     return scale(1.0 + e, k)
 
 
+def exp_of_negative(x):
+    """Exponential function of x <= 0."""
+    if plain(x):
+        return ops.exp(x)
+    e, k = exp_parts(x)
+    return scale(1.0 + e, k)
+
+
 def expm1(x):
     """exp(x) - 1, also near 0."""
     if plain(x):
@@ -93,8 +101,10 @@ def expm1(x):
 
 
 def sigmoid(x):
-    """1 / (1 + exp(-x))."""
-    return gate(ops.ones_like(x), x)
+    """Logistic function, 1 / (1 + exp(-x))."""
+    t = exp_of_negative(-ops.abs(x))
+    r = 1.0 / (1.0 + t)
+    return ops.where(x >= 0, r, t * r)
 
 
 def _downwards(b, tail):
@@ -147,7 +157,7 @@ def dgate(a, c, b, tail=0.0):
         e, k = exp_parts(exponent, tail)
         first, second = _steps(k)
         # Of a finite a, as inf - inf is NaN.
-        finite = ops.clip(a, -3e38, 3e38)
+        finite = ops.clip(a, -3.4028234663852886e38, 3.4028234663852886e38)
         product = (a * first + (finite * first) * e) * (c * second)
         t, vanished = (first + first * e) * second, exponent < _LEAST
     q = 1.0 + t

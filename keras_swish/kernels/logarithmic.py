@@ -5,7 +5,7 @@ import math
 from keras import ops
 
 from keras_swish.kernels.arithmetic import own, plain, polynomial, with_sign_of
-from keras_swish.kernels.exponential import exp
+from keras_swish.kernels.exponential import exp_of_negative
 
 # log(1 + t) = t - s (t - s^2 P(s^2)) with s = t / (2 + t), for -0.5 <= t <= 1.
 _LOG1P = (0.6666667, 0.4000001, 0.28570297, 0.22264951, 0.17462222, 0.20796576)
@@ -20,7 +20,7 @@ def softplus(x):
     """log(1 + exp(x))."""
     if plain(x):
         return ops.relu(x) + ops.log1p(ops.exp(-ops.abs(x)))
-    return ops.relu(x) + log1p(exp(-ops.abs(x)))
+    return ops.relu(x) + log1p(exp_of_negative(-ops.abs(x)))
 
 
 def log_abs_eps(x):

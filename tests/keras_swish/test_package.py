@@ -20,6 +20,7 @@ MODULES = [
     "keras_swish.evaluate",
     "keras_swish.formula",
     "keras_swish.layers",
+    "keras_swish.lowering",
     "keras_swish.plot",
     "keras_swish.primitives",
     "keras_swish.registry",
