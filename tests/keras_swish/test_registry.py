@@ -136,3 +136,38 @@ def test_a_weight_alone_is_a_formula():
 )
 def test_homogeneous_is_what_is_known_to_be(identifier, known):
     assert is_homogeneous(identifier) is known
+
+
+@pytest.mark.parametrize(
+    ("activation", "advice"),
+    [
+        ("swish_beta", r"use the layer keras_swish.layer\('swish_beta'\) behind"),
+        ("x*sigmoid(beta*x)", r"use the layer keras_swish.layer\('x \* sigmoid\(beta \* x\)'\)"),
+        (keras_swish.Swish(), "put it behind the other layer"),
+        (keras_swish.SearchedActivation("x + beta"), "put it behind the other layer"),
+    ],
+)
+def test_what_would_lose_its_weights_until_the_first_call_is_refused_at_once(activation, advice):
+    with pytest.raises(ValueError, match=advice):
+        keras.layers.Dense(4, activation=activation)
+
+
+def test_a_built_layer_with_weights_counts_in_its_host_before_any_call():
+    activation = keras_swish.Swish()
+    activation.build((None, 4))
+    host = keras.layers.Dense(4, activation=activation)
+    host.build((None, 3))
+    assert host.count_params() == 3 * 4 + 4 + 4
+
+
+def test_a_formula_without_weights_works_as_a_string_and_is_saved(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((13,)), keras.layers.Dense(13, "cos(x) - x", kernel_initializer="identity")]
+    )
+    expected = keras.ops.convert_to_numpy(model(X))
+    np.testing.assert_allclose(expected, np.cos(X) - X, rtol=1e-5, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded(X)), expected)
+    with pytest.raises(ValueError, match="did you mean 'sin'"):
+        keras.layers.Dense(2, activation="sen(x)")
