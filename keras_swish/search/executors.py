@@ -86,7 +86,7 @@ class Ray:
                 num_gpus=gpus,
                 max_restarts=-1,
                 max_task_retries=cluster.RETRIES,
-                runtime_env=cluster.worker_environment(),
+                runtime_env=cluster.worker_environment(cpus),
             )
             # In a list, so that the worker makes the child, and not Ray for each call.
             self._shared = [ray.put(child)]
