@@ -119,8 +119,8 @@ def _compute(choice, x, betas):
                 for source in range(unit + 1):
                     parts = [_where(input1, source, dsource1, unit)]
                     parts += [_where(input2, source, dsource2, unit)]
-                    known = [slopes[source]] if slopes[source] is not None else []
-                    slopes[source] = sum([*parts, *known])
+                    parts += [slopes[source]] if slopes[source] is not None else []
+                    slopes[source] = functools.reduce(ops.add, parts)
             return (slopes[0], *dbetas)
 
         return outputs[-1], gradient
