@@ -1,85 +1,111 @@
 r"""How fast do the search algorithms find what an exhaustive search found?
 
     python benchmarks/search_lookup.py results/search/results.csv --out results/search
+    python benchmarks/search_lookup.py results/search/results.csv --first=1000 \
+        --algorithms rl 'rl {"entropy": 0.1}'
 
 A table of rewards stands in for the child, so that each algorithm can be repeated a hundred
-times. An algorithm is told the mean reward over one half of a candidate's seeds and judged by
-the other half, which it has never seen: a function with luck in the first half does not count.
-The halves are drawn anew for each repetition. What has a single seed is told and judged by it.
+times. An algorithm is told the mean reward over one half of the seeds and judged by the other
+half, which it has never seen: a function with luck in the first half does not count. The halves
+are drawn anew for each repetition, the same for all algorithms. What has a single seed is told
+and judged by it.
 
-Takes minutes for 100 repetitions of 500 evaluations. Needs a results.csv of `keras-swish search
---algorithm=exhaustive`.
+"exhaustive", in an order drawn anew, is sampling without replacement, the measure of the others.
+Options are to be tried with other repetitions (--first) than those that are reported.
+
+Takes minutes for 100 repetitions. Needs a results.csv of `keras-swish search
+--algorithm=exhaustive`, its best trained with several seeds.
 """
 
-import argparse
 import collections
 import csv
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import numpy as np
+import recording
 from scipy import stats
 
 from keras_swish.search import algorithms
-from keras_swish.search.space import SearchSpace
-from keras_swish.train import files
-from keras_swish.train.environment import environment
+from keras_swish.search.space import Candidate, SearchSpace
 
-DEFAULT = "random,evolution,rl,optuna:TPESampler"
-# Proposals an evaluation, after which an algorithm that only repeats itself is given up.
+DEFAULT = ("exhaustive", "random", "evolution", "rl", "optuna:TPESampler")
+# Proposals in a row that bring nothing new, after which an algorithm is given up.
 PATIENCE = 2000
 
 
 class Table:
-    """Rewards by candidate and seed."""
+    """Rewards by candidate and seed.
+
+    Args:
+        rows: Those of a results.csv.
+        space: The space that was searched.
+
+    Raises:
+        ValueError: If no candidate has several seeds.
+    """
 
     def __init__(self, rows: list[dict], space: SearchSpace):
-        seeds = [column for column in rows[0] if column.startswith("seed ")]
-        self.rewards = {
-            space.canonical(space.candidate(u1=row["u1"], u2=row["u2"], b=row["b"])): np.array(
-                [float(row[seed]) for seed in seeds if row[seed] != ""]
-            )
+        self.seeds = [column for column in rows[0] if column.startswith("seed ")]
+        self.rewards: dict[Candidate, dict[str, float]] = {
+            space.canonical(space.candidate(u1=row["u1"], u2=row["u2"], b=row["b"])): {
+                seed: float(row[seed]) for seed in self.seeds if row[seed] != ""
+            }
             for row in rows
         }
+        if all(len(rewards) < 2 for rewards in self.rewards.values()):
+            raise ValueError("every candidate has one seed: none is left to judge by")
 
     def halves(self, random: np.random.Generator) -> tuple[dict, dict]:
-        """Returns each candidate's reward over two halves of its seeds."""
-        told, judged = {}, {}
-        for candidate, rewards in self.rewards.items():
-            order = random.permutation(len(rewards))
-            half = len(rewards) // 2
-            told[candidate] = float(rewards[order[: max(1, half)]].mean())
-            judged[candidate] = float(rewards[order[half:]].mean())
-        return told, judged
+        """Returns each candidate's reward over two halves of the seeds.
+
+        The same seeds for all candidates: what a seed has in common for them would be told
+        otherwise of the half that judges.
+        """
+        order = random.permutation(self.seeds)
+        middle = len(order) // 2
+        return self._means(order[:middle]), self._means(order[middle:])
+
+    def _means(self, seeds) -> dict[Candidate, float]:
+        return {
+            candidate: float(
+                np.mean([rewards[s] for s in seeds if s in rewards] or [*rewards.values()])
+            )
+            for candidate, rewards in self.rewards.items()
+        }
 
     def rank_correlation(self, random: np.random.Generator, repetitions: int) -> float:
-        """Returns the mean Spearman correlation of two halves, of those with several seeds."""
-        several = [c for c, rewards in self.rewards.items() if len(rewards) > 1]
-        if len(several) < 3:
-            return float("nan")
+        """Returns the mean Spearman correlation of two halves, of those with all seeds."""
+        whole = [c for c, rewards in self.rewards.items() if len(rewards) == len(self.seeds)]
         found = []
         for _ in range(repetitions):
-            told, judged = self.halves(random)
-            pairs = [(told[c], judged[c]) for c in several]
-            found.append(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+            pairs = [[half[c] for c in whole] for half in self.halves(random)]
+            found.append(stats.spearmanr(*pairs).statistic)
         return float(np.mean(found))
 
 
-def run(algorithm, space: SearchSpace, told: dict, evaluations: int) -> tuple[list, int, float]:
-    """Lets an algorithm search the table.
+def run(
+    algorithm,
+    space: SearchSpace,
+    told: dict[Candidate, float],
+    enough: Callable[[dict[Candidate, float]], bool],
+) -> tuple[list[Candidate], int, int, float]:
+    """Lets an algorithm search the table until enough different candidates are known.
 
     Returns:
         The different candidates in the order in which it came to them, how many proposals
-        repeated one, and the seconds that the algorithm itself took.
+        repeated one, how many there were, and the seconds that the algorithm itself took.
     """
-    seen, repeats, idle, own = {}, 0, 0, 0.0
-    while len(seen) < evaluations and idle < PATIENCE:
+    seen, repeats, proposals, idle, own = {}, 0, 0, 0, 0.0
+    while not enough(seen) and idle < PATIENCE:
         start = time.perf_counter()
         proposal = algorithm.ask()
         own += time.perf_counter() - start
         if proposal is None:
             break
+        proposals += 1
         idle += 1
         reward = 0.0
         if space.reason(proposal.candidate) is None:
@@ -93,80 +119,80 @@ def run(algorithm, space: SearchSpace, told: dict, evaluations: int) -> tuple[li
         start = time.perf_counter()
         algorithm.tell(proposal, reward)
         own += time.perf_counter() - start
-    return list(seen), repeats, own
+    return list(seen), repeats, proposals, own
 
 
-def judge(seen: list, judged: dict, evaluations: int, share: float, few: int) -> dict:
-    """Returns how many of the best were found, and when the first of the very best was."""
-    ranked = sorted(judged, key=lambda candidate: -judged[candidate])
-    top = set(ranked[: max(1, round(share * len(ranked)))])
-    best = set(ranked[:few])
-    first = next((i for i, candidate in enumerate(seen, 1) if candidate in best), None)
-    return {"found": len(top & set(seen[:evaluations])), "of": len(top), "first": first}
-
-
-def measure(name: str, table: Table, space: SearchSpace, arguments) -> dict:
+def measure(name: str, options: dict, table: Table, space: SearchSpace, arguments) -> dict:
     """Repeats an algorithm, and sums up."""
     outcomes = collections.defaultdict(list)
-    for repetition in range(arguments.repetitions):
+    for repetition in range(arguments.first, arguments.first + arguments.repetitions):
         told, judged = table.halves(np.random.default_rng([1, repetition]))
-        algorithm = algorithms.create(name, space, repetition, **arguments.options.get(name, {}))
-        limit = max(arguments.evaluations, arguments.until)
-        seen, repeats, seconds = run(algorithm, space, told, limit)
-        outcome = judge(seen, judged, arguments.evaluations, arguments.share, arguments.few)
-        outcomes["found"].append(outcome["found"])
-        # Never found counts as the worst of all.
-        outcomes["first"].append(outcome["first"] or np.inf)
-        outcomes["repeats"].append(repeats)
-        outcomes["milliseconds"].append(1000 * seconds / max(1, len(seen) + repeats))
+        ranked = sorted(judged, key=lambda candidate: -judged[candidate])
+        top = set(ranked[: max(1, round(arguments.share * len(ranked)))])
+        best = set(ranked[: arguments.few])
+
+        def enough(seen, best=best):
+            if len(seen) < arguments.evaluations:
+                return False
+            return len(seen) >= arguments.until or not best.isdisjoint(seen)
+
+        algorithm = algorithms.create(name, space, repetition, **options)
+        seen, repeats, proposals, seconds = run(algorithm, space, told, enough)
+        first = next((i for i, candidate in enumerate(seen, 1) if candidate in best), np.inf)
+        outcomes["found"].append(len(top.intersection(seen[: arguments.evaluations])))
+        outcomes["first"].append(first)
+        outcomes["repeats"].append(repeats / proposals)
+        outcomes["milliseconds"].append(1000 * seconds / proposals)
     found, first = np.array(outcomes["found"]), np.array(outcomes["first"])
     return {
         "algorithm": name,
-        "found": round(float(found.mean()), 2),
-        "found, standard error": round(float(found.std() / np.sqrt(len(found))), 2),
-        "of": outcome["of"],
-        "first, median": float(np.median(first)),
-        "never": int(np.isinf(first).sum()),
-        "repeats": round(float(np.mean(outcomes["repeats"])), 1),
+        "options": json.dumps(options) if options else "",
+        "repetitions": len(found),
+        f"of the best {len(top)} among {arguments.evaluations}": round(float(found.mean()), 2),
+        "standard error": round(float(found.std(ddof=1) / np.sqrt(len(found))), 2),
+        # Never found counts as later than all others.
+        f"first of the best {len(best)}, median": float(np.median(first)),
+        "never found": int(np.isinf(first).sum()),
+        "share of repeats": round(float(np.mean(outcomes["repeats"])), 3),
         "ms a proposal": round(float(np.mean(outcomes["milliseconds"])), 2),
     }
 
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = recording.parser(__doc__)
     parser.add_argument("results", type=pathlib.Path, help="results.csv of an exhaustive search")
-    parser.add_argument("--algorithms", default=DEFAULT)
-    parser.add_argument("--options", default={}, type=json.loads, help='{"rl": {"entropy": 0.1}}')
+    parser.add_argument(
+        "--algorithms", nargs="+", default=DEFAULT, help="a name, or one with its options as JSON"
+    )
     parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="number of the first repetition")
     parser.add_argument("--evaluations", type=int, default=500, help="different candidates")
-    parser.add_argument("--until", type=int, default=0, help="go on so far for the first find")
+    parser.add_argument(
+        "--until",
+        type=int,
+        default=1500,
+        help="where the first of the best is no longer looked for",
+    )
     parser.add_argument("--share", type=float, default=0.01, help="the best share to be found")
     parser.add_argument("--few", type=int, default=4, help="how many are the very best")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for lookup.csv and lookup.json")
     arguments = parser.parse_args()
     with open(arguments.results, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     space = SearchSpace()
-    table = Table(rows, space)
+    try:
+        table = Table(rows, space)
+    except ValueError as error:
+        parser.error(str(error))
     correlation = table.rank_correlation(np.random.default_rng(0), 20)
     print(f"{len(table.rewards)} candidates, split-half rank correlation {correlation:.3f}")
     measured = []
-    for name in arguments.algorithms.split(","):
-        measured.append(measure(name, table, space, arguments))
+    for entry in arguments.algorithms:
+        name, _, options = entry.partition(" ")
+        measured.append(measure(name, json.loads(options or "{}"), table, space, arguments))
         print(measured[-1], flush=True)
-    if arguments.out:
-        files.write_csv(arguments.out / "lookup.csv", measured)
-        settings = {**vars(arguments), "results": str(arguments.results), "out": ""}
-        record = {
-            "settings": settings,
-            "candidates": len(table.rewards),
-            "split-half rank correlation": correlation,
-            "environment": environment(),
-        }
-        files.write_json(arguments.out / "lookup.json", record)
+    facts = {"candidates": len(table.rewards), "split-half rank correlation": correlation}
+    recording.write(arguments.out, "lookup", measured, **facts)
 
 
 if __name__ == "__main__":

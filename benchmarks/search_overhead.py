@@ -14,7 +14,6 @@ child has three epochs, and Optuna's pruner, which looks through all trials, is 
 Takes a minute for 10,000 trials, and about ten for 100,000.
 """
 
-import argparse
 import collections
 import dataclasses
 import pathlib
@@ -22,10 +21,10 @@ import resource
 import tempfile
 import time
 
+import recording
+
 from keras_swish.search import Outcome, Pruner, Recipe, Search, SearchSpace, Study, algorithms
 from keras_swish.search.child import OK, PRUNED
-from keras_swish.train import files
-from keras_swish.train.environment import environment
 
 
 class Instant:
@@ -124,24 +123,17 @@ def measure(name: str, pruner: str, sizes: list[int], path: pathlib.Path) -> lis
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = recording.parser(__doc__)
     parser.add_argument("--algorithms", default="random", help="names, separated by commas")
     parser.add_argument("--pruner", default="none", choices=["none", "halving"])
     parser.add_argument("--trials", default="100,1000,10000,100000")
     parser.add_argument("--directory", help="where to keep the journal; by default a temporary one")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for overhead.csv and .json")
     arguments = parser.parse_args()
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
     sizes, rows = sorted(map(int, arguments.trials.split(","))), []
     for name in arguments.algorithms.split(","):
         with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
             rows += measure(name, arguments.pruner, sizes, pathlib.Path(directory) / "study.log")
-    if arguments.out:
-        files.write_csv(arguments.out / "overhead.csv", rows)
-        files.write_json(arguments.out / "overhead.json", environment())
+    recording.write(arguments.out, "overhead", rows)
 
 
 if __name__ == "__main__":

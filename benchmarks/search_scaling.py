@@ -8,15 +8,14 @@ core units, identities, Optuna's journal). A search of W workers can at best tak
 children's times over W; and as the last children end one after the other, at best what a
 schedule without any overhead takes, which is computed. Shares of both are reported.
 
-Real: the command line's child of the digits, trained by one worker and by two, after each has
-trained other seeds of the same candidates untimed, so that everything is compiled. Here the two
-share what one had alone: memory, caches, and the cores of a TensorFlow that uses several.
+Real: the command line's child of the digits, trained in this process with all cores ("local"), by
+one worker of one core, and by two, after each worker has trained every candidate untimed, so that
+everything is compiled. Two workers share what one had alone: memory and caches.
 
 Workers are started before the clock is. Needs `pip install 'keras-swish[ray,search]'`, minutes,
 and about 80 MB of memory a sleeping worker.
 """
 
-import argparse
 import collections
 import heapq
 import pathlib
@@ -25,10 +24,9 @@ import tempfile
 import time
 
 import numpy as np
+import recording
 
 from keras_swish.search import Child, Recipe, Search, SearchSpace, Study, algorithms, executors
-from keras_swish.train import files
-from keras_swish.train.environment import environment
 
 Outcome = collections.namedtuple("Outcome", "reward status steps seconds curve")
 SIGMA = 0.5
@@ -89,11 +87,6 @@ def simulated(workers: int, children: int, mean: float) -> dict:
             pass_through(executor, [(space.from_index(i), -1) for i in range(workers)])
             executor.submitted = []
             algorithm = algorithms.create("random", space)
-            submitted, submit = [], executor.submit
-            executor.submit = lambda c, *rest: (
-                submitted.append(child.seconds(c)),
-                submit(c, *rest),
-            )
             search = Search(child, study, algorithm, "random", executor=executor)
             begun = time.perf_counter()
             search.explore(children)
@@ -148,52 +141,65 @@ def digits() -> Child:
 
 
 def real(counts: list[int], children: int) -> list[dict]:
-    """Trains the same children with one worker and with more."""
+    """Trains the same children in this process, with one worker and with more."""
     import ray
 
     child, rows, rewards = digits(), [], []
     found = algorithms.create("exhaustive", child.space)
-    candidates = [found.ask().candidate for _ in range(children)]
+    jobs = [(found.ask().candidate, 0) for _ in range(children)]
+
+    def timed(name, executor):
+        begun = time.perf_counter()
+        rewards.append(pass_through(executor, jobs))
+        took = time.perf_counter() - begun
+        one = next((row["took, s"] for row in rows if row["workers"] == 1), took)
+        rows.append(
+            {
+                "children": "digits",
+                "workers": name,
+                "trained": children,
+                "took, s": round(took, 2),
+                "faster than one worker": "" if name == "local" else round(one / took, 2),
+            }
+        )
+        print(rows[-1], flush=True)
+
+    local = executors.Local(child)
+    pass_through(local, jobs)
+    timed("local", local)
     for workers in counts:
         ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
         try:
             with executors.Ray(child) as executor:
-                for seed in (1, 2):
-                    pass_through(executor, [(candidate, seed) for candidate in candidates])
-                begun = time.perf_counter()
-                rewards.append(pass_through(executor, [(candidate, 0) for candidate in candidates]))
-                took = time.perf_counter() - begun
+                warm(executor, jobs)
+                timed(workers, executor)
         finally:
             ray.shutdown()
-        assert rewards[-1] == rewards[0], "other rewards with another number of workers"
-        rows.append(
-            {
-                "children": "digits",
-                "workers": workers,
-                "trained": children,
-                "mean, s": round(took * workers / children, 3),
-                "took, s": round(took, 2),
-                "faster than one": round((rows or [{"took, s": took}])[0]["took, s"] / took, 2),
-            }
-        )
-        print(rows[-1], flush=True)
+        # Not those of "local": sums over several threads are rounded otherwise.
+        assert rewards[-1] == rewards[1], "other rewards with another number of workers"
     return rows
+
+
+def warm(executor: executors.Ray, jobs: list) -> None:
+    """Has each worker train all the children."""
+    workers, executor._idle = executor._idle, []
+    for worker in workers:
+        executor._idle = [worker]
+        for job in jobs:
+            executor.submit(*job)
+            executor.wait()
+    executor._idle = workers
 
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = recording.parser(__doc__)
     parser.add_argument("--workers", default="8,32,64,128", help="of simulated children")
     parser.add_argument("--children", type=int, default=50, help="simulated, a worker")
     parser.add_argument("--mean", type=float, default=2.0, help="seconds a simulated child sleeps")
     parser.add_argument("--real_workers", default="1,2")
     parser.add_argument("--real_children", type=int, default=40, help="0 for none")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for scaling.csv and .json")
     arguments = parser.parse_args()
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for workers in map(int, filter(None, arguments.workers.split(","))):
         rows.append(simulated(workers, workers * arguments.children, arguments.mean))
@@ -201,9 +207,7 @@ def main() -> None:
     if arguments.real_children:
         counts = [int(count) for count in arguments.real_workers.split(",")]
         rows += real(counts, arguments.real_children)
-    if arguments.out:
-        files.write_csv(arguments.out / "scaling.csv", rows)
-        files.write_json(arguments.out / "scaling.json", environment())
+    recording.write(arguments.out, "scaling", rows)
 
 
 if __name__ == "__main__":

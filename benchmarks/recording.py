@@ -1,0 +1,32 @@
+"""What the benchmarks of the search do with their figures."""
+
+import argparse
+import pathlib
+import sys
+
+from keras_swish.train import files
+from keras_swish.train.environment import environment
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """Returns a parser that prints the benchmark's text as it stands, and knows `--out`."""
+    made = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--out", type=_folder, help="folder for the figures; made if need be")
+    return made
+
+
+def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None:
+    """Writes NAME.csv, and NAME.json with the command, the machine and whatever else."""
+    if out:
+        files.write_csv(out / f"{name}.csv", rows)
+        record = {"command": ["python", *sys.argv], **more, "environment": environment()}
+        files.write_json(out / f"{name}.json", record)
+
+
+def _folder(text: str) -> pathlib.Path:
+    # Before hours of measuring, not after.
+    path = pathlib.Path(text)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
