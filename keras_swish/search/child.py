@@ -413,6 +413,7 @@ def _tensorflow_steps(network, size):
         )
 
     def run(x, y):
+        network.reset_metrics()  # what diverged before would count for ever
         count, loss = steps(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
         return int(count), bool(np.isfinite(loss))
 

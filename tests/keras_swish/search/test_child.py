@@ -61,7 +61,18 @@ def test_what_diverges_stops_at_once_with_a_reward(model, data, space, recipe):
     assert outcome.status == children.DIVERGED
     assert outcome.reward == 0
     assert outcome.steps < 20
-    assert wild.evaluate(space.candidate(u1="sin(x)", u2="x", b="min(x1,x2)"), 0).steps
+
+
+def test_what_diverged_leaves_no_trace(model, data, space, recipe):
+    (x, y), validation = data
+    child = Child(model, (x.copy(), y), validation, space, recipe)
+    product = space.candidate(u1="x", u2="x", b="x1*x2")
+    before = child.evaluate(product, 0)
+    child.train_data[0][:] = np.inf
+    assert child.evaluate(product, 0).steps == 1
+    child.train_data[0][:] = x
+    after = child.evaluate(product, 0)
+    assert (after.status, after.reward, after.steps) == (children.OK, before.reward, before.steps)
 
 
 def test_the_users_network_stays_as_it_was(model, child, space):
