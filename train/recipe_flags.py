@@ -47,6 +47,8 @@ def _define(field: dataclasses.Field) -> None:
 
 
 _FIELDS = [field for field in dataclasses.fields(recipes.Recipe) if field.name != "source"]
+# The names of those of a recipe's fields.
+NAMES = tuple(field.name for field in _FIELDS)
 for _field in _FIELDS:
     _define(_field)
 

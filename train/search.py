@@ -37,7 +37,7 @@ from absl import flags
 
 from keras_swish import models
 from keras_swish.registry import unknown
-from keras_swish.train import data, executors, fitting, program, search_report
+from keras_swish.train import data, executors, fitting, program, recipe_flags, search_report
 from keras_swish.train.batches import Batches
 from keras_swish.train.errors import ArgumentError, blame
 
@@ -69,20 +69,12 @@ class Settings:
 
 CHILDREN = {"digits": Settings(image_size=None, images=None, epochs=6, batch_size=64)}
 OTHER = Settings()
-# Flags of the other programs that say nothing about a child.
-_FOREIGN = (
-    "recipe",
-    "schedule",
-    "warmup_epochs",
-    "momentum",
-    "weight_decay",
-    "decay_activations",
-    "label_smoothing",
-    "pad",
-    "flip",
-    "checkpoint_seconds",
-    "tensorboard",
-)
+# What a child has no use for, of the flags that the programs share.
+_FOREIGN = {
+    *recipe_flags.NAMES,
+    *("recipe", "print_recipe", "pad", "flip", "dtype_policy", "checkpoint_seconds"),
+    *("keep_checkpoints", "strategy", "coordinator", "hosts", "host", "tensorboard", "wandb"),
+} - {field.name for field in dataclasses.fields(Settings)}
 
 ALGORITHM = flags.DEFINE_string(
     "algorithm",
@@ -116,7 +108,7 @@ def main() -> None:
         program.fail("the search needs Optuna: pip install 'keras-swish[search]'")
     from keras_swish.search import SearchSpace, algorithms
 
-    for flag in _FOREIGN:
+    for flag in sorted(_FOREIGN):
         if program.FLAGS[flag].present:
             raise ArgumentError(flag, "says nothing about a child of the search")
     executors.check()
@@ -132,7 +124,7 @@ def main() -> None:
         "backend": keras.backend.backend(),
     }
     fitting.make_deterministic()
-    child = _child(settings, space)
+    child = build(_dataset(settings), settings, space)
     out = program.out_directory("search", config)
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
@@ -191,9 +183,7 @@ def _settings() -> Settings:
     return settings
 
 
-def _child(settings: Settings, space):
-    from keras_swish.search import Child, Recipe
-
+def _dataset(settings: Settings) -> data.Dataset:
     dataset = data.load(
         program.FLAGS.dataset,
         program.FLAGS.data_dir,
@@ -201,6 +191,28 @@ def _child(settings: Settings, space):
         program.FLAGS.test_split,
         settings.image_size,
     )
+    images = len(dataset.train)
+    if IMAGES.value and IMAGES.value > images:
+        raise ArgumentError("images", f"there are {images} to train on")
+    images = min(images, settings.images or images)
+    if settings.batch_size > images:
+        flag = "batch_size" if program.FLAGS["batch_size"].present else "images"
+        raise ArgumentError(
+            flag, f"a batch of {settings.batch_size} is larger than {images} images"
+        )
+    return dataset
+
+
+def build(dataset: data.Dataset, settings: Settings, space):
+    """Returns the child of a dataset.
+
+    Args:
+        dataset: What to train and validate on.
+        settings: How.
+        space: The `SearchSpace`.
+    """
+    from keras_swish.search import Child, Recipe
+
     filters = {"filters": settings.filters} if settings.filters else {}
     with blame("model"):
         try:
@@ -213,15 +225,14 @@ def _child(settings: Settings, space):
             )
         except TypeError as error:
             raise ArgumentError("filters", f"{settings.model} takes none ({error})") from error
-    recipe = Recipe(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        bn_momentum=settings.bn_momentum,
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    train, validation = dataset.train[: settings.images], dataset.validation
-    with blame("images"):
+        recipe = Recipe(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            bn_momentum=settings.bn_momentum,
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        train, validation = dataset.train[: settings.images], dataset.validation
         return Child(
             model, _whole(dataset, train), _whole(dataset, validation), space, recipe, loss
         )

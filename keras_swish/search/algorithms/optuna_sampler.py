@@ -17,6 +17,9 @@ class OptunaSampler(Algorithm):
         seed: Seed of the sampler.
         sampler: Name of a class in `optuna.samplers`.
         **options: What that class takes.
+
+    Raises:
+        ValueError: If there is no such sampler, or it cannot be made of the options.
     """
 
     def __init__(self, space, seed: int = 0, sampler: str = "TPESampler", **options):
@@ -30,7 +33,11 @@ class OptunaSampler(Algorithm):
         if "seed" in inspect.signature(kind).parameters:
             options = {"seed": seed, **options}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = optuna.create_study(direction="maximize", sampler=kind(**options))
+        try:
+            made = kind(**options)
+        except (TypeError, ImportError) as error:  # it needs arguments, or another package
+            raise ValueError(f"{sampler} cannot be used: {error}") from error
+        self.study = optuna.create_study(direction="maximize", sampler=made)
         self.distributions = {
             name: optuna.distributions.CategoricalDistribution(range(size))
             for name, size in zip(space.names, space.sizes, strict=True)
