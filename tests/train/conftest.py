@@ -1,6 +1,8 @@
 """A browser for the reports, a network of seconds, and a training that takes no time."""
 
+import importlib
 import json
+import pathlib
 import shutil
 import subprocess
 
@@ -9,6 +11,16 @@ import small_run
 
 from keras_swish import models
 from keras_swish.train import fitting
+
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="session")
+def benchmark_module():
+    """Imports a benchmark by name, as Python does where it is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module
 
 
 @pytest.fixture

@@ -1,22 +1,12 @@
-import pathlib
-import sys
-
 import numpy as np
 import pytest
 
 from keras_swish.search import SearchSpace, algorithms
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def lookup():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        import search_lookup
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return search_lookup
+def lookup(benchmark_module):
+    return benchmark_module("search_lookup")
 
 
 @pytest.fixture(scope="module")
