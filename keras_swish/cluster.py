@@ -51,6 +51,9 @@ def worker_environment(cpus: float) -> dict:
             "TF_NUM_INTEROP_THREADS": threads,
             # Makes TensorFlow's operations give the same bits in every process.
             "TF_DETERMINISTIC_OPS": "1",
+            # Several workers can share a GPU.
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         }
     }
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
 from keras_swish.search.space import NAMES, Candidate
-from keras_swish.search.study import Entry
+from keras_swish.search.study import Entry, standing
 from keras_swish.train import results
 
 BEST = 0.1
@@ -221,8 +221,8 @@ def division(space: SearchSpace, entries: list[Entry]) -> Division | None:
     divides = np.array([_divides(used_units(space, entry.candidate)) for entry in entries])
     if divides.all() or not divides.any():
         return None
-    scores = [entry.mean if math.isnan(entry.low) else entry.low for entry in entries]
-    ranks = stats.rankdata(-np.array(scores)) / len(entries)  # equal ones share theirs
+    order = {one: number for number, one in enumerate(dict.fromkeys(map(standing, entries)))}
+    ranks = stats.rankdata([order[standing(entry)] for entry in entries]) / len(entries)
     diverged = np.array([entry.status == "diverged" for entry in entries])
     table = [[diverged[own].sum(), (~diverged[own]).sum()] for own in (divides, ~divides)]
     return Division(

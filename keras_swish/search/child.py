@@ -43,7 +43,8 @@ class Recipe:
         bn_momentum: Momentum of batch normalisation's moving statistics, or None for one whose
             window is a twentieth of the run: Keras's 0.99 over 190 steps made Swish look like
             0.32 to 0.74 on the digits, 0.9 gave 0.99.
-        diverged: The reward of a child whose loss or outputs are no longer finite.
+        diverged: The reward of a child whose loss, outputs or reward are not finite. It must lie
+            below all others.
     """
 
     epochs: int = 3
@@ -117,12 +118,13 @@ class Child:
         space: The search space.
         recipe: How the network is trained.
         loss: As in `compile`; by default that which the model is compiled with.
-        reward: From labels and outputs to a number, higher being better; by default accuracy.
+        reward: From labels and outputs to a number, higher being better; by default accuracy, for
+            models of one output that are trained with a cross-entropy.
         activations: Names of the activations to replace; by default all that are found.
 
     Raises:
-        ValueError: If the model has no activation to replace, the loss is not known, or the data
-            is empty, uneven, smaller than a batch, or not finite.
+        ValueError: If the model has no activation to replace, the loss or reward is not known, or
+            the data is empty, uneven, smaller than a batch, or not finite.
 
     Example:
         >>> import keras, numpy as np
@@ -150,10 +152,10 @@ class Child:
         space: SearchSpace,
         recipe: Recipe | None = None,
         loss=None,
-        reward: Callable[[np.ndarray, np.ndarray], float] = accuracy,
+        reward: Callable[[np.ndarray, np.ndarray], float] | None = None,
         activations: list[str] | None = None,
     ):
-        self.space, self.recipe, self.reward = space, recipe or Recipe(), reward
+        self.space, self.recipe = space, recipe or Recipe()
         self.train_data = _checked("train", train)
         self.validation = _checked("validation", validation)
         examples = len(keras.tree.flatten(self.train_data[0])[0])
@@ -166,6 +168,16 @@ class Child:
         self.loss = loss if loss is not None else getattr(model, "loss", None)
         if self.loss is None:
             raise ValueError("The model is not compiled: pass its `loss`.")
+        if reward is None:
+            if "crossentropy" not in _name(self.loss).replace("_", "").lower():
+                raise ValueError(
+                    "Accuracy is the reward of a cross-entropy: pass another `reward`. "
+                    f"Received: loss={self.loss!r}"
+                )
+            outputs = len(getattr(model, "outputs", "1"))  # a subclass may not know
+            if outputs != 1:
+                raise ValueError(f"The model has {outputs} outputs: pass a `reward` of them all.")
+        self.reward = reward or accuracy
         self.model = model
         self.activations = activations or list(
             dict.fromkeys(place.old for place in find_activations(model))
@@ -230,14 +242,13 @@ class Child:
             if not isinstance(layer, keras.Model)
         ]
         network = json.dumps(layers, sort_keys=True, default=lambda thing: type(thing).__name__)
-        loss = self.loss if isinstance(self.loss, str) else type(self.loss).__name__
         return {
             "network": _digest(network.encode()),
             "train": _digest(*keras.tree.flatten(self.train_data)),
             "validation": _digest(*keras.tree.flatten(self.validation)),
             "recipe": dataclasses.asdict(self.recipe),
-            "loss": loss,
-            "reward": self.reward.__name__,
+            "loss": _name(self.loss),
+            "reward": _name(self.reward),
             "backend": keras.backend.backend(),
         }
 
@@ -302,6 +313,14 @@ class Child:
                 yield self._diverged(taken, start, curve)
                 return
             reward = float(self.reward(self.validation[1], outputs))
+            if not np.isfinite(reward):
+                yield self._diverged(taken, start, curve)
+                return
+            if reward < self.recipe.diverged:
+                raise ValueError(
+                    f"A child reached a reward of {reward}, and one that diverges gets "
+                    f"{self.recipe.diverged}: pass a `Recipe` with a lower `diverged`."
+                )
             curve = (*curve, reward) if each_epoch else ()
             status = OK if is_last else PRUNED
             yield Outcome(reward, status, taken, time.perf_counter() - start, curve)
@@ -396,6 +415,10 @@ def _tensorflow_steps(network, size):
     def batch(data, count):
         return keras.tree.map_structure(lambda rows: rows[count * size : (count + 1) * size], data)
 
+    one_step = network.train_step
+    if network.jit_compile:
+        one_step = tf.function(one_step, autograph=False, jit_compile=True)
+
     @tf.function(autograph=False, reduce_retracing=True)
     def steps(x, y):
         total = tf.shape(keras.tree.flatten(x)[0])[0] // size
@@ -404,7 +427,7 @@ def _tensorflow_steps(network, size):
             own = [batch(data, count) for data in (x, y)]
             for tensor in keras.tree.flatten(own):
                 tensor.set_shape((size, *tensor.shape[1:]))
-            return count + 1, network.train_step(tuple(own))["loss"]
+            return count + 1, tf.cast(one_step(tuple(own))["loss"], tf.float32)
 
         return tf.while_loop(
             lambda count, loss: (count < total) & tf.math.is_finite(loss),
@@ -444,16 +467,37 @@ def _assign(variables, values) -> None:
 
 
 def _again(model: keras.Model) -> keras.Model:
-    """Returns the model with new weights, drawn in the order in which its layers were built."""
+    """Returns the model with new weights, drawn in the order in which its layers were built.
+
+    What is not trained, such as frozen layers and the statistics of `Normalization`, stays.
+    """
     if isinstance(model, keras.Sequential) or type(model).__name__ == "Functional":
-        return keras.models.clone_model(model)
-    new = type(model).from_config(model.get_config())
-    new.build_from_config(model.get_build_config())
+        new = keras.models.clone_model(model)
+    else:
+        new = type(model).from_config(model.get_config())
+        new.build_from_config(model.get_build_config())
+    for old, layer in zip(_leaves(model), _leaves(new), strict=True):
+        if isinstance(old, keras.layers.Normalization) or (old.weights and not old.trainable):
+            kept: dict = {}
+            old.save_own_variables(kept)
+            layer.load_own_variables(kept)
     return new
 
 
 def _leaves(model: keras.Model) -> list[keras.Layer]:
     return model._flatten_layers(include_self=False, recursive=True)
+
+
+def _name(thing) -> str:
+    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell."""
+    if isinstance(thing, str):
+        return thing
+    if isinstance(thing, functools.partial):
+        return f"{_name(thing.func)} {thing.args} {thing.keywords}"
+    if isinstance(thing, keras.losses.Loss):
+        config = {k: v for k, v in thing.get_config().items() if k not in ("name", "fn")}
+        return f"{type(thing).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+    return getattr(thing, "__name__", type(thing).__name__)
 
 
 def _digest(*arrays) -> str:

@@ -49,12 +49,14 @@ class Local:
 
     def wait(self) -> tuple[Candidate, int, Outcome]:
         """Returns a submitted child that has ended, with its outcome."""
-        (candidate, seed, stop), self._job = self._job, None
+        candidate, seed, stop = self._job
         if stop is None:
-            return candidate, seed, self._child.evaluate(candidate, seed)
-        for outcome in self._child.stages(candidate, seed):
-            if outcome.status == PRUNED and stop(candidate, seed, outcome):
-                break
+            outcome = self._child.evaluate(candidate, seed)
+        else:
+            for outcome in self._child.stages(candidate, seed):
+                if outcome.status == PRUNED and stop(candidate, seed, outcome):
+                    break
+        self._job = None  # not before: one that is interrupted is still to be trained
         return candidate, seed, outcome
 
 

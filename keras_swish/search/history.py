@@ -75,6 +75,8 @@ class History:
         """Makes these the lines, to which more are added."""
         self._length = len(told)
         if self._lines is not None:
+            if not told:
+                self._checkpoint.unlink(missing_ok=True)  # it counts lines that are gone
             _write(self._lines, "".join(map(_line, told)))
 
     def append(self, told: Told) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_swish.search import algorithms, executors
 from keras_swish.search.algorithms import Algorithm, Proposal
-from keras_swish.search.child import OK, Child, Recipe, accuracy
+from keras_swish.search.child import OK, PRUNED, Child, Recipe
 from keras_swish.search.history import History, Told
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.space import Candidate, SearchSpace
@@ -97,7 +97,7 @@ def search_activations(
     top: float = 0.1,
     recipe: Recipe | None = None,
     loss=None,
-    reward: Callable[[np.ndarray, np.ndarray], float] = accuracy,
+    reward: Callable[[np.ndarray, np.ndarray], float] | None = None,
     activations: list[str] | None = None,
     storage: str | os.PathLike | None = None,
     seed: int = 0,
@@ -120,12 +120,14 @@ def search_activations(
         space: The search space; by default one core unit.
         algorithm: One of `keras_swish.search.algorithms.ALGORITHMS`, a sampler of Optuna such as
             "optuna:TPESampler", or an `Algorithm`.
-        trials: How many different candidates to train; None for as many as there are.
+        trials: How many different candidates to train; None for as many as the algorithm
+            proposes. One whose last 2,000 proposals were all known or unfit is asked no more.
         seeds: With how many seeds the best are trained.
         top: Which part of the candidates these are, of each round.
         recipe: How the network is trained.
         loss: As in `compile`; by default that which the model is compiled with.
-        reward: From labels and outputs to a number, higher being better; by default accuracy.
+        reward: From labels and outputs to a number, higher being better; by default accuracy, for
+            models of one output that are trained with a cross-entropy.
         activations: Names of the activations to replace; by default all but the output's.
         storage: Path of a journal file to keep the results in, or a database's URL.
         seed: The first seed of children, and that of the algorithm.
@@ -141,8 +143,8 @@ def search_activations(
 
     Raises:
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
-            algorithm, executor or pruner is unknown, no worker fits into the Ray cluster, or the
-            storage is of another search.
+            algorithm, executor or pruner is unknown, the algorithm is of another space, no worker
+            fits into the Ray cluster, or the storage is of another search.
 
     Example:
         >>> import keras, keras_swish, numpy as np
@@ -168,10 +170,14 @@ def search_activations(
             "`seeds` must be positive, and `top` a part in (0, 1]. "
             f"Received: seeds={seeds}, top={top}"
         )
-    space = space or SearchSpace()
-    name = algorithm if isinstance(algorithm, str) else type(algorithm).__name__
     if isinstance(algorithm, str):
-        algorithm = algorithms.create(algorithm, space, seed)
+        space, name = space or SearchSpace(), algorithm
+        algorithm = algorithms.create(name, space, seed)
+    else:
+        name = type(algorithm).__name__
+        if space is not None and space.config() != algorithm.space.config():
+            raise ValueError("The algorithm was made for another `space`.")
+        space = algorithm.space
     child = Child(model, train, validation, space, recipe, loss, reward, activations)
     study = Study(space, child.config(), storage)
     stops = Pruner(pruner, study) if pruner else None
@@ -233,7 +239,8 @@ class Search:
 
     def explore(self, trials: int | None) -> None:
         """Lets the algorithm propose until so many different candidates were tried."""
-        for number in list(self._open):
+        # None of those whose child a call that was interrupted left in training.
+        for number in set(self._open).difference(*self._waiting.values()):
             self._answer(number)
         numbers = self._proposals(trials)
         while True:
@@ -247,24 +254,25 @@ class Search:
         self._save()
 
     def race(self, seeds: int, top: float) -> None:
-        """Trains the best with more seeds, in rounds.
+        """Trains those that are the best with the first seed with further ones.
 
-        Each round ranks by the seeds of the rounds before, whatever else is known, so that a race
-        cut off goes on with the same candidates.
+        The first seed alone chooses, so that the others judge without bias, and a race cut off
+        goes on with the same candidates.
         """
-        for count in range(1, seeds):
-            earlier = range(self.seed, self.seed + count)
-            means = {
-                candidate: np.mean([outcomes[seed].reward for seed in earlier])
-                for candidate, outcomes in self.study.outcomes.items()
-                if all(seed in outcomes and outcomes[seed].status == OK for seed in earlier)
-            }
-            chosen = math.ceil(top * len(self.study.outcomes))
-            for candidate in sorted(means, key=lambda c: (-means[c], c))[:chosen]:
-                if self.seed + count not in self.study.outcomes[candidate]:
-                    self._submit(candidate, self.seed + count)
-            while self.executor.idle < self.executor.places:
-                self._finish()
+        first = {
+            candidate: outcomes[self.seed]
+            for candidate, outcomes in self.study.outcomes.items()
+            if self.seed in outcomes
+        }
+        fit = [candidate for candidate, outcome in first.items() if outcome.status == OK]
+        fit.sort(key=lambda candidate: (-first[candidate].reward, candidate))
+        chosen = fit[: math.ceil(top * len(first))]
+        for seed in range(self.seed + 1, self.seed + seeds):
+            for candidate in chosen:
+                if seed not in self.study.outcomes[candidate]:
+                    self._submit(candidate, seed)
+        while self.executor.idle < self.executor.places:
+            self._finish()
 
     def _proposals(self, trials: int | None) -> Iterator[int]:
         """Asks until enough different candidates were tried; yields the proposals' numbers."""
@@ -305,7 +313,7 @@ class Search:
             return
         candidate = self.child.space.canonical(candidate)
         known = self.study.outcomes.get(candidate, {}).get(self.seed)
-        if known:
+        if known and (known.status != PRUNED or self.pruner):
             self._tell(number, candidate, known.reward)
         elif candidate in self._waiting:
             self._waiting[candidate].append(number)
@@ -323,10 +331,10 @@ class Search:
         candidate, seed, outcome = self.executor.wait()
         notes = self.pruner.finish(candidate, outcome) if self.pruner else None
         self.study.add(candidate, seed, outcome, self.name, notes)
-        if self.on_child:
-            self.on_child(candidate, seed, outcome)
         for number in self._waiting.pop(candidate, ()):
             self._tell(number, candidate, outcome.reward)
+        if self.on_child:
+            self.on_child(candidate, seed, outcome)
 
     def _tell(self, number: int, same: Candidate | None, reward: float) -> None:
         proposal, index = self._open.pop(number), self.child.space.index

@@ -216,7 +216,9 @@ class SearchSpace:
         """Returns the candidate with the arguments of commutative functions in one order.
 
         First what has a weight: max(beta * x, x) learns, where at a tie max(x, beta * x) would
-        take the first argument, and leave beta without a gradient for ever.
+        take the first argument, and leave beta without a gradient for ever. Units that the value
+        does not depend on become the first of their kind: a layer computes them all the same, and
+        one that is not finite would spoil the gradient.
         """
         units = []
         for input1, u1, input2, u2, b in self.units(candidate):
@@ -224,7 +226,7 @@ class SearchSpace:
             if b in COMMUTATIVE:
                 first, second = sorted((first, second), key=_order)
             units.append((*first, *second, b))
-        return self.from_units(units)
+        return self.from_units(_without_unread(units))
 
     @functools.cached_property
     def _identities(self) -> Identities:
@@ -264,7 +266,7 @@ class SearchSpace:
         Example:
             >>> from keras_swish.search.space import SearchSpace
             >>> print(SearchSpace().survey())
-            6250: 490 not finite, 229 constant or affine, 2170 repeated, 3361 different functions
+            6250: 490 not finite, 229 constant or affine, 2173 repeated, 3358 different functions
         """
         if self.core_units > 1:
             raise ValueError(
@@ -296,10 +298,12 @@ class SearchSpace:
         """
         n = len(candidates)
         betas = np.ones((n, 1 + len(self._betas), SLOTS * self.core_units, 1))
-        betas[:, 1:, :, 0] = self._betas
         for row, candidate in zip(betas, candidates, strict=True):
-            for slot, value in self.betas(candidate).items():
-                row[0, slot] = value
+            # In the order in which they are read, whichever unit they are of.
+            for (slot, value), drawn in zip(
+                self.betas(candidate).items(), self._betas.T, strict=False
+            ):
+                row[0, slot], row[1:, slot, 0] = value, drawn
         x = np.broadcast_to(self.grid, (n, betas.shape[1], POINTS))
         values, slopes = [x], [np.ones_like(x)]
         units = np.array([self.units(candidate) for candidate in candidates])
@@ -314,6 +318,20 @@ class SearchSpace:
             values.append(y)
             slopes.append(dy)
         return values[-1], slopes[-1]
+
+
+def _without_unread(units: list[tuple]) -> list[tuple]:
+    beta = NAMES["u"].index("beta")
+    read, cleared = {len(units)}, []
+    for place in range(len(units), 0, -1):
+        input1, u1, input2, u2, b = units[place - 1]
+        # A beta alone reads nothing.
+        input1, input2 = (0 if u == beta else i for i, u in ((input1, u1), (input2, u2)))
+        if place not in read:
+            input1, u1, input2, u2, b = 0, 0, 0, 0, 0
+        read |= {input1, input2}
+        cleared.append((input1, u1, input2, u2, b))
+    return cleared[::-1]
 
 
 def _order(argument: tuple[int, int]) -> tuple:

@@ -32,8 +32,10 @@ class Entry:
         rewards: The reward with each seed, by seed.
         status: "ok", or "diverged" if it did with any seed, or "pruned": stopped early, its reward
             that of the last epoch it had.
-        mean: Mean of the rewards.
-        low: Lower end of the 95% interval of the mean; nan while the noise is not known.
+        mean: Mean of the rewards, with several seeds without that of the first, which chose the
+            candidate for the others, and for its luck.
+        low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
+            where the status is not "ok".
         high: Its upper end.
     """
 
@@ -193,7 +195,10 @@ class Study:
                 attrs["seconds"],
                 tuple(trial.intermediate_values.values()),
             )
-            self.outcomes[tuple(attrs["candidate"])].setdefault(attrs["seed"], outcome)
+            by_seed = self.outcomes[tuple(attrs["candidate"])]
+            # One that was stopped early counts until it is trained to its end.
+            if attrs["seed"] not in by_seed or by_seed[attrs["seed"]].status == PRUNED:
+                by_seed[attrs["seed"]] = outcome
 
     def noise(self) -> tuple[float, int]:
         """Returns the standard deviation between seeds, and the degrees of freedom it has.
@@ -212,27 +217,34 @@ class Study:
         """Returns all candidates, the best first: by the lower end of the mean's interval.
 
         Of many candidates trained once, the highest reward is as likely luck as merit. While
-        the noise is not known, they are ordered by their mean. Those that were stopped early
-        come after all others, whatever they had reached.
+        the noise is not known, they are ordered by their mean. Then come those that diverged, and
+        those that were stopped early, whatever they had reached.
         """
         noise, degrees = self.noise()
         width = stats.t.ppf(0.975, degrees) * noise if degrees else math.nan
         found = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
-            mean = float(np.mean([*rewards.values()]))
-            half = width / math.sqrt(len(rewards))
+            judged = [*rewards.values()][1:] or [*rewards.values()]
+            mean = float(np.mean(judged))
             stati = {outcome.status for outcome in outcomes.values()}
             status = next((s for s in (PRUNED, DIVERGED) if s in stati), OK)
+            half = width / math.sqrt(len(judged)) if status == OK else math.nan
             formula = str(self.space.formula(candidate))
             found.append(Entry(candidate, formula, rewards, status, mean, mean - half, mean + half))
-        return sorted(found, key=lambda e: (e.status == PRUNED, -(e.low if degrees else e.mean)))
+        return sorted(found, key=standing)
 
     def checkpoint_path(self, algorithm: str, seed: int) -> pathlib.Path | None:
         """Returns where the state of an algorithm is kept: beside the journal, if there is one."""
         if self.path is None:
             return None
         return self.path.with_name(f"{self.path.name}.{algorithm.replace(':', '-')}-{seed}.json")
+
+
+def standing(entry: Entry) -> tuple:
+    """Returns what entries are ordered by; those that share it are equally good."""
+    known = not math.isnan(entry.low)
+    return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if known else entry.mean)
 
 
 def _mend(path: pathlib.Path, lock) -> None:

@@ -4,6 +4,7 @@ import inspect
 
 from keras_swish.registry import unknown
 from keras_swish.search.algorithms import Algorithm, Proposal
+from keras_swish.search.study import import_optuna
 
 
 class OptunaSampler(Algorithm):
@@ -23,16 +24,15 @@ class OptunaSampler(Algorithm):
     """
 
     def __init__(self, space, seed: int = 0, sampler: str = "TPESampler", **options):
-        import optuna
-
+        optuna = import_optuna()
         super().__init__(space, seed)
         samplers = [name for name in dir(optuna.samplers) if name.endswith("Sampler")]
+        samplers.remove("BaseSampler")
         if sampler not in samplers:
             raise ValueError(unknown("sampler of Optuna", sampler, samplers))
         kind = getattr(optuna.samplers, sampler)
         if "seed" in inspect.signature(kind).parameters:
             options = {"seed": seed, **options}
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             made = kind(**options)
         except (TypeError, ImportError) as error:  # it needs arguments, or another package

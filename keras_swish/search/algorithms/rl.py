@@ -60,7 +60,7 @@ class ReinforcementLearning(Algorithm):
         # A moving average of the squared distance from the baseline.
         self.spread = 0.0
         self.finished: list[tuple] = []
-        # The rewards of all different candidates so far: by candidate, and in order.
+        # The rewards of all proposals so far, each candidate once: by candidate, and in order.
         self.rewards: dict[tuple, float] = {}
         self.ordered: list[float] = []
 

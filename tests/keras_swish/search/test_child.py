@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import pickle
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 from keras_swish import models
 from keras_swish.search import child as children
 from keras_swish.search.child import Child, Recipe
+from keras_swish.search.searchable import SearchableActivation
 
 numpy = keras.ops.convert_to_numpy
 CHOICES = [("beta*x", "x", "sigmoid(x1)*x2"), ("cos(x)", "x+beta", "x1-x2")]
@@ -43,11 +45,22 @@ def test_the_outcome_depends_on_candidate_and_seed_alone(child, space):
     assert first[0].steps == 20
 
 
-def test_one_compiled_step_serves_every_candidate(child, space):
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch compiles nothing here")
+def test_one_compiled_step_serves_every_candidate(model, data, space, recipe, monkeypatch):
+    traces = []
+    call = SearchableActivation.call
+
+    def traced(layer, inputs):
+        traces.append(layer)
+        return call(layer, inputs)
+
+    monkeypatch.setattr(SearchableActivation, "call", traced)
+    child = Child(model, *data, space, recipe)
     child.evaluate(space.candidate(u1="x", u2="sin(x)", b="x1+x2"), 0)
-    step = child._network.train_function
+    before = len(traces)
+    assert before
     child.evaluate(space.candidate(u1="x", u2="|x|", b="max(x1,x2)"), 1)
-    assert child._network.train_function is step
+    assert len(traces) == before
 
 
 def test_a_better_function_gets_a_better_reward(child, space):
@@ -83,8 +96,42 @@ def test_the_users_network_stays_as_it_was(model, child, space):
     assert isinstance(model.layers[2], keras.layers.ReLU)
 
 
-def test_batch_normalisation_converges_within_the_run(child):
-    assert child._network.layers[1].momentum == pytest.approx(1 - 20 / 20)
+def test_batch_normalisation_converges_within_the_run(model, data, space, recipe):
+    (x, y), validation = data
+    long = Child(model, (x, y), validation, space, dataclasses.replace(recipe, epochs=30))
+    long.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
+    dense, normalisation = long._network.layers[:2]
+    assert 0.8 < normalisation.momentum < 0.99
+    outputs = numpy(dense(x))
+    np.testing.assert_allclose(numpy(normalisation.moving_mean), outputs.mean(0), atol=0.2)
+    np.testing.assert_allclose(numpy(normalisation.moving_variance), outputs.var(0), rtol=0.3)
+
+
+def test_what_is_not_trained_stays(data, space, recipe):
+    normalisation = keras.layers.Normalization()
+    normalisation.adapt(100 + 5 * data[0][0])
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            normalisation,
+            keras.layers.Dense(4, trainable=False, name="frozen"),
+            keras.layers.ReLU(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    child = Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy")
+    candidate = space.candidate(u1="x", u2="x", b="x1*x2")
+    child.evaluate(candidate, 3)
+    for network in (child._network, child.plain(candidate, 3)):
+        np.testing.assert_array_equal(
+            numpy(network.layers[1].get_weights()[0]), numpy(model.layers[1].get_weights()[0])
+        )
+        x = 100 + 5 * data[0][0]
+        np.testing.assert_allclose(
+            numpy(network.layers[0](x)), numpy(model.layers[0](x)), rtol=1e-5, atol=1e-6
+        )
+    before = model.layers[3].get_weights()[0]
+    assert not np.array_equal(child._network.layers[3].get_weights()[0], before)
 
 
 def test_the_configuration_tells_children_apart(model, data, space, recipe, child):
@@ -117,7 +164,47 @@ def test_a_model_without_loss_or_activation_is_refused(model, data, space, recip
         Child(keras.Model(model.inputs, model.outputs), *data, space, recipe)
     linear = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="no such activation"):
-        Child(linear, *data, space, recipe, loss="mse")
+        Child(linear, *data, space, recipe, loss="mse", reward=len)
+
+
+def test_a_reward_that_is_not_finite_counts_as_diverged(model, data, space, recipe):
+    child = Child(model, *data, space, recipe, reward=lambda y, predicted: float("nan"))
+    outcome = child.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
+    assert (outcome.status, outcome.reward) == (children.DIVERGED, recipe.diverged)
+
+
+def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, recipe):
+    child = Child(model, *data, space, recipe, reward=lambda y, predicted: -2.0)
+    candidate = space.candidate(u1="x", u2="x", b="x1*x2")
+    with pytest.raises(ValueError, match=r"a reward of -2.0, and one that diverges gets 0.0"):
+        child.evaluate(candidate, 0)
+    low = dataclasses.replace(recipe, diverged=-10.0)
+    child = Child(model, *data, space, low, reward=lambda y, predicted: -2.0)
+    assert child.evaluate(candidate, 0).reward == -2
+
+
+def test_accuracy_is_not_the_reward_of_everything(model, data, space, recipe):
+    with pytest.raises(ValueError, match=r"pass another `reward`. Received: loss='mse'"):
+        Child(model, *data, space, recipe, loss="mse")
+    two = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
+    with pytest.raises(ValueError, match="The model has 2 outputs"):
+        Child(two, *data, space, recipe, loss="sparse_categorical_crossentropy")
+
+
+def test_losses_and_rewards_are_told_apart(model, data, space, recipe):
+    entropy = keras.losses.SparseCategoricalCrossentropy
+    named = [
+        Child(model, *data, space, recipe, loss=loss, reward=reward).config()
+        for loss, reward in [
+            (entropy(), None),
+            (entropy(from_logits=True), None),
+            (keras.losses.sparse_categorical_crossentropy, None),
+            (entropy(), functools.partial(children.accuracy)),
+        ]
+    ]
+    assert all(one != other for i, one in enumerate(named) for other in named[:i])
+    again = Child(model, *data, space, recipe, loss=entropy()).config()
+    assert again == named[0]
 
 
 def test_bad_recipes_say_what_came():

@@ -6,7 +6,7 @@ import pytest
 
 import keras_swish
 from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms
-from keras_swish.search.child import DIVERGED, OK, Outcome
+from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.search import Result
 
 pytest.importorskip("optuna")
@@ -80,7 +80,8 @@ def test_a_study_is_opened_without_knowing_its_space_and_child(tmp_path):
 
 @pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("name", ["random", "evolution", "rl"])
-@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
+# Saved at each reward, at none, and at some.
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9, 0.004])
 def test_a_search_cut_off_goes_on_as_if_it_had_not_been(
     name, units, checkpoint_seconds, tmp_path, space
 ):
@@ -146,6 +147,69 @@ def test_a_race_cut_off_goes_on_with_the_same_candidates(tmp_path, space):
     again.explore(50)
     again.race(seeds=3, top=0.2)
     assert rewards(again.study) == rewards(whole.study)
+
+
+def test_the_seed_that_chose_a_candidate_does_not_judge_it(space):
+    study = Study(space, {})
+    lucky, steady, wild = space.survey().candidates[:3]
+    for seed, reward in enumerate((0.9, 0.5, 0.52)):
+        study.add(lucky, seed, Outcome(reward, OK, 1, 1.0))
+    for seed, reward in enumerate((0.7, 0.69, 0.71)):
+        study.add(steady, seed, Outcome(reward, OK, 1, 1.0))
+    study.add(wild, 0, Outcome(0.95, OK, 1, 1.0))
+    study.add(wild, 1, Outcome(0.0, DIVERGED, 1, 1.0))
+    best, second, last = study.entries()
+    assert (best.candidate, second.candidate, last.candidate) == (steady, lucky, wild)
+    assert (best.mean, second.mean) == (pytest.approx(0.70), pytest.approx(0.51))
+    assert np.isnan(last.low)
+
+
+def test_what_diverged_comes_after_all_others_also_where_rewards_are_negative(space):
+    study = Study(space, {})
+    good, bad, cut = space.survey().candidates[:3]
+    study.add(good, 0, Outcome(-3.0, OK, 1, 1.0))
+    study.add(bad, 0, Outcome(-1.0, DIVERGED, 1, 1.0))
+    study.add(cut, 0, Outcome(-0.5, PRUNED, 1, 1.0))
+    assert [entry.candidate for entry in study.entries()] == [good, bad, cut]
+
+
+def test_a_search_that_was_interrupted_goes_on_in_the_same_object(space):
+    whole = search(Fake(space), None)
+    whole.explore(30)
+    for executor in (None, Crowd):
+        child = Fake(space, stop_after=13)
+        cut = search(child, None, executor=executor and executor(child))
+        with pytest.raises(KeyboardInterrupt):
+            cut.explore(30)
+        child.stop_after = None
+        cut.explore(30)
+        assert cut.progress.tried == 30
+        assert len(child.trained) == len(set(child.trained)) == len(cut.study) == 30
+    assert rewards(search_of(space, 30).study) == rewards(whole.study)
+
+
+def search_of(space, trials):
+    found = search(Fake(space), None)
+    found.explore(trials)
+    return found
+
+
+def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path, space):
+    candidate = space.survey().candidates[10]
+    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study.add(candidate, 0, Outcome(0.1, PRUNED, 1, 1.0, (0.1,)))
+    child = Fake(space)
+    again = Search(child, study, algorithms.create("exhaustive", space, 0), "exhaustive")
+    again.explore(None)
+    assert (candidate, 0) in child.trained
+    (reopened,) = [Study(space, child.config(), tmp_path / "study.log").outcomes[candidate][0]]
+    assert reopened.status != PRUNED
+
+
+def test_an_algorithm_of_another_space_is_refused(model, data):
+    algorithm = algorithms.create("random", SearchSpace(2))
+    with pytest.raises(ValueError, match="another `space`"):
+        keras_swish.search_activations(model, *data, algorithm=algorithm, space=SearchSpace(1))
 
 
 def test_one_seed_states_no_interval(space):
@@ -240,9 +304,12 @@ def test_a_line_cut_short_by_a_kill_is_told_again(tmp_path, space):
 def test_without_its_journal_a_search_begins_anew(tmp_path, space):
     search(Fake(space), tmp_path / "study.log").explore(5)
     (tmp_path / "study.log").unlink()
+    child = Fake(space, stop_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        search(child, tmp_path / "study.log").explore(5)
     child = Fake(space)
     search(child, tmp_path / "study.log").explore(5)
-    assert len(child.trained) == 5
+    assert len(child.trained) == 2
 
 
 class Crowd:
@@ -264,8 +331,10 @@ class Crowd:
         self.most = max(self.most, len(self.jobs))
 
     def wait(self):
-        job = self.jobs.pop(self.random.integers(len(self.jobs)))
-        return *job, self.child.evaluate(*job)
+        job = self.jobs[self.random.integers(len(self.jobs))]
+        outcome = self.child.evaluate(*job)
+        self.jobs.remove(job)
+        return *job, outcome
 
 
 class Stubborn(algorithms.Algorithm):

@@ -60,6 +60,28 @@ def test_values_and_gradients_are_those_of_the_formula(units, n):
         assert all((beta == 0).all() for beta in unused)
 
 
+def test_a_unit_that_nobody_reads_spoils_nothing():
+    space = SearchSpace(2)
+    unread = {"u1": "x", "u2": "sqrt(x)", "b": "x1+x2"}
+    swish = {"u1_2": "beta*x", "input2_2": 0, "u2_2": "x", "b_2": "sigmoid(x1)*x2"}
+    given = space.candidate(**unread, input1_2=0, **swish)
+    only_beta = space.candidate(**unread, input1_2=1, **{**swish, "u1_2": "beta", "u2_2": "sin(x)"})
+    for candidate in (given, only_beta):
+        assert space.reason(candidate) is None
+        stands = space.canonical(candidate)
+        assert "sqrt(x)" not in space.choices(stands).values()
+        layer = SearchableActivation(2)
+        layer.build((None, 3))
+        layer.set_candidate(space, stands)
+        y, (kernel, *_) = outputs_and_gradients(layer, X, np.zeros_like(X))
+        text = str(space.formula(candidate))
+        wanted, (slope, *_) = outputs_and_gradients(
+            keras_swish.SearchedActivation(text), X, np.zeros_like(X)
+        )
+        np.testing.assert_allclose(y, wanted, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(kernel, slope, rtol=1e-3, atol=1e-4)
+
+
 def test_another_candidate_is_another_function_of_the_same_compiled_model():
     space, layer = SearchSpace(), SearchableActivation()
     model = keras.Sequential([keras.Input((3,)), layer])
