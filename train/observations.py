@@ -151,7 +151,8 @@ def _is_periodic_plus_line(units: list[Unit]) -> bool:
 
 
 # What the paper says, whether that means more (1) or fewer (-1) among the best, and what has it.
-# For one or two core units see `observations`.
+# For one or two core units see `observations`. A function can be spelled in several ways: it has
+# what any of them has, and divides if all of them do.
 OBSERVED: dict[str, tuple[int, Callable[[list[Unit]], bool]]] = {
     "the last binary function has the raw x as an input": (1, _uses_raw_x),
     "divides": (-1, _divides),
@@ -203,7 +204,10 @@ def primitives(space: SearchSpace, entries: list[Entry]) -> dict[str, dict[str, 
 
 def observations(space: SearchSpace, entries: list[Entry]) -> dict[str, tuple[int, Share]]:
     """Returns the side that the paper lets expect of each thing, and what is found here."""
-    units = [used_units(space, entry.candidate) for entry in entries]
+    units = [
+        [used_units(space, spelling) for spelling in space.spellings(entry.candidate)]
+        for entry in entries
+    ]
     observed = dict(OBSERVED)
     if space.core_units > 1:
         # Of two units the paper says no more than of one.
@@ -211,7 +215,10 @@ def observations(space: SearchSpace, entries: list[Entry]) -> dict[str, tuple[in
         if space.core_units > 2:
             few, words, expected = 2, "one or two core units", 1
         observed = {words: (expected, lambda own: len(own) <= few), **observed}
-    flags = {name: [has(own) for own in units] for name, (_, has) in observed.items()}
+    flags = {
+        name: [(all if has is _divides else any)(map(has, own)) for own in units]
+        for name, (_, has) in observed.items()
+    }
     found = shares(flags, best_count(entries))
     return {name: (observed[name][0], share) for name, share in found.items()}
 

@@ -156,13 +156,16 @@ def render(markdown: str, folder: pathlib.Path) -> str:
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":
-                child.attrs["src"] = _data(folder / child.attrs["src"])
+                child.attrs["src"] = _data(folder, child.attrs["src"])
     return _TEMPLATE.substitute(
         title=html.escape("".join(child.content for child in title)),
         body=parser.renderer.render(tokens, parser.options, {}),
     )
 
 
-def _data(picture: pathlib.Path) -> str:
+def _data(folder: pathlib.Path, name: str) -> str:
+    picture = folder / name
+    if picture.parent != folder or picture.suffix != ".png":
+        raise ValueError(f"No picture of this page: {name!r}.")  # a name from outside asks for it
     kind = mimetypes.guess_type(picture.name)[0]
     return f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"

@@ -335,7 +335,11 @@ def out_directory(
         return pathlib.Path(FLAGS.out).expanduser()
     out = _new_folder(program) if FLAGS.out is None else pathlib.Path(FLAGS.out).expanduser()
     FLAGS.out = str(out)
-    start = {"command": command(), "environment": environment()}
+    start = {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command(),
+        "environment": environment(),
+    }
     try:
         out.mkdir(parents=True, exist_ok=True)
         record = files.read_json(out / CONFIG)
@@ -358,8 +362,7 @@ def out_directory(
     files.remove_temporaries(out)
     if networks:
         record["config"]["networks"] = networks | known
-    if start not in record["starts"]:
-        record["starts"].append(start)
+    record["starts"].append(start)
     files.write_json(out / CONFIG, record)
     return out
 

@@ -55,7 +55,7 @@ def text(out: pathlib.Path, rows: list[dict]) -> str:
     if "pictures" in config:
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
-        f"# {', '.join(models)} on {page.code(config['dataset'])}",
+        f"# {', '.join(map(page.code, models))} on {page.code(config['dataset'])}",
         f"Test accuracy in percent, at the end of training; {once}",
         tables,
         "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
@@ -74,7 +74,9 @@ def summary(rows: list[dict]) -> str:
     """Returns a table for each model, and in a sentence each what it says."""
     by_model = _by(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
-    return "\n\n".join(heading.format(name) + table(own) for name, own in by_model.items())
+    return "\n\n".join(
+        heading.format(page.code(name)) + table(own) for name, own in by_model.items()
+    )
 
 
 def table(rows: list[dict]) -> str:
@@ -103,11 +105,15 @@ def table(rows: list[dict]) -> str:
                 cells += [f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"]
                 cells += [f"{outcome.holm_p:.3g}"] * several
         lines.append(cells + [""] * (len(header) - len(cells)))
-    verdicts = [_verdict(name, baseline, outcome) for name, outcome in compared.items()]
+    diverged = {n: sum(math.isnan(v) for v in by_seed.values()) for n, by_seed in found.items()}
+    verdicts = [
+        _verdict(name, baseline, outcome, diverged[name] + diverged[baseline])
+        for name, outcome in compared.items()
+    ]
     return "\n".join([page.table(lines), "", *verdicts]).rstrip()
 
 
-def _verdict(name: str, baseline: str, outcome: results.Paired | None) -> str:
+def _verdict(name: str, baseline: str, outcome: results.Paired | None, diverged: int) -> str:
     name, baseline = page.code(name), page.code(baseline)
     if outcome is None:
         return f"* {name} and {baseline} have no seed in common that both finished."
@@ -116,7 +122,9 @@ def _verdict(name: str, baseline: str, outcome: results.Paired | None) -> str:
     if outcome.seeds == 1:
         return f"* {name} is {amount} {side} than {baseline}; one seed says nothing about others."
     excludes_zero = outcome.low * outcome.high > 0
-    if excludes_zero and outcome.holm_p <= 0.05:
+    if diverged:
+        verdict = f"not settled, as runs diverged ({diverged}) and are left out"
+    elif excludes_zero and outcome.holm_p <= 0.05:
         verdict = "settled at the 5% level"
     elif excludes_zero and outcome.smallest_holm_p > 0.05:
         verdict = "the interval excludes 0, but so few seeds cannot settle it"
@@ -169,7 +177,7 @@ def _learning_rates(config: dict, rows: list[dict]) -> str:
         for activation, runs in _by(own, "activation").items():
             by_rate = _by(runs, "learning_rate")
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
-            lines.append([model, page.code(activation), *cells])
+            lines.append([page.code(model), page.code(activation), *cells])
     seen = " Validation and test are one split here: the choice has seen the test."
     seen = seen if "pictures" in config else ""
     return (
@@ -193,7 +201,7 @@ def _beside_the_paper(config: dict, rows: list[dict]) -> str:
     dataset = _as_in_the_paper(config)
     five = "pictures" in config and any(_TOP_5 in row for row in rows)
     columns = ("here", "paper", *["top-5, here"] * five)
-    lines = [["activation", *(f"{model}, {column}" for model in by_model for column in columns)]]
+    lines = [["activation", *(f"{page.code(m)}, {column}" for m in by_model for column in columns)]]
     measured = False
     for activation, of_one in _by(rows, "activation").items():
         cells = [page.code(activation)]
@@ -282,7 +290,7 @@ def _cost(out: pathlib.Path, rows: list[dict]) -> str:
             seconds = min(times, default=math.nan)
             first = seconds if first is None else first
             cells = [f"{1000 * seconds:.1f}", f"{seconds / first:.2f}"] if times else ["", ""]
-            lines.append([*[model] * several, page.code(activation), *cells])
+            lines.append([*[page.code(model)] * several, page.code(activation), *cells])
     return (
         "Time of the fastest epoch of all seeds, validation included, by its steps: the one that "
         "other programs on the machine disturbed least.\n\n" + page.table(lines)
@@ -344,7 +352,7 @@ def _recipes(config: dict, rows: list[dict]) -> list[str]:
         if "pictures" in config:
             recipe["image_size"] = own["image_size"]
         settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
-        found.setdefault(f"{settings} ({recipe['source']}).", []).append(model)
+        found.setdefault(f"{settings} ({recipe['source']}).", []).append(page.code(model))
     several = len(found) > 1
     return [
         f"Recipe{' of ' + ', '.join(names) if several else ''}: {text}"

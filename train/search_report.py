@@ -21,6 +21,8 @@ STUDY, HTML = "study.log", "report.html"
 LISTED, DRAWN = 30, 12
 # The functions whose reward the pictures mark.
 _MARKED = ("relu", "swish", "swish_beta")
+# Algorithms whose candidates do not depend on rewards.
+_UNBIASED = {"exhaustive", "random"}
 
 
 def load(argument: str) -> tuple[Study, pathlib.Path | None]:
@@ -36,12 +38,12 @@ def load(argument: str) -> tuple[Study, pathlib.Path | None]:
     if "://" not in argument:
         storage = pathlib.Path(argument).expanduser()
         folder = storage if storage.is_dir() else storage.parent
-        if settings(folder).get("program") != "search":
-            if storage.is_dir():
+        if storage.is_dir():
+            if settings(folder).get("program") != "search":
                 program.fail(f"{argument}: not a folder of results of `keras-swish search`")
-            folder = None
-        elif storage.is_dir():
             storage = storage / STUDY
+        elif storage.name != STUDY or not (folder / CONFIG).is_file():
+            folder = None  # whatever else lies there is not its
     try:
         study = Study.load(storage)
     except (ValueError, ModuleNotFoundError) as error:
@@ -55,7 +57,7 @@ def settings(folder: pathlib.Path) -> dict:
     """Returns the settings of the program that made a folder; none where none did."""
     try:
         return (files.read_json(folder / CONFIG) or {}).get("config", {})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         program.fail(f"{folder}: not a folder of results ({error})")
 
 
@@ -68,7 +70,8 @@ def main(argument: str) -> pathlib.Path:
         if out != folder and out.exists():
             if not out.is_dir():
                 raise ArgumentError("out", "is no folder")
-            if any(out.iterdir()) and not (out / HTML).exists():
+            is_report = (out / HTML).exists() and not (out / CONFIG).exists()
+            if any(out.iterdir()) and not is_report:
                 raise ArgumentError("out", "holds other files; choose another folder")
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -180,14 +183,16 @@ def _noise(study: Study) -> str:
     noise, degrees = study.noise()
     if not degrees:
         return (
-            "Rewards are means over the seeds. No candidate was trained with several seeds, so "
-            "that the noise of the child is not known, and neither is who of them is better."
+            "No candidate was trained with several seeds, so that the noise of the child is not "
+            "known, and neither is who of them is better."
         )
     return (
-        "Rewards are means over the seeds. Candidates are ranked by the lower end of the mean's "
-        "95% interval, for which the noise is taken to be the same for all that did not diverge: "
-        f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). The "
-        "best of many are chosen for their luck, too: `keras-swish confirm` trains them anew."
+        "Rewards are means over the seeds; where there are several, without the first, which chose "
+        "the candidate for the others. Candidates are ranked by the lower end of the mean's 95% "
+        "interval, for which the noise is taken to be the same for all that did not diverge: "
+        f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). It is "
+        "that of seeds on these validation examples; other examples would differ, too, and the "
+        "best of many are chosen for their luck: `keras-swish confirm` trains them anew."
     )
 
 
@@ -214,13 +219,16 @@ def _algorithms(study: Study) -> str:
     return (
         "![best reward over the number of candidates](progress.png)\n\nOf each candidate the "
         "reward of its first training counts, for the algorithm that had it trained; what was in "
-        f"the study already is not counted again.\n\n{page.table(lines)}"
+        "the study already is not counted again. The best of many single rewards is higher than a "
+        "mean by luck alone, and an algorithm that shares a study gets what others left: to "
+        f"compare algorithms, give each a study of its own.\n\n{page.table(lines)}"
     )
 
 
 def _observations(study: Study, entries: list[Entry]) -> str:
     found = observations.observations(study.space, entries)
     lines = [["candidates", "the paper", "of the best", "of the others", "p", "p (Holm)", "here"]]
+    learned = sorted(set(by_algorithm(study)) - _UNBIASED)
     for name, (expected, share) in found.items():
         lines.append(
             [
@@ -230,7 +238,7 @@ def _observations(study: Study, entries: list[Entry]) -> str:
                 _part(share.others, share.of_others),
                 f"{share.p:.2g}",
                 f"{share.holm_p:.2g}",
-                _verdict(expected, share.side),
+                "no sample" if learned else _verdict(expected, share.side),
             ]
         )
     units = study.space.core_units
@@ -239,7 +247,12 @@ def _observations(study: Study, entries: list[Entry]) -> str:
     notes = [
         f"The best are the {observations.best_count(entries)} of the first tenth; p is that of "
         "Fisher's exact test, and p (Holm), which decides, is corrected for the "
-        f"{len(found)} observations.",
+        f"{len(found)} observations. A function that can be written in several ways counts for "
+        "each of them.",
+        f"{page.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
+        "sample of the space, p is too small, and nothing is concluded."
+        if learned
+        else "",
         _division(study, entries),
         f"This storage holds only candidates of {held}: whether {limits}, it cannot say.",
     ]
@@ -310,11 +323,11 @@ def _provenance(study: Study, entries: list[Entry], record: dict | None) -> str:
     held = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
     outcomes = [one for by_seed in study.outcomes.values() for one in by_seed.values()]
     seconds = sum(outcome.seconds for outcome in outcomes)
-    starts = f", in {len(record['starts'])} start(s) of the program" if record else ""
+    starts = f", in {_times(len(record['starts']))} of the program" if record else ""
     facts = [
         f"Space: {held}.",
-        f"Trained: {children} children of {len(entries)} candidates; {seconds / 3600:.2f} hours, "
-        f"{seconds / children:.2f} s a child{starts}.",
+        f"Trained: {children} children of {len(entries)} candidates; {seconds / 3600:.2f} hours "
+        f"of all workers together, {seconds / children:.2f} s a child{starts}.",
         *_proposals(study),
     ]
     if record:
@@ -328,6 +341,10 @@ def _provenance(study: Study, entries: list[Entry], record: dict | None) -> str:
         recipe = study.child.get("recipe", {})
         facts.append(f"Child: {page.code(', '.join(f'{k} {v}' for k, v in recipe.items()))}.")
     return "\n".join(f"* {fact}" for fact in facts)
+
+
+def _times(starts: int) -> str:
+    return "one start" if starts == 1 else f"{starts} starts"
 
 
 def _proposals(study: Study) -> list[str]:

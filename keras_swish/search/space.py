@@ -252,6 +252,29 @@ class SearchSpace:
         """
         return self._identities.find(candidate)[1]
 
+    def spellings(self, candidate: Candidate) -> list[Candidate]:
+        """Returns the candidates that compute the same function, itself among them.
+
+        In a space of several units, which nobody walks through, itself alone.
+
+        Example:
+            >>> from keras_swish.search.space import SearchSpace
+            >>> space = SearchSpace()
+            >>> found = space.spellings(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
+            >>> [str(space.formula(candidate)) for candidate in found]
+            ['-x + cos(x)', 'cos(x) - x', 'cos(x) + -x']
+        """
+        if self.core_units > 1:
+            return [candidate]
+        return self._classes[self.canonical(candidate)]
+
+    @functools.cached_property
+    def _classes(self) -> dict[Candidate, list[Candidate]]:
+        classes = collections.defaultdict(list)
+        for candidate in self._all():
+            classes[self.canonical(candidate)].append(candidate)
+        return dict(classes)
+
     def recall(self, candidates: list[Candidate]) -> None:
         """Takes note of candidates that stood for their functions in an earlier process."""
         if self.core_units > 1:

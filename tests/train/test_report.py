@@ -30,6 +30,7 @@ def row(activation, seed, accuracy, model="resnet164", rate=0.1, **others):
     }
 
 
+FILE = "![x](/etc/hostname)"
 HOSTILE = "`<script>document.title='pwned'</script>|<img src=x onerror=alert(1)>"
 COMMAND = "keras-swish compare '--out=</code><script>document.title=1</script>'"
 
@@ -263,3 +264,32 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
     assert order(show(click)) == ["`", "r", "s"]
     assert order(show(click + "mean.click()")) == ["s", "r", "`"]
     assert 'aria-sort="descending"' in show(click + "mean.click()")
+
+
+def test_no_file_beside_the_page_gets_into_it(tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "in").mkdir()
+    for name in ("/etc/hostname", "../secret.txt", "secret.txt"):
+        with pytest.raises(ValueError, match="No picture of this page"):
+            page.render(f"# A\n\n![x]({name})", tmp_path / "in")
+
+
+def test_a_network_by_a_hostile_name_brings_no_picture(folder):
+    for path in folder.glob("runs/*/result.json"):
+        result = files.read_json(path)
+        files.write_json(path, {**result, "model": FILE})
+    rows = results.read_runs(folder, {"model": [FILE]})
+    report.write(folder, rows)
+    html = (folder / "report.html").read_text()
+    assert html.count("base64") == 2  # the page's own pictures
+    assert "<code>![x](/etc/hostname)</code>" in html
+
+
+def test_what_diverged_at_times_is_not_settled():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(10)]
+    better = [row("swish", seed, 0.95 + 0.0012 * seed) for seed in range(10)]
+    assert "settled at the 5% level" in report.table(rows + better)
+    better[3]["test_accuracy"] = None
+    text = report.table(rows + better)
+    assert "not settled, as runs diverged (1) and are left out" in text
+    assert "settled at the 5% level" not in text

@@ -53,6 +53,7 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     assert re.search(r"\| swish_beta +\| `x \* sigmoid\(beta \* x\)` +\| not tried +\|", page)
     assert (out / "report.html").exists()
     assert page.count("--trials=") == 2
+    assert "in 2 starts of the program" in page
     assert json.loads((out / "config.json").read_text())["config"]["core_units"] == 1
 
 

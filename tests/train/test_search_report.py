@@ -139,6 +139,48 @@ def test_division_and_the_raw_x_are_what_they_were_made(study, space):
     assert seen["divides"][1].side == -1
 
 
+def test_a_function_has_what_any_of_its_spellings_has(space):
+    study = Study(space, {})
+    # Stands for cos(x) - x, spelled -x + cos(x).
+    stands = space.canonical(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
+    assert "x" not in list(space.choices(stands).values())[:2]
+    study.add(stands, 0, Outcome(0.9, "ok", 1, 1.0), "random")
+    for number, candidate in enumerate(space.survey().candidates[100:110]):
+        study.add(candidate, 0, Outcome(0.01 * number, "ok", 1, 1.0), "random")
+    _, share = observations.observations(space, study.entries())[
+        "the last binary function has the raw x as an input"
+    ]
+    assert share.best >= 1
+    assert study.entries()[0].candidate == stands
+
+
+def test_an_algorithm_that_learns_gives_no_sample(space, made):
+    study = Study(space, {})
+    for number, candidate in enumerate(space.survey().candidates[:40]):
+        study.add(candidate, 0, Outcome(0.01 * number, "ok", 1, 1.0), "rl")
+    entries = study.entries()
+    text = search_report.text(study, entries, observations.known(study, entries), None)
+    observed = section(text, "What the paper observed")
+    assert "rl proposed what is like the best so far" in " ".join(observed.split())
+    ((_, found),) = pages.tables(observed)
+    assert {row[-1] for row in found.values()} == {"no sample"}
+
+
+def test_another_programs_folder_is_left_alone(made, call, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(made, other)
+    (other / "report.html").write_text("mine")
+    journal = tmp_path / "mine.log"
+    shutil.copy(made / "study.log", journal)
+    code, _, err = call("report", journal, f"--out={other}")
+    assert code == 2
+    assert "holds other files" in err
+    assert (other / "report.html").read_text() == "mine"
+    # Nor does a file of that name beside a journal tell of it.
+    (tmp_path / "config.json").write_text("[1]")
+    assert call("report", journal, f"--out={tmp_path / 'out'}")[0] == 0
+
+
 def _d(entry):
     return "/" in entry.formula
 
