@@ -1,6 +1,7 @@
 """What all that runs on a Ray cluster has in common."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 
@@ -58,28 +59,44 @@ def worker_environment(cpus: float) -> dict:
     }
 
 
-def places(resources: dict, needs: dict) -> int:
+def machines(ray) -> list[dict]:
+    """Returns what each machine of the cluster has: {"CPU": 8.0, "GPU": 2.0}."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def places(machines: list[dict], needs: dict) -> int:
     """Returns how many pieces of work fit into a cluster at once.
 
     Args:
-        resources: What the cluster has, as `ray.cluster_resources` gives it.
-        needs: What each piece of work needs: {"CPU": 1.0, "GPU": 0.5}.
+        machines: What each of them has, as the function of that name gives it.
+        needs: What each piece of work needs, of one machine: {"CPU": 1.0, "GPU": 0.5}.
 
     Raises:
         ValueError: If not one fits.
 
     Example:
         >>> from keras_swish import cluster
-        >>> cluster.places({"CPU": 8.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 0.5})
-        4
+        >>> cluster.places([{"CPU": 3.0, "GPU": 1.0}, {"CPU": 3.0}], {"CPU": 2.0})
+        2
     """
-    found = [resources.get(name, 0) // amount for name, amount in needs.items() if amount]
-    if not found:
+    needs = {name: amount for name, amount in needs.items() if amount}
+    if not needs:
         return max(1, os.cpu_count() or 1)
-    if min(found) < 1:
-        present = ", ".join(f"{resources.get(name, 0):g} {name}" for name in needs)
-        raise ValueError(f"no run fits into the Ray cluster, which has {present}")
-    return int(min(found))
+    found = [
+        min(_times(own.get(n, 0), n, amount) for n, amount in needs.items()) for own in machines
+    ]
+    if not sum(found):
+        present = ", ".join(f"{max(m.get(n, 0) for m in machines):g} {n}" for n in ("CPU", "GPU"))
+        raise ValueError(f"no run fits into the Ray cluster, which has {present} on a machine")
+    return sum(found)
+
+
+def _times(present: float, name: str, amount: float) -> int:
+    """Returns how often an amount fits; less than a GPU is a part of a single one."""
+    if name == "GPU" and amount < 1:
+        return int(present) * _times(1.0, "part of a GPU", amount)
+    # Not the integer division of floats, by which 0.2 fits into 1 four times.
+    return math.floor(present / amount + 1e-9)
 
 
 def result(ray, reference):

@@ -70,7 +70,7 @@ def ray(
         Each job with its result, the first to end first.
     """
     with cluster.connected() as ray:
-        places = _places(ray.cluster_resources(), cpus, gpus)
+        places = _places(cluster.machines(ray), cpus, gpus)
         task = ray.remote(
             num_cpus=cpus,
             num_gpus=gpus,
@@ -93,9 +93,9 @@ def ray(
                 ray.cancel(reference, force=True)
 
 
-def _places(resources: dict, cpus: float, gpus: float) -> int:
-    with blame("run_gpus" if resources.get("GPU", 0) < gpus else "run_cpus"):
-        return cluster.places(resources, {"CPU": cpus, "GPU": gpus})
+def _places(machines: list[dict], cpus: float, gpus: float) -> int:
+    with blame("run_gpus" if max(m.get("GPU", 0) for m in machines) < gpus else "run_cpus"):
+        return cluster.places(machines, {"CPU": cpus, "GPU": gpus})
 
 
 def from_flags() -> Callable[[Callable, Jobs, dict], Results]:

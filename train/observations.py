@@ -253,15 +253,18 @@ def known(study: Study, entries: list[Entry]) -> dict[str, tuple[int, Entry] | N
         space.canonical(entry.candidate): (rank, entry) for rank, entry in enumerate(entries, 1)
     }
     return {
-        name: ranks.get(space.canonical(_candidate(space, units)))
+        name: ranks.get(space.canonical(candidate(space, units)))
         if len(units) <= space.core_units
         else None
         for name, units in KNOWN.items()
     }
 
 
-def _candidate(space: SearchSpace, units: tuple) -> Candidate:
-    """Returns the candidate of these units; the space's further ones pass on what they give."""
+def candidate(space: SearchSpace, units: tuple) -> Candidate:
+    """Returns the candidate of units as `KNOWN` has them.
+
+    The space's further units pass on what these give.
+    """
     (u1, u2, b), *rest = units
     words = [(0, u1, 0, u2, b), *rest]
     for place in range(len(words), space.core_units):

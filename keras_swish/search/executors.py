@@ -82,7 +82,7 @@ class Ray:
     def __init__(self, child: Child, cpus: float = 1.0, gpus: float = 0.0):
         with contextlib.ExitStack() as stack:
             self._ray = ray = stack.enter_context(cluster.connected())
-            self.places = cluster.places(ray.cluster_resources(), {"CPU": cpus, "GPU": gpus})
+            self.places = cluster.places(cluster.machines(ray), {"CPU": cpus, "GPU": gpus})
             options = ray.remote(
                 num_cpus=cpus,
                 num_gpus=gpus,

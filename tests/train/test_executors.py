@@ -49,13 +49,29 @@ def test_without_ray_its_executor_is_refused_at_once(call, monkeypatch, tmp_path
 
 @pytest.mark.parametrize(("cpus", "gpus", "places"), [(1, 0, 8), (3, 0, 2), (1, 0.5, 4), (0, 1, 2)])
 def test_as_many_jobs_run_at_once_as_fit(cpus, gpus, places):
-    assert executors._places({"CPU": 8.0, "GPU": 2.0, "memory": 1e9}, cpus, gpus) == places
+    assert executors._places([{"CPU": 8.0, "GPU": 2.0, "memory": 1e9}], cpus, gpus) == places
+
+
+@pytest.mark.parametrize(
+    ("machines", "needs", "places"),
+    [
+        ([(3, 0), (3, 0)], (2, 0), 2),  # what is left over on two machines is no third
+        ([(1, 0)], (0.2, 0), 5),
+        ([(1, 0)], (0.1, 0), 10),
+        ([(8, 2)], (1, 0.6), 2),  # one GPU is not shared with another
+        ([(8, 2)], (1, 0.3), 6),
+        ([(8, 2), (8, 0)], (1, 1), 2),
+    ],
+)
+def test_a_job_lies_on_one_machine(machines, needs, places):
+    machines = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in machines]
+    assert executors._places(machines, *needs) == places
 
 
 @pytest.mark.parametrize(("cpus", "gpus", "argument"), [(9, 0, "run_cpus"), (1, 1, "run_gpus")])
 def test_a_job_that_fits_nowhere_is_refused(cpus, gpus, argument):
     with pytest.raises(ArgumentError, match=r"no run fits .* which has 8 CPU, 0 GPU") as caught:
-        executors._places({"CPU": 8.0}, cpus, gpus)
+        executors._places([{"CPU": 8.0}], cpus, gpus)
     assert caught.value.argument == argument
 
 

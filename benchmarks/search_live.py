@@ -1,0 +1,118 @@
+r"""Does the controller find better functions than chance, where nobody can look at them all?
+
+    python benchmarks/search_live.py --data_dir=DIR --record runs/live --out results/search
+
+Each algorithm searches the space of two core units, which has 156 million candidates, with the
+Fashion-MNIST child of `keras-swish search` on a Ray worker for each core, until it has tried
+--trials different candidates; several times, from other seeds. Then its best tenth gets three more
+seeds. Reported of each search: how many candidates are at least as good as ReLU with the first
+seed; and the mean reward of the ten that were best with it, over the seeds that did not choose
+them. The difference between two algorithms is tested over the repetitions, seed by seed.
+
+Hours, kept in a journal for each search: cut off and given again, it goes on.
+"""
+
+import pathlib
+
+import numpy as np
+import recording
+
+from keras_swish.search import Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search.child import OK, Child
+from keras_swish.train import data, fitting, observations, results, search
+
+TEN, SEEDS = 10, 4
+
+
+def explore(
+    child: Child, executor, path: pathlib.Path, name: str, seed: int, trials: int
+) -> tuple[Study, Search]:
+    """Searches, and trains the best tenth with three seeds more."""
+    # A new one: it takes note of the candidates that it is asked about, as a new process does.
+    child.space = SearchSpace(2)
+    study = Study(child.space, child.config(), path)
+    algorithm = algorithms.create(name, child.space, seed)
+    found = Search(child, study, algorithm, name, seed * SEEDS, executor=executor)
+    found.explore(trials)
+    found.race(SEEDS, 0.1)
+    return study, found
+
+
+def summary(study: Study, found: Search, relu: dict[int, float]) -> dict:
+    """Returns what a search found, beside ReLU's reward with each seed."""
+    first = found.seed
+    fit = {c: by for c, by in study.outcomes.items() if by[first].status == OK}
+    ranked = sorted(fit, key=lambda c: (-fit[c][first].reward, c))
+    ten = [[o.reward for seed, o in fit[c].items() if seed != first] for c in ranked[:TEN]]
+    of_relu = np.mean([reward for seed, reward in relu.items() if seed != first])
+    return {
+        "algorithm": found.name,
+        "seed": first,
+        "tried": len(study.outcomes),
+        "repeats": found.progress.repeats,
+        "rejected": sum(found.progress.rejected.values()),
+        "diverged": len(study.outcomes) - len(fit),
+        "as good as ReLU": sum(fit[c][first].reward >= relu[first] for c in fit),
+        "best ten, mean": round(float(np.mean(np.concatenate(ten))), 5),
+        "ReLU, mean": round(float(of_relu), 5),
+        "best": study.entries()[0].formula,
+    }
+
+
+def main() -> None:
+    """Measures, prints and writes the table."""
+    parser = recording.parser(__doc__)
+    parser.add_argument("--record", type=pathlib.Path, required=True, help="folder of journals")
+    parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
+    parser.add_argument("--algorithms", nargs="+", default=["random", "rl", "evolution"])
+    parser.add_argument("--trials", type=int, default=200, help="different candidates a search")
+    parser.add_argument("--repetitions", type=int, default=3)
+    arguments = parser.parse_args()
+    fitting.make_deterministic()
+    arguments.record.mkdir(parents=True, exist_ok=True)
+    settings = search.OTHER
+    dataset = data.load("fashion_mnist", arguments.data_dir, image_size=settings.image_size)
+    child = search.build(dataset, settings, SearchSpace(2))
+    rows = []
+    with executors.create("ray", child) as executor:
+        for seed in range(arguments.repetitions):
+            relu = baseline(child, executor, arguments.record / "relu.log", seed * SEEDS)
+            for name in arguments.algorithms:
+                path = arguments.record / f"{name.replace(':', '-')}-{seed}.log"
+                found = explore(child, executor, path, name, seed, arguments.trials)
+                rows.append(summary(*found, relu))
+                print(rows[-1], flush=True)
+                recording.write(arguments.out, "live", rows, comparisons=compared(rows))
+
+
+def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int, float]:
+    """Returns ReLU's reward with each of a search's seeds."""
+    child.space = SearchSpace(2)
+    (units,) = observations.KNOWN["relu"]
+    study = Study(child.space, child.config(), path)
+    relu = observations.candidate(child.space, (units,))
+    for seed in range(first, first + SEEDS):
+        if seed not in study.outcomes[relu]:
+            executor.submit(relu, seed)
+            study.add(*executor.wait())
+    return {seed: study.outcomes[relu][seed].reward for seed in range(first, first + SEEDS)}
+
+
+def compared(rows: list[dict]) -> dict[str, dict]:
+    """Returns how the best ten of each algorithm differ from those of the first, seed by seed."""
+    by_name: dict[str, dict[int, float]] = {}
+    for row in rows:
+        by_name.setdefault(row["algorithm"], {})[row["seed"]] = row["best ten, mean"]
+    baseline, *others = by_name
+    made = {}
+    for other in others:
+        seeds = sorted(by_name[other].keys() & by_name[baseline].keys())
+        pairs = [np.array([by_name[name][seed] for seed in seeds]) for name in (other, baseline)]
+        outcome = results.paired(*pairs)
+        figures = ("seeds", "difference", "p", *["low", "high"] * (len(seeds) > 1))
+        made[f"{other} minus {baseline}"] = {key: getattr(outcome, key) for key in figures}
+    return made
+
+
+if __name__ == "__main__":
+    main()
