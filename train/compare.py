@@ -80,6 +80,13 @@ MODELS = flags.DEFINE_string("models", None, "Networks; by default the one of --
 SEEDS = flags.DEFINE_integer(
     "seeds", 3, "How many seeds: --seed, --seed + 1, and so on.", lower_bound=1
 )
+BASELINES = flags.DEFINE_integer(
+    "baselines",
+    1,
+    "With how many of the first activations the others are compared; all comparisons are "
+    "corrected together.",
+    lower_bound=1,
+)
 # The report is written anew when the last one is older than this.
 REPORT_SECONDS = 30.0
 
@@ -162,6 +169,8 @@ def _out_directory(kind: _Kind, networks: dict[str, dict], dataset) -> pathlib.P
     }
     if isinstance(dataset, picture_dataset.Pictures):
         config["pictures"] = dataset.facts
+    if BASELINES.value > 1:
+        config["baselines"] = BASELINES.value
     own = {
         name: {"image_size": settings["image_size"], "recipe": _recorded(settings["recipe"])}
         for name, settings in networks.items()
@@ -243,7 +252,7 @@ def main() -> None:
     rows = results.read_runs(out, order)
     report.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
-    print(f"\nTest accuracy in percent:\n\n{report.summary(chosen)}\n")
+    print(f"\nTest accuracy in percent:\n\n{report.summary(chosen, BASELINES.value)}\n")
     print(f"results: {out} (results.csv, table.md, report.html, curves.png)")
 
 

@@ -11,15 +11,15 @@ Examples:
   keras-swish confirm runs/found --best=3 --model=resnet20 --epochs=10 --train_split="train[:30000]"
       in a network and on a budget of your choice: every flag of `keras-swish compare` is one here.
   keras-swish confirm runs/found --activations=swish,relu,gelu
-      everything compared with Swish, and with GELU among it.
+      everything compared with Swish and with ReLU, and GELU among it.
   keras-swish confirm mine.log --dataset=cifar10 --out=runs/confirmed
       after a search begun from Python with storage="mine.log"; a database's URL does as well.
 
 By default the network is the one that the dataset has in `keras-swish compare`, or that of the
 search where it was named there; the images have the size of the search's; the recipe is "short",
-for four times the epochs of a child. The results are those of a comparison, with the same report:
-p (Holm) is corrected for the number of candidates, and decides. They go to the folder `confirm`
-within that of the search. Cut off and given again, it goes on.
+for four times the epochs of a child. The results are those of a comparison with two baselines, ReLU
+and Swish, with the same report: p (Holm) is corrected for all comparisons with both, and decides.
+They go to the folder `confirm` within that of the search. Cut off and given again, it goes on.
 """
 
 from absl import flags
@@ -30,7 +30,7 @@ from keras_swish.train import compare, files, observations, program, results, se
 from keras_swish.train.errors import ArgumentError
 
 BEST = flags.DEFINE_integer("best", 5, "How many of the search's best candidates.", lower_bound=1)
-SEEDS, RECIPE, EPOCHS = 10, "short", 4
+SEEDS, RECIPE, EPOCHS, BASELINES = 10, "short", 4, 2
 
 
 def main(arguments: list[str]) -> None:
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     study, folder = search_report.load(arguments[0])
     formulas = best(study, BEST.value)
     _default("seed", first_seed(study))
-    for flag, value in {"seeds": SEEDS, "recipe": RECIPE}.items():
+    for flag, value in {"seeds": SEEDS, "recipe": RECIPE, "baselines": BASELINES}.items():
         _default(flag, value)
     if folder is None:
         for flag in ("dataset", "out"):

@@ -48,7 +48,8 @@ def text(out: pathlib.Path, rows: list[dict]) -> str:
     record = files.read_json(out / results.CONFIG)
     chosen = [row for row in rows if row["chosen"]]
     models = list(_by(chosen, "model"))
-    tables = summary(chosen)
+    baselines = record["config"].get("baselines", 1)
+    tables = summary(chosen, baselines)
     inputs = "![training images, augmented](inputs.png)"
     config = record["config"]
     once = "the test split was read once per run."
@@ -59,7 +60,7 @@ def text(out: pathlib.Path, rows: list[dict]) -> str:
         f"Test accuracy in percent, at the end of training; {once}",
         tables,
         "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
-        _how_to_read(chosen),
+        _how_to_read(chosen, baselines),
         _learning_rates(config, rows),
         "## Beside the paper\n\n" + _beside_the_paper(config, chosen),
         _sign_count(chosen),
@@ -70,24 +71,29 @@ def text(out: pathlib.Path, rows: list[dict]) -> str:
     return page.join(blocks)
 
 
-def summary(rows: list[dict]) -> str:
+def summary(rows: list[dict], baselines: int = 1) -> str:
     """Returns a table for each model, and in a sentence each what it says."""
     by_model = _by(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
     return "\n\n".join(
-        heading.format(page.code(name)) + table(own) for name, own in by_model.items()
+        heading.format(page.code(name)) + table(own, baselines) for name, own in by_model.items()
     )
 
 
-def table(rows: list[dict]) -> str:
-    """Returns the comparison on one model as a Markdown table, with a sentence a row."""
+def table(rows: list[dict], baselines: int = 1) -> str:
+    """Returns the comparison on one model as a Markdown table, with a sentence a comparison.
+
+    Args:
+        rows: The runs.
+        baselines: With how many of the first activations the others are compared.
+    """
     found = results.accuracies(rows)
-    compared = results.comparisons(rows)
-    baseline = next(iter(found))
-    several = len(compared) > 1
+    compared = results.comparisons(rows, baselines)
+    several = sum(map(len, compared.values())) > 1
     seeds = sorted({row["seed"] for row in rows})
     header = ["activation", "mean", "median", "std", *(f"seed {seed}" for seed in seeds)]
-    header += [f"minus {page.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
+    for baseline in compared or [next(iter(found))]:
+        header += [f"minus {page.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
     lines = [header]
     for activation, by_seed in found.items():
         values = np.array([v for v in by_seed.values() if math.isfinite(v)])
@@ -98,19 +104,28 @@ def table(rows: list[dict]) -> str:
             f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
             *(_percent(by_seed.get(seed)) for seed in seeds),
         ]
-        outcome = compared.get(activation)
-        if outcome is not None:
-            cells.append(f"{round(outcome.difference, 2) + 0.0:+.2f}")  # no minus zero
-            if outcome.seeds > 1:
-                cells += [f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"]
-                cells += [f"{outcome.holm_p:.3g}"] * several
+        for with_one in compared.values():
+            own = _difference(with_one.get(activation), several)
+            cells += own + [""] * (3 + several - len(own))
         lines.append(cells + [""] * (len(header) - len(cells)))
     diverged = {n: sum(math.isnan(v) for v in by_seed.values()) for n, by_seed in found.items()}
     verdicts = [
         _verdict(name, baseline, outcome, diverged[name] + diverged[baseline])
-        for name, outcome in compared.items()
+        for baseline, with_one in compared.items()
+        for name, outcome in with_one.items()
     ]
     return "\n".join([page.table(lines), "", *verdicts]).rstrip()
+
+
+def _difference(outcome: results.Paired | None, several: bool) -> list[str]:
+    """Returns the cells of a comparison."""
+    if outcome is None:
+        return []
+    cells = [f"{round(outcome.difference, 2) + 0.0:+.2f}"]  # no minus zero
+    if outcome.seeds > 1:
+        cells += [f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"]
+        cells += [f"{outcome.holm_p:.3g}"] * several
+    return cells
 
 
 def _verdict(name: str, baseline: str, outcome: results.Paired | None, diverged: int) -> str:
@@ -139,7 +154,7 @@ def _verdict(name: str, baseline: str, outcome: results.Paired | None, diverged:
     )
 
 
-def _how_to_read(rows: list[dict]) -> str:
+def _how_to_read(rows: list[dict], baselines: int) -> str:
     by_model = _by(rows, "model").values()
     counts = [len(runs) for own in by_model for runs in _by(own, "activation").values()]
     methods = ["Student's t"] if min(counts) < results.BOOTSTRAP else []
@@ -151,7 +166,8 @@ def _how_to_read(rows: list[dict]) -> str:
         f"({', '.join(methods)}); p is that of the two-sided sign-flip permutation test over the "
         "seeds."
     ]
-    compared = max(len(_by(own, "activation")) for own in by_model) - 1
+    functions = max(len(_by(own, "activation")) for own in by_model)
+    compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
         needed = math.ceil(math.log2(2 * compared / 0.05))
         lines.append(

@@ -214,25 +214,32 @@ def median(values) -> float:
     return float(np.median(values))
 
 
-def comparisons(rows: list[dict]) -> dict[str, Paired | None]:
-    """Compares each activation with the first; None where no seed of both has a result.
+def comparisons(rows: list[dict], baselines: int = 1) -> dict[str, dict[str, Paired | None]]:
+    """Compares each activation with the first ones, whose comparisons are corrected together.
 
     Args:
         rows: Those of one model, with the learning rate that counts.
+        baselines: With how many; each of them is compared with those before it, too.
+
+    Returns:
+        By baseline, and by what is compared with it; None where no seed of both has a result.
     """
     found = accuracies(rows)
-    baseline, *others = found
     outcome = {}
-    for other in others:
-        seeds = [seed for seed in found[other] if seed in found[baseline]]
-        pairs = np.array([(found[other][seed], found[baseline][seed]) for seed in seeds])
-        pairs = pairs[np.isfinite(pairs).all(axis=1)] if seeds else pairs
-        outcome[other] = paired(*pairs.T) if len(pairs) else None
-    made = {name: one for name, one in outcome.items() if one is not None}
-    for (name, one), p in zip(made.items(), holm([one.p for one in made.values()]), strict=True):
+    for place, baseline in enumerate([*found][:baselines], 1):
+        for other in [*found][place:]:
+            seeds = [seed for seed in found[other] if seed in found[baseline]]
+            pairs = np.array([(found[other][seed], found[baseline][seed]) for seed in seeds])
+            pairs = pairs[np.isfinite(pairs).all(axis=1)] if seeds else pairs
+            outcome[baseline, other] = paired(*pairs.T) if len(pairs) else None
+    made = {pair: one for pair, one in outcome.items() if one is not None}
+    for (pair, one), p in zip(made.items(), holm([one.p for one in made.values()]), strict=True):
         smallest = min(1.0, one.smallest_p * len(made))
-        outcome[name] = dataclasses.replace(one, holm_p=p, smallest_holm_p=smallest)
-    return outcome
+        outcome[pair] = dataclasses.replace(one, holm_p=p, smallest_holm_p=smallest)
+    return {
+        baseline: {other: one for (first, other), one in outcome.items() if first == baseline}
+        for baseline in dict.fromkeys(first for first, _ in outcome)
+    }
 
 
 def signs(ours: list[float], theirs: list[float]) -> tuple[int, int, int]:

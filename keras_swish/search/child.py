@@ -17,8 +17,10 @@ import numpy as np
 
 from keras_swish.registry import unknown
 from keras_swish.replace import find_activations, replace_activations
+from keras_swish.search.networks import assign, leaves, renewed, values
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import Candidate, SearchSpace
+from keras_swish.search.steps import TOGETHER, rows_of, steps_of
 
 OPTIMIZERS = {
     "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
@@ -26,8 +28,6 @@ OPTIMIZERS = {
     "rmsprop": lambda rate: keras.optimizers.RMSprop(rate, momentum=0.9, epsilon=1.0),
 }
 OK, DIVERGED, PRUNED = "ok", "diverged", "pruned"
-# Steps that are taken before Python looks at their loss.
-_TOGETHER = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,18 +183,18 @@ class Child:
             dict.fromkeys(place.old for place in find_activations(model))
         )
         self._template = self._replaced(functools.partial(SearchableActivation, space.core_units))
-        self._network = _again(self._template)
+        self._network = renewed(self._template)
         self.compile(self._network)
         self._searchable = [
-            layer for layer in _leaves(self._network) if isinstance(layer, SearchableActivation)
+            layer for layer in leaves(self._network) if isinstance(layer, SearchableActivation)
         ]
-        self._optimizer_start = _values(self._network.optimizer.variables)
+        self._optimizer_start = values(self._network.optimizer.variables)
         self._starts: dict[int, list[np.ndarray]] = {}
 
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
         return _remade, (
-            _Modules({type(layer).__module__ for layer in _leaves(self.model)}),
+            _Modules({type(layer).__module__ for layer in leaves(self.model)}),
             type(self),
             self.model,
             self.train_data,
@@ -227,7 +227,7 @@ class Child:
         """Returns the network with the candidate, weights drawn from the seed, not compiled."""
         template = self.with_formula(str(self.space.formula(candidate)))
         keras.utils.set_random_seed(seed)
-        return _again(template)
+        return renewed(template)
 
     def with_formula(self, formula: str) -> keras.Model:
         """Returns the user's network, with its weights, and this activation."""
@@ -238,7 +238,7 @@ class Child:
         layers = [
             # Not the names, which count the layers that a process has made.
             [type(layer).__name__, {**layer.get_config(), "name": None}]
-            for layer in _leaves(self._template)
+            for layer in leaves(self._template)
             if not isinstance(layer, keras.Model)
         ]
         network = json.dumps(layers, sort_keys=True, default=lambda thing: type(thing).__name__)
@@ -265,12 +265,12 @@ class Child:
             warmup_steps=warmup,
         )
         momentum = recipe.bn_momentum
-        for layer in _leaves(network):
+        for layer in leaves(network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = max(0.0, 1 - 20 / steps) if momentum is None else momentum
         network.compile(optimizer=OPTIMIZERS[recipe.optimizer](schedule), loss=self.loss)
         network.optimizer.build(network.trainable_variables)
-        network.steps = _steps(network, recipe.batch_size)
+        network.steps = steps_of(network, recipe.batch_size)
 
     def train(self, network: keras.Model, seed: int, start: float | None = None) -> Outcome:
         """Trains a compiled network, with the batches that the seed orders, and validates it.
@@ -284,8 +284,8 @@ class Child:
     def _prepared(self, candidate: Candidate, seed: int) -> keras.Model:
         """Returns the network with the candidate, and the weights that the seed draws."""
         network = self._network
-        _assign(network.variables, self._start(seed))
-        _assign(network.optimizer.variables, self._optimizer_start)
+        assign(network.variables, self._start(seed))
+        assign(network.optimizer.variables, self._optimizer_start)
         for layer in self._searchable:
             layer.set_candidate(self.space, candidate)
         return network
@@ -298,9 +298,9 @@ class Child:
         for epoch in range(self.recipe.epochs):
             order = np.random.default_rng([seed, epoch]).permutation(examples)
             order = order[: self.steps_per_epoch * size]
-            for first in range(0, len(order), size * _TOGETHER):
-                rows = order[first : first + size * _TOGETHER]
-                steps, is_finite = network.steps(_rows(x, rows), _rows(y, rows))
+            for first in range(0, len(order), size * TOGETHER):
+                rows = order[first : first + size * TOGETHER]
+                steps, is_finite = network.steps(rows_of(x, rows), rows_of(y, rows))
                 taken += steps
                 if not is_finite:
                     yield self._diverged(taken, start, curve)
@@ -334,7 +334,7 @@ class Child:
         """Returns the weights that a network built after setting this seed has."""
         if seed not in self._starts:
             keras.utils.set_random_seed(seed)
-            self._starts[seed] = _values(_again(self._template).variables)
+            self._starts[seed] = values(renewed(self._template).variables)
         return self._starts[seed]
 
     def _diverged(self, steps: int, start: float, curve: tuple) -> Outcome:
@@ -344,7 +344,7 @@ class Child:
         """Predicts in batches of the training's size, which are compiled already."""
         examples, size = len(keras.tree.flatten(x)[0]), self.recipe.batch_size
         parts = [
-            network.predict_on_batch(_rows(x, np.arange(first, first + size) % examples))
+            network.predict_on_batch(rows_of(x, np.arange(first, first + size) % examples))
             for first in range(0, examples, size)
         ]
         return np.concatenate(parts)[:examples]
@@ -389,103 +389,12 @@ def _checked(name: str, data: tuple) -> tuple:
     return data
 
 
-def _steps(network: keras.Model, size: int) -> Callable:
-    """Returns what trains on the batches of some rows: the steps taken, and if all went well.
-
-    It stops after a step whose loss is not finite.
-    """
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_steps(network, size)
-
-    def steps(x, y):
-        for count in range(1, len(keras.tree.flatten(x)[0]) // size + 1):
-            rows = np.arange((count - 1) * size, count * size)
-            loss = network.train_on_batch(_rows(x, rows), _rows(y, rows))
-            if not np.isfinite(loss).all():
-                return count, False
-        return count, True
-
-    return steps
-
-
-def _tensorflow_steps(network, size):
-    """As one call: of a step of 17 ms of a small child, 2 to 3 were spent on calling it."""
-    import tensorflow as tf
-
-    def batch(data, count):
-        return keras.tree.map_structure(lambda rows: rows[count * size : (count + 1) * size], data)
-
-    one_step = network.train_step
-    if network.jit_compile:
-        one_step = tf.function(one_step, autograph=False, jit_compile=True)
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def steps(x, y):
-        total = tf.shape(keras.tree.flatten(x)[0])[0] // size
-
-        def step(count, loss):
-            own = [batch(data, count) for data in (x, y)]
-            for tensor in keras.tree.flatten(own):
-                tensor.set_shape((size, *tensor.shape[1:]))
-            return count + 1, tf.cast(one_step(tuple(own))["loss"], tf.float32)
-
-        return tf.while_loop(
-            lambda count, loss: (count < total) & tf.math.is_finite(loss),
-            step,
-            (0, tf.constant(0.0)),
-        )
-
-    def run(x, y):
-        network.reset_metrics()  # what diverged before would count for ever
-        count, loss = steps(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
-        return int(count), bool(np.isfinite(loss))
-
-    return run
-
-
-def _rows(data, rows):
-    return keras.tree.map_structure(lambda array: array[rows], data)
-
-
 def _seed_dropout(seed: int) -> None:
     """On PyTorch dropout draws from a state of PyTorch's own, elsewhere from the layer's."""
     if keras.backend.backend() == "torch":
         import torch
 
         torch.manual_seed(seed)
-
-
-def _values(variables) -> list[np.ndarray]:
-    # Copies: PyTorch gives views, which training changes.
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
-
-
-def _assign(variables, values) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        # A copy again: PyTorch would train in the array itself.
-        variable.assign(value.copy())
-
-
-def _again(model: keras.Model) -> keras.Model:
-    """Returns the model with new weights, drawn in the order in which its layers were built.
-
-    What is not trained, such as frozen layers and the statistics of `Normalization`, stays.
-    """
-    if isinstance(model, keras.Sequential) or type(model).__name__ == "Functional":
-        new = keras.models.clone_model(model)
-    else:
-        new = type(model).from_config(model.get_config())
-        new.build_from_config(model.get_build_config())
-    for old, layer in zip(_leaves(model), _leaves(new), strict=True):
-        if isinstance(old, keras.layers.Normalization) or (old.weights and not old.trainable):
-            kept: dict = {}
-            old.save_own_variables(kept)
-            layer.load_own_variables(kept)
-    return new
-
-
-def _leaves(model: keras.Model) -> list[keras.Layer]:
-    return model._flatten_layers(include_self=False, recursive=True)
 
 
 def _name(thing) -> str:

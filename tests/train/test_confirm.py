@@ -56,6 +56,9 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
         assert len(list(csv.DictReader(file))) == 50
     page = (folder / "confirm/table.md").read_text()
     assert "p (Holm)" in page
+    assert page.count("| minus relu") == page.count("| minus swish ") == 1
+    assert "min_sin is as good as relu on average over 10 seeds" in page
+    assert "min_sin is 10.00 points worse than swish on average over 10 seeds" in page
     assert "keras-swish confirm" in page
     assert (folder / "confirm/report.html").exists()
     # The search goes on as before, and so does the comparison.

@@ -101,22 +101,35 @@ def test_comparisons_are_corrected_together():
     rows = [row("relu", seed, 0.5) for seed in range(6)]
     rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
     rows += [row("elu", seed, 0.5 + 0.01 * (-1) ** seed) for seed in range(6)]
-    found = results.comparisons(rows)
+    found = results.comparisons(rows)["relu"]
     assert found["swish"].p == 2 / 2**6
     assert found["swish"].holm_p == 2 * found["swish"].p == found["swish"].smallest_holm_p
     assert found["elu"].holm_p == 1
 
 
+def test_two_baselines_are_corrected_as_one():
+    rows = [row("relu", seed, 0.5) for seed in range(6)]
+    rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
+    rows += [row("elu", seed, 0.8 + 0.01 * seed**2) for seed in range(6)]
+    found = results.comparisons(rows, 2)
+    assert {name: list(own) for name, own in found.items()} == {
+        "relu": ["swish", "elu"],
+        "swish": ["elu"],
+    }
+    assert found["swish"]["elu"].difference == pytest.approx(100 * (0.2 + 0.2 / 3), abs=0.1)
+    assert found["swish"]["elu"].holm_p == pytest.approx(3 * 2 / 2**6)
+
+
 def test_only_seeds_of_both_are_compared():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
-    assert results.comparisons(rows)["swish"].difference == pytest.approx(-10)
+    assert results.comparisons(rows)["relu"]["swish"].difference == pytest.approx(-10)
 
 
 def test_runs_that_diverged_are_not_compared():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
-    assert results.comparisons(rows)["exp"].seeds == 1
+    assert results.comparisons(rows)["relu"]["exp"].seeds == 1
     rows[3] = row("exp", 1, None)
-    assert results.comparisons(rows)["exp"] is None
+    assert results.comparisons(rows)["relu"]["exp"] is None
 
 
 def test_a_run_that_diverged_is_the_worst_in_median_and_signs():
