@@ -8,12 +8,16 @@ from keras_swish.search.algorithms.controller import Controller
 from keras_swish.search.space import SearchSpace
 
 # Small enough for a batch to fill within a test.
-OPTIONS = {"evolution": {"population": 12, "sample": 4}, "rl": {"batch": 5, "units": 8}}
-NAMES = ["exhaustive", "random", "evolution", "rl"]
+OPTIONS = {
+    "evolution": {"population": 12, "sample": 4},
+    "rl": {"batch": 5, "units": 8},
+    "rl with an elite": {"batch": 5, "units": 8, "elite": 4},
+}
+NAMES = ["exhaustive", "random", "evolution", "rl", "rl with an elite"]
 
 
 def make(name, space, seed=0):
-    return algorithms.create(name, space, seed, **OPTIONS.get(name, {}))
+    return algorithms.create(name.split()[0], space, seed, **OPTIONS.get(name, {}))
 
 
 def reward(space, candidate):
@@ -71,6 +75,28 @@ def test_those_that_learn_do_better_than_chance(name, least, space):
     # One of 25 twice, and one of 10: by chance 0.06.
     assert np.mean(rewards[:60]) < 0.2
     assert np.mean(rewards[-100:]) > least
+
+
+def test_the_controller_learns_what_the_elite_is(space):
+    algorithm = make("rl with an elite", space)
+    best = [space.candidate(u1="beta*x", u2="x", b=b) for b in ("sigmoid(x1)*x2", "max(x1,x2)")]
+    before = algorithm.controller.log_probability(np.array(best))
+    for candidate in [*best, *space.survey().candidates[:48]]:
+        reward = 1.0 if candidate in best else 0.0
+        algorithm.tell(algorithms.Proposal(candidate, np.log(1 / 6250)), reward)
+    for _ in range(30):
+        algorithm._imitate()
+    assert (algorithm.controller.log_probability(np.array(best)) > before + 2).all()
+
+
+def test_with_an_elite_a_function_known_already_makes_no_update(space):
+    algorithm = make("rl with an elite", space)
+    one, same = (
+        space.candidate(u1=u1, u2=u2, b="x1+x2") for u1, u2 in (("x", "sin(x)"), ("sin(x)", "x"))
+    )
+    for candidate in (one, same, same):
+        algorithm.tell(algorithms.Proposal(candidate, -8.0), 0.5)
+    assert len(algorithm.finished) == len(algorithm.rewards) == 1
 
 
 def test_evolution_lets_the_oldest_die():
