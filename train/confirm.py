@@ -22,6 +22,8 @@ and Swish, with the same report: p (Holm) is corrected for all comparisons with 
 They go to the folder `confirm` within that of the search. Cut off and given again, it goes on.
 """
 
+import pathlib
+
 from absl import flags
 
 from keras_swish.search import Study
@@ -39,16 +41,17 @@ def main(arguments: list[str]) -> None:
         program.fail("name the folder of one search, such as runs/found")
     study, folder = search_report.load(arguments[0])
     formulas = best(study, BEST.value)
-    _default("seed", first_seed(study))
     for flag, value in {"seeds": SEEDS, "recipe": RECIPE, "baselines": BASELINES}.items():
         _default(flag, value)
     if folder is None:
         for flag in ("dataset", "out"):
             if not program.FLAGS[flag].present:
                 raise ArgumentError(flag, f"{arguments[0]} is in no folder of a search: name one")
+        _longer(study.child.get("recipe", {}))
     else:
         _default("out", str(folder / "confirm"))
         _like_the_search(files.read_json(folder / results.CONFIG)["config"])
+    _default("seed", first_seed(study, pathlib.Path(program.FLAGS.out).expanduser()))
     for formula, name in formulas.items():
         print(f"best of the search: {formula}{f', which is {name}' if name else ''}", flush=True)
     # A function that has a name, and is compared anyway, is compared once.
@@ -73,8 +76,10 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
 
 
-def first_seed(study: Study) -> int:
+def first_seed(study: Study, out: pathlib.Path) -> int:
     """Returns the first seed of those that no child was trained with.
+
+    Where a folder of results is gone on with, it is the one that they begin with.
 
     Raises:
         ArgumentError: If --seed names one that the search has used.
@@ -82,7 +87,8 @@ def first_seed(study: Study) -> int:
     used = max(seed for outcomes in study.outcomes.values() for seed in outcomes)
     if program.FLAGS["seed"].present and program.FLAGS.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
-    return used + 1
+    present = results.read_runs(out) if (out / results.CONFIG).exists() else []
+    return min((row["seed"] for row in present), default=used + 1)
 
 
 def _like_the_search(searched: dict) -> None:
@@ -91,7 +97,11 @@ def _like_the_search(searched: dict) -> None:
     _default("image_size", child["image_size"])
     if not child["filters"] and not compare.MODELS.present:
         _default("model", child["model"])  # named by the user, and of full width already
-    if not any(program.FLAGS[flag].present for flag in ("recipe", "steps")):
+    _longer(child)
+
+
+def _longer(child: dict) -> None:
+    if "epochs" in child and not any(program.FLAGS[f].present for f in ("recipe", "steps")):
         _default("epochs", EPOCHS * child["epochs"])
 
 

@@ -61,7 +61,9 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
     assert "min_sin is 10.00 points worse than swish on average over 10 seeds" in page
     assert "keras-swish confirm" in page
     assert (folder / "confirm/report.html").exists()
-    # The search goes on as before, and so does the comparison.
+    # The search goes on as before, and so does the comparison, with the seeds that it has.
+    study = Study.load(folder / "study.log")
+    study.add(study.entries()[0].candidate, 7, Outcome(0.9, "ok", 1, 1.0), "random")
     trained.clear()
     assert call("confirm", folder, "--best=4", *QUICK)[0] == 0
     assert {name for _, name, *_ in trained} == {"beta * x + x**2"}
@@ -97,6 +99,17 @@ def test_a_study_without_a_folder_needs_a_dataset(call, trained, journal, tmp_pa
     code, _, err = call("confirm", journal, *flags, out, "--dataset=digits")
     assert code == 0, err
     assert [name for _, name, *_ in trained] == ["swish", "min_sin"]
+
+
+def test_a_study_alone_says_how_long_its_children_were_trained(call, trained, tmp_path):
+    space = SearchSpace()
+    study = Study(space, {"recipe": {"epochs": 2}}, tmp_path / "mine.log")
+    study.add(space.survey().candidates[0], 0, Outcome(0.5, "ok", 1, 1.0), "random")
+    out = tmp_path / "out"
+    flags = ["--best=1", "--seeds=1", "--dataset=digits", f"--out={out}"]
+    code, _, err = call("confirm", tmp_path / "mine.log", *flags)
+    assert code == 0, err
+    assert json.loads((out / "config.json").read_text())["config"]["recipe"]["epochs"] == 8
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,14 @@ class Controller:
         return {"steps": self.steps, **lists}
 
     def restore(self, state: dict) -> None:
-        """Takes these weights."""
+        """Takes these weights.
+
+        Raises:
+            ValueError: If they are those of a controller of another size.
+        """
+        for name, weight in self.weights.items():
+            if np.shape(state["weights"][name]) != weight.shape:
+                raise ValueError("it is of a controller of another size")
         self.steps = state["steps"]
         for key in ("weights", "first", "second"):
             setattr(self, key, {name: np.array(w) for name, w in state[key].items()})

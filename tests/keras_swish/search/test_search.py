@@ -285,6 +285,14 @@ def test_a_broken_checkpoint_is_named(tmp_path, space):
         search(Fake(space), tmp_path / "study.log")
 
 
+def test_a_checkpoint_of_another_controller_is_named(tmp_path, space):
+    search(Fake(space), tmp_path / "study.log", "rl").explore(5)
+    algorithm = algorithms.create("rl", space, 0, units=16)
+    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    with pytest.raises(ValueError, match="it is of a controller of another size"):
+        Search(Fake(space), study, algorithm, "rl", 0)
+
+
 def test_a_line_cut_short_by_a_kill_is_told_again(tmp_path, space):
     whole = search(Fake(space), None, "rl")
     whole.explore(30)
