@@ -26,7 +26,8 @@ import time
 import numpy as np
 import recording
 
-from keras_swish.search import Child, Recipe, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.train import data, search
 
 Outcome = collections.namedtuple("Outcome", "reward status steps seconds curve")
 SIGMA = 0.5
@@ -87,9 +88,9 @@ def simulated(workers: int, children: int, mean: float) -> dict:
             pass_through(executor, [(space.from_index(i), -1) for i in range(workers)])
             executor.submitted = []
             algorithm = algorithms.create("random", space)
-            search = Search(child, study, algorithm, "random", executor=executor)
+            found = Search(child, study, algorithm, "random", executor=executor)
             begun = time.perf_counter()
-            search.explore(children)
+            found.explore(children)
             took = time.perf_counter() - begun
     finally:
         ray.shutdown()
@@ -119,32 +120,12 @@ def pass_through(executor, jobs: list) -> dict:
     return rewards
 
 
-def digits() -> Child:
-    """Returns the child that `keras-swish search` has for the digits."""
-    import keras
-    from sklearn.datasets import load_digits
-
-    from keras_swish import models
-
-    x, y = load_digits(return_X_y=True)
-    x, y = (x.reshape(-1, 8, 8, 1) / 16).astype("float32"), y.astype("int32")
-    model = models.create(
-        "resnet8",
-        input_shape=(8, 8, 1),
-        classes=10,
-        filters=(8, 16, 32),
-        classifier_activation=None,
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    recipe = Recipe(epochs=6, batch_size=64)
-    return Child(model, (x[:1400], y[:1400]), (x[1400:], y[1400:]), SearchSpace(), recipe, loss)
-
-
 def real(counts: list[int], children: int) -> list[dict]:
     """Trains the same children in this process, with one worker and with more."""
     import ray
 
-    child, rows, rewards = digits(), [], []
+    child = search.build(data.load("digits"), search.CHILDREN["digits"], SearchSpace())
+    rows, rewards = [], []
     found = algorithms.create("exhaustive", child.space)
     jobs = [(found.ask().candidate, 0) for _ in range(children)]
 
