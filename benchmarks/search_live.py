@@ -1,6 +1,6 @@
 r"""Does the controller find better functions than chance, where nobody can look at them all?
 
-    python benchmarks/search_live.py --data_dir=DIR --record runs/live --out results/search
+    python benchmarks/search_live.py --record runs/live --out results/search_benchmarks
 
 Each algorithm searches the space of two core units, which has 156 million candidates, with the
 Fashion-MNIST child of `keras-swish search` on a Ray worker for each core, until it has tried

@@ -1,6 +1,6 @@
 r"""How fast do the search algorithms find what an exhaustive search found?
 
-    python benchmarks/search_lookup.py results/search/results.csv --out results/search
+    python benchmarks/search_lookup.py results/search/results.csv --out results/search_benchmarks
     python benchmarks/search_lookup.py results/search/results.csv --first=1000 \
         --algorithms rl 'rl {"entropy": 0.1}'
 

@@ -1,6 +1,6 @@
 r"""What does the search itself cost, beside the training of children?
 
-    python benchmarks/search_overhead.py --out results/search
+    python benchmarks/search_overhead.py --out results/search_benchmarks
 
 A child that answers at once stands in for training, in the space of two core units, which no
 search exhausts; the study is a journal file. Reported is the time a trial takes when there are so

@@ -1,6 +1,6 @@
 r"""How much sooner are the best ten known with racing and early stopping?
 
-    python benchmarks/search_racing.py --data_dir=DIR --out results/search --record runs/racing.log
+    python benchmarks/search_racing.py --out results/search_benchmarks --record runs/racing.log
 
 Candidates drawn from all functions of one core unit are trained on Fashion-MNIST in the child of
 `keras-swish search`, each in full and with every seed, by a Ray worker for each core. That takes

@@ -1,6 +1,6 @@
 r"""Does a search with more workers take less time?
 
-    python benchmarks/search_scaling.py --out results/search
+    python benchmarks/search_scaling.py --out results/search_benchmarks
 
 Simulated: children that sleep, for times drawn from a log-normal distribution, on as many Ray
 workers as are asked for, all on this machine, through the whole search (random proposals of two

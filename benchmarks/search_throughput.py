@@ -1,6 +1,6 @@
 r"""How many children an hour: one compiled network for all, against one for each.
 
-    python benchmarks/search_throughput.py --images 2560,10240,40960 --out results/search
+    python benchmarks/search_throughput.py --images 2560,10240,40960 --out results/search_benchmarks
 
 The plain way is what one would write without this package's search: for each candidate the network
 is built, compiled, and trained and tested by `fit` and `predict`, each called once. The same
