@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import Pruner, Recipe, Search, SearchSpace, Study, algorithms
+from keras_swish.search import Pruner, Recipe, Search, SearchSpace, Study, algorithms, pruning
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.search import Result
 
@@ -106,6 +106,24 @@ def test_a_search_cut_off_stops_the_same_children(tmp_path):
     again.explore(60)
     assert again.study.outcomes == whole.study.outcomes
     assert again.progress == whole.progress
+
+
+def test_a_pruner_compares_with_the_latest_and_resumes_with_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(pruning, "LATEST", 10)
+    space = SearchSpace()
+    whole = search(Staged(space))
+    whole.explore(80)
+    known = [trial for trial in whole.study.study.get_trials() if trial.intermediate_values]
+    kept = whole.pruner._study.get_trials()
+    assert 10 <= len(kept) < 20
+    assert [t.value for t in kept] == [t.value for t in known[-len(kept) :]]
+    for stop_after in (31, 45):
+        cut = search(Staged(space, stop_after=stop_after), tmp_path / f"{stop_after}.log")
+        with pytest.raises(KeyboardInterrupt):
+            cut.explore(80)
+        again = search(Staged(space), tmp_path / f"{stop_after}.log")
+        again.explore(80)
+        assert again.study.outcomes == whole.study.outcomes
 
 
 def test_on_a_network_of_ones_own(model, data, recipe):
