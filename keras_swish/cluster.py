@@ -36,27 +36,25 @@ def connected() -> Iterator:
             ray.shutdown()
 
 
-def worker_environment(cpus: float) -> dict:
+def worker_environment(cpus: float | None = None) -> dict:
     """Returns the `runtime_env` of workers, whose results do not depend on which they are.
 
     Args:
-        cpus: CPU cores that a worker has.
+        cpus: CPU cores that a worker has, and TensorFlow threads; None for as many threads as the
+            machine has cores, and the same bits as without Ray.
     """
-    # As many threads as cores: two workers with two threads each, on two cores, took 1.5 times
-    # as long, and sums would depend on the machine. PyTorch is told so by Ray.
-    threads = str(max(1, int(cpus)))
-    return {
-        "env_vars": {
-            "KERAS_BACKEND": keras.backend.backend(),
-            "TF_NUM_INTRAOP_THREADS": threads,
-            "TF_NUM_INTEROP_THREADS": threads,
-            # Makes TensorFlow's operations give the same bits in every process.
-            "TF_DETERMINISTIC_OPS": "1",
-            # Several workers can share a GPU.
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        }
+    variables = {
+        "KERAS_BACKEND": keras.backend.backend(),
+        # Makes TensorFlow's operations give the same bits in every process.
+        "TF_DETERMINISTIC_OPS": "1",
+        # Several workers can share a GPU.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
+    if cpus is not None:
+        threads = str(max(1, int(cpus)))
+        variables |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    return {"env_vars": variables}
 
 
 def machines(ray) -> list[dict]:

@@ -76,7 +76,7 @@ def ray(
             num_gpus=gpus,
             max_retries=cluster.RETRIES,
             retry_exceptions=[PreemptedError],
-            runtime_env=cluster.worker_environment(cpus),
+            runtime_env=cluster.worker_environment(),
         )(function)
         shared = {name: ray.put(value) for name, value in shared.items()}
         jobs, running = iter(jobs), {}
