@@ -81,12 +81,8 @@ def measure(images: int, candidates: int, epochs: int) -> dict:
 
 def fitted(child: Child, network: keras.Model) -> float:
     """Trains a network with the batches of a child's seed 0; returns its reward."""
-    (x, y), size, steps = child.train_data, child.recipe.batch_size, child.steps_per_epoch
-    orders = [
-        np.random.default_rng([0, epoch]).permutation(len(x))[: steps * size]
-        for epoch in range(child.recipe.epochs)
-    ]
-    rows = np.concatenate(orders)
+    (x, y), size = child.train_data, child.recipe.batch_size
+    rows = np.concatenate([child.order(0, epoch) for epoch in range(child.recipe.epochs)])
     network.fit(x[rows], y[rows], batch_size=size, shuffle=False, verbose=0)
     inputs, labels = child.validation
     return child.reward(labels, network.predict(inputs, batch_size=size, verbose=0))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
-from keras_swish.search.space import NAMES, Candidate
+from keras_swish.search.space import NAMES, Candidate, read_places
 from keras_swish.search.study import Entry, standing
 from keras_swish.train import results
 
@@ -117,16 +117,13 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
         >>> len(used_units(space, both)), len(used_units(space, last))
         (2, 1)
     """
-    units = [
+    units = space.units(candidate)
+    read = read_places(units)
+    return [
         (input1, NAMES["u"][u1], input2, NAMES["u"][u2], NAMES["b"][b])
-        for input1, u1, input2, u2, b in space.units(candidate)
+        for place, (input1, u1, input2, u2, b) in enumerate(units, 1)
+        if place in read
     ]
-    used = {len(units)}
-    for place in range(len(units), 0, -1):
-        if place in used:
-            input1, u1, input2, u2, _ = units[place - 1]
-            used |= {source for source, u in ((input1, u1), (input2, u2)) if u != "beta"}
-    return [unit for place, unit in enumerate(units, 1) if place in used]
 
 
 def _uses_raw_x(units: list[Unit]) -> bool:

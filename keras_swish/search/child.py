@@ -281,6 +281,12 @@ class Child:
         (outcome,) = self._trained(network, seed, start, each_epoch=False)
         return outcome
 
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """Returns the rows of the training data in the order in which an epoch meets them."""
+        examples = len(keras.tree.flatten(self.train_data[0])[0])
+        order = np.random.default_rng([seed, epoch]).permutation(examples)
+        return order[: self.steps_per_epoch * self.recipe.batch_size]
+
     def _prepared(self, candidate: Candidate, seed: int) -> keras.Model:
         """Returns the network with the candidate, and the weights that the seed draws."""
         network = self._network
@@ -294,10 +300,8 @@ class Child:
         _seed_dropout(seed)
         x, y = self.train_data
         size, taken, curve = self.recipe.batch_size, 0, ()
-        examples = len(keras.tree.flatten(x)[0])
         for epoch in range(self.recipe.epochs):
-            order = np.random.default_rng([seed, epoch]).permutation(examples)
-            order = order[: self.steps_per_epoch * size]
+            order = self.order(seed, epoch)
             for first in range(0, len(order), size * TOGETHER):
                 rows = order[first : first + size * TOGETHER]
                 steps, is_finite = network.steps(rows_of(x, rows), rows_of(y, rows))

@@ -38,6 +38,8 @@ COMMUTATIVE = frozenset(
 )
 _UNARY_TREES = [parse(primitive.formula) for primitive in UNARY.values()]
 _BINARY_TREES = [parse(primitive.formula, ("x1", "x2")) for primitive in BINARY.values()]
+# The unary function that does not read its input.
+_BETA = NAMES["u"].index("beta")
 # The betas of a unit: those of u1, of u2 and of b.
 SLOTS = 3
 POINTS = 256
@@ -343,18 +345,26 @@ class SearchSpace:
         return values[-1], slopes[-1]
 
 
-def _without_unread(units: list[tuple]) -> list[tuple]:
-    beta = NAMES["u"].index("beta")
-    read, cleared = {len(units)}, []
+def read_places(units: list[tuple]) -> set[int]:
+    """Returns the places, from 1, of the units that the last one's value depends on.
+
+    A place of 0, if there, is that of x.
+    """
+    read = {len(units)}
     for place in range(len(units), 0, -1):
-        input1, u1, input2, u2, b = units[place - 1]
+        if place in read:
+            input1, u1, input2, u2, _ = units[place - 1]
+            read |= {i for i, u in ((input1, u1), (input2, u2)) if u != _BETA}
+    return read
+
+
+def _without_unread(units: list[tuple]) -> list[tuple]:
+    read = read_places(units)
+    return [
         # A beta alone reads nothing.
-        input1, input2 = (0 if u == beta else i for i, u in ((input1, u1), (input2, u2)))
-        if place not in read:
-            input1, u1, input2, u2, b = 0, 0, 0, 0, 0
-        read |= {input1, input2}
-        cleared.append((input1, u1, input2, u2, b))
-    return cleared[::-1]
+        (i * (u1 != _BETA), u1, j * (u2 != _BETA), u2, b) if place in read else (0, 0, 0, 0, 0)
+        for place, (i, u1, j, u2, b) in enumerate(units, 1)
+    ]
 
 
 def _order(argument: tuple[int, int]) -> tuple:

@@ -77,10 +77,11 @@ class ReinforcementLearning(Algorithm):
 
     def tell(self, proposal: Proposal, reward: float) -> None:
         """Keeps the reward, and updates the controller when a batch is full."""
-        if self.elite and self._function(proposal.candidate) in self.rewards:
+        function = self._function(proposal.candidate)
+        if self.elite and function in self.rewards:
             return
         self.finished.append((proposal.candidate, proposal.note, reward))
-        self._know(self._function(proposal.candidate), reward)
+        self._know(function, reward)
         if len(self.finished) >= self.batch:
             self._update()
             self.finished = []
