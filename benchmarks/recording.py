@@ -1,8 +1,9 @@
-"""What the benchmarks of the search do with their figures."""
+"""What the benchmarks of the search have in common: children to train, figures to keep."""
 
 import argparse
 import pathlib
 import sys
+from collections.abc import Iterator
 
 from keras_swish.train import files
 from keras_swish.train.environment import environment
@@ -23,6 +24,16 @@ def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None
         files.write_csv(out / f"{name}.csv", rows)
         record = {"command": ["python", *sys.argv], **more, "environment": environment()}
         files.write_json(out / f"{name}.json", record)
+
+
+def trained(executor, jobs: list[tuple]) -> Iterator[tuple]:
+    """Has an executor of children train all jobs; yields each with its outcome when it ends."""
+    left = list(reversed(jobs))
+    while left or executor.idle < executor.places:
+        if left and executor.idle:
+            executor.submit(*left.pop())
+        else:
+            yield executor.wait()
 
 
 def _folder(text: str) -> pathlib.Path:

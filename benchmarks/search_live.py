@@ -91,11 +91,11 @@ def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int
     (units,) = observations.KNOWN["relu"]
     study = Study(child.space, child.config(), path)
     relu = observations.candidate(child.space, (units,))
-    for seed in range(first, first + SEEDS):
-        if seed not in study.outcomes[relu]:
-            executor.submit(relu, seed)
-            study.add(*executor.wait())
-    return {seed: study.outcomes[relu][seed].reward for seed in range(first, first + SEEDS)}
+    seeds = range(first, first + SEEDS)
+    jobs = [(relu, seed) for seed in seeds if seed not in study.outcomes[relu]]
+    for finished in recording.trained(executor, jobs):
+        study.add(*finished)
+    return {seed: study.outcomes[relu][seed].reward for seed in seeds}
 
 
 def compared(rows: list[dict]) -> dict[str, dict]:

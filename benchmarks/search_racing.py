@@ -41,12 +41,8 @@ def record(child: Child, study: Study, candidates: list[Candidate], seeds: int) 
     ]
     with executors.create("ray", child) as executor:
         print(f"{len(jobs)} children to train", flush=True)
-        jobs.reverse()
-        while jobs or executor.idle < executor.places:
-            if jobs and executor.idle:
-                executor.submit(*jobs.pop())
-            else:
-                study.add(*executor.wait())
+        for finished in recording.trained(executor, jobs):
+            study.add(*finished)
 
 
 class Recorded:

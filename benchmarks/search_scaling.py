@@ -110,14 +110,7 @@ def simulated(workers: int, children: int, mean: float) -> dict:
 
 def pass_through(executor, jobs: list) -> dict:
     """Trains these children; returns their rewards by candidate and seed."""
-    rewards, jobs = {}, list(reversed(jobs))
-    while jobs or executor.idle < executor.places:
-        if jobs and executor.idle:
-            executor.submit(*jobs.pop())
-        else:
-            candidate, seed, outcome = executor.wait()
-            rewards[candidate, seed] = outcome.reward
-    return rewards
+    return {(c, seed): outcome.reward for c, seed, outcome in recording.trained(executor, jobs)}
 
 
 def real(counts: list[int], children: int) -> list[dict]:
