@@ -21,6 +21,7 @@ import recording
 
 from keras_swish import models
 from keras_swish.search import Child, Recipe, SearchSpace
+from keras_swish.train import fitting
 
 
 def measure(images: int, candidates: int, epochs: int) -> dict:
@@ -95,6 +96,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=5)
     arguments = parser.parse_args()
+    # Or equal children would end a little apart: sums in another order in each run.
+    fitting.make_deterministic()
     rows = []
     for images in map(int, arguments.images.split(",")):
         rows.append(measure(images, arguments.candidates, arguments.epochs))

@@ -1,0 +1,66 @@
+r"""What flows into the activations of a search's child?
+
+    python benchmarks/search_range.py --out results/search_benchmarks
+
+A candidate must be finite on `SearchSpace.interval`, by default [-6, 6], and is compared with
+others there. Whether the child's pre-activations lie within is measured here: the Fashion-MNIST
+child of `keras-swish search` is trained with each activation, and the network called with a
+thousand images of the validation data, before and after. Takes minutes.
+"""
+
+import numpy as np
+import recording
+
+from keras_swish.callbacks import pre_activations
+from keras_swish.search import SearchSpace
+from keras_swish.train import data, fitting, observations, search
+
+IMAGES = 1000
+PARTS = (0.001, 0.01, 0.5, 0.99, 0.999)
+
+
+def main() -> None:
+    """Measures, prints and writes the table."""
+    parser = recording.parser(__doc__)
+    parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    names = [name for name, units in observations.KNOWN.items() if len(units) == 1]
+    fitting.make_deterministic()
+    settings, space = search.OTHER, SearchSpace()
+    dataset = data.load("fashion_mnist", arguments.data_dir, image_size=settings.image_size)
+    child = search.build(dataset, settings, space)
+    images = child.validation[0][:IMAGES]
+    rows = []
+    for name in names:
+        candidate = observations.candidate(space, observations.KNOWN[name])
+        network = child.plain(candidate, arguments.seed)
+        child.compile(network)
+        before = pre_activations(network, images)
+        reward = child.train(network, arguments.seed).reward
+        for state, found in (("before", before), ("after", pre_activations(network, images))):
+            values = np.concatenate(list(found.values()))
+            rows.append({"activation": name, "training": state, **spread(values, space.interval)})
+            rows[-1]["reward"] = round(reward, 4)
+            print(rows[-1], flush=True)
+    recording.write(arguments.out, "range", rows, interval=space.interval)
+
+
+def spread(values: np.ndarray, interval: tuple[float, float]) -> dict[str, float]:
+    """Returns quantiles of the values, and which part lies within the interval."""
+    low, high = interval
+    quantiles = {
+        f"{part:.1%}": round(float(q), 2)
+        for part, q in zip(PARTS, np.quantile(values, PARTS), strict=True)
+    }
+    within = float(np.mean((values >= low) & (values <= high)))
+    return {
+        "least": round(float(values.min()), 2),
+        **quantiles,
+        "greatest": round(float(values.max()), 2),
+        "within the interval": round(within, 5),
+    }
+
+
+if __name__ == "__main__":
+    main()
