@@ -40,6 +40,31 @@ class History:
         self._checkpoint = path
         self._lines = None if path is None else path.with_suffix(".jsonl")
         self._length = 0
+        self._lock = None
+
+    def claim(self) -> None:
+        """Keeps other processes from these files for as long as this object lives.
+
+        Raises:
+            ValueError: If another process has them.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            return
+        if self._checkpoint is None:
+            return
+        # A lock of the process, not of the object: here a search that was cut off is gone on with.
+        self._lock = open(self._checkpoint.with_suffix(".lock"), "w")  # noqa: SIM115
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise ValueError(
+                f"Another process searches with {str(self._checkpoint)!r}: wait for it, or choose "
+                "another storage."
+            ) from error
+        except OSError:  # a file system that knows no locks
+            pass
 
     def read(self) -> tuple[dict | None, list[Told], list[Told]]:
         """Returns the checkpoint, what was told before it, and what after it.

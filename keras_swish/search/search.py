@@ -123,7 +123,7 @@ def search_activations(
         trials: How many different candidates to train; None for as many as the algorithm
             proposes. One whose last 2,000 proposals were all known or unfit is asked no more.
         seeds: With how many seeds the best are trained.
-        top: Which part of the candidates these are, of each round.
+        top: Which part of the candidates these are: those that are the best with the first seed.
         recipe: How the network is trained.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: From labels and outputs to a number, higher being better; by default accuracy, for
@@ -144,7 +144,8 @@ def search_activations(
     Raises:
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
             algorithm, executor or pruner is unknown, the algorithm is of another space, no worker
-            fits into the Ray cluster, or the storage is of another search.
+            fits into the Ray cluster, or the storage is of another search, or in use by another
+            process.
 
     Example:
         >>> import keras, keras_swish, numpy as np
@@ -355,6 +356,7 @@ class Search:
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
+        self._history.claim()
         record, before, after = self._history.read()
         if not self.study.outcomes:
             # Somebody has removed the journal.

@@ -1,11 +1,13 @@
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms
+from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, history
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.search import Result
 
@@ -420,6 +422,33 @@ def test_with_several_workers_a_cut_search_loses_and_repeats_nothing(
     assert len(written) == len(again.outcomes) == len(trained)
     if name != "optuna:TPESampler":
         assert len(written) == cut.progress.tried == 50
+
+
+# The module by itself: it needs no Keras.
+HOLD = """
+import pathlib, runpy, sys
+history = runpy.run_path(sys.argv[1])["History"](pathlib.Path(sys.argv[2]))
+history.claim()
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_kept_from_the_same_search(tmp_path, space):
+    path = tmp_path / "study.log"
+    search(Fake(space), path).explore(3)
+    checkpoint = path.with_name("study.log.random-0.json")
+    command = [sys.executable, "-c", HOLD, history.__file__, checkpoint]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout.readline() == "claimed\n"
+        with pytest.raises(ValueError, match=r"Another process searches with .*random-0"):
+            search(Fake(space), path)
+        # Another algorithm on the same journal is another search.
+        search(Fake(space), path, "evolution").explore(3)
+        other.stdin.close()
+    # And once it has ended, the search goes on, in this process as often as one likes.
+    first, second = (search(Fake(space), path) for _ in range(2))
+    assert first.progress.tried == second.progress.tried == 3
 
 
 def test_a_network_of_ones_own_gets_a_better_activation(model, data, recipe, tmp_path):
