@@ -64,7 +64,7 @@ def main() -> None:
     parser = recording.parser(__doc__)
     parser.add_argument("--record", type=pathlib.Path, required=True, help="folder of journals")
     parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
-    parser.add_argument("--algorithms", nargs="+", default=["random", "rl", "evolution"])
+    parser.add_argument("--algorithms", nargs="+", default=["random", "rl", "pqt", "evolution"])
     parser.add_argument("--trials", type=int, default=200, help="different candidates a search")
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()

@@ -31,7 +31,7 @@ from scipy import stats
 from keras_swish.search import algorithms
 from keras_swish.search.space import Candidate, SearchSpace
 
-DEFAULT = ("exhaustive", "random", "evolution", "rl", 'rl {"elite": 16}', "optuna:TPESampler")
+DEFAULT = ("exhaustive", "random", "evolution", "rl", "pqt", "optuna:TPESampler")
 # Proposals in a row that bring nothing new, after which an algorithm is given up.
 PATIENCE = 2000
 

@@ -61,6 +61,7 @@ ALGORITHMS = {
     "random": ("uniform", "Random"),
     "evolution": ("evolution", "RegularisedEvolution"),
     "rl": ("rl", "ReinforcementLearning"),
+    "pqt": ("pqt", "PriorityQueueTraining"),
 }
 OPTUNA = "optuna:"
 

@@ -7,12 +7,10 @@ Written in NumPy: it is the same on every backend, and its state is plain number
 
 Sources: Ramachandran et al. 2017, section 2; Bello et al., "Neural Optimizer Search with
 Reinforcement Learning", 2017, section 3; Schulman et al., "Proximal Policy Optimization
-Algorithms", 2017, equation 7. For the elite, which is not the paper's: Abolafia et al., "Neural
-Program Synthesis with Priority Queue Training", 2018, section 3.
+Algorithms", 2017, equation 7.
 """
 
 import bisect
-import heapq
 
 import numpy as np
 
@@ -37,9 +35,6 @@ class ReinforcementLearning(Algorithm):
         learning_rate: That of the controller's Adam.
         units: Size of the LSTM.
         embedding: Size of what is fed back for each prediction.
-        elite: Of how many of the best functions so far the controller raises the likelihood after
-            each update; 0, as in the paper, for none. With an elite, proposals of functions that
-            are known already make no updates.
     """
 
     def __init__(
@@ -55,12 +50,11 @@ class ReinforcementLearning(Algorithm):
         learning_rate: float = 0.01,
         units: int = 64,
         embedding: int = 16,
-        elite: int = 0,
     ):
         super().__init__(space, seed)
         self.batch, self.epochs, self.clip, self.entropy = batch, epochs, clip, entropy
         self.baseline_decay, self.by_rank = baseline_decay, by_rank
-        self.learning_rate, self.elite = learning_rate, elite
+        self.learning_rate = learning_rate
         self.controller = Controller(space.sizes, units, embedding, self.random)
         self.baseline: float | None = None
         # A moving average of the squared distance from the baseline.
@@ -77,18 +71,15 @@ class ReinforcementLearning(Algorithm):
 
     def tell(self, proposal: Proposal, reward: float) -> None:
         """Keeps the reward, and updates the controller when a batch is full."""
-        function = self._function(proposal.candidate)
-        if self.elite and function in self.rewards:
-            return
         self.finished.append((proposal.candidate, proposal.note, reward))
-        self._know(function, reward)
+        self._know(self._key(proposal.candidate), reward)
         if len(self.finished) >= self.batch:
             self._update()
             self.finished = []
 
-    def _function(self, candidate):
-        """Returns what stands for the candidate's function, or without an elite the candidate."""
-        return self.space.canonical(candidate) if self.elite else candidate
+    def _key(self, candidate):
+        """Returns what a candidate's reward is kept by."""
+        return candidate
 
     def _know(self, candidate, reward) -> None:
         if candidate in self.rewards:
@@ -113,20 +104,9 @@ class ReinforcementLearning(Algorithm):
                 candidates, lambda new: self._slope(new, old, advantages), self.entropy
             )
             self.controller.step(gradients, self.learning_rate)
-        if self.elite and len(self.rewards) >= 3 * self.elite:
-            self._imitate()
         keep = self.baseline_decay
         self.spread = keep * self.spread + (1 - keep) * ((rewards - self.baseline) ** 2).mean()
         self.baseline = keep * self.baseline + (1 - keep) * rewards.mean()
-
-    def _imitate(self) -> None:
-        """Raises the likelihood of the best functions so far."""
-        # Equal ones in their order, which is that of the whole after a restart, too.
-        best = heapq.nlargest(self.elite, self.rewards, key=lambda c: (self.rewards[c], c))
-        candidates, slope = np.array(best), np.full(len(best), 1 / len(best))
-        for _ in range(self.epochs):
-            gradients = self.controller.gradients(candidates, lambda new: slope, self.entropy)
-            self.controller.step(gradients, self.learning_rate)
 
     def _slope(self, new, old, advantages):
         """Derivative of the mean of min(r A, clip(r) A) by the new log-probabilities."""
@@ -151,8 +131,6 @@ class ReinforcementLearning(Algorithm):
         self.baseline, self.spread = state["baseline"], state["spread"]
         self.rewards = {}
         for candidate, reward in told:
-            function = self._function(candidate)
-            if not self.elite or function not in self.rewards:
-                self.rewards[function] = reward
+            self.rewards.setdefault(self._key(candidate), reward)
         self.ordered = sorted(self.rewards.values())
         self.finished = [(tuple(c), note, reward) for c, note, reward in state["finished"]]

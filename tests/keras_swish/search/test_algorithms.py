@@ -11,13 +11,13 @@ from keras_swish.search.space import SearchSpace
 OPTIONS = {
     "evolution": {"population": 12, "sample": 4},
     "rl": {"batch": 5, "units": 8},
-    "rl with an elite": {"batch": 5, "units": 8, "elite": 4},
+    "pqt": {"batch": 5, "units": 8, "elite": 4},
 }
-NAMES = ["exhaustive", "random", "evolution", "rl", "rl with an elite"]
+NAMES = ["exhaustive", "random", "evolution", "rl", "pqt"]
 
 
 def make(name, space, seed=0):
-    return algorithms.create(name.split()[0], space, seed, **OPTIONS.get(name, {}))
+    return algorithms.create(name, space, seed, **OPTIONS.get(name, {}))
 
 
 def reward(space, candidate):
@@ -68,7 +68,7 @@ def test_exhaustive_gives_every_function_once(space):
 
 
 # A mutant of the best is worse by a third, so that evolution cannot go on to its reward.
-@pytest.mark.parametrize(("name", "least"), [("evolution", 0.4), ("rl", 0.5)])
+@pytest.mark.parametrize(("name", "least"), [("evolution", 0.4), ("rl", 0.5), ("pqt", 0.5)])
 def test_those_that_learn_do_better_than_chance(name, least, space):
     algorithm = algorithms.create(name, space, 0)
     rewards = [reward(space, candidate) for candidate in run(algorithm, space, 700)]
@@ -78,7 +78,7 @@ def test_those_that_learn_do_better_than_chance(name, least, space):
 
 
 def test_the_controller_learns_what_the_elite_is(space):
-    algorithm = make("rl with an elite", space)
+    algorithm = make("pqt", space)
     best = [space.candidate(u1="beta*x", u2="x", b=b) for b in ("sigmoid(x1)*x2", "max(x1,x2)")]
     before = algorithm.controller.log_probability(np.array(best))
     for candidate in [*best, *space.survey().candidates[:48]]:
@@ -89,8 +89,8 @@ def test_the_controller_learns_what_the_elite_is(space):
     assert (algorithm.controller.log_probability(np.array(best)) > before + 2).all()
 
 
-def test_with_an_elite_a_function_known_already_makes_no_update(space):
-    algorithm = make("rl with an elite", space)
+def test_to_an_elite_a_function_known_already_is_no_news(space):
+    algorithm = make("pqt", space)
     one, same = (
         space.candidate(u1=u1, u2=u2, b="x1+x2") for u1, u2 in (("x", "sin(x)"), ("sin(x)", "x"))
     )

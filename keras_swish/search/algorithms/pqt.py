@@ -1,0 +1,52 @@
+"""The paper's controller, which moreover learns the best functions so far by heart.
+
+The paper's objective is the mean reward of what is proposed; a search wants the best. After each
+update the controller raises the likelihood of an elite, and it learns nothing from a function that
+it proposes again, which would draw it to what is known.
+
+Source: Abolafia et al., "Neural Program Synthesis with Priority Queue Training", 2018, section 3.
+"""
+
+import heapq
+
+import numpy as np
+
+from keras_swish.search.algorithms.rl import ReinforcementLearning
+
+
+class PriorityQueueTraining(ReinforcementLearning):
+    """The LSTM controller, trained with PPO and on the best functions so far.
+
+    Args:
+        space: The search space.
+        seed: Seed of the controller's weights and of what it draws.
+        elite: How many of the best functions so far the controller imitates.
+        **options: Those of `ReinforcementLearning`.
+    """
+
+    def __init__(self, space, seed: int = 0, elite: int = 16, **options):
+        super().__init__(space, seed, **options)
+        self.elite = elite
+
+    def tell(self, proposal, reward: float) -> None:
+        """Keeps the reward of a function that is new, and updates when a batch is full."""
+        if self._key(proposal.candidate) not in self.rewards:
+            super().tell(proposal, reward)
+
+    def _key(self, candidate):
+        return self.space.canonical(candidate)
+
+    def _update(self) -> None:
+        super()._update()
+        # The best of fewer are no elite.
+        if len(self.rewards) >= 3 * self.elite:
+            self._imitate()
+
+    def _imitate(self) -> None:
+        """Raises the likelihood of the best functions so far."""
+        # Equal ones in their order, which is that of the whole after a restart, too.
+        best = heapq.nlargest(self.elite, self.rewards, key=lambda c: (self.rewards[c], c))
+        candidates, slope = np.array(best), np.full(len(best), 1 / len(best))
+        for _ in range(self.epochs):
+            gradients = self.controller.gradients(candidates, lambda new: slope, self.entropy)
+            self.controller.step(gradients, self.learning_rate)
