@@ -79,8 +79,8 @@ _FOREIGN = {
 ALGORITHM = flags.DEFINE_string(
     "algorithm",
     "rl",
-    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also imitates "
-    "the best so far), or a sampler of Optuna: 'optuna:TPESampler'.",
+    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates the "
+    "best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
 )
 TRIALS = flags.DEFINE_integer(
     "trials", 100, "How many different candidates to try; 0: all there are.", lower_bound=0
