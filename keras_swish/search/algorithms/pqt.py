@@ -28,13 +28,11 @@ class PriorityQueueTraining(ReinforcementLearning):
         super().__init__(space, seed, **options)
         self.elite = elite
 
-    def tell(self, proposal, reward: float) -> None:
-        """Keeps the reward of a function that is new, and updates when a batch is full."""
-        if self._key(proposal.candidate) not in self.rewards:
-            super().tell(proposal, reward)
-
     def _key(self, candidate):
         return self.space.canonical(candidate)
+
+    def _is_news(self, candidate):
+        return self._key(candidate) not in self.rewards
 
     def _update(self) -> None:
         super()._update()

@@ -71,6 +71,8 @@ class ReinforcementLearning(Algorithm):
 
     def tell(self, proposal: Proposal, reward: float) -> None:
         """Keeps the reward, and updates the controller when a batch is full."""
+        if not self._is_news(proposal.candidate):
+            return
         self.finished.append((proposal.candidate, proposal.note, reward))
         self._know(self._key(proposal.candidate), reward)
         if len(self.finished) >= self.batch:
@@ -80,6 +82,10 @@ class ReinforcementLearning(Algorithm):
     def _key(self, candidate):
         """Returns what a candidate's reward is kept by."""
         return candidate
+
+    def _is_news(self, candidate) -> bool:
+        """Says whether the controller learns from the candidate's reward."""
+        return True
 
     def _know(self, candidate, reward) -> None:
         if candidate in self.rewards:
@@ -131,6 +137,7 @@ class ReinforcementLearning(Algorithm):
         self.baseline, self.spread = state["baseline"], state["spread"]
         self.rewards = {}
         for candidate, reward in told:
-            self.rewards.setdefault(self._key(candidate), reward)
+            if self._is_news(candidate):
+                self.rewards[self._key(candidate)] = reward
         self.ordered = sorted(self.rewards.values())
         self.finished = [(tuple(c), note, reward) for c, note, reward in state["finished"]]

@@ -60,6 +60,21 @@ def test_a_restored_algorithm_proposes_what_the_uninterrupted_one_would_have(nam
     assert run(again, space, 30) == run(algorithm, space, 30)
 
 
+@pytest.mark.parametrize("name", ["rl", "pqt"])
+def test_a_reward_that_changed_counts_after_a_restart_as_it_did_before(name, space):
+    # As when a child that was stopped early is trained to its end.
+    algorithm = make(name, space)
+    rewards = [(algorithm.ask().candidate, reward) for reward in (0.1, 0.2, 0.3)]
+    rewards.append((rewards[0][0], 0.9))
+    for candidate, reward in rewards:
+        algorithm.tell(algorithms.Proposal(candidate, -8.0), reward)
+    again = make(name, space)
+    again.restore(json.loads(json.dumps(algorithm.state())), rewards)
+    assert again.rewards == algorithm.rewards
+    assert again.ordered == algorithm.ordered
+    assert (0.9 in again.ordered) == (name == "rl")
+
+
 def test_exhaustive_gives_every_function_once(space):
     algorithm = make("exhaustive", space)
     seen = run(algorithm, space, len(space.survey().candidates))
