@@ -5,7 +5,8 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from keras_swish.train import files
+from keras_swish.search import Child, SearchSpace
+from keras_swish.train import data, files, fitting, search
 from keras_swish.train.environment import environment
 
 
@@ -16,6 +17,14 @@ def parser(text: str) -> argparse.ArgumentParser:
     )
     made.add_argument("--out", type=_folder, help="folder for the figures; made if need be")
     return made
+
+
+def fashion_mnist_child(space: SearchSpace, data_dir: str | None) -> Child:
+    """Returns the child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
+    fitting.make_deterministic()
+    settings = search.OTHER
+    dataset = data.load("fashion_mnist", data_dir, image_size=settings.image_size)
+    return search.build(dataset, settings, space)
 
 
 def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None:

@@ -19,7 +19,7 @@ import recording
 
 from keras_swish.search import Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import OK, Child
-from keras_swish.train import data, fitting, observations, results, search
+from keras_swish.train import observations, results
 
 TEN, SEEDS = 10, 4
 
@@ -68,11 +68,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200, help="different candidates a search")
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
-    fitting.make_deterministic()
     arguments.record.mkdir(parents=True, exist_ok=True)
-    settings = search.OTHER
-    dataset = data.load("fashion_mnist", arguments.data_dir, image_size=settings.image_size)
-    child = search.build(dataset, settings, SearchSpace(2))
+    child = recording.fashion_mnist_child(SearchSpace(2), arguments.data_dir)
     rows = []
     with executors.create("ray", child) as executor:
         for seed in range(arguments.repetitions):

@@ -26,7 +26,6 @@ import recording
 from keras_swish.search import Pruner, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, Outcome, Recipe
 from keras_swish.search.space import Candidate
-from keras_swish.train import data, fitting, search
 
 TEN, KNOWN = 10, 8
 
@@ -142,12 +141,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error(f"argument --seeds: at least 2, received {arguments.seeds}")
-    fitting.make_deterministic()
-    space, settings = SearchSpace(), search.OTHER
+    space = SearchSpace()
     found = algorithms.create("exhaustive", space, 0)
     candidates = [found.ask().candidate for _ in range(arguments.candidates)]
-    dataset = data.load("fashion_mnist", arguments.data_dir, image_size=settings.image_size)
-    child = search.build(dataset, settings, space)
+    child = recording.fashion_mnist_child(space, arguments.data_dir)
     arguments.record.parent.mkdir(parents=True, exist_ok=True)
     study = Study(space, child.config(), arguments.record)
     record(child, study, candidates, arguments.seeds)
