@@ -396,7 +396,7 @@ def _apply_unary(chosen, x, dx, beta):
         rows = chosen == choice
         names = {"x": x[rows], "beta": beta[rows]}
         y[rows] = numeric.evaluate(_UNARY_TREES[choice], names)
-        has_x = NAMES["u"][choice] != "beta"
+        has_x = choice != _BETA
         dy[rows] = (
             _product(numeric.evaluate(_slope("u", choice, "x"), names), dx[rows]) if has_x else 0.0
         )

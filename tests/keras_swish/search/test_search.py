@@ -439,7 +439,9 @@ def test_a_second_process_is_kept_from_the_same_search(tmp_path, space):
     search(Fake(space), path).explore(3)
     checkpoint = path.with_name("study.log.random-0.json")
     command = [sys.executable, "-c", HOLD, history.__file__, checkpoint]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout.readline() == "claimed\n"
         with pytest.raises(ValueError, match=r"Another process searches with .*random-0"):
             search(Fake(space), path)
