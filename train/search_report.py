@@ -188,8 +188,9 @@ def _noise(study: Study) -> str:
         )
     return (
         "Rewards are means over the seeds; where there are several, without the first, which chose "
-        "the candidate for the others. Candidates are ranked by the lower end of the mean's 95% "
-        "interval, for which the noise is taken to be the same for all that did not diverge: "
+        "the candidate for the others, and without what all candidates owe to a seed. Candidates "
+        "are ranked by the lower end of the mean's 95% interval, for which the noise is taken to "
+        "be the same for all that did not diverge: "
         f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). It is "
         "that of seeds on these validation examples; other examples would differ, too, and the "
         "best of many are chosen for their luck: `keras-swish confirm` trains them anew."

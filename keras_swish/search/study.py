@@ -32,8 +32,9 @@ class Entry:
         rewards: The reward with each seed, by seed.
         status: "ok", or "diverged" if it did with any seed, or "pruned": stopped early, its reward
             that of the last epoch it had.
-        mean: Mean of the rewards, with several seeds without that of the first, which chose the
-            candidate for the others, and for its luck.
+        mean: Mean of the rewards; with several seeds without that of the first, which chose the
+            candidate for the others, and for its luck, and without what all candidates owe to
+            the others.
         low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
             where the status is not "ok".
         high: Its upper end.
@@ -76,7 +77,8 @@ class Study:
         self.path = None
         backend = storage
         if storage is not None and "://" not in str(storage):
-            self.path = pathlib.Path(storage).expanduser()
+            # From the root: Optuna's lock is a link, which is read from its own folder.
+            self.path = pathlib.Path(storage).expanduser().resolve()
             journal = optuna.storages.journal
             _mend(self.path, journal.JournalFileSymlinkLock(str(self.path)))
             try:
@@ -86,11 +88,11 @@ class Study:
                     f"{str(self.path)!r} is no journal of Optuna ({error})."
                 ) from error
         try:
-            self.study = optuna.load_study(study_name=name, storage=backend)
-        except (KeyError, ValueError):  # none there; without a storage there cannot be one
-            self.study = optuna.create_study(
-                storage=backend, study_name=name, direction="maximize", load_if_exists=True
-            )
+            self.study = _opened(optuna, name, backend)
+        except Exception as error:  # a driver's own, where a database does not answer
+            raise ValueError(
+                f"The storage {str(storage)!r} cannot be used ({first_line(error)})."
+            ) from error
         config = {"space": space.config(), "child": child}
         present = self.study.user_attrs.get(_CONFIG)
         if present is None and not self.study.get_trials(deepcopy=False):
@@ -139,7 +141,7 @@ class Study:
                 # Looking into a database leaves no tables in it.
                 backend = optuna.storages.RDBStorage(backend, skip_table_creation=True)
             else:
-                path = pathlib.Path(storage).expanduser()
+                path = pathlib.Path(storage).expanduser().resolve()
                 if not path.is_file():
                     raise ValueError("there is no such file")
                 journal = optuna.storages.journal.JournalFileBackend(str(path))
@@ -203,15 +205,38 @@ class Study:
     def noise(self) -> tuple[float, int]:
         """Returns the standard deviation between seeds, and the degrees of freedom it has.
 
-        Pooled over the candidates that did not diverge and were trained with several seeds.
+        Pooled over the candidates that did not diverge and were trained with several seeds, and
+        without what all candidates owe to a seed.
         """
-        squares = degrees = 0.0
+        _, noise, degrees = self._fit()
+        return noise, degrees
+
+    def _fit(self) -> tuple[dict[int, float], float, int]:
+        """Fits reward = candidate + seed + noise; returns the seeds' effects, and the noise.
+
+        A seed draws the same weights and batches for all candidates, and some are luckier than
+        others. Without that, candidates are compared fairly, whatever seeds they have.
+        """
+        # The first seed has chosen: what it says of the noise is the second best there is.
+        chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
+        groups = []
         for outcomes in self.outcomes.values():
-            rewards = [outcome.reward for outcome in outcomes.values() if outcome.status == OK]
-            if len(rewards) > 1 and len(rewards) == len(outcomes):
-                squares += np.var(rewards) * len(rewards)
-                degrees += len(rewards) - 1
-        return (math.sqrt(squares / degrees) if degrees else math.nan), int(degrees)
+            judging = sorted(outcomes)[chose:]
+            if len(judging) > 1 and all(o.status == OK for o in outcomes.values()):
+                groups.append({seed: outcomes[seed].reward for seed in judging})
+        if not groups:
+            return {}, math.nan, 0
+        seeds = sorted(set().union(*groups))
+        # From each candidate's own mean, which falls out of the fit.
+        design = np.concatenate(
+            [_centred([[float(seed == own) for seed in seeds] for own in one]) for one in groups]
+        )
+        rewards = np.concatenate([_centred(list(one.values())) for one in groups])
+        effects, _, rank, _ = np.linalg.lstsq(design, rewards, rcond=None)
+        degrees = len(rewards) - len(groups) - int(rank)
+        squares = float(np.sum((rewards - design @ effects) ** 2))
+        noise = math.sqrt(squares / degrees) if degrees else math.nan
+        return dict(zip(seeds, map(float, effects), strict=True)) if chose else {}, noise, degrees
 
     def entries(self) -> list[Entry]:
         """Returns all candidates, the best first: by the lower end of the mean's interval.
@@ -220,12 +245,14 @@ class Study:
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
         """
-        noise, degrees = self.noise()
+        effects, noise, degrees = self._fit()
         width = stats.t.ppf(0.975, degrees) * noise if degrees else math.nan
         found = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
-            judged = [*rewards.values()][1:] or [*rewards.values()]
+            judging = list(rewards)[1:]
+            judged = [rewards[seed] - effects.get(seed, 0.0) for seed in judging]
+            judged = judged or [*rewards.values()]
             mean = float(np.mean(judged))
             stati = {outcome.status for outcome in outcomes.values()}
             status = next((s for s in (PRUNED, DIVERGED) if s in stati), OK)
@@ -239,6 +266,21 @@ class Study:
         if self.path is None:
             return None
         return self.path.with_name(f"{self.path.name}.{algorithm.replace(':', '-')}-{seed}.json")
+
+
+def _opened(optuna, name: str, storage):
+    """Returns the study of that name, made if need be."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except (KeyError, ValueError):  # none there; without a storage there cannot be one
+        return optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+
+
+def _centred(rows: list) -> np.ndarray:
+    rows = np.array(rows)
+    return rows - rows.mean(0)
 
 
 def standing(entry: Entry) -> tuple:
