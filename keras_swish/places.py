@@ -55,7 +55,7 @@ class Found:
     key: Key
 
 
-def _nodes(model) -> list:
+def nodes(model) -> list:
     """Returns the calls of which a Functional model consists."""
     return [node for nodes in model._nodes_by_depth.values() for node in nodes]
 
@@ -92,7 +92,7 @@ def walk(layer: keras.Layer, path: str, seen: set) -> Iterator[Found]:
 def last(layer) -> set[int]:
     """Returns the ids of the layers and operations that make a layer's outputs."""
     if is_graph(layer):
-        used = {id(t) for node in _nodes(layer) for t in node.input_tensors}
+        used = {id(t) for node in nodes(layer) for t in node.input_tensors}
         outputs = [tensor for tensor in layer.outputs if id(tensor) not in used]
         return set().union(*(_making(tensor) for tensor in outputs))
     if isinstance(layer, keras.layers.Bidirectional):
@@ -125,6 +125,9 @@ def _passes(operation) -> bool:
 def neighbours(layer) -> list[tuple[object, object]]:
     """Returns the pairs of layers or operations of which one feeds the other."""
     if is_graph(layer):
-        nodes = [(node, tensor) for node in _nodes(layer) for tensor in node.input_tensors]
-        return [(tensor._keras_history.operation, node.operation) for node, tensor in nodes]
+        return [
+            (tensor._keras_history.operation, node.operation)
+            for node in nodes(layer)
+            for tensor in node.input_tensors
+        ]
     return list(itertools.pairwise(layer.layers)) if is_sequence(layer) else []

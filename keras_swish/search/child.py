@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import hashlib
 import importlib
-import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,7 +16,8 @@ import numpy as np
 
 from keras_swish.registry import unknown
 from keras_swish.replace import find_activations, replace_activations
-from keras_swish.search.networks import assign, leaves, renewed, values
+from keras_swish.search import rewards
+from keras_swish.search.networks import assign, described, leaves, renewed, staying, values
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import Candidate, SearchSpace
 from keras_swish.search.steps import TOGETHER, rows_of, steps_of
@@ -84,27 +84,6 @@ class Outcome:
     curve: tuple[float, ...] = ()
 
 
-def accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
-    """Returns the share of the examples whose class was predicted.
-
-    Args:
-        y: Labels, `(n,)` or `(n, 1)`, or one-hot, `(n, classes)`.
-        predicted: Outputs, `(n, classes)`, or `(n, 1)` for two classes by probability.
-
-    Example:
-        >>> import numpy as np
-        >>> from keras_swish.search.child import accuracy
-        >>> accuracy(np.array([0, 1]), np.array([[0.1, 2.0], [0.1, 2.0]]))
-        0.5
-    """
-    y = np.asarray(y)
-    if predicted.shape[-1] == 1:
-        return float(np.mean((predicted.ravel() > 0.5) == (y.ravel() > 0.5)))
-    if y.shape == predicted.shape:
-        y = y.argmax(-1)
-    return float(np.mean(predicted.argmax(-1) == y.ravel()))
-
-
 class Child:
     """A network and data, ready to be trained with any candidate of a space.
 
@@ -168,16 +147,7 @@ class Child:
         self.loss = loss if loss is not None else getattr(model, "loss", None)
         if self.loss is None:
             raise ValueError("The model is not compiled: pass its `loss`.")
-        if reward is None:
-            if "crossentropy" not in _name(self.loss).replace("_", "").lower():
-                raise ValueError(
-                    "Accuracy is the reward of a cross-entropy: pass another `reward`. "
-                    f"Received: loss={self.loss!r}"
-                )
-            outputs = len(getattr(model, "outputs", "1"))  # a subclass may not know
-            if outputs != 1:
-                raise ValueError(f"The model has {outputs} outputs: pass a `reward` of them all.")
-        self.reward = reward or accuracy
+        self.reward = reward or rewards.default(model, self.loss, self.validation[1])
         self.model = model
         self.activations = activations or list(
             dict.fromkeys(place.old for place in find_activations(model))
@@ -235,20 +205,13 @@ class Child:
 
     def config(self) -> dict:
         """Returns what the rewards depend on, in the form in which JSON gives it back."""
-        layers = [
-            # Not the names, which count the layers that a process has made.
-            [type(layer).__name__, {**layer.get_config(), "name": None}]
-            for layer in leaves(self._template)
-            if not isinstance(layer, keras.Model)
-        ]
-        network = json.dumps(layers, sort_keys=True, default=lambda thing: type(thing).__name__)
         return {
-            "network": _digest(network.encode()),
+            "network": _digest(described(self._template).encode(), *staying(self._template)),
             "train": _digest(*keras.tree.flatten(self.train_data)),
             "validation": _digest(*keras.tree.flatten(self.validation)),
             "recipe": dataclasses.asdict(self.recipe),
-            "loss": _name(self.loss),
-            "reward": _name(self.reward),
+            "loss": rewards.name_of(self.loss),
+            "reward": rewards.name_of(self.reward),
             "backend": keras.backend.backend(),
         }
 
@@ -313,7 +276,7 @@ class Child:
             if not is_last and not each_epoch:
                 continue
             outputs = self._predict(network, self.validation[0])
-            if not np.isfinite(outputs).all():
+            if not all(np.isfinite(part).all() for part in keras.tree.flatten(outputs)):
                 yield self._diverged(taken, start, curve)
                 return
             reward = float(self.reward(self.validation[1], outputs))
@@ -351,7 +314,7 @@ class Child:
             network.predict_on_batch(rows_of(x, np.arange(first, first + size) % examples))
             for first in range(0, examples, size)
         ]
-        return np.concatenate(parts)[:examples]
+        return keras.tree.map_structure(lambda *part: np.concatenate(part)[:examples], *parts)
 
 
 class _Modules:
@@ -399,18 +362,6 @@ def _seed_dropout(seed: int) -> None:
         import torch
 
         torch.manual_seed(seed)
-
-
-def _name(thing) -> str:
-    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell."""
-    if isinstance(thing, str):
-        return thing
-    if isinstance(thing, functools.partial):
-        return f"{_name(thing.func)} {thing.args} {thing.keywords}"
-    if isinstance(thing, keras.losses.Loss):
-        config = {k: v for k, v in thing.get_config().items() if k not in ("name", "fn")}
-        return f"{type(thing).__name__} {json.dumps(config, sort_keys=True, default=str)}"
-    return getattr(thing, "__name__", type(thing).__name__)
 
 
 def _digest(*arrays) -> str:

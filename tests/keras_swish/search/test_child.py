@@ -8,6 +8,7 @@ import pytest
 
 from keras_swish import models
 from keras_swish.search import child as children
+from keras_swish.search import rewards
 from keras_swish.search.child import Child, Recipe
 from keras_swish.search.searchable import SearchableActivation
 
@@ -142,6 +143,43 @@ def test_the_configuration_tells_children_apart(model, data, space, recipe, chil
     assert shuffled.config() != child.config()
 
 
+def wired(first: bool, factor: float):
+    inputs = keras.Input((2,))
+    one = keras.layers.Dense(4, "relu")(inputs)
+    other = keras.layers.Dense(4)(one)
+    added = keras.layers.Add()([other, one if first else other]) * factor
+    return keras.Model(inputs, keras.layers.Dense(2)(added))
+
+
+def test_the_configuration_knows_the_wiring(data, space, recipe):
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    made = [
+        Child(wired(*way), *data, space, recipe, entropy).config()["network"]
+        for way in [(True, 2.0), (True, 2.0), (False, 2.0), (True, 3.0)]
+    ]
+    assert made[0] == made[1]
+    assert len(set(made)) == 3
+
+
+def test_the_configuration_knows_frozen_weights(data, space, recipe):
+    def network(value, trainable):
+        model = keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(4, "relu", trainable=trainable),
+                keras.layers.Dense(2, "softmax"),
+            ]
+        )
+        model.layers[0].set_weights([np.full((2, 4), value), np.zeros(4)])
+        return Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy").config()[
+            "network"
+        ]
+
+    assert network(0.5, False) == network(0.5, False) != network(0.6, False)
+    # What is drawn anew does not matter.
+    assert network(0.5, True) == network(0.6, True)
+
+
 def broken(x, y):
     return [
         ((x[:8], y[:8]), "larger than the training data, 8 examples"),
@@ -191,6 +229,51 @@ def test_accuracy_is_not_the_reward_of_everything(model, data, space, recipe):
         Child(two, *data, space, recipe, loss="sparse_categorical_crossentropy")
 
 
+def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, recipe):
+    (x, y), _ = data
+    one = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
+    )
+    entropy = keras.losses.BinaryCrossentropy
+    outputs = np.array([[0.2], [-0.2]])
+    found = [
+        Child(one, *data, space, recipe, entropy(from_logits=logits)).reward([1, 0], outputs)
+        for logits in (True, False)
+    ]
+    assert found == [1.0, 0.5]
+    several = np.stack([y, 1 - y, y], 1)
+    with pytest.raises(ValueError, match="several labels, or none: pass a `reward`"):
+        Child(model, (x, several), (x, several), space, recipe, entropy())
+
+
+def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, recipe):
+    (x, y), (vx, vy) = data
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    model = keras.Model(
+        inputs, [keras.layers.Dense(2, "softmax")(hidden), keras.layers.Dense(1)(hidden)]
+    )
+    shapes = []
+
+    def reward(labels, outputs):
+        shapes.append([part.shape for part in (*labels, *outputs)])
+        return rewards.accuracy(labels[0], outputs[0])
+
+    child = Child(
+        model,
+        (x, (y, y)),
+        (vx, (vy, vy)),
+        space,
+        dataclasses.replace(recipe, learning_rate=0.01),
+        loss=["sparse_categorical_crossentropy", "mse"],
+        reward=reward,
+    )
+    outcome = child.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
+    assert outcome.status == children.OK
+    examples = len(vy)
+    assert shapes == [[vy.shape, vy.shape, (examples, 2), (examples, 1)]]
+
+
 def test_losses_and_rewards_are_told_apart(model, data, space, recipe):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
@@ -199,7 +282,7 @@ def test_losses_and_rewards_are_told_apart(model, data, space, recipe):
             (entropy(), None),
             (entropy(from_logits=True), None),
             (keras.losses.sparse_categorical_crossentropy, None),
-            (entropy(), functools.partial(children.accuracy)),
+            (entropy(), functools.partial(rewards.accuracy)),
         ]
     ]
     assert all(one != other for i, one in enumerate(named) for other in named[:i])
@@ -216,10 +299,10 @@ def test_bad_recipes_say_what_came():
 
 def test_accuracy_knows_the_ways_to_write_labels():
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
-    assert children.accuracy(np.array([1, 0, 0]), scores) == pytest.approx(2 / 3)
-    assert children.accuracy(np.array([[1], [0], [0]]), scores) == pytest.approx(2 / 3)
-    assert children.accuracy(np.eye(2)[[1, 0, 0]], scores) == pytest.approx(2 / 3)
-    assert children.accuracy(np.array([1, 0, 0]), scores[:, 1:]) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.array([1, 0, 0]), scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.array([[1], [0], [0]]), scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.eye(2)[[1, 0, 0]], scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.array([1, 0, 0]), scores[:, 1:]) == pytest.approx(2 / 3)
 
 
 def test_another_process_knows_the_layers_of_the_network(data, space, tmp_path, python):

@@ -1,0 +1,61 @@
+"""What a child is rewarded for, unless the user says otherwise: accuracy."""
+
+import functools
+import json
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+
+def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> float:
+    """Returns the share of the examples whose class was predicted.
+
+    Args:
+        y: Labels, `(n,)` or `(n, 1)`, or one-hot, `(n, classes)`.
+        predicted: Outputs, `(n, classes)`, or `(n, 1)` for two classes.
+        threshold: Where the second of two classes begins: 0 for logits.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_swish.search.rewards import accuracy
+        >>> accuracy(np.array([0, 1]), np.array([[0.1, 2.0], [0.1, 2.0]]))
+        0.5
+    """
+    y = np.asarray(y)
+    if predicted.shape[-1] == 1:
+        return float(np.mean((predicted.ravel() > threshold) == (y.ravel() > 0.5)))
+    if y.shape == predicted.shape:
+        y = y.argmax(-1)
+    return float(np.mean(predicted.argmax(-1) == y.ravel()))
+
+
+def default(model: keras.Model, loss, y) -> Callable:
+    """Returns the accuracy for a model and its loss, or says why there is none."""
+    name = name_of(loss).replace("_", "").lower()
+    if "crossentropy" not in name:
+        raise ValueError(
+            "Accuracy is the reward of a cross-entropy: pass another `reward`. "
+            f"Received: loss={loss!r}"
+        )
+    outputs = len(getattr(model, "outputs", "1"))  # a subclass may not know
+    if outputs != 1:
+        raise ValueError(f"The model has {outputs} outputs: pass a `reward` of them all.")
+    y = keras.tree.flatten(y)[0]
+    if y.ndim > 1 and y.shape[-1] > 1 and not np.allclose(y.sum(-1), 1, atol=1e-3):
+        raise ValueError("An example can have several labels, or none: pass a `reward` for them.")
+    is_binary = isinstance(loss, keras.losses.Loss) and "binary" in name
+    has_logits = is_binary and loss.get_config().get("from_logits")
+    return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
+
+
+def name_of(thing) -> str:
+    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell."""
+    if isinstance(thing, str):
+        return thing
+    if isinstance(thing, functools.partial):
+        return f"{name_of(thing.func)} {thing.args} {thing.keywords}"
+    if isinstance(thing, keras.losses.Loss):
+        config = {k: v for k, v in thing.get_config().items() if k not in ("name", "fn")}
+        return f"{type(thing).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+    return getattr(thing, "__name__", type(thing).__name__)
