@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import keras
 
+# Lets several processes share a GPU.
+SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 # How often a piece of work is begun again when its worker is lost.
 RETRIES = 10
 
@@ -47,9 +49,7 @@ def worker_environment(cpus: float | None = None) -> dict:
         "KERAS_BACKEND": keras.backend.backend(),
         # Makes TensorFlow's operations give the same bits in every process.
         "TF_DETERMINISTIC_OPS": "1",
-        # Several workers can share a GPU.
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **SHARED_GPU,
     }
     if cpus is not None:
         threads = str(max(1, int(cpus)))

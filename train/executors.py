@@ -5,6 +5,7 @@ It asks for the next job only when one can be started, so the jobs may depend on
 """
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterable, Iterator
 
 from absl import flags
@@ -126,10 +127,13 @@ def of_children(child):
 
 
 def check() -> None:
-    """Looks whether the executor that the flags name can be had.
+    """Looks whether the executor that the flags name can be had, and makes room for its workers.
 
     Raises:
         ArgumentError: If its package is not installed.
     """
-    if EXECUTOR.value == "ray" and importlib.util.find_spec("ray") is None:
-        raise ArgumentError("executor", "needs Ray: pip install 'keras-swish[ray]'")
+    if EXECUTOR.value == "ray":
+        if importlib.util.find_spec("ray") is None:
+            raise ArgumentError("executor", "needs Ray: pip install 'keras-swish[ray]'")
+        # Or this process, which trains nothing, would take the whole GPU.
+        os.environ.update({**cluster.SHARED_GPU, **os.environ})

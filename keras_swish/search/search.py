@@ -1,6 +1,7 @@
 """The search itself: an algorithm proposes, the child is trained, the study remembers."""
 
 import collections
+import copy
 import dataclasses
 import itertools
 import math
@@ -21,7 +22,7 @@ from keras_swish.search.study import Entry, Study
 
 # Proposals in a row that bring nothing new, after which an algorithm is taken for finished.
 _PATIENCE = 2000
-# How many proposals a worker may wait for their reward at once.
+# How many proposals for each worker may be without a reward.
 _AHEAD = 4
 
 
@@ -135,7 +136,8 @@ def search_activations(
         executor: "local" to train in this process, one candidate at a time; or "ray", on the Ray
             cluster that RAY_ADDRESS names or else in several processes of this machine.
         cpus: CPU cores that each of Ray's workers needs.
-        gpus: GPUs that each of Ray's workers needs; may be a fraction.
+        gpus: GPUs that each of Ray's workers needs; may be a fraction. This process must leave them
+            room: set TF_FORCE_GPU_ALLOW_GROWTH to true, or XLA_PYTHON_CLIENT_PREALLOCATE to false.
         pruner: "halving" to stop children early that do worse than most, or None.
 
     Returns:
@@ -144,8 +146,8 @@ def search_activations(
     Raises:
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
             algorithm, executor or pruner is unknown, the algorithm is of another space, no worker
-            fits into the Ray cluster, or the storage is of another search, or in use by another
-            process.
+            fits into the Ray cluster, or the storage is of another search or first seed, or in use
+            by another process.
 
     Example:
         >>> import keras, keras_swish, numpy as np
@@ -172,10 +174,13 @@ def search_activations(
             f"Received: seeds={seeds}, top={top}"
         )
     if isinstance(algorithm, str):
-        space, name = space or SearchSpace(), algorithm
+        name, space = algorithm, space or SearchSpace()
+        if space.core_units > 1:
+            # Which candidate stands for a function depends there on what the space was asked.
+            space = copy.copy(space)
         algorithm = algorithms.create(name, space, seed)
     else:
-        name = type(algorithm).__name__
+        name = algorithms.name_of(algorithm)
         if space is not None and space.config() != algorithm.space.config():
             raise ValueError("The algorithm was made for another `space`.")
         space = algorithm.space
@@ -208,6 +213,10 @@ class Search:
         executor: Where children are trained; by default in this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
         checkpoint_seconds: The algorithm's state is written when it is older than this.
+
+    Raises:
+        ValueError: If the study was begun with another seed, or what is beside it is broken or in
+            use by another process.
     """
 
     def __init__(
@@ -236,6 +245,7 @@ class Search:
         self._waiting: dict[Candidate, list[int]] = {}
         self._seen: set[Candidate] = set()
         self._saved = time.monotonic()
+        self._check_seed()
         self._restore()
 
     def explore(self, trials: int | None) -> None:
@@ -268,12 +278,24 @@ class Search:
         fit = [candidate for candidate, outcome in first.items() if outcome.status == OK]
         fit.sort(key=lambda candidate: (-first[candidate].reward, candidate))
         chosen = fit[: math.ceil(top * len(first))]
+        # What a call that was interrupted left in training.
+        while self.executor.idle < self.executor.places:
+            self._finish()
         for seed in range(self.seed + 1, self.seed + seeds):
             for candidate in chosen:
                 if seed not in self.study.outcomes[candidate]:
                     self._submit(candidate, seed)
         while self.executor.idle < self.executor.places:
             self._finish()
+
+    def _check_seed(self) -> None:
+        """Refuses a second first seed: one that chose some candidates would judge others."""
+        used = min((seed for by in self.study.outcomes.values() for seed in by), default=self.seed)
+        if used != self.seed:
+            raise ValueError(
+                f"The storage holds a search whose first seed is {used}: give that one, or choose "
+                f"another storage. Received: seed={self.seed}"
+            )
 
     def _proposals(self, trials: int | None) -> Iterator[int]:
         """Asks until enough different candidates were tried; yields the proposals' numbers."""

@@ -249,8 +249,8 @@ class SearchSpace:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all that compute the same function.
 
-        In a space of one unit it is that with the least index; in larger ones, which nobody
-        walks through, the first that this object was asked about.
+        In a space of one unit it is always the same, `ordered`; in larger ones, which nobody
+        walks through, that which this object was asked about first.
         """
         return self._identities.find(candidate)[1]
 

@@ -16,7 +16,7 @@ class Proposal:
 
     Attributes:
         candidate: The candidate.
-        note: What the algorithm wants to see again beside the reward.
+        note: What the algorithm wants to see again beside the reward, as JSON gives it back.
     """
 
     candidate: Candidate
@@ -95,3 +95,18 @@ def create(name: str, space: SearchSpace, seed: int = 0, **options) -> Algorithm
     module, kind = ALGORITHMS[name]
     module = importlib.import_module(f"keras_swish.search.algorithms.{module}")
     return getattr(module, kind)(space, seed, **options)
+
+
+def name_of(algorithm: Algorithm) -> str:
+    """Returns the name by which an algorithm is made, or that of its class.
+
+    Example:
+        >>> from keras_swish.search import SearchSpace, algorithms
+        >>> algorithms.name_of(algorithms.create("random", SearchSpace()))
+        'random'
+    """
+    kind = type(algorithm)
+    for name, (module, known) in ALGORITHMS.items():
+        if (kind.__module__, kind.__name__) == (f"{__name__}.{module}", known):
+            return name
+    return kind.__name__

@@ -28,10 +28,10 @@ class ReinforcementLearning(Algorithm):
         epochs: Steps of gradient descent an update.
         clip: How far the ratio of new to old probability counts, from 1.
         entropy: Coefficient of the entropy bonus, which keeps the controller curious.
-        baseline_decay: Decay of the moving average of rewards that is the baseline.
+        baseline_decay: Decay of the moving average of rewards that is the baseline. A reward
+            counts by its distance from it, divided by the usual distance.
         by_rank: Whether a reward counts as the share of the rewards so far that it beats, which
             does not depend on how far apart good children lie, nor on those that diverged.
-            Otherwise its distance from the baseline is divided by the usual one.
         learning_rate: That of the controller's Adam.
         units: Size of the LSTM.
         embedding: Size of what is fed back for each prediction.
@@ -103,15 +103,19 @@ class ReinforcementLearning(Algorithm):
         if self.by_rank:
             rewards = np.array([self._rank(reward) for reward in rewards])
         if self.baseline is None:
-            self.baseline, self.spread = rewards.mean(), rewards.var()
-        advantages = (rewards - self.baseline) / (np.sqrt(self.spread) + 1e-8)
+            self.baseline = rewards.mean()
+        distances = rewards - self.baseline
+        # Until rewards differ, and not by rounding, there is no usual distance.
+        if self.spread < 1e-12:
+            self.spread = (distances**2).mean()
+        advantages = distances / (np.sqrt(self.spread) + 1e-8)
         for _ in range(self.epochs):
             gradients = self.controller.gradients(
                 candidates, lambda new: self._slope(new, old, advantages), self.entropy
             )
             self.controller.step(gradients, self.learning_rate)
         keep = self.baseline_decay
-        self.spread = keep * self.spread + (1 - keep) * ((rewards - self.baseline) ** 2).mean()
+        self.spread = keep * self.spread + (1 - keep) * (distances**2).mean()
         self.baseline = keep * self.baseline + (1 - keep) * rewards.mean()
 
     def _slope(self, new, old, advantages):

@@ -82,6 +82,23 @@ def test_exhaustive_gives_every_function_once(space):
     assert algorithm.ask() is None
 
 
+def test_exhaustive_does_not_go_on_in_another_order(space):
+    algorithm = algorithms.create("exhaustive", space)
+    state = algorithm.state()
+    with pytest.raises(ValueError, match="there were 3359 functions, now 3358"):
+        algorithm.restore({**state, "of": state["of"] + 1}, [])
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_equal_rewards_do_not_stop_the_controller(batch, space):
+    """A distance divided by next to nothing would be a step from which Adam never recovers."""
+    algorithm = algorithms.create("rl", space, batch=batch)
+    for number in range(40):
+        algorithm.tell(algorithm.ask(), 0.0 if number < 8 else 0.5)
+    second = algorithm.controller.state()["second"].values()
+    assert max(np.max(value) for value in second) < 1e3
+
+
 # A mutant of the best is worse by a third, so that evolution cannot go on to its reward.
 @pytest.mark.parametrize(("name", "least"), [("evolution", 0.4), ("rl", 0.5), ("pqt", 0.5)])
 def test_those_that_learn_do_better_than_chance(name, least, space):
