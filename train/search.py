@@ -21,16 +21,17 @@ Examples:
       cores; children that do worse than two thirds of the others are stopped early.
 
 The folder --out gets study.log, Optuna's journal of every trained child, and beside it what the
-algorithm was told; and at the end, or when it is interrupted, results.csv (a row a candidate, the
-best first), table.md, report.html (the same page in one file) and its pictures. `keras-swish
-report` writes these at any other time, and `keras-swish confirm` trains the best anew beside ReLU
-and Swish.
+algorithm was told; and at the end, or when it is interrupted or gets SIGTERM, results.csv (a row a
+candidate, the best first), table.md, report.html (the same page in one file) and its pictures.
+`keras-swish report` writes these at any other time, and `keras-swish confirm` trains the best anew
+beside ReLU and Swish.
 """
 
 import dataclasses
 import importlib.util
 import itertools
 import pathlib
+import signal
 
 import keras
 from absl import flags
@@ -39,7 +40,7 @@ from keras_swish import models
 from keras_swish.registry import unknown
 from keras_swish.train import data, executors, fitting, program, recipe_flags, search_report
 from keras_swish.train.batches import Batches
-from keras_swish.train.errors import ArgumentError, blame
+from keras_swish.train.errors import ArgumentError, PreemptedError, blame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,14 +151,21 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
                 Pruner(PRUNER.value, study) if PRUNER.value != "none" else None,
             )
         result = Result(study, child, search.progress)
+        # In place of Ray's handler, which ends the process within seconds, without a report.
+        before = signal.signal(signal.SIGTERM, _stop)
         try:
             search.explore(TRIALS.value or None)
             search.race(TOP_SEEDS.value, TOP.value)
         finally:
             if len(study):
                 search_report.write(out, study, out)
+            signal.signal(signal.SIGTERM, before)
     written = "results.csv, table.md, report.html"
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
+
+
+def _stop(*_) -> None:
+    raise PreemptedError("stopped by SIGTERM, and saved")
 
 
 def _print(number, space, candidate, seed, outcome) -> None:

@@ -1,7 +1,11 @@
 import csv
 import importlib.util
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -104,23 +108,52 @@ def test_ray_finds_what_is_found_here(call, narrow, tmp_path, monkeypatch):
     assert tables[0] == tables[1]
 
 
-def test_interrupted_within_a_child_it_writes_the_report(call, narrow, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "status", "message"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM, and saved")],
+)
+def test_stopped_within_a_child_it_writes_the_report(
+    number, status, message, call, narrow, tmp_path, monkeypatch
+):
     from keras_swish.search import Child
 
     evaluate, seen = Child.evaluate, []
 
-    def interrupted(child, *arguments):
+    def stopped(child, *arguments):
         seen.append(arguments)
         if len(seen) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return evaluate(child, *arguments)
 
-    monkeypatch.setattr(Child, "evaluate", interrupted)
+    monkeypatch.setattr(Child, "evaluate", stopped)
     out = tmp_path / "out"
     code, _, err = call(*SHORT, "--trials=4", f"--out={out}")
-    assert code == 130
-    assert "interrupted" in err
+    assert code == status
+    assert message in err
     assert "The best 2 of 2 candidates" in (out / "table.md").read_text()
+    assert (out / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_under_ray_leaves_the_report(tmp_path):
+    """Ray has a handler of its own, which would end the process before the report is drawn."""
+    pytest.importorskip("ray")
+    command = [sys.executable, "-m", "keras_swish.train.search", "--executor=ray", "--epochs=1"]
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [*command, f"--out={out}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    ) as process:
+        for line in process.stdout:
+            if "seed 0" in line:
+                process.terminate()
+                break
+        printed = process.stdout.read()
+    assert process.returncode == 143, printed
+    assert "stopped by SIGTERM, and saved; the same command with --out=" in printed
     assert (out / "report.html").exists()
 
 
