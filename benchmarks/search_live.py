@@ -7,7 +7,9 @@ Fashion-MNIST child of `keras-swish search` on a Ray worker for each core, until
 --trials different candidates; several times, from other seeds. Then its best tenth gets three more
 seeds. Reported of each search: how many candidates are at least as good as ReLU with the first
 seed; and the mean reward of the ten that were best with it, over the seeds that did not choose
-them. The difference between two algorithms is tested over the repetitions, seed by seed.
+them. The difference between each algorithm and the first is tested over the repetitions, seed by
+seed, and corrected for their number. Fewer than seven repetitions settle nothing among four
+algorithms, however large the difference: the smallest p that can come out is given beside it.
 
 Hours, kept in a journal for each search: cut off and given again, it goes on.
 """
@@ -106,8 +108,11 @@ def compared(rows: list[dict]) -> dict[str, dict]:
         seeds = sorted(by_name[other].keys() & by_name[baseline].keys())
         pairs = [np.array([by_name[name][seed] for seed in seeds]) for name in (other, baseline)]
         outcome = results.paired(*pairs)
-        figures = ("seeds", "difference", "p", *["low", "high"] * (len(seeds) > 1))
+        figures = ("seeds", "difference", "p", "smallest_p", *["low", "high"] * (len(seeds) > 1))
         made[f"{other} minus {baseline}"] = {key: getattr(outcome, key) for key in figures}
+    corrected = results.holm([comparison["p"] for comparison in made.values()])
+    for comparison, p in zip(made.values(), corrected, strict=True):
+        comparison["holm_p"] = p
     return made
 
 

@@ -44,11 +44,15 @@ class Table:
         space: The space that was searched.
 
     Raises:
-        ValueError: If no candidate has several seeds.
+        ValueError: If no candidate has several seeds, or some have fewer of them than others.
     """
 
     def __init__(self, rows: list[dict], space: SearchSpace):
         self.seeds = [column for column in rows[0] if column.startswith("seed ")]
+        counts = {sum(row[seed] != "" for seed in self.seeds) for row in rows}
+        if not counts <= {1, len(self.seeds)}:
+            # A half without any would be told what it is judged by.
+            raise ValueError("the race is not finished: some candidates lack some of its seeds")
         self.rewards: dict[Candidate, dict[str, float]] = {
             space.canonical(space.candidate(u1=row["u1"], u2=row["u2"], b=row["b"])): {
                 seed: float(row[seed]) for seed in self.seeds if row[seed] != ""

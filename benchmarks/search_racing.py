@@ -13,8 +13,9 @@ candidate's reward with a seed is the same in each.
 * "racing and stopping": likewise, and of the children with the first seed two thirds are stopped
   after the first epoch.
 
-The ten best are those with the highest mean over all seeds. They are known when eight of them are
-among the first ten of the search so far and stay so to its end.
+The ten best are those with the highest mean over all seeds but the first, which chooses in a race,
+and judges nowhere. They are known when eight of them are among the first ten of the search so far
+and stay so to its end.
 """
 
 import pathlib
@@ -102,7 +103,7 @@ def replay(recorded: Study, candidates: list[Candidate], seeds: int, way: str, t
     """Searches once more."""
     epochs = max(len(by[0].curve) for by in recorded.outcomes.values())
     means = {
-        c: np.mean([outcome.reward for outcome in recorded.outcomes[c].values()])
+        c: np.mean([outcome.reward for seed, outcome in recorded.outcomes[c].items() if seed])
         for c in candidates
         if all(outcome.status == OK for outcome in recorded.outcomes[c].values())
     }
