@@ -5,8 +5,8 @@ r"""What flows into the activations of a search's child?
 A candidate must be finite on `SearchSpace.interval`, by default [-6, 6], and is compared with
 others there. Whether the child's pre-activations lie within is measured here: the Fashion-MNIST
 child of `keras-swish search` is trained with each activation, and called with a thousand images of
-the validation data. Not before: the moving statistics of batch normalisation say nothing yet. Takes
-minutes.
+the validation data. An untrained network would not do: its batch normalisation has no statistics
+yet. Takes minutes.
 """
 
 import numpy as np

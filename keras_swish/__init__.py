@@ -4,6 +4,7 @@ Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
 (https://arxiv.org/abs/1710.05941).
 """
 
+import importlib
 import pathlib
 
 from keras_swish import activations
@@ -37,11 +38,11 @@ make_names_known_to_keras()
 
 
 def __getattr__(name):
-    # The search imports SciPy, which takes longer than all the rest.
+    # When they are asked for: the search imports SciPy, which takes longer than all the rest.
+    if name in ("models", "search"):
+        return importlib.import_module(f"{__name__}.{name}")
     if name == "search_activations":
-        from keras_swish.search import search_activations
-
-        return search_activations
+        return importlib.import_module(f"{__name__}.search").search_activations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

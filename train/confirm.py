@@ -1,8 +1,9 @@
 r"""Trains the best functions of a search anew, beside ReLU and Swish: which is better after all?
 
 The best of many candidates are chosen for their luck, too, and in a small child. So they are
-compared once more as `keras-swish compare` does: in a larger network, on all images, for longer,
-with seeds that the search has not used, and with the test split, which it has not seen.
+compared once more as `keras-swish compare` does: in a larger network, unless the search was given
+one, on all images, for longer, with seeds that the search has not used, and with the test split,
+which it has not seen.
 
 Examples:
   keras-swish confirm runs/found

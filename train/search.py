@@ -14,8 +14,10 @@ Examples:
       --top=0.25 --top_seeds=4 --out=runs/exhaustive
       every function of one core unit, and the top quarter with four seeds: hours. Interrupted
       and given again, it goes on.
+  keras-swish search --dataset=fashion_mnist --model=resnet20 --filters=8,16,32 --trials=200
+      a deeper child: what helps a shallow one need not help it.
   optuna-dashboard runs/exhaustive/study.log
-      watches a search in a browser (pip install optuna-dashboard).
+      watches a search in a browser.
   keras-swish search --executor=ray --run_cpus=1 --trials=500 --pruner=halving --epochs=9
       on the Ray cluster that RAY_ADDRESS names, or as many processes of this machine as it has
       cores; children that do worse than two thirds of the others are stopped early.

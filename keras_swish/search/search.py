@@ -125,12 +125,14 @@ def search_activations(
             proposes. One whose last 2,000 proposals were all known or unfit is asked no more.
         seeds: With how many seeds the best are trained.
         top: Which part of the candidates these are: those that are the best with the first seed.
-        recipe: How the network is trained.
+        recipe: How the network is trained; by default `Recipe()`, three epochs of SGD, whatever
+            optimizer the model is compiled with.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: From labels and outputs to a number, higher being better; by default accuracy, for
             models of one output that are trained with a cross-entropy.
         activations: Names of the activations to replace; by default all but the output's.
-        storage: Path of a journal file to keep the results in, or a database's URL.
+        storage: Path of a journal file to keep the results in, or a database's URL; by default
+            they are kept in memory, and a search that is cut off is lost.
         seed: The first seed of children, and that of the algorithm.
         on_child: Called after each training with candidate, seed and `Outcome`.
         executor: "local" to train in this process, one candidate at a time; or "ray", on the Ray
