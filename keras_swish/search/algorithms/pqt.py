@@ -13,6 +13,9 @@ import numpy as np
 
 from keras_swish.search.algorithms.rl import ReinforcementLearning
 
+# How many functions an elite has at least.
+_FEWEST = 4
+
 
 class PriorityQueueTraining(ReinforcementLearning):
     """The LSTM controller, trained with PPO and on the best functions so far.
@@ -20,12 +23,19 @@ class PriorityQueueTraining(ReinforcementLearning):
     Args:
         space: The search space.
         seed: Seed of the controller's weights and of what it draws.
-        elite: How many of the best functions so far the controller imitates.
+        elite: Which part of the functions so far is the elite, which the controller imitates. It
+            grows with what is known: a few functions lead fast to the very best, many to more of
+            the good.
         **options: Those of `ReinforcementLearning`.
+
+    Raises:
+        ValueError: If the elite is no part.
     """
 
-    def __init__(self, space, seed: int = 0, elite: int = 16, **options):
+    def __init__(self, space, seed: int = 0, elite: float = 0.08, **options):
         super().__init__(space, seed, **options)
+        if not 0 < elite <= 1:
+            raise ValueError(f"`elite` must be a part in (0, 1]. Received: elite={elite}")
         self.elite = elite
 
     def _key(self, candidate):
@@ -37,13 +47,14 @@ class PriorityQueueTraining(ReinforcementLearning):
     def _update(self) -> None:
         super()._update()
         # The best of fewer are no elite.
-        if len(self.rewards) >= 3 * self.elite:
+        if len(self.rewards) >= 3 * _FEWEST:
             self._imitate()
 
     def _imitate(self) -> None:
         """Raises the likelihood of the best functions so far."""
         # Equal ones in their order, which is that of the whole after a restart, too.
-        best = heapq.nlargest(self.elite, self.rewards, key=lambda c: (self.rewards[c], c))
+        count = max(_FEWEST, round(self.elite * len(self.rewards)))
+        best = heapq.nlargest(count, self.rewards, key=lambda c: (self.rewards[c], c))
         candidates, slope = np.array(best), np.full(len(best), 1 / len(best))
         for _ in range(self.epochs):
             gradients = self.controller.gradients(candidates, lambda new: slope, self.entropy)
