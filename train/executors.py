@@ -136,4 +136,5 @@ def check() -> None:
         if importlib.util.find_spec("ray") is None:
             raise ArgumentError("executor", "needs Ray: pip install 'keras-swish[ray]'")
         # Or this process, which trains nothing, would take the whole GPU.
-        os.environ.update({**cluster.SHARED_GPU, **os.environ})
+        for name, value in cluster.SHARED_GPU.items():
+            os.environ.setdefault(name, value)

@@ -281,14 +281,12 @@ class Search:
         fit.sort(key=lambda candidate: (-first[candidate].reward, candidate))
         chosen = fit[: math.ceil(top * len(first))]
         # What a call that was interrupted left in training.
-        while self.executor.idle < self.executor.places:
-            self._finish()
+        self._finish_all()
         for seed in range(self.seed + 1, self.seed + seeds):
             for candidate in chosen:
                 if seed not in self.study.outcomes[candidate]:
                     self._submit(candidate, seed)
-        while self.executor.idle < self.executor.places:
-            self._finish()
+        self._finish_all()
 
     def _check_seed(self) -> None:
         """Refuses a second first seed: one that chose some candidates would judge others."""
@@ -350,6 +348,10 @@ class Search:
         while not self.executor.idle:
             self._finish()
         self.executor.submit(candidate, seed, stop)
+
+    def _finish_all(self) -> None:
+        while self.executor.idle < self.executor.places:
+            self._finish()
 
     def _finish(self) -> None:
         """Waits for a child, and tells its reward to those who wait for it."""
