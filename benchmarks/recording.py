@@ -19,10 +19,11 @@ def parser(text: str) -> argparse.ArgumentParser:
     return made
 
 
-def fashion_mnist_child(space: SearchSpace, data_dir: str | None) -> Child:
+def fashion_mnist_child(
+    space: SearchSpace, data_dir: str | None, settings: search.Settings = search.OTHER
+) -> Child:
     """Returns the child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
     fitting.make_deterministic()
-    settings = search.OTHER
     dataset = data.load("fashion_mnist", data_dir, image_size=settings.image_size)
     return search.build(dataset, settings, space)
 
