@@ -13,7 +13,10 @@ and judged by it.
 "exhaustive", in an order drawn anew, is sampling without replacement, the measure of the others.
 Options are to be tried with other repetitions (--first) than those that are reported.
 
-Takes minutes for 100 repetitions. Needs a results.csv of `keras-swish search
+The algorithm's own time is that of the processor, whatever else the machine does; set
+OPENBLAS_NUM_THREADS=1, or threads that wait for each other are counted, too.
+
+Takes a quarter of an hour for 100 repetitions. Needs a results.csv of `keras-swish search
 --algorithm=exhaustive`, its best trained with several seeds.
 """
 
@@ -100,13 +103,14 @@ def run(
 
     Returns:
         The different candidates in the order in which it came to them, how many proposals
-        repeated one, how many there were, and the seconds that the algorithm itself took.
+        repeated one, how many there were, and the seconds of processor time that the algorithm
+        itself took.
     """
     seen, repeats, proposals, idle, own = {}, 0, 0, 0, 0.0
     while not enough(seen) and idle < PATIENCE:
-        start = time.perf_counter()
+        start = time.process_time()
         proposal = algorithm.ask()
-        own += time.perf_counter() - start
+        own += time.process_time() - start
         if proposal is None:
             break
         proposals += 1
@@ -120,9 +124,9 @@ def run(
                 repeats += 1
             elif candidate in told:
                 seen[candidate], idle = reward, 0
-        start = time.perf_counter()
+        start = time.process_time()
         algorithm.tell(proposal, reward)
-        own += time.perf_counter() - start
+        own += time.process_time() - start
     return list(seen), repeats, proposals, own
 
 
