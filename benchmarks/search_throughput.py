@@ -10,9 +10,14 @@ way over the same without building, tracing and compiling, which is measured by 
 network a second time. Times and ratios are medians over the candidates. What the shared network
 compiles once, itself and each primitive when it is first met, is reported beside.
 
-Data are random: times do not depend on them. Needs ten minutes, most of them for the largest.
+The child is that of `keras-swish search --dataset=fashion_mnist` with --images images. Equal
+networks end with equal rewards but for rounding, which the two ways do not share: "largest
+difference in reward" is to be read beside the noise between seeds, 0.0054 with 10,240 images.
+
+Needs a quarter of an hour, most of it for the largest.
 """
 
+import dataclasses
 import functools
 import time
 
@@ -21,36 +26,42 @@ import numpy as np
 import recording
 
 from keras_swish import models
-from keras_swish.search import Child, Recipe, SearchSpace
-from keras_swish.train import fitting
+from keras_swish.search import Child, SearchSpace
+from keras_swish.search.child import OK
+from keras_swish.train import search
 
 
-def measure(images: int, candidates: int, epochs: int) -> dict:
+def measure(images: int, candidates: int, data_dir: str | None) -> dict:
     """Measures both ways with children of so many images."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(images, 14, 14, 1)).astype("float32")
-    y = (x.mean((1, 2, 3)) > 0).astype("int32") + 2 * (x[:, 3, 3, 0] > 0)
+    settings = dataclasses.replace(search.OTHER, images=images)
+    space = SearchSpace()
+    child = recording.fashion_mnist_child(space, data_dir, settings)
     build = functools.partial(
         models.create,
-        "resnet8",
-        input_shape=(14, 14, 1),
-        classes=4,
-        filters=(8, 16, 32),
+        settings.model,
+        input_shape=child.train_data[0].shape[1:],
+        classes=10,
+        filters=settings.filters,
         classifier_activation=None,
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    space = SearchSpace()
-    recipe = Recipe(epochs=epochs)
-    child = Child(build(), (x, y), (x[:1024], y[:1024]), space, recipe, loss)
     tame = [
         ("x", function, binary)
         for function in ("sigmoid(x)", "tanh(x)", "sin(x)", "erf(x)", "arctan(x)", "max(x,0)")
         for binary in ("x1*x2", "x1-x2", "max(x1,x2)", "min(x1,x2)")
     ]
-    chosen = [tame[i] for i in random.permutation(len(tame))[:candidates]]
-    found = [space.candidate(u1=u1, u2=u2, b=b) for u1, u2, b in chosen]
-    # The first candidate compiles the network, and each new primitive itself.
-    once = sum(child.evaluate(candidate, 0).seconds for candidate in found)
+    found, once = [], 0.0
+    for place in random.permutation(len(tame)):
+        u1, u2, b = tame[place]
+        candidate = space.candidate(u1=u1, u2=u2, b=b)
+        # The first candidate compiles the network, and each new primitive itself.
+        first = child.evaluate(candidate, 0)
+        # One that diverges is stopped by the search, and trained on by the plain way.
+        if first.status == OK:
+            found.append(candidate)
+            once += first.seconds
+        if len(found) == candidates:
+            break
     shared, plain, bare, rewards = [], [], [], []
     for candidate in found:
         # Untimed: a new seed, as the plain way sets one, lets TensorFlow forget what it prepared.
@@ -97,14 +108,12 @@ def main() -> None:
     """Measures, prints and writes the table."""
     parser = recording.parser(__doc__)
     parser.add_argument("--images", default="2560,10240,40960", help="sizes of the children")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
     parser.add_argument("--candidates", type=int, default=5)
     arguments = parser.parse_args()
-    # Or equal children would end a little apart: sums in another order in each run.
-    fitting.make_deterministic()
     rows = []
     for images in map(int, arguments.images.split(",")):
-        rows.append(measure(images, arguments.candidates, arguments.epochs))
+        rows.append(measure(images, arguments.candidates, arguments.data_dir))
         print(rows[-1], flush=True)
         recording.write(arguments.out, "throughput", rows)
 
