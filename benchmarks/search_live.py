@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--record", type=pathlib.Path, required=True, help="folder of journals")
     parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
     parser.add_argument("--algorithms", nargs="+", default=["random", "pqt"])
-    parser.add_argument("--trials", type=int, default=250, help="different candidates a search")
+    parser.add_argument("--trials", type=int, default=150, help="different candidates a search")
     parser.add_argument("--repetitions", type=int, default=6)
     arguments = parser.parse_args()
     arguments.record.mkdir(parents=True, exist_ok=True)
