@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
+import random
 import time
 from collections.abc import Callable, Iterator
 
@@ -299,10 +300,19 @@ class Child:
 
     def _start(self, seed: int) -> list[np.ndarray]:
         """Returns the weights that a network built after setting this seed has."""
+        if not self._starts:
+            # Setting TensorFlow's seed makes it forget what it prepared of its functions, which
+            # takes longer than many a child. Keras's initializers have no use for that seed.
+            whole = self._starts[seed] = self._drawn(seed, keras.utils.set_random_seed)
+            same = map(np.array_equal, whole, self._drawn(seed, _set_python_seeds))
+            self._set_seed = _set_python_seeds if all(same) else keras.utils.set_random_seed
         if seed not in self._starts:
-            keras.utils.set_random_seed(seed)
-            self._starts[seed] = values(renewed(self._template).variables)
+            self._starts[seed] = self._drawn(seed, self._set_seed)
         return self._starts[seed]
+
+    def _drawn(self, seed: int, set_seed: Callable[[int], None]) -> list[np.ndarray]:
+        set_seed(seed)
+        return values(renewed(self._template).variables)
 
     def _diverged(self, steps: int, start: float, curve: tuple) -> Outcome:
         return Outcome(self.recipe.diverged, DIVERGED, steps, time.perf_counter() - start, curve)
@@ -354,6 +364,11 @@ def _checked(name: str, data: tuple) -> tuple:
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             raise ValueError(f"`{name}` holds numbers that are not finite.")
     return data
+
+
+def _set_python_seeds(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def _seed_dropout(seed: int) -> None:

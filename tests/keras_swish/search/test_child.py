@@ -37,6 +37,37 @@ def test_a_candidate_gets_the_weights_that_a_plain_network_gets(child, space, ch
     assert np.abs(numpy(betas[slot]) - space.betas(candidate)[slot]).max() > 1e-3
 
 
+@keras.saving.register_keras_serializable(package="tests")
+def unseeded(shape, dtype=None):
+    """An initializer that draws from a generator of Keras's own."""
+    return keras.random.normal(shape, dtype=dtype)
+
+
+@pytest.mark.parametrize(("initializer", "times"), [("he_normal", 1), (unseeded, 3)])
+def test_the_seed_of_tensorflow_is_set_where_weights_come_from_it(
+    data, space, recipe, monkeypatch, initializer, times
+):
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(4, kernel_initializer=initializer),
+            keras.layers.ReLU(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    child = Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy")
+    set_random_seed, calls = keras.utils.set_random_seed, []
+    monkeypatch.setattr(
+        keras.utils, "set_random_seed", lambda seed: (calls.append(seed), set_random_seed(seed))
+    )
+    candidate = space.candidate(u1="x", u2="x", b="x1*x2")
+    ours = [child._prepared(candidate, seed).get_weights()[0].copy() for seed in (4, 5, 6)]
+    assert len(calls) == times
+    theirs = [child.plain(candidate, seed).get_weights()[0] for seed in (4, 5, 6)]
+    np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(ours[0], ours[1])
+
+
 def test_the_outcome_depends_on_candidate_and_seed_alone(child, space):
     product = space.candidate(u1="x", u2="x", b="x1*x2")
     first = [child.evaluate(product, seed) for seed in (0, 1)]
