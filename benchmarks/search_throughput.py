@@ -62,16 +62,16 @@ def measure(images: int, candidates: int, data_dir: str | None) -> dict:
             once += first.seconds
         if len(found) == candidates:
             break
+    weights = [child.plain(candidate, 0).get_weights() for candidate in found]
+    # Untimed: that set TensorFlow's seed, which makes it forget what it prepared.
+    child.evaluate(found[0], 0)
     shared, plain, bare, rewards = [], [], [], []
-    for candidate in found:
-        # Untimed: a new seed, as the plain way sets one, lets TensorFlow forget what it prepared.
-        child.evaluate(candidate, 0)
+    for candidate, initial in zip(found, weights, strict=True):
         ours = child.evaluate(candidate, 0)
         shared.append(ours.seconds)
-        weights = child.plain(candidate, 0).get_weights()
         start = time.perf_counter()
         network = build(activation=str(space.formula(candidate)))
-        network.set_weights(weights)
+        network.set_weights(initial)
         child.compile(network)
         theirs = fitted(child, network)
         plain.append(time.perf_counter() - start)
