@@ -113,7 +113,7 @@ def test_ray_finds_what_is_found_here(call, narrow, tmp_path, monkeypatch):
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM, and saved")],
 )
 def test_stopped_within_a_child_it_writes_the_report(
-    number, status, message, call, narrow, tmp_path, monkeypatch
+    number, status, message, call, narrow, tmp_path, monkeypatch, request
 ):
     from keras_swish.search import Child
 
@@ -126,6 +126,9 @@ def test_stopped_within_a_child_it_writes_the_report(
         return evaluate(child, *arguments)
 
     monkeypatch.setattr(Child, "evaluate", stopped)
+    # A shell lets what it starts in the background ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     out = tmp_path / "out"
     code, _, err = call(*SHORT, "--trials=4", f"--out={out}")
     assert code == status
