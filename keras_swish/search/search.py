@@ -68,7 +68,7 @@ class Result:
             interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
             formula = f"`{entry.formula}`" + (f" ({entry.status})" if entry.status != "ok" else "")
             lines.append(f"| {formula} | {entry.mean:.4f} | {interval} | {len(entry.rewards)} |")
-        stated = "not known: no candidate was trained with several seeds"
+        stated = "not known: too few candidates were trained with several seeds"
         if degrees:
             stated = f"{noise:.4f} (standard deviation between seeds, {degrees} degrees of freedom)"
         rejected = sum(self.progress.rejected.values())
