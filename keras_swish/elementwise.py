@@ -269,7 +269,10 @@ def _tensorflow(operation: Operation):
     @functools.cache
     def compiled(*signature):
         specifications = [tf.TensorSpec(shape, dtype) for shape, dtype in signature]
-        return tf.function(compute, specifications, jit_compile=True, autograph=False)
+        # TensorFlow knows functions by their code, which all operations share, and would warn of
+        # one that is traced again and again; a `partial` it knows by itself.
+        function = functools.partial(compute)
+        return tf.function(function, specifications, jit_compile=True, autograph=False)
 
     def specification(x):
         # One trace for all sizes; what is broadcast, such as beta, keeps its shape.

@@ -175,6 +175,13 @@ def test_tensorflow_takes_unknown_sizes_and_users_functions(recwarn):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_many_functions_are_no_function_traced_too_often(caplog):
+    for number in range(12):
+        evaluate(f"sin(x) + {number + 0.0625} * exp(x)", X)
+    assert "retracing" not in caplog.text
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
 @pytest.mark.parametrize("name", ["swish_beta", "cos_minus_x", "x_arcsinh_squared"])
 def test_saved_model_computes_the_same(name, tmp_path):
     import tensorflow as tf
