@@ -5,7 +5,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from keras_swish.search import Child, SearchSpace
+from keras_swish.search import Child, SearchSpace, Study
 from keras_swish.train import data, files, fitting, search
 from keras_swish.train.environment import environment
 
@@ -22,7 +22,7 @@ def parser(text: str) -> argparse.ArgumentParser:
 def fashion_mnist_child(
     space: SearchSpace, data_dir: str | None, settings: search.Settings = search.OTHER
 ) -> Child:
-    """Returns the child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
+    """Returns a child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
     fitting.make_deterministic()
     dataset = data.load("fashion_mnist", data_dir, image_size=settings.image_size)
     return search.build(dataset, settings, space)
@@ -44,6 +44,14 @@ def trained(executor, jobs: list[tuple]) -> Iterator[tuple]:
             executor.submit(*left.pop())
         else:
             yield executor.wait()
+
+
+def complete(executor, study: Study, jobs: list[tuple]) -> None:
+    """Has an executor train what a study lacks of the jobs, and writes it there."""
+    left = [job for job in jobs if job[1] not in study.outcomes[job[0]]]
+    print(f"{len(left)} children to train", flush=True)
+    for finished in trained(executor, left):
+        study.add(*finished)
 
 
 def _folder(text: str) -> pathlib.Path:

@@ -3,11 +3,11 @@ r"""Does a deeper child find the same functions?
     python benchmarks/search_depth.py results/search --record runs/depth.log \
         --out results/search_benchmarks
 
-Of a finished search in a shallow child, three groups of functions are trained with the data, the
-recipe and the seeds of that child in a deeper one, ResNet-20 of the same widths: some drawn
-from all, whatever they are worth, the best of the shallow child, and the paper's. Reported: how
-the rewards of the drawn ones in both children correlate by rank, how many of each group are at
-least as good as ReLU in each child, and every function with its reward in both.
+Of a finished search in a shallow child, three groups of functions are trained with the data and
+the recipe of that child in a deeper one, ResNet-20 of the same widths: some drawn from all,
+whatever they are worth, the best of the shallow child, and the paper's. Reported of each group: how
+its rewards in both children correlate by rank, and how many are at least as good as ReLU in each;
+and every function with its reward in both.
 
 In the shallow child a reward is the mean that the search ranks by, in the deeper one that over
 its --seeds, which none of the functions was chosen by.
@@ -25,7 +25,6 @@ from scipy import stats
 
 from keras_swish.search import Child, SearchSpace, Study, executors
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Entry
 from keras_swish.train import observations, search
 
 DEEPER = dataclasses.replace(search.OTHER, model="resnet20")
@@ -36,17 +35,14 @@ PAPER, BEST, DRAWN = "paper", "best", "drawn"
 
 def groups(shallow: Study, best: int, drawn: int) -> dict[str, list[Candidate]]:
     """Returns which functions to train, by group; a function may be in several."""
-    entries = [entry.candidate for entry in shallow.entries()]
-    paper = [
-        shallow.space.canonical(observations.candidate(shallow.space, units))
-        for units in observations.KNOWN.values()
-        if len(units) == 1
-    ]
-    order = np.random.default_rng(0).permutation(len(entries))
+    entries = shallow.entries()
+    known = observations.known(shallow, entries)
+    ranked = [entry.candidate for entry in entries]
+    order = np.random.default_rng(0).permutation(len(ranked))
     return {
-        PAPER: [candidate for candidate in paper if candidate in shallow.outcomes],
-        BEST: entries[:best],
-        DRAWN: [entries[place] for place in order[:drawn]],
+        PAPER: [found[1].candidate for found in known.values() if found],
+        BEST: ranked[:best],
+        DRAWN: [ranked[place] for place in order[:drawn]],
     }
 
 
@@ -56,19 +52,18 @@ def train(child: Child, study: Study, chosen: dict[str, list[Candidate]], seeds:
         (candidate, seed)
         for seed in range(FIRST_SEED, FIRST_SEED + seeds)
         for candidate in dict.fromkeys(itertools.chain(*chosen.values()))
-        if seed not in study.outcomes[candidate]
     ]
     with executors.create("ray", child) as executor:
-        print(f"{len(jobs)} children to train", flush=True)
-        for finished in recording.trained(executor, jobs):
-            study.add(*finished)
+        recording.complete(executor, study, jobs)
 
 
 def compare(
     shallow: Study, deeper: Study, chosen: dict[str, list[Candidate]]
 ) -> tuple[list[dict], dict]:
     """Returns a row a function, the best of the deeper child first, and what they say together."""
-    before = {entry.candidate: (rank, entry) for rank, entry in enumerate(shallow.entries(), 1)}
+    entries = shallow.entries()
+    before = {entry.candidate: (rank, entry) for rank, entry in enumerate(entries, 1)}
+    statuses = {entry.candidate: entry.status for entry in deeper.entries()}
     after = {candidate: _mean(deeper, candidate) for candidate in itertools.chain(*chosen.values())}
     rows = []
     for candidate in sorted(after, key=lambda c: -after[c]):
@@ -80,20 +75,17 @@ def compare(
                 "shallow, rank": rank,
                 "shallow, reward": round(entry.mean, 4),
                 "deeper, reward": round(after[candidate], 4),
-                "deeper, status": _status(deeper, candidate),
+                "deeper, status": statuses[candidate],
             }
         )
-    relu = shallow.space.canonical(
-        observations.candidate(shallow.space, observations.KNOWN["relu"])
-    )
-    found = {"ReLU": {"shallow": before[relu][1].mean, "deeper": after[relu]}}
+    _, relu = observations.known(shallow, entries)["relu"]
+    found = {"ReLU": {"shallow": relu.mean, "deeper": after[relu.candidate]}}
     for group, candidates in chosen.items():
-        entries: list[Entry] = [before[candidate][1] for candidate in candidates]
-        pairs = np.array([(e.mean, after[e.candidate]) for e in entries])
+        pairs = np.array([(before[c][1].mean, after[c]) for c in candidates])
         found[group] = {
             "functions": len(candidates),
-            "as good as ReLU, shallow": int((pairs[:, 0] >= before[relu][1].mean).sum()),
-            "as good as ReLU, deeper": int((pairs[:, 1] >= after[relu]).sum()),
+            "as good as ReLU, shallow": int((pairs[:, 0] >= relu.mean).sum()),
+            "as good as ReLU, deeper": int((pairs[:, 1] >= after[relu.candidate]).sum()),
             "rank correlation": round(float(stats.spearmanr(*pairs.T).statistic), 3),
         }
     return rows, found
@@ -101,11 +93,6 @@ def compare(
 
 def _mean(study: Study, candidate: Candidate) -> float:
     return float(np.mean([outcome.reward for outcome in study.outcomes[candidate].values()]))
-
-
-def _status(study: Study, candidate: Candidate) -> str:
-    stati = {outcome.status for outcome in study.outcomes[candidate].values()}
-    return " ".join(sorted(stati))
 
 
 def main() -> None:

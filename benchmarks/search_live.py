@@ -12,7 +12,7 @@ and the first is tested over the repetitions, seed by seed, and corrected for th
 algorithms. Six repetitions can settle one difference and no more; the smallest p that can come
 out is given beside it.
 
-Hours, kept in a journal for each search: cut off and given again, it goes on.
+About an hour, kept in a journal for each search: cut off and given again, it goes on.
 """
 
 import dataclasses
@@ -91,13 +91,10 @@ def main() -> None:
 def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int, float]:
     """Returns ReLU's reward with each of a search's seeds."""
     child.space = SearchSpace(2)
-    (units,) = observations.KNOWN["relu"]
     study = Study(child.space, child.config(), path)
-    relu = observations.candidate(child.space, (units,))
+    relu = observations.candidate(child.space, observations.KNOWN["relu"])
     seeds = range(first, first + SEEDS)
-    jobs = [(relu, seed) for seed in seeds if seed not in study.outcomes[relu]]
-    for finished in recording.trained(executor, jobs):
-        study.add(*finished)
+    recording.complete(executor, study, [(relu, seed) for seed in seeds])
     return {seed: study.outcomes[relu][seed].reward for seed in seeds}
 
 

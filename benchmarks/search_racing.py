@@ -37,12 +37,9 @@ def record(child: Child, study: Study, candidates: list[Candidate], seeds: int) 
         (candidate, seed, (lambda *arguments: False) if seed == 0 else None)
         for candidate in candidates
         for seed in range(seeds)
-        if seed not in study.outcomes[candidate]
     ]
     with executors.create("ray", child) as executor:
-        print(f"{len(jobs)} children to train", flush=True)
-        for finished in recording.trained(executor, jobs):
-            study.add(*finished)
+        recording.complete(executor, study, jobs)
 
 
 class Recorded:
