@@ -224,11 +224,24 @@ def _tensorflow_chosen(kind, index, *inputs):
 def _tensorflow_function(kind, signature):
     import tensorflow as tf
 
-    return tf.function(
-        lambda index, *inputs: ops.switch(index, _branches(kind), *inputs),
-        [tf.TensorSpec((), "int32"), *(tf.TensorSpec(*entry) for entry in signature)],
-        autograph=False,
+    inputs = [tf.TensorSpec(*entry) for entry in signature]
+    branches = [
+        tf.function(branch, inputs, autograph=False).get_concrete_function()
+        for branch in _branches(kind)
+    ]
+    types = [output.dtype for output in branches[0].outputs]
+
+    # A function, as outside of a graph a `Case` does not take these branches. And not the one of
+    # `tf.switch_case`, which becomes part of the graph with all its branches: to find each node
+    # of those that are not chosen dead takes a tenth of a small child's step.
+    @functools.partial(
+        tf.function, input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False
     )
+    def chosen(index, *tensors):
+        outputs = tf.raw_ops.Case(branch_index=index, input=tensors, Tout=types, branches=branches)
+        return tuple(outputs) if kind.endswith("gradient") else outputs[0]
+
+    return chosen
 
 
 @functools.cache

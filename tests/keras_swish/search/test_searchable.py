@@ -100,3 +100,19 @@ def test_a_saved_layer_comes_back(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(numpy(again(X)), numpy(model(X)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
+def test_branches_that_are_not_chosen_are_no_part_of_the_graph():
+    import tensorflow as tf
+
+    layer = SearchableActivation(1)
+    step = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 3), "float32"))
+    definition = step.graph.as_graph_def()
+    nodes = [
+        *definition.node,
+        *(node for function in definition.library.function for node in function.node_def),
+    ]
+    switches = [node for node in nodes if node.op in ("Case", "StatelessCase")]
+    assert len(switches) == 2  # unary and binary functions
+    assert not any("_lower_using_switch_merge" in node.attr for node in switches)
