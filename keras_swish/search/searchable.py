@@ -24,7 +24,7 @@ class SearchableActivation(Weighted):
 
     Its weight `choice` says which candidate; `set_candidate` writes it, and the initial values
     of the betas. There is a beta for each place of each unit; those that a candidate has no
-    use for get a gradient of zero.
+    use for get a gradient of zero. On TensorFlow there are first derivatives only.
 
     Args:
         core_units: How many core units the candidates have.
@@ -208,6 +208,11 @@ def _chosen(kind: str, index, *inputs):
 
 
 def _tensorflow_chosen(kind, index, *inputs):
+    import tensorflow as tf
+
+    if not kind.endswith("gradient"):
+        # The gradient is given in `_compute`, and an eager tape would look for it here as well.
+        inputs = [tf.stop_gradient(x) for x in inputs]
     # Any batch and size of images; the betas keep their shape, along which gradients are summed.
     betas = {2 if kind.startswith("binary") else 1}
     signature = tuple(

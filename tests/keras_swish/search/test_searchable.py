@@ -102,11 +102,24 @@ def test_a_saved_layer_comes_back(tmp_path):
     np.testing.assert_allclose(numpy(again(X)), numpy(model(X)))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's tapes")
+def test_a_tape_outside_of_a_graph_finds_the_gradient():
+    import tensorflow as tf
+
+    space, layer = SearchSpace(), SearchableActivation()
+    layer.build((None, 3))
+    layer.set_candidate(space, space.candidate(u1="sin(x)", u2="x", b="x1*x2"))
+    x = tf.Variable(X)
+    with tf.GradientTape() as tape:
+        y = layer(x)
+    np.testing.assert_allclose(tape.gradient(y, x), np.sin(X) + X * np.cos(X), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
 def test_branches_that_are_not_chosen_are_no_part_of_the_graph():
     import tensorflow as tf
 
-    layer = SearchableActivation(1)
+    layer = SearchableActivation()
     step = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 3), "float32"))
     definition = step.graph.as_graph_def()
     nodes = [
