@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
 
 
 def best(study: Study, count: int) -> dict[str, str | None]:
-    """Returns the formulas of the best candidates that did not diverge, and the names of those.
+    """Returns the formulas of the best candidates trained to the end, and the names of those.
 
     Raises:
         ArgumentError: If the study has fewer.
@@ -71,7 +71,7 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     entries = study.entries()
     fit = [entry for entry in entries if entry.status == OK]
     if count > len(fit):
-        raise ArgumentError("best", f"the search has only {len(fit)} that did not diverge")
+        raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
     known = observations.known(study, entries)
     names = {found[1].candidate: name for name, found in known.items() if found}
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
@@ -88,7 +88,10 @@ def first_seed(study: Study, out: pathlib.Path) -> int:
     used = max(seed for outcomes in study.outcomes.values() for seed in outcomes)
     if program.FLAGS["seed"].present and program.FLAGS.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
-    present = results.read_runs(out) if (out / results.CONFIG).exists() else []
+    is_ours = (out / results.CONFIG).exists() and (
+        search_report.settings(out).get("program") == "compare"
+    )
+    present = results.read_runs(out) if is_ours else []  # what else is there, `compare` refuses
     return min((row["seed"] for row in present), default=used + 1)
 
 

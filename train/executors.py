@@ -130,9 +130,13 @@ def check() -> None:
     """Looks whether the executor that the flags name can be had, and makes room for its workers.
 
     Raises:
-        ArgumentError: If its package is not installed.
+        ArgumentError: If its package is not installed, or a flag is given that says nothing to it.
     """
-    if EXECUTOR.value == "ray":
+    if EXECUTOR.value == "local":
+        for flag in ("run_cpus", "run_gpus"):
+            if flags.FLAGS[flag].present:
+                raise ArgumentError(flag, "needs --executor=ray")
+    else:
         if importlib.util.find_spec("ray") is None:
             raise ArgumentError("executor", "needs Ray: pip install 'keras-swish[ray]'")
         # Or this process, which trains nothing, would take the whole GPU.

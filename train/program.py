@@ -117,8 +117,9 @@ def run(main: Callable[..., None]) -> None:
         if error.argument not in FLAGS:
             fail(f"{error.argument}: {error}")
         flag = FLAGS[error.argument]
+        value = ",".join(flag.value) if isinstance(flag.value, list) else flag.value
         # A default may not be what the program took.
-        fail(f"--{error.argument}{f'={flag.value}' if flag.present else ''}: {error}")
+        fail(f"--{error.argument}{f'={value}' if flag.present else ''}: {error}")
     except DivergedError as error:
         fail(f"{error}: try a lower --learning_rate or a longer --warmup_epochs", status=1)
     except KeyboardInterrupt:
@@ -317,29 +318,39 @@ def out_directory(
     devices: distribution.Devices = distribution.ONE_DEVICE,
     networks: dict[str, dict] | None = None,
 ) -> pathlib.Path:
+    """Returns the folder for the results, made, with the settings and this start written into it.
+
+    Args:
+        program: As for `claim_directory`.
+        config: As there.
+        devices: What `distribution.start` gave; of many hosts, one makes the folder.
+        networks: As there.
+    """
+    if not devices.writes:
+        _check_out()
+        return pathlib.Path(FLAGS.out).expanduser()
+    out = claim_directory(program, config, networks)
+    record_start(out)
+    return out
+
+
+def claim_directory(
+    program: str, config: dict, networks: dict[str, dict] | None = None
+) -> pathlib.Path:
     """Returns the folder for the results, made, with the settings written into it.
 
     An existing folder is used only when it was made by the same program with the same
-    settings, which is how an interrupted run goes on. Of many hosts, one makes it.
+    settings, which is how an interrupted run goes on.
 
     Args:
         program: Name of the program.
         config: The settings.
-        devices: What `distribution.start` gave.
         networks: Further settings, for each network of a comparison: those of networks that are
             new in the folder are added.
     """
-    if "://" in (FLAGS.out or ""):
-        raise ArgumentError("out", "results go to a folder that this machine has mounted, no URL")
-    if not devices.writes:
-        return pathlib.Path(FLAGS.out).expanduser()
+    _check_out()
     out = _new_folder(program) if FLAGS.out is None else pathlib.Path(FLAGS.out).expanduser()
     FLAGS.out = str(out)
-    start = {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command(),
-        "environment": environment(),
-    }
     try:
         out.mkdir(parents=True, exist_ok=True)
         record = files.read_json(out / CONFIG)
@@ -350,6 +361,9 @@ def out_directory(
         raise ArgumentError("out", "holds other files; choose another folder")
     if record is None:
         record = {"config": {"program": program, **config}, "starts": []}
+    maker = record["config"].get("program")
+    if maker != program:
+        raise ArgumentError("out", f"is a folder of `keras-swish {maker}`; choose another one")
     known = record["config"].get("networks", {})
     again = {name: own for name, own in (networks or {}).items() if name in known}
     other = differences(record["config"], {"program": program, **config})
@@ -362,9 +376,24 @@ def out_directory(
     files.remove_temporaries(out)
     if networks:
         record["config"]["networks"] = networks | known
-    record["starts"].append(start)
     files.write_json(out / CONFIG, record)
     return out
+
+
+def record_start(out: pathlib.Path) -> None:
+    """Writes into a folder of results that this command works on it from now on."""
+    record = files.read_json(out / CONFIG)
+    start = {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command(),
+        "environment": environment(),
+    }
+    files.write_json(out / CONFIG, {**record, "starts": [*record["starts"], start]})
+
+
+def _check_out() -> None:
+    if "://" in (FLAGS.out or ""):
+        raise ArgumentError("out", "results go to a folder that this machine has mounted, no URL")
 
 
 def _lock(out: pathlib.Path) -> None:

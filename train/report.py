@@ -20,6 +20,7 @@ import numpy as np
 
 from keras_swish.models import paper
 from keras_swish.train import files, fitting, page, pictures, program, results, search_report
+from keras_swish.train.errors import ArgumentError
 from keras_swish.train.recipes import converged_bn_momentum
 
 _SWISH = ("swish_beta", "swish")
@@ -398,6 +399,8 @@ def main(arguments: list[str]) -> None:
     """Runs the program."""
     if not arguments:
         program.fail("name the folder of a comparison or a search, such as runs/mine")
+    if program.FLAGS.out is not None and len(arguments) > 1:
+        raise ArgumentError("out", "is for the report of one search: name a single one")
     for argument in arguments:
         print(f"report: {_written(argument)}")
 
@@ -413,6 +416,8 @@ def _written(argument: str) -> pathlib.Path:
         program.fail(
             f"{argument}: not a folder of results of `keras-swish compare` or `keras-swish search`"
         )
+    if program.FLAGS.out is not None:
+        raise ArgumentError("out", "is for searches: a comparison has its report in its folder")
     rows = results.read_runs(out)
     if not rows:
         program.fail(f"{argument}: no run of this comparison is finished")

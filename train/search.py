@@ -86,7 +86,11 @@ ALGORITHM = flags.DEFINE_string(
     "best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
 )
 TRIALS = flags.DEFINE_integer(
-    "trials", 100, "How many different candidates to try; 0: all there are.", lower_bound=0
+    "trials",
+    100,
+    "How many different candidates to try; 0: until the algorithm finds nothing new, which takes "
+    "very long with two core units.",
+    lower_bound=0,
 )
 TOP_SEEDS = flags.DEFINE_integer(
     "top_seeds", 4, "Seeds that the best are trained with.", lower_bound=1
@@ -117,6 +121,8 @@ def main() -> None:
             raise ArgumentError(flag, "says nothing about a child of the search")
     executors.check()
     settings = _settings()
+    if PRUNER.value != "none" and settings.epochs == 1:
+        raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
     space = SearchSpace(CORE_UNITS.value)
     with blame("algorithm"):
         algorithm = algorithms.create(ALGORITHM.value, space, program.FLAGS.seed)
@@ -129,7 +135,8 @@ def main() -> None:
     }
     fitting.make_deterministic()
     child = build(_dataset(settings), settings, space)
-    out = program.out_directory("search", config)
+    out = program.claim_directory("search", config)
+    print(f"results go to {out}; optuna-dashboard {out / search_report.STUDY} shows them come")
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
     _search(out, child, algorithm)
@@ -152,6 +159,7 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
                 executor,
                 Pruner(PRUNER.value, study) if PRUNER.value != "none" else None,
             )
+        program.record_start(out)  # not of a command that was refused
         result = Result(study, child, search.progress)
         # In place of Ray's handler, which ends the process within seconds, without a report.
         before = signal.signal(signal.SIGTERM, _stop)
@@ -225,7 +233,7 @@ def build(dataset: data.Dataset, settings: Settings, space):
     from keras_swish.search import Child, Recipe
 
     filters = {"filters": settings.filters} if settings.filters else {}
-    with blame("model"):
+    with blame("filters" if filters else "model"):
         try:
             model = models.create(
                 settings.model,
@@ -235,15 +243,18 @@ def build(dataset: data.Dataset, settings: Settings, space):
                 **filters,
             )
         except TypeError as error:
-            raise ArgumentError("filters", f"{settings.model} takes none ({error})") from error
-        recipe = Recipe(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            bn_momentum=settings.bn_momentum,
-        )
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        train, validation = dataset.train[: settings.images], dataset.validation
+            if not filters:
+                raise
+            raise ArgumentError("filters", f"{settings.model} takes none") from error
+    recipe = Recipe(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        bn_momentum=settings.bn_momentum,
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    train, validation = dataset.train[: settings.images], dataset.validation
+    with blame("dataset"):
         return Child(
             model, _whole(dataset, train), _whole(dataset, validation), space, recipe, loss
         )

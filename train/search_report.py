@@ -183,8 +183,8 @@ def _noise(study: Study) -> str:
     noise, degrees = study.noise()
     if not degrees:
         return (
-            "No candidate was trained with several seeds, so that the noise of the child is not "
-            "known, and neither is who of them is better."
+            "Too few candidates were trained with several seeds, so that the noise of the child is "
+            "not known, and neither is who of them is better."
         )
     return (
         "Rewards are means over the seeds; where there are several, without the first, which chose "

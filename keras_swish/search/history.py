@@ -94,7 +94,10 @@ class History:
 
     def broken(self, error: Exception) -> ValueError:
         """Returns the error that says so of the checkpoint."""
-        return ValueError(f"The checkpoint {str(self._checkpoint)!r} is broken ({error}).")
+        return ValueError(
+            f"The checkpoint {str(self._checkpoint)!r} is broken ({error}). If you remove it, what "
+            f"the algorithm was told is read from {self._lines.name}."
+        )
 
     def begin(self, told: list[Told]) -> None:
         """Makes these the lines, to which more are added."""
@@ -126,5 +129,8 @@ def _line(told: Told) -> str:
 def _write(path: pathlib.Path, text: str) -> None:
     """Writes a file that is whole or not there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or the name outlives a power cut, and the text does not
     os.replace(temporary, path)

@@ -9,11 +9,11 @@ import numpy as np
 
 
 def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> float:
-    """Returns the share of the examples whose class was predicted.
+    """Returns the share of the examples, or of their positions, whose class was predicted.
 
     Args:
-        y: Labels, `(n,)` or `(n, 1)`, or one-hot, `(n, classes)`.
-        predicted: Outputs, `(n, classes)`, or `(n, 1)` for two classes.
+        y: Labels, `(n, ...)` or `(n, ..., 1)`, or one-hot, `(n, ..., classes)`.
+        predicted: Outputs, `(n, ..., classes)`, or `(n, ..., 1)` for two classes.
         threshold: Where the second of two classes begins: 0 for logits.
 
     Example:
@@ -27,13 +27,13 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
         return float(np.mean((predicted.ravel() > threshold) == (y.ravel() > 0.5)))
     if y.shape == predicted.shape:
         y = y.argmax(-1)
-    return float(np.mean(predicted.argmax(-1) == y.ravel()))
+    return float(np.mean(predicted.argmax(-1).ravel() == y.ravel()))
 
 
 def default(model: keras.Model, loss, y) -> Callable:
     """Returns the accuracy for a model and its loss, or says why there is none."""
     name = name_of(loss).replace("_", "").lower()
-    if "crossentropy" not in name:
+    if isinstance(loss, dict | list | tuple) or "crossentropy" not in name:
         raise ValueError(
             "Accuracy is the reward of a cross-entropy: pass another `reward`. "
             f"Received: loss={loss!r}"
@@ -42,7 +42,8 @@ def default(model: keras.Model, loss, y) -> Callable:
     if outputs != 1:
         raise ValueError(f"The model has {outputs} outputs: pass a `reward` of them all.")
     y = keras.tree.flatten(y)[0]
-    if y.ndim > 1 and y.shape[-1] > 1 and not np.allclose(y.sum(-1), 1, atol=1e-3):
+    is_one_hot = y.ndim > 1 and y.shape[-1] > 1 and "sparse" not in name
+    if is_one_hot and not np.allclose(y.sum(-1), 1, atol=1e-3):
         raise ValueError("An example can have several labels, or none: pass a `reward` for them.")
     is_binary = isinstance(loss, keras.losses.Loss) and "binary" in name
     has_logits = is_binary and loss.get_config().get("from_logits")
@@ -50,7 +51,14 @@ def default(model: keras.Model, loss, y) -> Callable:
 
 
 def name_of(thing) -> str:
-    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell."""
+    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell.
+
+    What a function of the user's computes, it does not say.
+    """
+    if isinstance(thing, dict):
+        return str({key: name_of(value) for key, value in thing.items()})
+    if isinstance(thing, list | tuple):
+        return str([*map(name_of, thing)])
     if isinstance(thing, str):
         return thing
     if isinstance(thing, functools.partial):

@@ -129,7 +129,8 @@ def search_activations(
             optimizer the model is compiled with.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: From labels and outputs to a number, higher being better; by default accuracy, for
-            models of one output that are trained with a cross-entropy.
+            models of one output that are trained with a cross-entropy. A storage knows a function
+            by its name alone: give one that changes another storage.
         activations: Names of the activations to replace; by default all but the output's.
         storage: Path of a journal file to keep the results in, or a database's URL; by default
             they are kept in memory, and a search that is cut off is lost.

@@ -18,6 +18,8 @@ from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.space import NAMES, Candidate, SearchSpace
 
 _CONFIG = "keras_swish"
+# What every record of a journal begins with.
+_BEGINS = b'{"op_code"'
 # No record of a journal has as many bytes.
 _LONGEST = 1 << 20
 
@@ -32,9 +34,9 @@ class Entry:
         rewards: The reward with each seed, by seed.
         status: "ok", or "diverged" if it did with any seed, or "pruned": stopped early, its reward
             that of the last epoch it had.
-        mean: Mean of the rewards; with several seeds without that of the first, which chose the
-            candidate for the others, and for its luck, and without what all candidates owe to
-            the others.
+        mean: Mean of the rewards; with several seeds without that of the first, as a candidate
+            got the others because it did well, or was lucky, with that one. Seeds that are kind
+            to all candidates are made up for.
         low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
             where the status is not "ok".
         high: Its upper end.
@@ -215,7 +217,8 @@ class Study:
         """Fits reward = candidate + seed + noise; returns the seeds' effects, and the noise.
 
         A seed draws the same weights and batches for all candidates, and some are luckier than
-        others. Without that, candidates are compared fairly, whatever seeds they have.
+        others. Without that, candidates with different judging seeds are compared fairly. Those
+        with the first seed alone keep what it gives to all: they lie below those that it chose.
         """
         # The first seed has chosen: what it says of the noise is the second best there is.
         chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
@@ -290,14 +293,23 @@ def standing(entry: Entry) -> tuple:
 
 
 def _mend(path: pathlib.Path, lock) -> None:
-    """Cuts off the record that a killed process was writing: Optuna would add the next to it."""
-    begins = b'{"op_code"'
+    """Cuts off the record that a killed process was writing: Optuna would add the next to it.
+
+    What is no journal is refused here: Optuna forgives a last line that it cannot read, and would
+    write behind it.
+    """
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        head = file.read(len(_BEGINS))
+    if not _BEGINS.startswith(head):
+        raise ValueError(f"{str(path)!r} is no journal of Optuna.")
     if not _torn(path):
         return
     lock.acquire()  # who writes has it
     try:
         torn = _torn(path)
-        if not torn.startswith(begins[: len(torn)]):
+        if not torn.startswith(_BEGINS[: len(torn)]):
             raise ValueError(f"{str(path)!r} is no journal of Optuna.")
         os.truncate(path, path.stat().st_size - len(torn))
     finally:
@@ -306,8 +318,6 @@ def _mend(path: pathlib.Path, lock) -> None:
 
 def _torn(path: pathlib.Path) -> bytes:
     """Returns what a file has after its last newline."""
-    if not path.is_file():
-        return b""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LONGEST))

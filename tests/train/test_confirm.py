@@ -91,6 +91,12 @@ def test_a_network_named_for_the_search_is_taken_again(call, trained, folder):
     assert config["recipe"]["epochs"] == 1
 
 
+def test_the_folder_of_the_search_is_refused(call, trained, folder):
+    code, _, err = call("confirm", folder, "--best=1", "--seeds=1", *QUICK, f"--out={folder}")
+    assert code == 2
+    assert f"--out={folder}: is a folder of `keras-swish search`" in err
+
+
 def test_a_study_without_a_folder_needs_a_dataset(call, trained, journal, tmp_path):
     out = f"--out={tmp_path / 'out'}"
     flags = ["--best=1", "--seeds=1", "--activations=swish", *QUICK]
@@ -115,7 +121,7 @@ def test_a_study_alone_says_how_long_its_children_were_trained(call, trained, tm
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--best=6"], "--best=6: the search has only 5 that did not diverge"),
+        (["--best=6"], "--best=6: the search has only 5 trained to the end"),
         (["--best=0"], "--best=0"),
         (["--seed=4"], "--seed=4: the search has used seeds up to 4"),
         (["--activations=relu,swsh"], "Unknown activation 'swsh'"),

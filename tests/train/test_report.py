@@ -227,6 +227,8 @@ def test_report_is_written_anew_and_refuses_other_folders(folder, call, tmp_path
         ([tmp_path / "empty"], "not a folder of results of `keras-swish compare`"),
         ([tmp_path / "other"], "not a folder of results of `keras-swish compare`"),
         ([tmp_path / "unfinished"], "no run of this comparison is finished"),
+        ([folder, f"--out={tmp_path / 'new'}"], "a comparison has its report in its folder"),
+        ([folder, folder, f"--out={tmp_path / 'new'}"], "is for the report of one search"),
     ):
         code, _, err = call("report", *arguments)
         assert code == 2

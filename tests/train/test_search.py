@@ -160,6 +160,15 @@ def test_sigterm_under_ray_leaves_the_report(tmp_path):
     assert (out / "report.html").exists()
 
 
+def test_a_command_that_is_refused_is_no_start(call, narrow, tmp_path):
+    out = tmp_path / "out"
+    assert call(*SHORT, "--trials=1", f"--out={out}")[0] == 0
+    code, _, err = call(*SHORT, "--trials=1", "--seed=1", f"--out={out}")
+    assert code == 2
+    assert "first seed is 0" in err
+    assert len(json.loads((out / "config.json").read_text())["starts"]) == 1
+
+
 def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     out = tmp_path / "out"
     assert call(*SHORT, "--trials=1", f"--out={out}")[0] == 0
@@ -176,7 +185,10 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
         ("--algorithm=luck", "--algorithm=luck: Unknown algorithm 'luck'"),
         ("--model=resnet9", "--model=resnet9: Unknown network 'resnet9'"),
         ("--filters=8,x,3", "must be whole numbers"),
-        ("--filters=8,4,2", "none less than the one before"),
+        ("--filters=8,4,2", "--filters=8,4,2: `filters` must be three"),
+        ("--model=wrn_28_10 --filters=8,8,8", "--filters=8,8,8: wrn_28_10 takes none"),
+        ("--run_cpus=2", "--run_cpus=2.0: needs --executor=ray"),
+        ("--pruner=halving --epochs=1", "--pruner=halving: stops children between epochs"),
         ("--weight_decay=0.1", "--weight_decay=0.1: says nothing about a child"),
         ("--optimizer=rmsprop", "--optimizer=rmsprop: says nothing about a child"),
         ("--print_recipe", "--print_recipe=True: says nothing about a child"),
@@ -185,6 +197,7 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
         ("--images=5000", "--images=5000: there are 1294 to train on"),
         ("--batch_size=2000 --images=1000", "--batch_size=2000: a batch of 2000 is larger than"),
         ("--algorithm=optuna:GridSampler", "--algorithm=optuna:GridSampler: "),
+        ("--algorithm=optuna:BruteForceSampler", "Unknown sampler of Optuna 'BruteForceSampler'"),
         ("--core_units=2 --algorithm=exhaustive", "Only a space of one core unit"),
     ],
 )

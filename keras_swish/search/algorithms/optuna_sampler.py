@@ -6,6 +6,9 @@ from keras_swish.registry import unknown
 from keras_swish.search.algorithms import Algorithm, Proposal
 from keras_swish.search.study import import_optuna
 
+# Trials that samplers draw at random before they think, and one more.
+_FEW = 11
+
 
 class OptunaSampler(Algorithm):
     """A sampler of Optuna, on the components of a candidate as categories.
@@ -20,28 +23,33 @@ class OptunaSampler(Algorithm):
         **options: What that class takes.
 
     Raises:
-        ValueError: If there is no such sampler, or it cannot be made of the options.
+        ValueError: If there is no such sampler, it cannot be made of the options, or it needs
+            a package that is not installed.
     """
 
     def __init__(self, space, seed: int = 0, sampler: str = "TPESampler", **options):
         optuna = import_optuna()
         super().__init__(space, seed)
         samplers = [name for name in dir(optuna.samplers) if name.endswith("Sampler")]
-        samplers.remove("BaseSampler")
+        for name in ("BaseSampler", "BruteForceSampler"):  # this ends a study by itself
+            samplers.remove(name)
         if sampler not in samplers:
             raise ValueError(unknown("sampler of Optuna", sampler, samplers))
         kind = getattr(optuna.samplers, sampler)
         if "seed" in inspect.signature(kind).parameters:
             options = {"seed": seed, **options}
-        try:
-            made = kind(**options)
-        except (TypeError, ImportError) as error:  # it needs arguments, or another package
-            raise ValueError(f"{sampler} cannot be used: {error}") from error
-        self.study = optuna.create_study(direction="maximize", sampler=made)
         self.distributions = {
             name: optuna.distributions.CategoricalDistribution(range(size))
             for name, size in zip(space.names, space.sizes, strict=True)
         }
+        try:
+            # Some import what they need when they have seen a few trials, in a search after hours.
+            tried = optuna.create_study(sampler=kind(**options))
+            for _ in range(_FEW):
+                tried.tell(tried.ask(self.distributions), 0.0)
+            self.study = optuna.create_study(direction="maximize", sampler=kind(**options))
+        except (TypeError, ImportError) as error:  # it needs arguments, or another package
+            raise ValueError(f"{sampler} cannot be used: {error}") from error
         self.asked = 0
         # The numbers of the trials that wait for a reward, by note.
         self.trials: dict[int, int] = {}

@@ -334,6 +334,13 @@ def test_accuracy_knows_the_ways_to_write_labels():
     assert rewards.accuracy(np.array([[1], [0], [0]]), scores) == pytest.approx(2 / 3)
     assert rewards.accuracy(np.eye(2)[[1, 0, 0]], scores) == pytest.approx(2 / 3)
     assert rewards.accuracy(np.array([1, 0, 0]), scores[:, 1:]) == pytest.approx(2 / 3)
+    positions = np.stack([scores, scores])
+    labels = np.array([[1, 0, 0], [0, 0, 0]])
+    assert rewards.accuracy(labels, positions) == pytest.approx(1 / 2)
+    assert rewards.accuracy(labels[..., None], positions) == pytest.approx(1 / 2)
+    assert rewards.accuracy(np.eye(2)[labels], positions) == pytest.approx(1 / 2)
+    model = keras.Sequential([keras.Input((3, 2)), keras.layers.Dense(2)])
+    assert rewards.default(model, "sparse_categorical_crossentropy", labels) is rewards.accuracy
 
 
 def test_another_process_knows_the_layers_of_the_network(data, space, tmp_path, python):

@@ -307,12 +307,15 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     assert found.study.space.canonical(other) == other
 
 
-def test_what_is_no_storage_is_refused_in_one_line(tmp_path):
-    journal = tmp_path / "notes.txt"
-    journal.write_text("not a journal\nat all\n")
-    with pytest.raises(ValueError, match="is no journal of Optuna"):
-        search(Fake(SearchSpace()), journal)
-    assert journal.read_text() == "not a journal\nat all\n"
+@pytest.mark.parametrize(
+    "text", ["not a journal\nat all\n", "no journal at all", "one line that Optuna forgives\n", "{}"]
+)
+def test_what_is_no_storage_is_refused_in_one_line_and_left_alone(tmp_path, text):
+    notes = tmp_path / "notes.txt"
+    notes.write_text(text)
+    with pytest.raises(ValueError, match=r"notes.txt' is no journal of Optuna"):
+        search(Fake(SearchSpace()), notes)
+    assert notes.read_text() == text
 
 
 def test_a_trial_cut_short_by_a_kill_is_trained_again(tmp_path, space):
@@ -344,14 +347,6 @@ def test_a_journal_is_known_from_the_root(tmp_path, space, monkeypatch):
     """A lock is a link to it, and is read from another folder."""
     monkeypatch.chdir(tmp_path)
     assert Study(space, {}, "study.log").path == tmp_path / "study.log"
-
-
-def test_a_file_without_a_newline_is_left_alone(tmp_path):
-    notes = tmp_path / "notes.txt"
-    notes.write_text("no journal at all")
-    with pytest.raises(ValueError, match=r"notes.txt' is no journal of Optuna"):
-        search(Fake(SearchSpace()), notes)
-    assert notes.read_text() == "no journal at all"
 
 
 def test_a_broken_checkpoint_is_named(tmp_path, space):
