@@ -308,7 +308,8 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
 
 
 @pytest.mark.parametrize(
-    "text", ["not a journal\nat all\n", "no journal at all", "one line that Optuna forgives\n", "{}"]
+    "text",
+    ["not a journal\nat all\n", "no journal at all", "one line that Optuna forgives\n", "{}"],
 )
 def test_what_is_no_storage_is_refused_in_one_line_and_left_alone(tmp_path, text):
     notes = tmp_path / "notes.txt"
