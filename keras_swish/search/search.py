@@ -34,11 +34,13 @@ class Progress:
         tried: Different candidates whose reward the algorithm has asked for.
         repeats: Proposals that were answered from the study, as they had been made before.
         rejected: Proposals that cannot be activations, by reason.
+        in_vain: Proposals since the last one that was new.
     """
 
     tried: int = 0
     repeats: int = 0
     rejected: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    in_vain: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,34 +302,34 @@ class Search:
 
     def _proposals(self, trials: int | None) -> Iterator[int]:
         """Asks until enough different candidates were tried; yields the proposals' numbers."""
-        idle = 0
-        while (trials is None or self.progress.tried < trials) and idle < _PATIENCE:
+        progress = self.progress
+        while (trials is None or progress.tried < trials) and progress.in_vain < _PATIENCE:
             proposal = self.algorithm.ask()
             if proposal is None:
                 return
-            idle = 0 if self._count(proposal) else idle + 1
+            self._count(proposal)
             yield self._asked - 1
 
     def _has_room(self) -> bool:
         # Repeats of what is being trained occupy nobody, but keep the algorithm uninformed.
         return self.executor.idle > 0 and len(self._open) < _AHEAD * self.executor.places
 
-    def _count(self, proposal: Proposal) -> bool:
-        """Takes note of a proposal; returns whether its function is new to the algorithm."""
+    def _count(self, proposal: Proposal) -> None:
+        """Takes note of a proposal."""
         self._open[self._asked] = proposal
         self._asked += 1
+        self.progress.in_vain += 1
         reason = self.child.space.reason(proposal.candidate)
         if reason:
             self.progress.rejected[reason] += 1
-            return False
+            return
         candidate = self.child.space.canonical(proposal.candidate)
-        is_new = candidate not in self._seen
-        if is_new:
-            self.progress.tried += 1
-            self._seen.add(candidate)
-        else:
+        if candidate in self._seen:
             self.progress.repeats += 1
-        return is_new
+        else:
+            self.progress.tried += 1
+            self.progress.in_vain = 0
+            self._seen.add(candidate)
 
     def _answer(self, number: int) -> None:
         """Tells the reward of a proposal if it is known, and has it trained if not."""

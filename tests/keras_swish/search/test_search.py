@@ -110,6 +110,16 @@ def test_a_search_cut_off_goes_on_as_if_it_had_not_been(
     assert again.progress == whole.progress
 
 
+def test_an_algorithm_that_finds_nothing_new_is_asked_no_more(tmp_path, space, monkeypatch):
+    monkeypatch.setattr(sys.modules[Search.__module__], "_PATIENCE", 3)
+    done = search(Fake(space), tmp_path / "study.log")
+    done.explore(None)
+    again = search(Fake(space), tmp_path / "study.log")
+    again.explore(None)
+    assert again.progress == done.progress
+    assert done.progress.tried < 3358
+
+
 def test_exhaustive_ends_by_itself_and_resumes(tmp_path, space):
     child = Fake(space)
     search(child, tmp_path / "study.log", "exhaustive").explore(100)
