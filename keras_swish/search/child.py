@@ -21,7 +21,7 @@ from keras_swish.search import rewards
 from keras_swish.search.networks import assign, described, leaves, renewed, staying, values
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import Candidate, SearchSpace
-from keras_swish.search.steps import TOGETHER, rows_of, steps_of
+from keras_swish.search.steps import rows_of, steps_of, together
 
 OPTIMIZERS = {
     "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
@@ -264,10 +264,11 @@ class Child:
         _seed_dropout(seed)
         x, y = self.train_data
         size, taken, curve = self.recipe.batch_size, 0, ()
+        at_once = size * together(self.train_data, size)
         for epoch in range(self.recipe.epochs):
             order = self.order(seed, epoch)
-            for first in range(0, len(order), size * TOGETHER):
-                rows = order[first : first + size * TOGETHER]
+            for first in range(0, len(order), at_once):
+                rows = order[first : first + at_once]
                 steps, is_finite = network.steps(rows_of(x, rows), rows_of(y, rows))
                 taken += steps
                 if not is_finite:

@@ -179,13 +179,15 @@ def _computed(operation, inputs):
     has_beta = "beta" in set(operation.like).union(*map(names, operation.outputs))
     if has_beta or keras.backend.backend() != "tensorflow":
         return operation(*inputs)
+    import tensorflow as tf
+
     # XLA unrolls a last axis of few channels on a CPU, and what remains is no loop to vectorise:
     # along a single axis the arctan of eight channels takes a third of the time.
     flat = [
-        x if name == "beta" else ops.reshape(x, (-1,))
+        x if name == "beta" else tf.reshape(x, (-1,))
         for name, x in zip(operation.names, inputs, strict=True)
     ]
-    return [ops.reshape(y, ops.shape(inputs[0])) for y in operation(*flat)]
+    return [tf.reshape(y, tf.shape(inputs[0])) for y in operation(*flat)]
 
 
 def _functions(formula: Formula) -> set[str]:

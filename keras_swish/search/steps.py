@@ -5,8 +5,14 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-# Steps that are taken before Python looks at their loss.
-TOGETHER = 8
+# The most steps, and bytes of batches, that are handed over at once.
+_STEPS, _BYTES = 64, 1 << 26
+
+
+def together(data, size: int) -> int:
+    """Returns on how many batches of the data to train in a call: the device waits between two."""
+    example = sum(array[:1].nbytes for array in keras.tree.flatten(data))
+    return max(1, min(_STEPS, _BYTES // (size * example)))
 
 
 def rows_of(data, rows):
