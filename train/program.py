@@ -117,7 +117,7 @@ def run(main: Callable[..., None]) -> None:
         if error.argument not in FLAGS:
             fail(f"{error.argument}: {error}")
         flag = FLAGS[error.argument]
-        value = ",".join(flag.value) if isinstance(flag.value, list) else flag.value
+        value = ",".join(map(str, flag.value)) if isinstance(flag.value, list) else flag.value
         # A default may not be what the program took.
         fail(f"--{error.argument}{f'={value}' if flag.present else ''}: {error}")
     except DivergedError as error:

@@ -198,14 +198,15 @@ def test_out_of_another_run_is_never_overwritten(call, tmp_path):
     out = tmp_path / "run"
     assert call("cifar", *QUICK, f"--out={out}")[0] == 0
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
-    for other, difference in (
-        (["cifar", *QUICK, "--learning_rate=0.2"], "learning_rate 0.1, now 0.2"),
-        (["cifar", *QUICK, "--activation=relu"], "activation 'swish', now 'relu'"),
-        (["compare", *QUICK], "program 'cifar', now 'compare'"),
+    settings = "holds the results of other settings"
+    for other, message in (
+        (["cifar", *QUICK, "--learning_rate=0.2"], f"{settings} (learning_rate 0.1, now 0.2)"),
+        (["cifar", *QUICK, "--activation=relu"], f"{settings} (activation 'swish', now 'relu')"),
+        (["compare", *QUICK], "is a folder of `keras-swish cifar`; choose another one"),
     ):
         code, _, err = call(*other, f"--out={out}")
         assert code == 2
-        assert f"--out={out}: holds the results of other settings ({difference})" in err
+        assert f"--out={out}: {message}" in err
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
