@@ -136,7 +136,9 @@ def main() -> None:
     fitting.make_deterministic()
     child = build(_dataset(settings), settings, space)
     out = program.claim_directory("search", config)
-    print(f"results go to {out}; optuna-dashboard {out / search_report.STUDY} shows them come")
+    print(
+        f"results go to {out}; to watch: optuna-dashboard {out / search_report.STUDY}", flush=True
+    )
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
     _search(out, child, algorithm)
