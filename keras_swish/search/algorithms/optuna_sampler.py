@@ -30,9 +30,8 @@ class OptunaSampler(Algorithm):
     def __init__(self, space, seed: int = 0, sampler: str = "TPESampler", **options):
         optuna = import_optuna()
         super().__init__(space, seed)
-        samplers = [name for name in dir(optuna.samplers) if name.endswith("Sampler")]
-        for name in ("BaseSampler", "BruteForceSampler"):  # this ends a study by itself
-            samplers.remove(name)
+        samplers = {name for name in dir(optuna.samplers) if name.endswith("Sampler")}
+        samplers -= {"BaseSampler", "BruteForceSampler"}  # the latter ends a study by itself
         if sampler not in samplers:
             raise ValueError(unknown("sampler of Optuna", sampler, samplers))
         kind = getattr(optuna.samplers, sampler)
