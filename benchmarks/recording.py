@@ -1,7 +1,6 @@
 """What the benchmarks of the search have in common: children to train, figures to keep."""
 
 import argparse
-import functools
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None
     """Writes NAME.csv, and NAME.json with the command, the machine and whatever else."""
     if out:
         files.write_csv(out / f"{name}.csv", rows)
-        record = {"command": ["python", *sys.argv], **more, "environment": _environment()}
+        record = {"command": ["python", *sys.argv], **more, "environment": environment()}
         files.write_json(out / f"{name}.json", record)
 
 
@@ -53,12 +52,6 @@ def complete(executor, study: Study, jobs: list[tuple]) -> None:
     print(f"{len(left)} children to train", flush=True)
     for finished in trained(executor, left):
         study.add(*finished)
-
-
-@functools.cache
-def _environment() -> dict:
-    # Of the first rows: what is written for them makes the working tree another one than git's.
-    return environment()
 
 
 def _folder(text: str) -> pathlib.Path:

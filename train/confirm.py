@@ -88,9 +88,7 @@ def first_seed(study: Study, out: pathlib.Path) -> int:
     used = max(seed for outcomes in study.outcomes.values() for seed in outcomes)
     if program.FLAGS["seed"].present and program.FLAGS.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
-    is_ours = (out / results.CONFIG).exists() and (
-        search_report.settings(out).get("program") == "compare"
-    )
+    is_ours = search_report.settings(out).get("program") == "compare"
     present = results.read_runs(out) if is_ours else []  # what else is there, `compare` refuses
     return min((row["seed"] for row in present), default=used + 1)
 

@@ -1,6 +1,7 @@
 """Where a result was made: versions, git revision, hardware."""
 
 import contextlib
+import functools
 import importlib.metadata
 import pathlib
 import platform
@@ -44,7 +45,10 @@ def _devices() -> list[str]:
         return []
 
 
+@functools.cache
 def _git_revision() -> str | None:
+    # Once: the results that a process writes make the tree "dirty", the code that it runs they
+    # do not change.
     root = pathlib.Path(keras_swish.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None

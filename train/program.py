@@ -324,13 +324,13 @@ def out_directory(
         program: As for `claim_directory`.
         config: As there.
         devices: What `distribution.start` gave; of many hosts, one makes the folder.
-        networks: As there.
+        networks: As there; those that are new in the folder are added.
     """
     if not devices.writes:
         _check_out()
         return pathlib.Path(FLAGS.out).expanduser()
     out = claim_directory(program, config, networks)
-    record_start(out)
+    record_start(out, networks)
     return out
 
 
@@ -345,8 +345,7 @@ def claim_directory(
     Args:
         program: Name of the program.
         config: The settings.
-        networks: Further settings, for each network of a comparison: those of networks that are
-            new in the folder are added.
+        networks: Further settings, for each network of a comparison; the folder may know others.
     """
     _check_out()
     out = _new_folder(program) if FLAGS.out is None else pathlib.Path(FLAGS.out).expanduser()
@@ -374,15 +373,16 @@ def claim_directory(
         )
     _lock(out)
     files.remove_temporaries(out)
-    if networks:
-        record["config"]["networks"] = networks | known
-    files.write_json(out / CONFIG, record)
+    if empty:
+        files.write_json(out / CONFIG, record)
     return out
 
 
-def record_start(out: pathlib.Path) -> None:
-    """Writes into a folder of results that this command works on it from now on."""
+def record_start(out: pathlib.Path, networks: dict[str, dict] | None = None) -> None:
+    """Writes into a folder of results that this command works on it, and on which networks."""
     record = files.read_json(out / CONFIG)
+    if networks:
+        record["config"]["networks"] = networks | record["config"].get("networks", {})
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command(),

@@ -241,9 +241,7 @@ def _tensorflow_function(kind, signature):
     # A function, as outside of a graph a `Case` does not take these branches. And not the one of
     # `tf.switch_case`, which becomes part of the graph with all its branches: to find each node
     # of those that are not chosen dead takes a tenth of a small child's step.
-    @functools.partial(
-        tf.function, input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False
-    )
+    @tf.function(input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False)
     def chosen(index, *tensors):
         outputs = tf.raw_ops.Case(branch_index=index, input=tensors, Tout=types, branches=branches)
         return tuple(outputs) if kind.endswith("gradient") else outputs[0]
