@@ -41,13 +41,14 @@ Case = collections.namedtuple("Case", "name formula variables quantity")
 
 def cases():
     """Every function with each quantity: its value, and the derivative by each variable."""
-    from keras_swish import catalogue, formula, primitives
+    from keras_swish import catalogue
+    from keras_swish.formulas import language, primitives
 
     table = {name: (p.formula, ("x",)) for name, p in primitives.UNARY.items()}
     table |= {name: (p.formula, ("x1", "x2")) for name, p in primitives.BINARY.items()}
     table |= {name: (entry.formula, ("x",)) for name, entry in catalogue.ENTRIES.items()}
     for name, (text, variables) in table.items():
-        names = formula.names(formula.parse(text, variables))
+        names = language.names(language.parse(text, variables))
         betas = tuple(sorted(names - set(variables)))
         for quantity in ("value", *(v for v in variables if v in names), *betas):
             yield Case(name, text, variables + betas, quantity)
@@ -132,7 +133,7 @@ def _evaluated(code, functions, names):
 
 def _terms(text, variables):
     """Texts of the summands of a formula, each multiplied by what stands outside the sum."""
-    from keras_swish.formula import Call, parse, substitute
+    from keras_swish.formulas.language import Call, parse, substitute
 
     def of(tree):
         if isinstance(tree, Call):
@@ -166,8 +167,8 @@ def _pool():
 
 def references(dtype, case):
     """The references of a case, from the temporary folder where they are there already."""
-    from keras_swish.derivative import derivative
-    from keras_swish.formula import parse
+    from keras_swish.formulas.derivative import derivative
+    from keras_swish.formulas.language import parse
 
     text = case.formula
     if case.quantity != "value":
@@ -198,9 +199,9 @@ def points_of(dtype, case):
 
 def ours(case):
     """Returns a function from tensors to the case's value."""
-    from keras_swish.elementwise import Operation
-    from keras_swish.formula import parse
-    from keras_swish.lowering import lowered
+    from keras_swish.elementwise.operation import Operation
+    from keras_swish.formulas.language import parse
+    from keras_swish.formulas.lowering import lowered
 
     tree = lowered(parse(case.formula, case.variables))
     operation = Operation(case.variables, (tree,), case.variables[:1])
@@ -313,7 +314,7 @@ def measure(functions=None):
     """Writes the CSV of this backend; with names, prints those only."""
     import keras
 
-    from keras_swish.train import files
+    from keras_swish import io
 
     backend = keras.backend.backend()
     rows = []
@@ -349,12 +350,12 @@ def measure(functions=None):
                 print(*row.values(), note, flush=True)
     if not functions:
         OUT.mkdir(parents=True, exist_ok=True)
-        files.write_csv(OUT / f"{backend}.csv", rows)
+        io.write_csv(OUT / f"{backend}.csv", rows)
 
 
 def write_table():
     """Writes the table of all measured backends."""
-    from keras_swish.train import files
+    from keras_swish import io
 
     rows = []
     for file in sorted(OUT.glob("*.csv")):
@@ -388,7 +389,7 @@ def write_table():
             quantity = "value" if quantity == "value" else f"slope by {quantity}"
             values = [found.get(column, "") for column in columns]
             lines.append(f"| {name} | {quantity} | " + " | ".join(values) + " |")
-    files.write_text(OUT / "table.md", "\n".join(lines) + "\n")
+    io.write_text(OUT / "table.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

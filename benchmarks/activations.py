@@ -62,7 +62,7 @@ def versions(name):
     import keras
 
     from keras_swish import activations, catalogue
-    from keras_swish.evaluate import evaluate
+    from keras_swish.formulas.evaluate import evaluate
 
     entry = catalogue.ENTRIES[name]
     if entry.beta is None:
@@ -218,8 +218,7 @@ def measure(names, repeats):
     """Writes the CSV of this backend."""
     import keras
 
-    from keras_swish import catalogue
-    from keras_swish.train import files
+    from keras_swish import catalogue, io
 
     backend = keras.backend.backend()
     modes = {"tensorflow": ("graph", "xla"), "jax": ("xla",), "torch": ("eager",)}[backend]
@@ -253,7 +252,7 @@ def measure(names, repeats):
                 rows.append({**row, "versions": software})
     if not names:
         OUT.mkdir(parents=True, exist_ok=True)
-        files.write_csv(OUT / f"{backend}.csv", rows)
+        io.write_csv(OUT / f"{backend}.csv", rows)
 
 
 def _version(backend):
@@ -264,7 +263,7 @@ def _version(backend):
 
 def write_table():
     """Writes the table of all measured backends, as ratios."""
-    from keras_swish.train import files
+    from keras_swish import io
 
     rows = []
     for file in sorted(OUT.glob("*.csv")):
@@ -298,7 +297,7 @@ def write_table():
         kept = [found[v]["memory_mib"] if v in found else "" for v in ("own", "naive", "ours")]
         cells = [backend, mode, name, f"{floor:.1f}", *shown, f"{ours / best:.2f}"]
         lines.append("| " + " | ".join([*cells, "met" if met else "not met", *kept]) + " |")
-    files.write_text(OUT / "table.md", "\n".join(lines) + "\n")
+    io.write_text(OUT / "table.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,27 +34,29 @@ def make_dataset():
     """Returns random images in CIFAR's form."""
     import numpy as np
 
-    from keras_swish.train import data
+    from keras_swish.train.datasets import in_memory
 
     random = np.random.default_rng(0)
 
     def split(count):
         images = random.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
-        return data.Split(images, random.integers(0, 10, count, dtype="int32"))
+        return in_memory.Split(images, random.integers(0, 10, count, dtype="int32"))
 
-    return data.Dataset("random", split(IMAGES), split(10), split(10), 10, data.SPECS["cifar10"])
+    return in_memory.Dataset(
+        "random", split(IMAGES), split(10), split(10), 10, in_memory.SPECS["cifar10"]
+    )
 
 
 def measure(model: str, dataset) -> list[dict]:
     """Returns a row for each round: seconds a step, with the input and with one batch."""
     import tensorflow as tf
 
-    from keras_swish.train import fitting, recipes
+    from keras_swish.train.trainer import recipes, trainer
 
-    fitting.make_deterministic()  # as in every training
+    trainer.make_deterministic()  # as in every training
     recipe = recipes.RECIPES["cifar"]
-    run = fitting.Run("random", model, "swish", seed=0, recipe=recipe)
-    network = fitting.build(run, dataset)
+    run = trainer.Run("random", model, "swish", seed=0, recipe=recipe)
+    network = trainer.build(run, dataset)
     ready = tf.data.Dataset.from_tensors(next(iter(dataset.training(_BATCH.value, 0, 0, 1))))
     sources = {
         "batches": lambda: dataset.training(_BATCH.value, 0, 0, _STEPS.value),
@@ -92,14 +94,14 @@ def table(rows: list[dict]) -> str:
 def main(argv):
     """Measures, prints and writes."""
     del argv
-    from keras_swish.train import files
-    from keras_swish.train.environment import environment
+    from keras_swish import io
+    from keras_swish.train.trainer.environment import environment
 
     dataset = make_dataset()
     rows = [row for model in _MODELS.value for row in measure(model, dataset)]
     out = pathlib.Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
-    files.write_csv(out / "results.csv", rows)
+    io.write_csv(out / "results.csv", rows)
     machine = ", ".join(f"{name} {value}" for name, value in environment().items() if value)
     page = f"""# What the input costs in training on small images
 
@@ -111,7 +113,7 @@ them mirrored; medians over {_ROUNDS.value} rounds of {_STEPS.value} steps, in t
 * Command: `{shlex.join(["python", *sys.argv])}`; every round is in results.csv.
 * Machine: `{machine}`.
 """
-    files.write_text(out / "table.md", page)
+    io.write_text(out / "table.md", page)
     print(page)
 
 

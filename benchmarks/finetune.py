@@ -26,8 +26,11 @@ from absl import flags
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from keras_swish.train import files, fitting, page, program, recipes, report, results  # noqa: E402
+from keras_swish import io  # noqa: E402
+from keras_swish.train.app import program  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
+from keras_swish.train.reporting import comparison, html, statistics  # noqa: E402
+from keras_swish.train.trainer import recipes, trainer  # noqa: E402
 
 KEPT = "relu:relu"
 ACTIVATIONS = flags.DEFINE_list("activations", ["swish", "swish_beta"], "What ReLU becomes.")
@@ -59,9 +62,9 @@ def main() -> None:
     tunings = [KEPT, *(f"relu:{activation}" for activation in ACTIVATIONS.value)]
     for seed in range(SEEDS.value):
         base = out / "base" / f"seed{seed}"
-        run = fitting.Run(activation="relu", seed=seed, **settings)
-        fitting.train(run, dataset, base, title=f"training, seed {seed}")
-        model = base / fitting.MODEL
+        run = trainer.Run(activation="relu", seed=seed, **settings)
+        trainer.train(run, dataset, base, title=f"training, seed {seed}")
+        model = base / trainer.MODEL
         for tuning in tunings:
             run = Finetuning(
                 activation=tuning,
@@ -69,7 +72,7 @@ def main() -> None:
                 digest=digest(str(model)),
                 **{**settings, "model": str(model), "recipe": recipe},
             )
-            directory = out / "runs" / fitting.slug(tuning, seed)
+            directory = out / "runs" / trainer.slug(tuning, seed)
             finetune(run, dataset, directory, title=f"{tuning}, seed {seed}")
         write(out, tunings)
     print(f"results: {out}")
@@ -77,27 +80,27 @@ def main() -> None:
 
 def write(out: pathlib.Path, tunings: list[str]) -> None:
     """Writes the report of the runs so far."""
-    network = files.read_json(out / results.CONFIG)["config"]["model"]
-    rows = results.read_runs(out, {"activation": tunings})
+    network = io.read_json(out / statistics.CONFIG)["config"]["model"]
+    rows = statistics.read_runs(out, {"activation": tunings})
     rows = [{**row, "model": network, **stages(out, row)} for row in rows]
-    report.write(out, rows)
-    text = report.text(out, rows)
+    comparison.write(out, rows)
+    text = comparison.text(out, rows)
     text = text.replace("the test split was read once per run", "read three times per run: above")
     title, _, rest = text.partition("\n")
     text = f"{title}, fine-tuned\n{introduction(out, rows)}{rest}"
-    files.write_text(out / "table.md", text)
-    files.write_text(out / "report.html", page.render(text, out))
+    io.write_text(out / "table.md", text)
+    io.write_text(out / "report.html", html.render(text, out))
 
 
 def stages(out: pathlib.Path, row: dict) -> dict:
     """Returns the test accuracies of a run before its training."""
-    directory = out / "runs" / fitting.slug(row["activation"], row["seed"])
-    return files.read_json(directory / "stages.json")
+    directory = out / "runs" / trainer.slug(row["activation"], row["seed"])
+    return io.read_json(directory / "stages.json")
 
 
 def introduction(out: pathlib.Path, rows: list[dict]) -> str:
     """Returns what was done, and the means of the accuracies at each stage."""
-    config = files.read_json(out / "config.json")["config"]
+    config = io.read_json(out / "config.json")["config"]
     training, recipe = config["training"], config["recipe"]
     lines = [["replaced", "before", "right after", "fine-tuned"]]
     for tuning in dict.fromkeys(row["activation"] for row in rows):
@@ -107,7 +110,7 @@ def introduction(out: pathlib.Path, rows: list[dict]) -> str:
             for key in ("before", "replaced", "test_accuracy")
         ]
         lines.append([tuning, *(f"{100 * mean:.2f}" for mean in means)])
-    table = page.table(lines)
+    table = html.table(lines)
     return f"""
 {config["model"]} was trained with ReLU for {training["epochs"]} epochs (recipe: learning rate
 {training["learning_rate"]}, {training["schedule"]}, weight decay {training["weight_decay"]}), then

@@ -75,7 +75,7 @@ def store_as_tfds(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
     """Writes the same files as a dataset of TFDS, their bytes unchanged."""
     import tensorflow_datasets as tfds
 
-    files = sorted(folder.glob("*/*"))
+    io = sorted(folder.glob("*/*"))
     tfds.dataset_builders.store_as_tfds_dataset(
         name="pictures",
         version="1.0.0",
@@ -83,7 +83,7 @@ def store_as_tfds(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
         split_datasets={
             "train": [
                 (number, {"image": str(path), "label": int(path.parent.name[5:])})
-                for number, path in enumerate(files)
+                for number, path in enumerate(io)
             ]
         },
         features=tfds.features.FeaturesDict(
@@ -161,15 +161,15 @@ def _as_anyone_would(image, label, work, size):
 
 
 def _ours(work, dataset, data_dir):
-    from keras_swish.train import image_sources, imagenet_data, preprocessing
+    from keras_swish.train.datasets import inception_preprocessing, pipeline, sources
 
-    source = image_sources.open_source(dataset, "train", data_dir=data_dir)
-    batches = imagenet_data.batches(
+    source = sources.open_source(dataset, "train", data_dir=data_dir)
+    batches = pipeline.batches(
         source,
         batch_size=_BATCH.value,
         image_size=_SIZE.value,
         training=work != "scaled",
-        distortion=preprocessing.Distortion(color=work == "coloured"),
+        distortion=inception_preprocessing.Distortion(color=work == "coloured"),
     )
     return batches.repeat() if work == "scaled" else batches
 
@@ -230,7 +230,7 @@ def table(rows: list[dict], field: str) -> str:
 
 
 def _report(rows, size):
-    from keras_swish.train.environment import environment
+    from keras_swish.train.trainer.environment import environment
 
     machine = ", ".join(f"{key} {value}" for key, value in environment().items() if value)
     works = "\n".join(f"* {name}: {text}." for name, text in WORK.items())
@@ -259,7 +259,7 @@ scales: for crops it gives the pictures in full size.
 
 def main(argv):
     """Runs the program."""
-    from keras_swish.train import files
+    from keras_swish import io
 
     out = pathlib.Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
@@ -269,8 +269,8 @@ def main(argv):
         data_dir.mkdir()
         store_as_tfds(folder, data_dir)
         rows = measure(folder, data_dir)
-    files.write_csv(out / "results.csv", rows)
-    files.write_text(out / "table.md", _report(rows, size))
+    io.write_csv(out / "results.csv", rows)
+    io.write_text(out / "table.md", _report(rows, size))
     print(table(rows, "images_per_s_and_core"))
 
 

@@ -213,7 +213,7 @@ def table(rows: list[dict]) -> str:
 
 
 def _report(rows):
-    from keras_swish.train.environment import environment
+    from keras_swish.train.trainer.environment import environment
 
     machine = ", ".join(f"{key} {value}" for key, value in environment().items() if value)
     return f"""# The networks beside keras.applications and timm
@@ -238,11 +238,11 @@ def main(argv):
         network, *contenders = _WORKER.value
         print(json.dumps(measure(network, contenders, _BATCH.value, _STEPS.value)))
         return
-    from keras_swish.train import files
+    from keras_swish import io
 
     out = pathlib.Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
-    done = files.read_json(out / "results.json") or {}
+    done = io.read_json(out / "results.json") or {}
     for network, contenders in _wanted():
         name = f"{network}: {', '.join(contenders)}"
         if name in done:
@@ -251,9 +251,9 @@ def main(argv):
         if rows:
             print(name, *rows, sep="\n  ", flush=True)
             done[name] = rows
-            files.write_json(out / "results.json", done)
+            io.write_json(out / "results.json", done)
             rows = [row for found in done.values() for row in found]
-            files.write_text(out / "table.md", _report(rows))
+            io.write_text(out / "table.md", _report(rows))
 
 
 if __name__ == "__main__":

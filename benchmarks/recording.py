@@ -5,9 +5,12 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
+from keras_swish import io
 from keras_swish.search import Child, SearchSpace, Study
-from keras_swish.train import data, files, fitting, search
-from keras_swish.train.environment import environment
+from keras_swish.train import search
+from keras_swish.train.datasets import in_memory
+from keras_swish.train.trainer import trainer
+from keras_swish.train.trainer.environment import environment
 
 
 def parser(text: str) -> argparse.ArgumentParser:
@@ -23,17 +26,17 @@ def fashion_mnist_child(
     space: SearchSpace, data_dir: str | None, settings: search.Settings = search.OTHER
 ) -> Child:
     """Returns a child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
-    fitting.make_deterministic()
-    dataset = data.load("fashion_mnist", data_dir, image_size=settings.image_size)
+    trainer.make_deterministic()
+    dataset = in_memory.load("fashion_mnist", data_dir, image_size=settings.image_size)
     return search.build(dataset, settings, space)
 
 
 def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None:
     """Writes NAME.csv, and NAME.json with the command, the machine and whatever else."""
     if out:
-        files.write_csv(out / f"{name}.csv", rows)
+        io.write_csv(out / f"{name}.csv", rows)
         record = {"command": ["python", *sys.argv], **more, "environment": environment()}
-        files.write_json(out / f"{name}.json", record)
+        io.write_json(out / f"{name}.json", record)
 
 
 def trained(executor, jobs: list[tuple]) -> Iterator[tuple]:

@@ -25,7 +25,8 @@ from scipy import stats
 
 from keras_swish.search import Child, SearchSpace, Study, executors
 from keras_swish.search.space import Candidate
-from keras_swish.train import observations, search
+from keras_swish.train import search
+from keras_swish.train.reporting import paper_claims
 
 DEEPER = dataclasses.replace(search.OTHER, model="resnet20")
 # Seeds of which the shallow child has seen none.
@@ -36,7 +37,7 @@ PAPER, BEST, DRAWN = "paper", "best", "drawn"
 def groups(shallow: Study, best: int, drawn: int) -> dict[str, list[Candidate]]:
     """Returns which functions to train, by group; a function may be in several."""
     entries = shallow.entries()
-    known = observations.known(shallow, entries)
+    known = paper_claims.known(shallow, entries)
     ranked = [entry.candidate for entry in entries]
     order = np.random.default_rng(0).permutation(len(ranked))
     return {
@@ -78,7 +79,7 @@ def compare(
                 "deeper, status": statuses[candidate],
             }
         )
-    _, relu = observations.known(shallow, entries)["relu"]
+    _, relu = paper_claims.known(shallow, entries)["relu"]
     found = {"ReLU": {"shallow": relu.mean, "deeper": after[relu.candidate]}}
     for group, candidates in chosen.items():
         pairs = np.array([(before[c][1].mean, after[c]) for c in candidates])

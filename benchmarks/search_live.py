@@ -23,7 +23,8 @@ import recording
 
 from keras_swish.search import Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import OK, Child
-from keras_swish.train import observations, results, search
+from keras_swish.train import search
+from keras_swish.train.reporting import paper_claims, statistics
 
 TEN, SEEDS = 10, 4
 # An algorithm learns from many children more than from a few that say more.
@@ -92,7 +93,7 @@ def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int
     """Returns ReLU's reward with each of a search's seeds."""
     child.space = SearchSpace(2)
     study = Study(child.space, child.config(), path)
-    relu = observations.candidate(child.space, observations.KNOWN["relu"])
+    relu = paper_claims.candidate(child.space, paper_claims.KNOWN["relu"])
     seeds = range(first, first + SEEDS)
     recording.complete(executor, study, [(relu, seed) for seed in seeds])
     return {seed: study.outcomes[relu][seed].reward for seed in seeds}
@@ -108,10 +109,10 @@ def compared(rows: list[dict]) -> dict[str, dict]:
     for other in others:
         seeds = sorted(by_name[other].keys() & by_name[baseline].keys())
         pairs = [np.array([by_name[name][seed] for seed in seeds]) for name in (other, baseline)]
-        outcome = results.paired(*pairs)
+        outcome = statistics.paired(*pairs)
         figures = ("seeds", "difference", "p", "smallest_p", *["low", "high"] * (len(seeds) > 1))
         made[f"{other} minus {baseline}"] = {key: getattr(outcome, key) for key in figures}
-    corrected = results.holm([comparison["p"] for comparison in made.values()])
+    corrected = statistics.holm([comparison["p"] for comparison in made.values()])
     for comparison, p in zip(made.values(), corrected, strict=True):
         comparison["holm_p"] = p
     return made

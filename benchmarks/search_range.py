@@ -14,7 +14,7 @@ import recording
 
 from keras_swish.callbacks import pre_activations
 from keras_swish.search import SearchSpace
-from keras_swish.train import observations
+from keras_swish.train.reporting import paper_claims
 
 IMAGES = 1000
 PARTS = (0.001, 0.01, 0.5, 0.99, 0.999)
@@ -26,13 +26,13 @@ def main() -> None:
     parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    names = [name for name, units in observations.KNOWN.items() if len(units) == 1]
+    names = [name for name, units in paper_claims.KNOWN.items() if len(units) == 1]
     space = SearchSpace()
     child = recording.fashion_mnist_child(space, arguments.data_dir)
     images = child.validation[0][:IMAGES]
     rows = []
     for name in names:
-        candidate = observations.candidate(space, observations.KNOWN[name])
+        candidate = paper_claims.candidate(space, paper_claims.KNOWN[name])
         network = child.plain(candidate, arguments.seed)
         child.compile(network)
         reward = round(child.train(network, arguments.seed).reward, 4)

@@ -27,7 +27,8 @@ import numpy as np
 import recording
 
 from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
-from keras_swish.train import data, search
+from keras_swish.train import search
+from keras_swish.train.datasets import in_memory
 
 Outcome = collections.namedtuple("Outcome", "reward status steps seconds curve")
 SIGMA = 0.5
@@ -117,7 +118,7 @@ def real(counts: list[int], children: int) -> list[dict]:
     """Trains the same children in this process, with one worker and with more."""
     import ray
 
-    child = search.build(data.load("digits"), search.CHILDREN["digits"], SearchSpace())
+    child = search.build(in_memory.load("digits"), search.CHILDREN["digits"], SearchSpace())
     rows, rewards = [], []
     found = algorithms.create("exhaustive", child.space)
     jobs = [(found.ask().candidate, 0) for _ in range(children)]

@@ -5,21 +5,25 @@ Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
 """
 
 import importlib
-import pathlib
 
 from keras_swish import activations
 from keras_swish.callbacks import BetaLogger
-from keras_swish.export import export
+from keras_swish.export.export import export
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.plot import plot_betas
-from keras_swish.registry import describe, layer, make_names_known_to_keras, names
-from keras_swish.replace import Place, Report, find_activations, replace_activations
+from keras_swish.registry import describe, layer, names, register_with_keras
+from keras_swish.replacement.replace import (
+    ActivationSite,
+    ReplacementReport,
+    find_activations,
+    replace_activations,
+)
 from keras_swish.version import __version__
 
 __all__ = [
+    "ActivationSite",
     "BetaLogger",
-    "Place",
-    "Report",
+    "ReplacementReport",
     "SearchedActivation",
     "Swish",
     "__version__",
@@ -34,7 +38,7 @@ __all__ = [
     "search_activations",
 ]
 
-make_names_known_to_keras()
+register_with_keras()
 
 
 def __getattr__(name):
@@ -44,12 +48,3 @@ def __getattr__(name):
     if name == "search_activations":
         return importlib.import_module(f"{__name__}.search").search_activations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-# In a checkout the sub-packages `models` and `train` lie beside this folder, not
-# inside it (setup.cfg maps them). Python started there imports this folder even
-# when an installed copy exists, so the checkout's root has to be searched too.
-_root = pathlib.Path(__file__).resolve().parent.parent
-if (_root / "setup.cfg").is_file() and str(_root) not in __path__:
-    __path__.append(str(_root))
-del pathlib, _root

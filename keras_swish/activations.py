@@ -11,8 +11,8 @@ from collections.abc import Callable
 import keras
 
 from keras_swish import catalogue
-from keras_swish.evaluate import evaluate
-from keras_swish.formula import parse
+from keras_swish.formulas.evaluate import evaluate
+from keras_swish.formulas.language import parse
 
 _SWISH = parse(catalogue.ENTRIES["swish"].formula)
 _SWISH_BETA = parse(catalogue.ENTRIES["swish_beta"].formula)

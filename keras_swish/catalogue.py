@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-from keras_swish.derivative import derivative
-from keras_swish.evaluate import evaluate
-from keras_swish.formula import weights
+from keras_swish.formulas.derivative import derivative
+from keras_swish.formulas.evaluate import evaluate
+from keras_swish.formulas.language import weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Entry:
     """One named activation and its facts.
 
     Attributes:
-        formula: What it computes, in the language of `keras_swish.formula`.
+        formula: What it computes, in the language of `keras_swish.formulas.language`.
         source: Who proposed it, and where this form stands.
         limits: Limits at minus and plus infinity; nan where there is none.
         bounded_below: Whether it stays above some number.

@@ -7,11 +7,11 @@ import keras
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
-from keras_swish.evaluate import evaluate
-from keras_swish.formula import initial_value, parse, weights
+from keras_swish.formulas.evaluate import evaluate
+from keras_swish.formulas.language import initial_value, parse, weights
 
 
-class Weighted(keras.layers.Layer):
+class TrainableActivation(keras.layers.Layer):
     """An activation with trainable weights, each shared over all but some axes.
 
     Attributes:
@@ -109,7 +109,7 @@ class Weighted(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class Swish(Weighted):
+class Swish(TrainableActivation):
     """Swish with a trainable beta: `x * sigmoid(beta * x)`.
 
     By default each channel owns one beta, shared over all spatial axes, as in the
@@ -163,14 +163,14 @@ class Swish(Weighted):
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class SearchedActivation(Weighted):
+class SearchedActivation(TrainableActivation):
     """Any formula as an activation layer; its betas are trainable weights.
 
     The same name is the same weight. Weights are shared as in `Swish`: by default each
     channel owns its own.
 
     Args:
-        formula: The function, in the language of `keras_swish.formula`, such as
+        formula: The function, in the language of `keras_swish.formulas.language`, such as
             `"x * sigmoid(beta * x)"` or `"max(x, beta1 * x + beta2)"`.
         beta_initializer: Initializer of all the weights, or `None`: each starts from the
             value that its place in the formula calls for (a factor from 1, a summand from
@@ -220,15 +220,20 @@ class SearchedActivation(Weighted):
         return {"formula": self.formula, **super().get_config()}
 
 
-def weighted_layers(model: keras.Layer) -> list[Weighted]:
+def weighted_layers(model: keras.Layer) -> list[TrainableActivation]:
     """Returns each built activation with weights in a model, inside other layers too."""
     layers = dict.fromkeys(_walk(model))
-    return [layer for layer in layers if isinstance(layer, Weighted) and layer.weights]
+    return [layer for layer in layers if isinstance(layer, TrainableActivation) and layer.weights]
 
 
 def activation_layers(model: keras.Layer) -> list[keras.Layer]:
     """Returns each layer in a model that is an activation and nothing else: ours and Keras's."""
-    kinds = (Weighted, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+    kinds = (
+        TrainableActivation,
+        keras.layers.Activation,
+        keras.layers.ReLU,
+        keras.layers.LeakyReLU,
+    )
     kinds += (keras.layers.PReLU, keras.layers.ELU)
     layers = [layer for layer in dict.fromkeys(_walk(model)) if isinstance(layer, kinds)]
     # One inside an `Activation` stands for both.

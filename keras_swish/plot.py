@@ -8,12 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_swish import catalogue, formula
+from keras_swish import catalogue
 from keras_swish.callbacks import BetaLogger
-from keras_swish.derivative import derivative
-from keras_swish.evaluate import evaluate
+from keras_swish.formulas import language
+from keras_swish.formulas.derivative import derivative
+from keras_swish.formulas.evaluate import evaluate
 from keras_swish.layers import betas
-from keras_swish.registry import unknown
+from keras_swish.messages import unknown
 
 
 def plot(identifiers: Sequence[str], low: float = -5.0, high: float = 5.0):
@@ -192,15 +193,15 @@ def _array(variable) -> np.ndarray:
 
 def _tree(identifier: str):
     entry = catalogue.ENTRIES.get(identifier)
-    if entry is None and not formula.is_formula(identifier):
+    if entry is None and not language.is_formula(identifier):
         raise ValueError(unknown("activation", identifier, catalogue.ENTRIES))
-    return formula.parse(entry.formula if entry else identifier), entry and entry.beta
+    return language.parse(entry.formula if entry else identifier), entry and entry.beta
 
 
 def _values(drawn, tree, beta, x):
     weights = {
-        name: formula.initial_value(tree, name) if beta is None else beta
-        for name in formula.weights(drawn)
+        name: language.initial_value(tree, name) if beta is None else beta
+        for name in language.weights(drawn)
     }
     return ops.convert_to_numpy(evaluate(drawn, x, **weights))
 

@@ -1,15 +1,15 @@
 """From an identifier (a name, a formula, a function, a layer) to a new Keras layer."""
 
-import difflib
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import keras
 
 from keras_swish import activations, catalogue
-from keras_swish.formula import is_formula
-from keras_swish.layers import SearchedActivation, Swish, Weighted
+from keras_swish.formulas.language import is_formula
+from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
+from keras_swish.messages import unknown
 
 # Names with weights, whose layer is not simply `Activation` of a function of that name.
 _LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {
@@ -168,7 +168,7 @@ def keras_names() -> list[str]:
     return [name for name in dir(keras.activations) if name[0] != "_" and name not in helpers]
 
 
-def make_names_known_to_keras() -> None:
+def register_with_keras() -> None:
     """Lets `Dense(8, activation="max_sigmoid")` and every other string in Keras work.
 
     Keras 3 looks strings up in a table of its own and never asks the custom objects, so
@@ -206,7 +206,11 @@ def _with_formulas(get: Callable) -> Callable:
                     text = identifier.formula
                     raise ValueError(_needs_a_layer(f"The formula {text!r}", text))
         activation = get(identifier)
-        if isinstance(activation, Weighted) and activation.initial_values and not activation.built:
+        if (
+            isinstance(activation, TrainableActivation)
+            and activation.initial_values
+            and not activation.built
+        ):
             raise ValueError(
                 f"{type(activation).__name__} as the `activation` of another layer has no weights "
                 "until it is first called, so counting and loading weights would miss them: put "
@@ -223,26 +227,3 @@ def _needs_a_layer(what: str, identifier: str) -> str:
         f"{what} has trainable weights, which a string cannot carry: use the layer "
         f"keras_swish.layer({identifier!r}) behind this one instead."
     )
-
-
-def unknown(kind: str, received: str, known: Iterable[str], valid: str | None = None) -> str:
-    """Returns the message for an unknown name: what came, the nearest, all valid ones.
-
-    `valid` says in words what is valid where the known names are too many to list.
-    """
-    known = sorted(known)
-    nearest = difflib.get_close_matches(str(received)[:100], known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
-    received = str(received) if len(str(received)) < 100 else f"{str(received)[:100]}..."
-    return f"Unknown {kind} {received!r}.{hint} Valid: {valid or ', '.join(known)}."
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error says, or its kind, if it says nothing.
-
-    Example:
-        >>> from keras_swish.registry import first_line
-        >>> first_line(ValueError("no such file"))
-        'no such file'
-    """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

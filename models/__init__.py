@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import keras
 
-from keras_swish.models import (
+from keras_swish.messages import unknown
+
+from . import (
     densenet,
     inception_resnet_v2,
     inception_v3,
@@ -18,8 +20,7 @@ from keras_swish.models import (
     resnet,
     wide_resnet,
 )
-from keras_swish.models.cost import multiply_adds
-from keras_swish.registry import unknown
+from .cost import multiply_adds
 
 __all__ = ["BUILDERS", "create", "multiply_adds", "names"]
 

@@ -7,8 +7,8 @@ that the Swish paper trains.
 import keras
 from keras import layers
 
-from keras_swish.models.network import CIFAR, Network, Published
-from keras_swish.models.resnet import units_per_stage
+from .network import CIFAR, Network, Published
+from .resnet import units_per_stage
 
 # Layers of each of the four dense blocks of the ImageNet networks.
 _LAYERS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}

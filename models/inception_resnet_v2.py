@@ -6,8 +6,8 @@ Learning", 2017. Modules are named as in the authors' code: `mixed_5b`, `block35
 
 import keras
 
-from keras_swish.models.inception import AVERAGE, MAXIMUM, STEM, Conv, branch, module, valid
-from keras_swish.models.network import Network, Published
+from .inception import AVERAGE, MAXIMUM, STEM, Conv, branch, module, valid
+from .network import Network, Published
 
 _MIXED_5B = [
     [Conv(96, 1)],

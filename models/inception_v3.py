@@ -6,8 +6,8 @@ named as in the authors' code, `mixed_5b` and so on.
 
 import keras
 
-from keras_swish.models.inception import AVERAGE, MAXIMUM, STEM, Conv, stack, valid
-from keras_swish.models.network import Network, Published
+from .inception import AVERAGE, MAXIMUM, STEM, Conv, stack, valid
+from .network import Network, Published
 
 
 def _module_a(pooled):

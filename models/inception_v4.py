@@ -6,8 +6,8 @@ Learning", 2017. Modules are named as in the authors' code, `mixed_5b` and so on
 
 import keras
 
-from keras_swish.models.inception import AVERAGE, MAXIMUM, Conv, stack, valid
-from keras_swish.models.network import Network, Published
+from .inception import AVERAGE, MAXIMUM, Conv, stack, valid
+from .network import Network, Published
 
 _ROW, _COLUMN = (1, 7), (7, 1)
 

@@ -7,7 +7,7 @@ Applications", 2017.
 import keras
 from keras import layers
 
-from keras_swish.models.network import Network, Published
+from .network import Network, Published
 
 # Filters and stride of each unit: the paper's table 1, from the second row on.
 _UNITS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]

@@ -9,8 +9,8 @@ import functools
 import keras
 from keras import layers
 
-from keras_swish.models.drop_path import DropPath
-from keras_swish.models.network import Network, Published
+from .drop_path import DropPath
+from .network import Network, Published
 
 # The paper's figure 4. A block applies an operation to each of two inputs and adds the
 # results: (operation, input, operation, input). Inputs are h, the cell before this one; p, the

@@ -9,9 +9,10 @@ import keras
 from keras import layers
 
 import keras_swish
-from keras_swish.models import weights as weight_files
-from keras_swish.models.normalization import BatchNormalization
 from keras_swish.registry import Identifier, is_homogeneous
+
+from . import weights as weight_files
+from .normalization import BatchNormalization
 
 # He et al. 2015 for depthwise kernels, whose inputs are those of one channel: Keras counts
 # the channels of all into the fan-in, and the one output channel into the fan-out.

@@ -14,7 +14,7 @@ Layers are named as in the papers' figures: `stage2_unit1_conv2`.
 import keras
 from keras import layers, ops
 
-from keras_swish.models.network import CIFAR, Network, Published
+from .network import CIFAR, Network, Published
 
 # Units of each of the four stages; from 50 on they are bottlenecks.
 _UNITS = {

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 import keras_swish
-from keras_swish.registry import first_line
+from keras_swish.messages import first_line
 
 _WEIGHTED = (
     keras.layers.Conv2D,

@@ -6,8 +6,8 @@ paper trains.
 
 import keras
 
-from keras_swish.models.network import CIFAR, Network
-from keras_swish.models.resnet import preactivation_unit, units_per_stage
+from .network import CIFAR, Network
+from .resnet import preactivation_unit, units_per_stage
 
 
 def wide_resnet(depth: int, width: int, dropout: float = 0.0, **common) -> keras.Model:

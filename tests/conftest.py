@@ -39,7 +39,7 @@ def python():
 def call(monkeypatch, capsys):
     """Runs `keras-swish ARGUMENTS` in this process; gives exit code, stdout and stderr."""
     from keras_swish.train import cli
-    from keras_swish.train.program import FLAGS
+    from keras_swish.train.app.program import FLAGS
 
     def run(*arguments):
         FLAGS.unparse_flags()
@@ -61,14 +61,14 @@ def call(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def tiny():
     """A dataset of 64 training images that a network can learn in seconds."""
-    from keras_swish.train import data
+    from keras_swish.train.datasets import in_memory
 
     random = np.random.default_rng(0)
 
     def split(n):
         labels = random.integers(0, 3, n).astype("int32")
         images = random.integers(0, 60, (n, 8, 8, 1)) + 80 * labels[:, None, None, None]
-        return data.Split(images.astype("uint8"), labels)
+        return in_memory.Split(images.astype("uint8"), labels)
 
-    spec = data.Spec((100.0,), (70.0,), pad=1, flip=False)
-    return data.Dataset("tiny", split(64), split(20), split(30), 3, spec)
+    spec = in_memory.Spec((100.0,), (70.0,), pad=1, flip=False)
+    return in_memory.Dataset("tiny", split(64), split(20), split(30), 3, spec)

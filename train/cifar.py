@@ -14,8 +14,9 @@ epoch), model.keras (its outputs are logits) and result.json (the test, read onc
 
 from absl import flags
 
-from keras_swish.train import fitting, program
-from keras_swish.train.errors import DivergedError
+from .app import program
+from .errors import DivergedError
+from .trainer import trainer
 
 ACTIVATION = flags.DEFINE_string(
     "activation",
@@ -28,12 +29,12 @@ def main() -> None:
     """Runs the program."""
     devices = program.start_devices()
     settings = program.settings({"activation": [ACTIVATION.value]})
-    run = fitting.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
+    run = trainer.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
     dataset = program.load_dataset(settings)
     program.check_fits(run.recipe, dataset.training_images)
     options = program.fitting_options()
     out = program.out_directory("cifar", run.config(), devices)
-    result = fitting.train(run, dataset, out, **options, devices=devices)
+    result = trainer.train(run, dataset, out, **options, devices=devices)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(f"test accuracy {result['test_accuracy']:.2%}")

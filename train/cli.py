@@ -3,9 +3,10 @@
 import importlib
 import sys
 
-from keras_swish.registry import unknown
-from keras_swish.train import program
+from keras_swish.messages import unknown
 from keras_swish.version import __version__
+
+from .app import program
 
 # Name of the program, which is that of its module, and what it does.
 COMMANDS = {

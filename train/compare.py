@@ -54,22 +54,14 @@ import numpy as np
 from absl import flags
 
 from keras_swish import models
-from keras_swish.registry import unknown
-from keras_swish.train import (
-    data,
-    distribution,
-    executors,
-    fitting,
-    picture_dataset,
-    pictures,
-    program,
-    recipe_flags,
-    recipes,
-    report,
-    results,
-    watch,
-)
-from keras_swish.train.errors import ArgumentError
+from keras_swish.messages import unknown
+
+from .app import executors, program, recipe_flags
+from .datasets import imagenet as imagenet_dataset
+from .datasets import in_memory
+from .errors import ArgumentError
+from .reporting import comparison, figures, statistics
+from .trainer import distribution, loggers, recipes, trainer
 
 ACTIVATIONS = flags.DEFINE_string(
     "activations",
@@ -99,8 +91,8 @@ class _Kind:
         model: The network that is trained by default.
         settings: Gives the settings of a network, as the flags say.
         load: Loads the data that settings name.
-        inputs: Gives the first training images, as `watch.inputs` does.
-        train: Trains a run, as `fitting.train` does.
+        inputs: Gives the first training images, as `loggers.inputs` does.
+        train: Trains a run, as `trainer.train` does.
     """
 
     model: str
@@ -111,11 +103,13 @@ class _Kind:
 
 
 def _kind(dataset: str) -> _Kind:
-    if picture_dataset.is_pictures(dataset):
-        of = picture_dataset
+    if imagenet_dataset.is_pictures(dataset):
+        of = imagenet_dataset
         return _Kind(of.MODEL, of.settings, of.load, of.inputs, of.train)
-    model = data.SPECS.get(dataset, data.OTHER).model
-    return _Kind(model, program.network_settings, program.load_dataset, watch.inputs, fitting.train)
+    model = in_memory.SPECS.get(dataset, in_memory.OTHER).model
+    return _Kind(
+        model, program.network_settings, program.load_dataset, loggers.inputs, trainer.train
+    )
 
 
 def _networks(default: str) -> list[str]:
@@ -167,7 +161,7 @@ def _out_directory(kind: _Kind, networks: dict[str, dict], dataset) -> pathlib.P
         "recipe": _recorded(config["recipe"]),
         "backend": keras.backend.backend(),
     }
-    if isinstance(dataset, picture_dataset.Pictures):
+    if isinstance(dataset, imagenet_dataset.Pictures):
         config["pictures"] = dataset.facts
     if BASELINES.value > 1:
         config["baselines"] = BASELINES.value
@@ -178,9 +172,9 @@ def _out_directory(kind: _Kind, networks: dict[str, dict], dataset) -> pathlib.P
     return program.out_directory("compare", config, networks=own)
 
 
-def _run(settings: dict, activation: str, rate: float, seed: int) -> fitting.Run:
+def _run(settings: dict, activation: str, rate: float, seed: int) -> trainer.Run:
     recipe = dataclasses.replace(settings["recipe"], learning_rate=rate, learning_rates=())
-    return fitting.Run(activation=activation, seed=seed, **{**settings, "recipe": recipe})
+    return trainer.Run(activation=activation, seed=seed, **{**settings, "recipe": recipe})
 
 
 def main() -> None:
@@ -203,8 +197,8 @@ def main() -> None:
     options = {**program.fitting_options(), "devices": devices}
     out = _out_directory(kind, settings, dataset)
     if not (out / "inputs.png").exists():
-        sample = watch.pictures(kind.inputs(dataset, program.FLAGS.seed))
-        pictures.inputs(sample, out / "inputs.png")
+        sample = loggers.pictures(kind.inputs(dataset, program.FLAGS.seed))
+        figures.inputs(sample, out / "inputs.png")
 
     seeds = range(program.FLAGS.seed, program.FLAGS.seed + SEEDS.value)
     trials = [
@@ -221,12 +215,12 @@ def main() -> None:
             {
                 "run": run,
                 # A worker of Ray starts in a folder of its own.
-                "directory": results.directory(out.resolve(), run),
+                "directory": statistics.directory(out.resolve(), run),
                 "title": f"[{number}/{count}] {_title(run)}",
             }
             for number, run in enumerate(runs, done + 1)
         ]
-        finished = [job for job in jobs if (job["directory"] / fitting.RESULT).exists()]
+        finished = [job for job in jobs if (job["directory"] / trainer.RESULT).exists()]
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
         jobs = [job for job in jobs if job not in finished]
@@ -235,11 +229,11 @@ def main() -> None:
                 print(f"{job['title']}: {result['status']}", flush=True)
             # Pictures take a second, and a run may take no longer.
             if time.monotonic() - written[-1] > REPORT_SECONDS:
-                report.write(out, results.read_runs(out, order))
+                comparison.write(out, statistics.read_runs(out, order))
                 written.append(time.monotonic())
 
     execute_all(trials, 0)
-    chosen = results.choose_learning_rates(results.read_runs(out))
+    chosen = statistics.choose_learning_rates(statistics.read_runs(out))
     best = {pair: chosen[pair] if len(rates[pair]) > 1 else rates[pair][0] for pair in pairs}
     # Seed by seed, so that an unfinished comparison is already a fair one.
     repeated = [
@@ -249,14 +243,14 @@ def main() -> None:
     ]
     execute_all(repeated, len(trials))
 
-    rows = results.read_runs(out, order)
-    report.write(out, rows)
+    rows = statistics.read_runs(out, order)
+    comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
-    print(f"\nTest accuracy in percent:\n\n{report.summary(chosen, BASELINES.value)}\n")
+    print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, BASELINES.value)}\n")
     print(f"results: {out} (results.csv, table.md, report.html, curves.png)")
 
 
-def _title(run: fitting.Run) -> str:
+def _title(run: trainer.Run) -> str:
     return (
         f"{run.model}, {run.activation}, learning rate {run.recipe.learning_rate:g}, "
         f"seed {run.seed}"

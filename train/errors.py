@@ -37,7 +37,7 @@ class PreemptedError(Exception):
 
 
 @contextlib.contextmanager
-def blame(argument: str) -> Iterator[None]:
+def as_argument_error(argument: str) -> Iterator[None]:
     """Turns a `ValueError` into one that names the argument."""
     try:
         yield

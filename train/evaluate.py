@@ -26,10 +26,14 @@ import types
 import keras
 from absl import flags
 
-from keras_swish import models
-from keras_swish.registry import first_line
-from keras_swish.train import building, checkpoints, files, fitting, picture_dataset, program
-from keras_swish.train.errors import ArgumentError
+from keras_swish import io, models
+from keras_swish.messages import first_line
+
+from .app import program
+from .datasets import imagenet as imagenet_dataset
+from .errors import ArgumentError
+from .trainer import checkpoints, trainer
+from .trainer import model as model_building
 
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
@@ -52,35 +56,35 @@ def main(arguments: list[str]) -> None:
     run = _run(path)
     if run is None and CHECKPOINT.value:
         raise ArgumentError("checkpoint", f"{path} is no folder of a run")
-    model = None if CHECKPOINT.value else _load(path / fitting.MODEL if path.is_dir() else path)
+    model = None if CHECKPOINT.value else _load(path / trainer.MODEL if path.is_dir() else path)
     dataset = _data(run, model)
     if model is None:
         model = _checkpoint(run, dataset, path if path.is_dir() else path.parent)
-    if not building.fits(model.input_shape, (None, *dataset.input_shape)):
+    if not model_building.fits(model.input_shape, (None, *dataset.input_shape)):
         program.fail(f"{path} takes {model.input_shape}, the data is {dataset.input_shape}")
-    if not building.fits(model.output_shape, (None, dataset.classes)):
+    if not model_building.fits(model.output_shape, (None, dataset.classes)):
         program.fail(f"{path} knows {model.output_shape[-1]} classes, the data {dataset.classes}")
-    building.compile_for(model, dataset.input_shape)
+    model_building.compile_for(model, dataset.input_shape)
     size = program.FLAGS.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
     with _clear_errors(dataset):
-        found = fitting.evaluate(model, dataset, "test", size)
+        found = trainer.evaluate(model, dataset, "test", size)
     print(f"top-1 accuracy {found['accuracy']:.2%}")
     if "top_5_accuracy" in found:
         print(f"top-5 accuracy {found['top_5_accuracy']:.2%}")
     print(f"loss {found['loss']:.4f}")
 
 
-def _run(path) -> fitting.Run | None:
+def _run(path) -> trainer.Run | None:
     """Returns the run that has written the network, or None for a lone file."""
     folder = path if path.is_dir() else path.parent
     try:
-        record = files.read_json(folder / program.CONFIG)
+        record = io.read_json(folder / program.CONFIG)
         config = None if record is None else record["config"]
         # A comparison's folder, which may hold files of others, leaves the activation open.
         if config and {"activation", "seed", "recipe"} <= config.keys():
             # From before a run said so itself.
             old = {"pictures": {}} if config.get("program") == "imagenet" else {}
-            return fitting.Run.from_config({**old, **config})
+            return trainer.Run.from_config({**old, **config})
     except (OSError, ValueError, TypeError, KeyError) as error:
         program.fail(f"{folder / program.CONFIG} is not that of a run ({first_line(error)})")
     if path.is_file():
@@ -112,20 +116,20 @@ def _data(run, model):
         of_pictures = run.pictures is not None
     else:
         settings = {name: flag_values[name].value for name in given} | {"pad": 0, "flip": False}
-        of_pictures = picture_dataset.is_pictures(flag_values.dataset)
+        of_pictures = imagenet_dataset.is_pictures(flag_values.dataset)
         if of_pictures:
             defaults = {"image_size": model.input_shape[2], "test_split": "validation"}
             settings |= defaults | changed
-    load = picture_dataset.load_test if of_pictures else program.load_dataset
+    load = imagenet_dataset.load_test if of_pictures else program.load_dataset
     return load(settings)
 
 
 def _clear_errors(dataset):
-    if not isinstance(dataset, picture_dataset.Pictures):
+    if not isinstance(dataset, imagenet_dataset.Pictures):
         return contextlib.nullcontext()
-    from keras_swish.train import imagenet_data
+    from .datasets import pipeline
 
-    return imagenet_data.clear_errors()
+    return pipeline.clear_errors()
 
 
 def _checkpoint(run, dataset, folder) -> keras.Model:
@@ -139,15 +143,15 @@ def _checkpoint(run, dataset, folder) -> keras.Model:
         classes=dataset.classes,
         training_images=1000 * recipe.batch_size,
     )
-    model = building.build(dataclasses.replace(run, recipe=recipe), shapes)
-    building.make_metrics(model)
-    saved = checkpoints.Checkpoints(folder / fitting.CHECKPOINTS, run.config(), writes=False)
+    model = model_building.build(dataclasses.replace(run, recipe=recipe), shapes)
+    model_building.make_metrics(model)
+    saved = checkpoints.Checkpoints(folder / trainer.CHECKPOINTS, run.config(), writes=False)
     paths = [saved.best()] if CHECKPOINT.value == "best" else saved.paths()
     if not any(_loaded(saved, path, model) for path in paths if path):
         raise ArgumentError("checkpoint", f"there is none that can be read in {saved.directory}")
-    for variable, average in building.averages(model):
+    for variable, average in model_building.averages(model):
         variable.assign(keras.ops.convert_to_numpy(average))
-    return building.classifier(model)
+    return model_building.classifier(model)
 
 
 def _loaded(saved, path, model) -> bool:

@@ -27,11 +27,15 @@ import keras
 from absl import flags
 
 import keras_swish
+from keras_swish import io
 from keras_swish.layers import weighted_layers
-from keras_swish.registry import first_line, unknown
-from keras_swish.train import building, files, fitting, program, recipes
-from keras_swish.train.data import Dataset
-from keras_swish.train.errors import ArgumentError, DivergedError, blame
+from keras_swish.messages import first_line, unknown
+
+from .app import program
+from .datasets.in_memory import Dataset
+from .errors import ArgumentError, DivergedError, as_argument_error
+from .trainer import model as model_building
+from .trainer import recipes, trainer
 
 STAGES = "stages.json"
 REPLACE = flags.DEFINE_string(
@@ -54,7 +58,7 @@ BETA_LEARNING_RATE = flags.DEFINE_float(
 
 
 @dataclasses.dataclass(frozen=True)
-class Finetuning(fitting.Run):
+class Finetuning(trainer.Run):
     """A training run that starts from a trained network.
 
     `model` is its file or its name in `keras.applications`; `activation` is the text of the
@@ -98,7 +102,7 @@ def load(run: Finetuning, dataset: Dataset) -> keras.Model:
             raise ArgumentError("model", f"cannot be loaded ({first_line(error)})") from error
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
-        if not all(map(building.fits, shapes, wanted)):
+        if not all(map(model_building.fits, shapes, wanted)):
             raise ArgumentError(
                 "model", f"is from {shapes[0]} to {shapes[1]}, the dataset needs {wanted}"
             )
@@ -147,7 +151,7 @@ def prepare(run: Finetuning, dataset: Dataset) -> tuple[keras.Model, keras.Model
             initializer = float(initializer)
         except ValueError:
             raise ArgumentError("beta_initializer", "is no number and not 'relu_like'") from None
-    with blame("replace"):
+    with as_argument_error("replace"):
         model, report = keras_swish.replace_activations(
             original,
             replacements(run.activation),
@@ -170,13 +174,13 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: Dataset) -> keras.
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
-    building.apply_weight_decay(model, recipe)
+    model_building.apply_weight_decay(model, recipe)
     factors = {}
     if run.beta_learning_rate is not None:
         factor = run.beta_learning_rate / recipe.learning_rate
         factors = {v.path: factor for layer in weighted_layers(model) for v in layer.weights}
     optimizer = recipes.optimizer(recipe, steps_per_pass, factors)
-    building.compile_for(model, dataset.input_shape, recipe.label_smoothing, optimizer)
+    model_building.compile_for(model, dataset.input_shape, recipe.label_smoothing, optimizer)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -191,16 +195,16 @@ def finetune(
         dataset: The data that it names.
         directory: Folder of the run.
         prepared: What `prepare` gave, if it was called already.
-        **options: Those of `fitting.train`.
+        **options: Those of `trainer.train`.
 
     Returns:
-        The row that `fitting.train` gives, with `before` and `replaced`: the test accuracy before
+        The row that `trainer.train` gives, with `before` and `replaced`: the test accuracy before
         and right after the replacement.
     """
-    result = files.read_json(directory / fitting.RESULT)
-    stages = files.read_json(directory / STAGES)
+    result = io.read_json(directory / trainer.RESULT)
+    stages = io.read_json(directory / STAGES)
     if result is None or stages is None:
-        fitting.make_deterministic()
+        trainer.make_deterministic()
         original, model, _ = prepared or prepare(run, dataset)
         if stages is None:
             stages = {
@@ -208,8 +212,8 @@ def finetune(
                 "replaced": _accuracy(model, dataset, run.recipe.batch_size),
             }
             directory.mkdir(parents=True, exist_ok=True)
-            files.write_json(directory / STAGES, stages)
-        result = fitting.train(
+            io.write_json(directory / STAGES, stages)
+        result = trainer.train(
             run,
             dataset,
             directory,
@@ -220,8 +224,8 @@ def finetune(
 
 
 def _accuracy(model, dataset, batch_size) -> float:
-    building.compile_for(model, dataset.input_shape)
-    return fitting.evaluate(model, dataset, "test", batch_size)["accuracy"]
+    model_building.compile_for(model, dataset.input_shape)
+    return trainer.evaluate(model, dataset, "test", batch_size)["accuracy"]
 
 
 def digest(path: str) -> str | None:

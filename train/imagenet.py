@@ -23,25 +23,27 @@ The folder --out gets config.json (settings, versions, hardware), log.csv (a row
 corrupt.txt, if there are pictures that cannot be decoded.
 """
 
-from keras_swish.train import fitting, picture_dataset, program, recipe_flags
-from keras_swish.train.cifar import ACTIVATION
-from keras_swish.train.errors import DivergedError
+from .app import program, recipe_flags
+from .cifar import ACTIVATION
+from .datasets import imagenet as imagenet_dataset
+from .errors import DivergedError
+from .trainer import trainer
 
 
 def main() -> None:
     """Runs the program."""
     devices = program.start_devices()
     program.check_activations({"activation": [ACTIVATION.value]})
-    model = program.chosen_model(picture_dataset.MODEL)
-    settings = picture_dataset.settings(model, ACTIVATION.value)
+    model = program.chosen_model(imagenet_dataset.MODEL)
+    settings = imagenet_dataset.settings(model, ACTIVATION.value)
     recipe_flags.show({model: settings["recipe"]})
-    pictures = picture_dataset.load(settings)
+    pictures = imagenet_dataset.load(settings)
     settings["pictures"] = pictures.facts
-    run = fitting.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
+    run = trainer.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
     program.check_fits(run.recipe, pictures.training_images)
     options = program.fitting_options()
     out = program.out_directory("imagenet", run.config(), devices)
-    result = picture_dataset.train(run, pictures, out, **options, devices=devices)
+    result = imagenet_dataset.train(run, pictures, out, **options, devices=devices)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(f"top-1 accuracy {result['test_accuracy']:.2%}")

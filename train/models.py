@@ -19,9 +19,10 @@ import statistics
 import keras
 
 from keras_swish import models
+from keras_swish.messages import unknown
 from keras_swish.models import paper
-from keras_swish.registry import unknown
-from keras_swish.train import program
+
+from .app import program
 
 _ACTIVATIONS = {"relu": "ReLU", "swish": "Swish-1", "swish_beta": "Swish"}
 _HEADER = ["network", "parameters", "multiply-adds", "image size"]

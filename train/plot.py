@@ -11,16 +11,18 @@ Examples:
       the whole catalogue, a panel for each function.
 
 Names are those of keras_swish.names(). Formulas have x, beta, numbers, + - * / ** and the
-functions of keras_swish.primitives.FUNCTIONS; beta has its initial value.
+functions of keras_swish.formulas.primitives.FUNCTIONS; beta has its initial value.
 """
 
 import pathlib
 
 from absl import flags
 
+from keras_swish import io
 from keras_swish.plot import gallery, plot
-from keras_swish.train import files, program
-from keras_swish.train.errors import ArgumentError
+
+from .app import program
+from .errors import ArgumentError
 
 LOW = flags.DEFINE_float("low", -5.0, "Left end of the x axis.")
 HIGH = flags.DEFINE_float("high", 5.0, "Right end of the x axis.")
@@ -36,7 +38,7 @@ def main(identifiers: list[str]) -> None:
     except ValueError as error:
         program.fail(str(error))
     try:
-        with files.atomic(out) as temporary:
+        with io.atomic(out) as temporary:
             figure.savefig(temporary, dpi=120)
     except (OSError, ValueError) as error:
         raise ArgumentError("out", str(error)) from error

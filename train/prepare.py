@@ -19,8 +19,8 @@ import tempfile
 
 from absl import flags
 
-from keras_swish.train import program
-from keras_swish.train.errors import ArgumentError
+from .app import program
+from .errors import ArgumentError
 
 SOURCE = flags.DEFINE_string(
     "source", "/usr/share/datasets/fashion-mnist", "Folder that holds the four *-ubyte.gz files."

@@ -39,10 +39,14 @@ import keras
 from absl import flags
 
 from keras_swish import models
-from keras_swish.registry import unknown
-from keras_swish.train import data, executors, fitting, program, recipe_flags, search_report
-from keras_swish.train.batches import Batches
-from keras_swish.train.errors import ArgumentError, PreemptedError, blame
+from keras_swish.messages import unknown
+
+from .app import executors, program, recipe_flags
+from .datasets import in_memory
+from .datasets.augmentation import Batches
+from .errors import ArgumentError, PreemptedError, as_argument_error
+from .reporting import search_report
+from .trainer import trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +128,7 @@ def main() -> None:
     if PRUNER.value != "none" and settings.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
     space = SearchSpace(CORE_UNITS.value)
-    with blame("algorithm"):
+    with as_argument_error("algorithm"):
         algorithm = algorithms.create(ALGORITHM.value, space, program.FLAGS.seed)
     config = {
         "dataset": program.FLAGS.dataset,
@@ -133,7 +137,7 @@ def main() -> None:
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
-    fitting.make_deterministic()
+    trainer.make_deterministic()
     child = build(_dataset(settings), settings, space)
     out = program.claim_directory("search", config)
     print(
@@ -148,7 +152,7 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
     from keras_swish.search import Pruner, Result, Search, Study
 
     with executors.of_children(child) as executor:
-        with blame("out"):
+        with as_argument_error("out"):
             study = Study(child.space, child.config(), out / search_report.STUDY)
             number = itertools.count(1)
             search = Search(
@@ -204,8 +208,8 @@ def _settings() -> Settings:
     return settings
 
 
-def _dataset(settings: Settings) -> data.Dataset:
-    dataset = data.load(
+def _dataset(settings: Settings) -> in_memory.Dataset:
+    dataset = in_memory.load(
         program.FLAGS.dataset,
         program.FLAGS.data_dir,
         program.FLAGS.train_split,
@@ -224,7 +228,7 @@ def _dataset(settings: Settings) -> data.Dataset:
     return dataset
 
 
-def build(dataset: data.Dataset, settings: Settings, space):
+def build(dataset: in_memory.Dataset, settings: Settings, space):
     """Returns the child of a dataset.
 
     Args:
@@ -235,7 +239,7 @@ def build(dataset: data.Dataset, settings: Settings, space):
     from keras_swish.search import Child, Recipe
 
     filters = {"filters": settings.filters} if settings.filters else {}
-    with blame("filters" if filters else "model"):
+    with as_argument_error("filters" if filters else "model"):
         try:
             model = models.create(
                 settings.model,
@@ -256,13 +260,13 @@ def build(dataset: data.Dataset, settings: Settings, space):
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     train, validation = dataset.train[: settings.images], dataset.validation
-    with blame("dataset"):
+    with as_argument_error("dataset"):
         return Child(
             model, _whole(dataset, train), _whole(dataset, validation), space, recipe, loss
         )
 
 
-def _whole(dataset: data.Dataset, split: data.Split):
+def _whole(dataset: in_memory.Dataset, split: in_memory.Split):
     """Returns a split's images, normalised, and its labels."""
     images, _ = Batches(dataset, split, len(split))[0]
     return images, split.labels

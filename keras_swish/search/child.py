@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from keras_swish.registry import unknown
-from keras_swish.replace import find_activations, replace_activations
+from keras_swish.messages import unknown
+from keras_swish.replacement.replace import find_activations, replace_activations
 from keras_swish.search import rewards
 from keras_swish.search.networks import assign, described, leaves, renewed, staying, values
 from keras_swish.search.searchable import SearchableActivation

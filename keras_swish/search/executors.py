@@ -7,8 +7,8 @@ first. It knows neither algorithm nor study.
 import contextlib
 from collections.abc import Callable
 
-from keras_swish import cluster
-from keras_swish.registry import unknown
+from keras_swish.messages import unknown
+from keras_swish.search import cluster
 from keras_swish.search.child import PRUNED, Child, Outcome
 from keras_swish.search.space import Candidate
 

@@ -5,8 +5,8 @@ import json
 import keras
 import numpy as np
 
-from keras_swish.members import is_graph
-from keras_swish.places import nodes
+from keras_swish.replacement.members import is_graph
+from keras_swish.replacement.sites import nodes
 
 
 def leaves(model: keras.Model) -> list[keras.Layer]:

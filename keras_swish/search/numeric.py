@@ -1,7 +1,7 @@
 """Formulas on NumPy arrays: many candidates at once, in float64, without a backend.
 
-What the backends compute is `keras_swish.evaluate`; this is for looking at functions, not for
-training with them.
+What the backends compute is `keras_swish.formulas.evaluate`; this is for looking at functions, not
+for training with them.
 """
 
 import functools
@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from scipy import special
 
-from keras_swish.formula import Formula, Name, Number
+from keras_swish.formulas.language import Formula, Name, Number
 
 
 def _sinc(x):
@@ -64,7 +64,7 @@ def evaluate(formula: Formula, values: dict[str, np.ndarray]) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from keras_swish.formula import parse
+        >>> from keras_swish.formulas.language import parse
         >>> from keras_swish.search import numeric
         >>> numeric.evaluate(parse("max(x, 0) - 1"), {"x": np.array([-2.0, 3.0])}).tolist()
         [-1.0, 2.0]

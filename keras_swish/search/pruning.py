@@ -2,7 +2,7 @@
 
 import functools
 
-from keras_swish.registry import unknown
+from keras_swish.messages import unknown
 from keras_swish.search.child import PRUNED, Outcome
 from keras_swish.search.space import Candidate
 from keras_swish.search.study import Study, import_optuna

@@ -5,12 +5,12 @@ import functools
 import keras
 from keras import ops
 
-from keras_swish.elementwise import Operation, compute_dtype
-from keras_swish.evaluate import as_float
-from keras_swish.formula import Call, Formula, names, parse
-from keras_swish.layers import Weighted
-from keras_swish.lowering import lowered
-from keras_swish.primitives import BINARY, UNARY
+from keras_swish.elementwise.operation import Operation, compute_dtype
+from keras_swish.formulas.evaluate import as_float
+from keras_swish.formulas.language import Call, Formula, names, parse
+from keras_swish.formulas.lowering import lowered
+from keras_swish.formulas.primitives import BINARY, UNARY
+from keras_swish.layers import TrainableActivation
 from keras_swish.search.space import SLOTS, Candidate, SearchSpace
 
 _CHOICES = 5
@@ -19,7 +19,7 @@ _SHORT = {"neg", "+", "-", "*", "**", "abs", "sign", "relu", "step"}
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class SearchableActivation(Weighted):
+class SearchableActivation(TrainableActivation):
     """An activation whose function is data: one compiled network computes every candidate.
 
     Its weight `choice` says which candidate; `set_candidate` writes it, and the initial values

@@ -16,9 +16,9 @@ import re
 
 import numpy as np
 
-from keras_swish.derivative import derivative
-from keras_swish.formula import Formula, Name, initial_value, parse, substitute, weights
-from keras_swish.primitives import BINARY, UNARY
+from keras_swish.formulas.derivative import derivative
+from keras_swish.formulas.language import Formula, Name, initial_value, parse, substitute, weights
+from keras_swish.formulas.primitives import BINARY, UNARY
 from keras_swish.search import numeric
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
 

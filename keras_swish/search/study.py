@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from scipy import stats
 
-from keras_swish.registry import first_line
+from keras_swish.messages import first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.space import NAMES, Candidate, SearchSpace
 

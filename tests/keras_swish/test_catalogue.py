@@ -5,7 +5,7 @@ import pytest
 import keras_swish
 import reference
 from keras_swish import activations, catalogue
-from keras_swish.derivative import derivative
+from keras_swish.formulas.derivative import derivative
 
 numpy = keras.ops.convert_to_numpy
 GRID = np.linspace(-30, 30, 6001)
@@ -120,4 +120,4 @@ def test_a_keras_that_moved_its_table_is_met_with_a_warning(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "keras.src.activations", None)
     with pytest.warns(UserWarning, match="keeps its activations elsewhere"):
-        keras_swish.registry.make_names_known_to_keras()
+        keras_swish.registry.register_with_keras()

@@ -42,7 +42,7 @@ def test_named_activations_and_slopes_on_a_thin_sample(accuracy, name, dtype, mo
         points = accuracy.points_of(dtype, case)
         text = case.formula
         if case.quantity != "value":
-            from keras_swish.derivative import derivative
+            from keras_swish.formulas.derivative import derivative
 
             text = str(derivative(text, case.quantity))
         reference = accuracy.reference((text, case.variables, np.stack(points, 1)))

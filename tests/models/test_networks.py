@@ -10,7 +10,8 @@ from keras_swish import models
 from keras_swish.models import densenet, mobilenet, nasnet, resnet, wide_resnet
 from keras_swish.models.network import Network, Published
 from keras_swish.models.normalization import BatchNormalization
-from keras_swish.train import building, recipes
+from keras_swish.train.trainer import model as model_building
+from keras_swish.train.trainer import recipes
 
 
 def trainable(model):
@@ -119,7 +120,7 @@ def test_kernels_are_initialised_after_he(family):
 
 def test_weight_decay_acts_on_every_kernel_and_on_nothing_else(family):
     model = family(activation="swish_beta")
-    decayed = building.decayed_variables(model, recipes.RECIPES["cifar"])
+    decayed = model_building.decayed_variables(model, recipes.RECIPES["cifar"])
     rest = {v.name for v in model.trainable_variables if id(v) not in {id(d) for d in decayed}}
     assert all(v.name.endswith("kernel") for v in decayed)
     assert {"beta"} <= rest <= {"beta", "gamma", "bias"}

@@ -6,7 +6,7 @@ import keras
 
 from keras_swish.models import network
 from keras_swish.models.drop_path import DropPath
-from keras_swish.train import fitting, recipes
+from keras_swish.train.trainer import recipes, trainer
 
 RECIPE = recipes.Recipe(
     "a test", epochs=4, batch_size=16, learning_rate=0.1, schedule="cosine", ema_momentum=0.5
@@ -14,7 +14,7 @@ RECIPE = recipes.Recipe(
 
 
 def run(activation="swish_beta", seed=0, **recipe):
-    return fitting.Run("tiny", "small", activation, seed, dataclasses.replace(RECIPE, **recipe))
+    return trainer.Run("tiny", "small", activation, seed, dataclasses.replace(RECIPE, **recipe))
 
 
 def small_network(

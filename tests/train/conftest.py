@@ -1,8 +1,6 @@
 """A browser for the reports, a network of seconds, and a training that takes no time."""
 
-import importlib
 import json
-import pathlib
 import shutil
 import subprocess
 
@@ -10,17 +8,7 @@ import pytest
 import small_run
 
 from keras_swish import models
-from keras_swish.train import fitting
-
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="session")
-def benchmark_module():
-    """Imports a benchmark by name, as Python does where it is started."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module
+from keras_swish.train.trainer import trainer
 
 
 @pytest.fixture
@@ -69,7 +57,7 @@ def trained(monkeypatch):
         (directory / "log.csv").write_text("epoch,loss,val_accuracy,seconds\n0,1.0,0.5,1.0\n")
         return result
 
-    monkeypatch.setattr(fitting, "train", train)
+    monkeypatch.setattr(trainer, "train", train)
     return made
 
 

@@ -7,8 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_swish.train import fitting, program, recipes, results, watch
-from keras_swish.train.batches import Batches
+from keras_swish.train.app import program
+from keras_swish.train.datasets.augmentation import Batches
+from keras_swish.train.reporting import statistics
+from keras_swish.train.trainer import loggers, recipes, trainer
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
@@ -40,13 +42,13 @@ def test_only_the_best_learning_rate_is_repeated(call, trained, tmp_path):
 
 
 def test_a_worker_elsewhere_is_told_the_whole_path(call, trained, tmp_path, monkeypatch):
-    seen, train = [], fitting.train
+    seen, train = [], trainer.train
 
     def looked(run, dataset, directory, **options):
         seen.append(directory)
         return train(run, dataset, directory, **options)
 
-    monkeypatch.setattr(fitting, "train", looked)
+    monkeypatch.setattr(trainer, "train", looked)
     monkeypatch.chdir(tmp_path)
     flags = [*QUICK, "--activations=relu", "--seeds=1", "--out=out"]
     assert call("compare", *flags)[0] == 0
@@ -73,7 +75,7 @@ def test_results_from_before_the_grid_are_gone_on_with(call, trained, tmp_path, 
 
 def test_folders_name_what_the_comparison_leaves_open(tmp_path):
     recipe = recipes.Recipe("a test", 1, 16, learning_rate=0.05, schedule="cosine")
-    run = fitting.Run("digits", "resnet8", "relu", 3, recipe)
+    run = trainer.Run("digits", "resnet8", "relu", 3, recipe)
     for settled, name in (
         ({"recipe": {}}, "resnet8-lr0.05-relu-seed3"),
         ({"recipe": {"learning_rate": 0.1}, "model": "resnet8"}, "lr0.05-relu-seed3"),
@@ -81,7 +83,7 @@ def test_folders_name_what_the_comparison_leaves_open(tmp_path):
         ({"recipe": {"learning_rate": 0.05}, "model": "resnet8"}, "relu-seed3"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({"config": settled}))
-        assert results.directory(tmp_path, run) == tmp_path / "runs" / name
+        assert statistics.directory(tmp_path, run) == tmp_path / "runs" / name
 
 
 @pytest.mark.parametrize(
@@ -108,9 +110,9 @@ def test_a_mistake_ends_with_one_line_and_code_2(call, tmp_path, arguments, mess
 
 
 def test_the_pictures_are_those_of_the_first_batch(tiny):
-    sample = watch.inputs(tiny, seed=0, count=8)
+    sample = loggers.inputs(tiny, seed=0, count=8)
     np.testing.assert_array_equal(sample, Batches(tiny, tiny.train, 8, 0)[0][0])
-    pictures = watch.pictures(sample)
+    pictures = loggers.pictures(sample)
     assert pictures.shape == (8, 8, 8, 1)
     assert (pictures.min(), pictures.max()) == (0, 1)
     assert np.corrcoef(pictures.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
@@ -121,8 +123,8 @@ def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, ti
     tensorflow = pytest.importorskip("tensorflow")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     recipe = recipes.Recipe("a test", 2, 16, learning_rate=0.1, schedule="cosine")
-    run = fitting.Run("tiny", "resnet8", activation, 0, recipe)
-    fitting.train(run, tiny, tmp_path, tensorboard=True)
+    run = trainer.Run("tiny", "resnet8", activation, 0, recipe)
+    trainer.train(run, tiny, tmp_path, tensorboard=True)
     found = accumulator.EventAccumulator(str(tmp_path / "tensorboard/train"))
     found.Reload()
     tensors = found.Tags()["tensors"]
@@ -131,7 +133,7 @@ def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, ti
         float(tensorflow.make_ndarray(event.tensor_proto))
         for event in found.Tensors("epoch_images_per_second")
     ]
-    seconds = [row["seconds"] for row in fitting.read_log(tmp_path)]
+    seconds = [row["seconds"] for row in trainer.read_log(tmp_path)]
     assert speeds == pytest.approx([64 / s for s in seconds])
     found = accumulator.EventAccumulator(str(tmp_path / "tensorboard/activations"))
     found.Reload()
@@ -158,8 +160,8 @@ def test_wandb_gets_the_log(tiny, tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     recipe = recipes.Recipe("a test", 2, 16, learning_rate=0.1, schedule="cosine")
-    run = fitting.Run("tiny", "resnet8", "relu", 0, recipe)
-    assert fitting.train(run, tiny, tmp_path, wandb=True)["status"] == "ok"
+    run = trainer.Run("tiny", "resnet8", "relu", 0, recipe)
+    assert trainer.train(run, tiny, tmp_path, wandb=True)["status"] == "ok"
     assert list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
 
 

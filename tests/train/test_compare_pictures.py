@@ -6,7 +6,7 @@ import json
 import pictures
 import pytest
 
-from keras_swish.train import fitting
+from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
 
@@ -50,7 +50,7 @@ def trained(monkeypatch):
         (directory / "log.csv").write_text("epoch,loss,val_accuracy,seconds\n0,1.0,0.5,1.0\n")
         return result
 
-    monkeypatch.setattr(fitting, "train", train)
+    monkeypatch.setattr(trainer, "train", train)
     return made
 
 
@@ -72,13 +72,13 @@ def test_compare_trains_on_class_folders_goes_on_and_reports(call, folder, tmp_p
     for name in names:
         run = out / "runs" / name
         assert set((run / "corrupt.txt").read_text().split()) == {str(corrupt)}
-        assert (run / fitting.MODEL).exists()
-    before = (out / "runs" / names[0] / fitting.RESULT).read_text()
+        assert (run / trainer.MODEL).exists()
+    before = (out / "runs" / names[0] / trainer.RESULT).read_text()
 
     code, printed, err = call("compare", *flags, "--seeds=2")
     assert code == 0, err
     assert printed.count("finished before") == 2
-    assert (out / "runs" / names[0] / fitting.RESULT).read_text() == before
+    assert (out / "runs" / names[0] / trainer.RESULT).read_text() == before
     with open(out / "results.csv") as file:
         rows = list(csv.DictReader(file))
     assert [(row["activation"], row["seed"]) for row in rows] == [

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
-from keras_swish.train import files, results
+from keras_swish.train.reporting import statistics
 
 pytest.importorskip("optuna")
 # From the best to the worst.
@@ -42,7 +43,7 @@ def folder(journal):
     """The folder of the search that the study is of."""
     child = {"model": "resnet8", "filters": [4, 4, 4], "image_size": None, "epochs": 3}
     config = {"program": "search", "dataset": "digits", "settings": child}
-    files.write_json(journal.parent / "config.json", {"config": config, "starts": []})
+    io.write_json(journal.parent / "config.json", {"config": config, "starts": []})
     return journal.parent
 
 
@@ -81,9 +82,9 @@ def test_by_default_it_is_larger_than_the_search(call, trained, folder):
 
 
 def test_a_network_named_for_the_search_is_taken_again(call, trained, folder):
-    record = files.read_json(folder / "config.json")
+    record = io.read_json(folder / "config.json")
     record["config"]["settings"] |= {"model": "resnet14", "filters": [], "image_size": 16}
-    files.write_json(folder / "config.json", record)
+    io.write_json(folder / "config.json", record)
     assert call("confirm", folder, "--best=1", "--seeds=1", *QUICK)[0] == 0
     assert {model for model, *_ in trained} == {"resnet14"}
     config = json.loads((folder / "confirm/config.json").read_text())["config"]
@@ -149,7 +150,7 @@ def test_what_is_no_search_is_refused(call, tmp_path):
 def test_a_found_function_is_trained_as_any_activation(call, folder):
     code, _, err = call("confirm", folder, "--best=4", "--seeds=1", *QUICK)
     assert code == 0, err
-    rows = results.read_runs(folder / "confirm")
+    rows = statistics.read_runs(folder / "confirm")
     found = {row["activation"]: row for row in rows}
     assert found.keys() == {"relu", "swish", "swish_beta", "min_sin", "max_tanh", "beta * x + x**2"}
     assert {row["seed"] for row in rows} == {5}

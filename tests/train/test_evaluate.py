@@ -6,7 +6,8 @@ import keras
 import pictures
 import pytest
 
-from keras_swish.train import fitting, picture_dataset
+from keras_swish.train.datasets import imagenet as imagenet_dataset
+from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
 
@@ -54,18 +55,18 @@ def test_a_run_says_how_its_pictures_are_read(call, shards, tmp_path, monkeypatc
     # Another meaning of the labels is another run.
     seen = []
     monkeypatch.setattr(
-        fitting, "evaluate", lambda *_: seen.append(_) or {"accuracy": 1, "loss": 0}
+        trainer, "evaluate", lambda *_: seen.append(_) or {"accuracy": 1, "loss": 0}
     )
     code, _, err = call("imagenet", *flags[:-2], "--classes=13", "--first_label=0", flags[-1])
     assert code == 2
     assert "classes 12, now 13" in err
 
     # The number of classes and the first label are the run's, and so is the way to read.
-    monkeypatch.setattr(picture_dataset, "is_pictures", lambda dataset: False)
+    monkeypatch.setattr(imagenet_dataset, "is_pictures", lambda dataset: False)
     code, _, err = call("evaluate", out, "--batch_size=4096")
     assert code == 0, err
     dataset, batch_size = seen[0][1], seen[0][3]
-    assert isinstance(dataset, picture_dataset.Pictures)
+    assert isinstance(dataset, imagenet_dataset.Pictures)
     assert (dataset.classes, dataset.test.records.first_label) == (12, 0)
     assert batch_size == 4096  # more than there are to train on
     code, _, err = call("evaluate", out, "--first_label=1")
@@ -98,7 +99,7 @@ def test_a_checkpoint_is_tested_on_another_split_and_in_other_batches(call, run)
 
 
 def test_a_damaged_checkpoint_is_passed_over(call, run):
-    (best,) = (run / fitting.CHECKPOINTS).iterdir()
+    (best,) = (run / trainer.CHECKPOINTS).iterdir()
     printed = call("evaluate", run, "--checkpoint=newest")[1]
     damaged = best.with_name("step-0000000099.npz")
     damaged.write_bytes(best.read_bytes()[:-100])
@@ -122,7 +123,7 @@ def test_a_run_of_a_comparison_is_tested(call, tmp_path):
     assert record["config"]["activation"] == "relu"
     assert record["config"]["recipe"]["batch_size"] == 32
     assert record["starts"][0]["environment"]["keras_swish"]
-    result = json.loads((folder / fitting.RESULT).read_text())
+    result = json.loads((folder / trainer.RESULT).read_text())
     for checkpoint in ([], ["--checkpoint=best"]):
         code, printed, err = call("evaluate", folder, *checkpoint)
         assert code == 0, err

@@ -9,8 +9,11 @@ import pytest
 
 import keras_swish
 from keras_swish import models
-from keras_swish.train import building, data, finetune, optimizers, recipes
-from keras_swish.train.batches import Batches
+from keras_swish.train import finetune
+from keras_swish.train.datasets import in_memory
+from keras_swish.train.datasets.augmentation import Batches
+from keras_swish.train.trainer import model as model_building
+from keras_swish.train.trainer import optimizers, recipes
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32", "--test_split=test[:100]"]
 
@@ -55,7 +58,7 @@ def test_it_tests_trains_and_saves(call, network, tmp_path):
 
 
 def test_relu_by_relu_changes_nothing(network):
-    digits = data.load("digits")
+    digits = in_memory.load("digits")
     original, model, words = finetune.prepare(run(network, activation="relu:relu"), digits)
     x, _ = Batches(digits, digits.test, 16)[0]
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (original, model)))
@@ -63,7 +66,7 @@ def test_relu_by_relu_changes_nothing(network):
 
 
 def test_betas_start_from_the_number_given(network):
-    _, model, _ = finetune.prepare(run(network, beta_initializer="2.5"), data.load("digits"))
+    _, model, _ = finetune.prepare(run(network, beta_initializer="2.5"), in_memory.load("digits"))
     for beta in keras_swish.layers.betas(model).values():
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(beta), 2.5)
 
@@ -88,7 +91,7 @@ def test_betas_have_a_learning_rate_of_their_own():
 
 
 def test_the_learning_rate_reaches_every_beta(network):
-    digits = data.load("digits")
+    digits = in_memory.load("digits")
     tuning = run(network, beta_learning_rate=0.05)
     _, model, _ = finetune.prepare(tuning, digits)
     finetune.compile_for(model, tuning, digits)
@@ -97,7 +100,7 @@ def test_the_learning_rate_reaches_every_beta(network):
 
 
 def test_the_recipe_is_followed(network):
-    digits = data.load("digits")
+    digits = in_memory.load("digits")
     changes = {"optimizer": "rmsprop", "clip_norm": 2.0, "ema_momentum": 0.9, "steps": 40}
     recipe = dataclasses.replace(recipes.RECIPES["finetune"], **changes)
     tuning = run(network, recipe=recipe)
@@ -118,7 +121,7 @@ def test_logits_and_probabilities_have_the_same_loss(activation, tiny):
     keras.utils.set_random_seed(0)
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation)]
     model = keras.Sequential(layers)
-    building.compile_for(model, (8, 8, 1))
+    model_building.compile_for(model, (8, 8, 1))
     loss = model.evaluate(Batches(tiny, tiny.test, 8), verbose=0)[0]
     logits = keras.Sequential([keras.Input((8, 8, 1)), *layers[1:2], keras.layers.Dense(3)])
     logits.set_weights(model.get_weights())
@@ -137,7 +140,7 @@ def test_an_application_gets_the_pixels_that_it_knows(monkeypatch):
 
     application.__module__ = published.__module__
     monkeypatch.setattr(keras.applications, "MobileNet", application)
-    digits = data.load("digits", image_size=32)
+    digits = in_memory.load("digits", image_size=32)
     model = finetune.load(run("MobileNet", activation="relu6:swish"), digits)
     assert seen["weights"] == "imagenet"
     assert model.output_shape == (None, 10)

@@ -4,7 +4,7 @@ import keras
 import pictures
 import pytest
 
-from keras_swish.train import fitting
+from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
 
@@ -31,17 +31,17 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["recipe"]["learning_rate"] == 0.03375
     assert config["starts"][0]["environment"]["devices"]
-    result = json.loads((out / fitting.RESULT).read_text())
+    result = json.loads((out / trainer.RESULT).read_text())
     assert result["steps"] == 3
     assert 0 <= result["test_accuracy"] <= result["test_top_5_accuracy"] <= 1
-    assert [row["epoch"] for row in fitting.read_log(out)] == [0, 1]
+    assert [row["epoch"] for row in trainer.read_log(out)] == [0, 1]
 
     # The weights that were tested are the averages, and so are those that were saved.
     code, printed, err = call("evaluate", out)
     assert code == 0, err
     assert f"top-1 accuracy {result['test_accuracy']:.2%}" in printed
     lone = tmp_path / "lone.keras"
-    (out / fitting.MODEL).rename(lone)
+    (out / trainer.MODEL).rename(lone)
     again = call("evaluate", lone, f"--dataset={folder}", "--test_split=validation")[1]
     assert again == printed
     code, _, err = call("evaluate", out)

@@ -3,7 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from keras_swish.train import data, prepare
+from keras_swish.train import prepare
+from keras_swish.train.datasets import in_memory
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_prepared_images_are_loaded_through_tfds(source, tmp_path, monkeypatch, 
     code, printed, err = call("prepare", f"--source={source}", f"--data_dir={folder}")
     assert code == 0, err
     assert f"TFDS: {folder}/fashion_mnist" in printed
-    fashion = data.load("fashion_mnist", data_dir=str(folder))
+    fashion = in_memory.load("fashion_mnist", data_dir=str(folder))
     assert (len(fashion.train), len(fashion.validation), len(fashion.test)) == (
         54_000,
         6_000,

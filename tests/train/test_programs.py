@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.train import cli, fitting, program
+from keras_swish.train import cli
+from keras_swish.train.app import program
 from keras_swish.train.errors import PreemptedError
+from keras_swish.train.trainer import trainer
 
 COMMON_FLAGS = ["dataset", "data_dir", "model", "epochs", "batch_size", "learning_rate"]
 COMMON_FLAGS += ["seed", "out"]
@@ -96,7 +98,7 @@ def test_interrupted_it_says_how_to_go_on(call, monkeypatch, tmp_path):
     def interrupt(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_swish.train.fitting.train", interrupt)
+    monkeypatch.setattr("keras_swish.train.trainer.trainer.train", interrupt)
     code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
     assert code == 130
     assert f"the same command with --out={tmp_path / 'run'} goes on" in err
@@ -165,7 +167,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(call, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
         flags = [*QUICK, "--checkpoint_seconds=0", f"--out={out}"]
-        patch.setattr(fitting, "classifier", lambda model: (_ for _ in ()).throw(error))
+        patch.setattr(trainer, "classifier", lambda model: (_ for _ in ()).throw(error))
         error = OSError(errno.ENOSPC, "No space left on device")
         code, _, err = call("cifar", *flags)
     assert "not written (No space left on device); the one of step 2 remains" in err
@@ -180,7 +182,7 @@ def test_sigterm_ends_with_one_line_and_code_143(call, tmp_path, monkeypatch):
     def preempted(*arguments, **keywords):
         raise PreemptedError("stopped by SIGTERM, and saved")
 
-    monkeypatch.setattr(fitting, "train", preempted)
+    monkeypatch.setattr(trainer, "train", preempted)
     code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
     assert code == 143
     assert "stopped by SIGTERM, and saved; the same command with" in err

@@ -16,7 +16,7 @@ import numpy as np
 import pictures
 import pytest
 
-from keras_swish.train import fitting
+from keras_swish.train.trainer import trainer
 
 pytestmark = pytest.mark.slow
 
@@ -48,22 +48,22 @@ def trained(command, out, root, kill=True):
     command = [sys.executable, "-m", *command, f"--out={out}"]
     if kill:
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-        while not list((out / fitting.CHECKPOINTS).glob("step-*.npz")):
+        while not list((out / trainer.CHECKPOINTS).glob("step-*.npz")):
             assert process.poll() is None, process.communicate()[1].decode()
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not (out / fitting.RESULT).exists()
+        assert not (out / trainer.RESULT).exists()
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stderr
     assert bool(re.search(r"going on from step [1-4]\b", outcome.stdout)) == kill
     assert "is broken" not in outcome.stderr
-    result = json.loads((out / fitting.RESULT).read_text())
+    result = json.loads((out / trainer.RESULT).read_text())
     assert result["status"] == "ok"
     assert result["steps"] == 4
     assert np.isfinite(result["test_loss"])
-    assert [row["epoch"] for row in fitting.read_log(out)] == [0, 1]
-    return keras.saving.load_model(out / fitting.MODEL)
+    assert [row["epoch"] for row in trainer.read_log(out)] == [0, 1]
+    return keras.saving.load_model(out / trainer.MODEL)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

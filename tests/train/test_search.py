@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from keras_swish.train import executors
+from keras_swish.train.app import executors
 
 pytest.importorskip("optuna")
 SHORT = ("search", "--algorithm=random", "--top_seeds=1", "--epochs=1", "--images=256")

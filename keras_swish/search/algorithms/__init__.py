@@ -6,7 +6,7 @@ import importlib
 
 import numpy as np
 
-from keras_swish.registry import unknown
+from keras_swish.messages import unknown
 from keras_swish.search.space import Candidate, SearchSpace
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 
-from keras_swish.registry import unknown
+from keras_swish.messages import unknown
 from keras_swish.search.algorithms import Algorithm, Proposal
 from keras_swish.search.study import import_optuna
 

@@ -158,7 +158,7 @@ def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path,
         def evaluate(self, candidate, seed):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr("keras_swish.cluster.RETRIES", 1)
+    monkeypatch.setattr("keras_swish.search.cluster.RETRIES", 1)
     with pytest.raises(RuntimeError, match=r"lost 1 times while it trained .* with seed 0"):
         explored(deadly := Deadly(child, tmp_path), executors.Ray(deadly))
 

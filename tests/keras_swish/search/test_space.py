@@ -3,7 +3,7 @@ import pytest
 
 import keras_swish
 import reference
-from keras_swish import formula, primitives
+from keras_swish.formulas import language, primitives
 from keras_swish.search import numeric
 from keras_swish.search.space import SearchSpace
 
@@ -51,7 +51,7 @@ def test_the_formula_computes_the_candidate(space):
     for candidate in random_candidates(space, 300):
         tree = space.formula(candidate)
         betas = np.array([0.4, 0.7, 1.3])
-        used = dict(zip(formula.weights(tree), betas[list(space.betas(candidate))]))
+        used = dict(zip(language.weights(tree), betas[list(space.betas(candidate))]))
         got = numeric.evaluate(tree, {"x": X, **used})
         wanted = plainly(space, candidate, X, betas)
         np.testing.assert_allclose(got + 0 * X, wanted, rtol=1e-9, atol=1e-9, err_msg=str(tree))
@@ -60,10 +60,10 @@ def test_the_formula_computes_the_candidate(space):
 def test_numpy_and_the_backend_agree():
     x = X.astype("float32")
     for name, primitive in primitives.UNARY.items():
-        tree = formula.parse(primitive.formula)
-        betas = dict.fromkeys(formula.weights(tree), 0.5)
+        tree = language.parse(primitive.formula)
+        betas = dict.fromkeys(language.weights(tree), 0.5)
         got = numeric.evaluate(tree, {"x": x.astype("float64"), **betas})
-        wanted = np.array(keras_swish.evaluate.evaluate(tree, x, **betas))
+        wanted = np.array(keras_swish.formulas.evaluate.evaluate(tree, x, **betas))
         np.testing.assert_allclose(got + 0 * x, wanted, rtol=1e-5, atol=1e-6, err_msg=name)
 
 

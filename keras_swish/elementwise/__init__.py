@@ -1,0 +1,1 @@
+"""Elementwise operations, one pass forward and one backward, on every backend."""

@@ -1,0 +1,225 @@
+"""A model in another format, compared with the one it was made from."""
+
+import contextlib
+import importlib.util
+import math
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from keras_swish.elementwise.operation import plain_operations
+from keras_swish.export import formats
+from keras_swish.kernels import portable
+from keras_swish.messages import unknown
+
+# What a model is tried on without data: how many examples, and what sizes that it leaves open.
+_EXAMPLES, _OPEN = 3, 96
+# How many examples are compared.
+_COMPARED = 32
+_INT8_TOLERANCE = 0.1
+
+
+class ExportError(ValueError):
+    """A model that could not be exported, or whose file computes something else."""
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str | None = None,
+    *,
+    quantize: str | None = None,
+    representative_data=None,
+    hard_swish: bool = False,
+    tolerance: float | None = None,
+) -> float:
+    """Writes a model as TensorFlow SavedModel, LiteRT or ONNX file, runs it, and compares.
+
+    The activations of this package are written as plain operations, which every runtime of the
+    format has. What was written is loaded and run on some inputs, and its outputs are
+    compared with the model's; where they differ, or where it does not run, nothing is left behind.
+
+    It needs Keras's TensorFlow backend; a model trained with another one can be saved with
+    `model.save("model.keras")` and loaded with TensorFlow.
+
+    Args:
+        model: A Keras model. A subclassed one must have been called, and needs
+            `representative_data`.
+        path: Where to write: a file, or for a SavedModel a folder. It must not exist.
+        format: `"saved_model"`, `"litert"` or `"onnx"`; by default what the suffix says:
+            `.tflite`, `.onnx`, none for a SavedModel.
+        quantize: `"int8"` quantises a LiteRT model after training: weights, and what has an
+            8 bit form in LiteRT; inputs and outputs stay float32.
+        representative_data: Inputs as `model.predict` takes them, an array or a list or dict of
+            arrays, `(n, ...)`. For `quantize` they are needed, and fix the range of each
+            tensor: about 100 typical examples. Else they are what outputs are compared
+            on, by default random numbers.
+        hard_swish: Writes Swish as `x * relu6(beta * x + 3) / 6`, which is cheaper on phones and
+            another function: outputs are compared with those of the model that computes so.
+        tolerance: The largest difference from the model's outputs to accept, as a share of the
+            largest of them; with `quantize`, the root mean square of one as a share of that of
+            the other. By default 1e-5 for a SavedModel, 1e-4 for LiteRT and ONNX, 0.1 for
+            `quantize`.
+
+    Returns:
+        The difference that was found, in the same measure.
+
+    Raises:
+        ValueError: If an argument is none of these, the path exists, or Keras has another backend.
+        ExportError: A `ValueError`, if the exporter fails, what it wrote does not run, or its
+            outputs differ by more than `tolerance`.
+        ImportError: If a package is missing, with the line that installs it.
+
+    Example:
+        >>> import keras, keras_swish
+        >>> model = keras.Sequential([keras.Input((4,)), keras_swish.Swish()])
+        >>> keras_swish.export(model, "swish.onnx")  # doctest: +SKIP
+        5.8e-08
+    """
+    path = pathlib.Path(path).expanduser()
+    _check(model, path, quantize, representative_data)
+    written_as = _format(path, format, quantize)
+    _import(written_as.packages)
+    inputs = _examples(model, representative_data)
+    few = keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)
+    names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
+    functions = written_as.functions
+    if hard_swish:
+        functions = {**functions, **portable.gates(portable.hard_sigmoid)}
+    with plain_operations(functions) if hard_swish else contextlib.nullcontext():
+        tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, few)
+        expected = keras.tree.flatten(model(tensors, training=False))
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        with plain_operations(functions), _one_line(f"{path} could not be written"):
+            written_as.write(model, temporary, inputs, quantize)
+        with _one_line(f"{path} was not kept, as it does not run"):
+            outputs = written_as.run(temporary, few, names)
+        difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
+        limit = tolerance or (_INT8_TOLERANCE if quantize else written_as.tolerance)
+        if not difference <= limit:
+            raise ExportError(
+                f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
+                f"times the {'root mean square' if quantize else 'largest'} of them, and "
+                f"`tolerance` is {limit:.2g}."
+            )
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+    return difference
+
+
+def _check(model, path, quantize, representative_data) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "The exporters need Keras's TensorFlow backend: save the model with "
+            "model.save('model.keras') and load it where KERAS_BACKEND=tensorflow. "
+            f"Received: the backend {keras.backend.backend()!r}"
+        )
+    if path.exists():
+        raise ValueError(f"{path} exists: choose another name.")
+    if not path.parent.is_dir():
+        raise ValueError(f"The folder {path.parent} is not there.")
+    if quantize not in (None, "int8"):
+        raise ValueError(f"`quantize` must be None or 'int8'. Received: {quantize!r}")
+    if quantize and representative_data is None:
+        raise ValueError("`quantize` needs `representative_data`: about 100 typical inputs.")
+
+
+def _format(path, name, quantize) -> formats.Format:
+    by_suffix = {entry.suffix: name for name, entry in formats.FORMATS.items()}
+    name = name or by_suffix.get(path.suffix)
+    if name not in formats.FORMATS:
+        received = path.suffix if name is None else name
+        valid = "'saved_model' (no suffix), 'litert' (.tflite), 'onnx' (.onnx)"
+        raise ValueError(unknown("format", received, formats.FORMATS, valid))
+    suffix = formats.FORMATS[name].suffix
+    if suffix and path.suffix != suffix:
+        raise ValueError(f"`path` must end in {suffix!r} for the format {name!r}. Received: {path}")
+    if quantize and name != "litert":
+        raise ValueError(f"`quantize` is for the format 'litert'. Received: format={name!r}")
+    return formats.FORMATS[name]
+
+
+def _import(packages: dict[str, str]) -> None:
+    missing = [pip for name, pip in packages.items() if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"{' and '.join(missing)} not installed: pip install 'keras-swish[export]'"
+        )
+
+
+@contextlib.contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0][:300] if lines else type(error).__name__
+        raise ExportError(f"{what}: {reason}") from error
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _examples(model, data):
+    """Returns inputs to try the model on, in the structure that it takes."""
+    if data is not None:
+        return keras.tree.map_structure(np.asarray, data)
+    symbolic = formats.structure(model)
+    if symbolic is None:
+        raise ValueError(
+            f"`representative_data` is needed: the inputs of {model.name!r}, a "
+            f"{type(model).__name__}, are not known."
+        )
+    return keras.tree.map_structure(_random, symbolic)
+
+
+def _random(tensor) -> np.ndarray:
+    batch, *rest = tensor.shape
+    shape = [batch or _EXAMPLES, *(size or _OPEN for size in rest)]
+    random = np.random.default_rng(0)
+    if keras.backend.is_float_dtype(tensor.dtype):
+        return random.standard_normal(shape).astype(tensor.dtype)
+    return random.integers(0, 2, shape).astype(tensor.dtype)
+
+
+def _difference(outputs, expected, norm) -> float:
+    """Returns how far outputs are from the expected ones, by that norm; of the worst output."""
+    if len(outputs) != len(expected):
+        return math.inf
+    return max(
+        _distance(*(np.asarray(keras.ops.convert_to_numpy(a), "float64") for a in pair), norm)
+        for pair in zip(outputs, expected, strict=True)
+    )
+
+
+def _distance(y, expected, norm) -> float:
+    if y.shape != expected.shape:
+        return math.inf
+    finite = np.isfinite(expected)
+    if not np.array_equal(y[~finite], expected[~finite], equal_nan=True):
+        return math.inf
+    y, expected = y[finite], expected[finite]
+    if not np.all(np.isfinite(y)):
+        return math.inf
+    error = norm(np.abs(y - expected)) if y.size else 0.0
+    if error == 0:
+        return 0.0
+    return float(error / max(norm(np.abs(expected)), np.finfo("float32").tiny))
+
+
+def _root_mean_square(x: np.ndarray) -> float:
+    return math.sqrt(np.mean(np.square(x)))

@@ -1,0 +1,1 @@
+"""Formulas of activation functions: their language, derivatives and values."""

@@ -1,0 +1,1 @@
+"""One model in, the same model with other activations out."""

@@ -1,0 +1,193 @@
+"""What an operation with a derivative of its own must still be able to do, on each backend."""
+
+import keras
+import mpmath
+import numpy as np
+import pytest
+
+import keras_swish
+from keras_swish.formulas.evaluate import evaluate
+
+BACKEND = keras.backend.backend()
+numpy = keras.ops.convert_to_numpy
+X = np.float32([-3.0, -1e-3, 0.5, 2.0, 7.0])
+FORMULA = "x * sigmoid(beta * x) + cos(x) + sinc(x) + exp(-x**2)"
+
+
+def function(x):
+    return evaluate(FORMULA, x, beta=1.3)
+
+
+def true_derivative(order):
+    def f(t):
+        gate = t / (1 + mpmath.exp(mpmath.mpf("-1.3") * t))
+        return gate + mpmath.cos(t) + mpmath.sin(t) / t + mpmath.exp(-t * t)
+
+    with mpmath.workdps(40):
+        return [float(mpmath.diff(f, mpmath.mpf(float(x)), order)) for x in X]
+
+
+def gradient(f):
+    """The derivative of an elementwise function, by the backend's reverse mode."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        def derivative(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = f(x)
+            return tape.gradient(y, x)
+
+        return derivative
+    if BACKEND == "jax":
+        import jax
+
+        return jax.grad(lambda x: f(x).sum())
+    import torch
+
+    def derivative(x):
+        x = x if x.requires_grad else x.clone().requires_grad_()
+        return torch.autograd.grad(f(x).sum(), x, create_graph=True)[0]
+
+    return derivative
+
+
+def test_first_second_and_third_derivative():
+    tensor = keras.ops.convert_to_tensor(X)
+    if BACKEND == "torch":
+        tensor.requires_grad_()
+    derivative = function
+    for order in (1, 2, 3):
+        derivative = gradient(derivative)
+        ours = numpy(derivative(tensor)).astype("float64")
+        np.testing.assert_allclose(ours, true_derivative(order), rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (4, 1), (2, 4, 3), (2, 1, 3)])
+def test_gradient_of_a_shared_beta_is_summed(shape):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 4, 3)).astype("float32")
+    beta = random.uniform(0.5, 2, shape).astype("float32")
+    s = 1 / (1 + np.exp(-beta.astype("float64") * x))
+    full = x * x * s * (1 - s)
+    lost = tuple(range(3 - len(shape)))
+    broadcast = tuple(i for i, size in enumerate(shape, 3 - len(shape)) if size != full.shape[i])
+    expected = full.sum(axis=lost + broadcast).reshape(shape)
+    tensors = [keras.ops.convert_to_tensor(array) for array in (x, beta)]
+
+    def f(x, beta):
+        return evaluate("x * sigmoid(beta * x)", x, beta=beta)
+
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            y = f(*tensors)
+        ours = tape.gradient(y, tensors[1])
+    elif BACKEND == "jax":
+        import jax
+
+        ours = jax.grad(lambda beta: f(tensors[0], beta).sum())(tensors[1])
+    else:
+        import torch
+
+        ours = torch.autograd.grad(f(tensors[0], tensors[1].requires_grad_()).sum(), tensors[1])[0]
+    assert tuple(ours.shape) == shape
+    np.testing.assert_allclose(numpy(ours), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e5, 3e38])
+def test_one_huge_number_changes_nothing_for_its_neighbours(far):
+    x = np.float32([0.3, -2.0, far, 9999.0])
+    with mpmath.workdps(80):
+        expected = [float(mpmath.sin(mpmath.mpf(float(v)))) for v in x]
+    ours = numpy(evaluate("sin(x)", keras.ops.convert_to_tensor(x)))
+    np.testing.assert_allclose(ours, expected, rtol=3e-7)
+
+
+def test_infinities_and_nan():
+    x = np.float32([-np.inf, np.inf, np.nan])
+    for name, entry in keras_swish.catalogue.ENTRIES.items():
+        ours = numpy(keras_swish.layer(name)(keras.ops.convert_to_tensor(x[:, None])))[:, 0]
+        np.testing.assert_allclose(ours[:2], entry.limits, rtol=1e-6, err_msg=name)
+        assert np.isnan(ours[2]), name
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
+    import jax
+
+    x = jax.numpy.array(X)
+    slope = jax.jvp(function, (x,), (jax.numpy.ones_like(x),))[1]
+    np.testing.assert_allclose(slope, true_derivative(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(function)(x), function(x), rtol=1e-6)
+    np.testing.assert_allclose(np.diag(jax.jacfwd(function)(x)), slope, rtol=1e-5, atol=1e-6)
+    jax.ad_checkpoint.print_saved_residuals(function, x)
+    arrays = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("f32[]")]
+    assert len(arrays) == 1
+    assert "from the argument" in arrays[0]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_pytorch_compiles_large_tensors_to_the_same_values():
+    import torch
+
+    from keras_swish.elementwise import operation
+
+    torch.manual_seed(0)
+    x = (torch.randn(operation._WORTH_COMPILING + 7) * 20).requires_grad_()
+    y = function(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    small = x.detach()[:1000].clone().requires_grad_()
+    torch.testing.assert_close(y[:1000], function(small), rtol=1e-6, atol=1e-7)
+    (small_slope,) = torch.autograd.grad(function(small).sum(), small)
+    torch.testing.assert_close(slope[:1000], small_slope, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_pytorch_has_vmap_and_forward_mode():
+    import torch
+
+    x = torch.tensor(X)
+    slope = torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
+    np.testing.assert_allclose(slope, true_derivative(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(torch.vmap(function)(x), function(x), rtol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_tensorflow_takes_unknown_sizes_and_users_functions(recwarn):
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
+    def f(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return y, tape.gradient(y, x)
+
+    for columns in (1, 5):
+        y, slope = f(np.tile(X[:, None], columns))
+        np.testing.assert_allclose(slope[:, 0], true_derivative(1), rtol=1e-5, atol=1e-6)
+        assert y.shape == (5, columns)
+    mapped = tf.vectorized_map(function, tf.constant(X))
+    np.testing.assert_allclose(mapped, function(tf.constant(X)), rtol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_many_functions_are_no_function_traced_too_often(caplog):
+    for number in range(12):
+        evaluate(f"sin(x) + {number + 0.0625} * exp(x)", X)
+    assert "retracing" not in caplog.text
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+@pytest.mark.parametrize("name", ["swish_beta", "cos_minus_x", "x_arcsinh_squared"])
+def test_saved_model_computes_the_same(name, tmp_path):
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((8,)), keras_swish.layer(name)])
+    x = np.linspace(-9, 9, 24, dtype="float32").reshape(3, 8)
+    model.export(tmp_path, verbose=False)
+    served = tf.saved_model.load(tmp_path)
+    np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-6, atol=1e-7)

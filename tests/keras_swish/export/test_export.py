@@ -1,0 +1,210 @@
+"""Exported models: each format's own runtime computes what Keras computes."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+from keras_swish.export import formats
+from keras_swish.formulas.primitives import BINARY, UNARY
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the exporters are TensorFlow's"
+)
+SUFFIXES = {name: entry.suffix for name, entry in formats.FORMATS.items()}
+# Where kernels change from one form to another, where exponentials vanish and overflow, and where
+# squares do; 0 for sinc.
+X = [0, 1e-30, 1e-6, -0.3, 0.5, 1, -1, -5, -15, -20, 20, 60, -60, -88, -100, 100, 1e4, -1e4]
+X = np.float32([*X, 3e5, 1e9, -1e9, 1e20, 1e30, -1e30]).reshape(1, -1)
+
+WAVES = ("sin(x)", "cos(x)", "sinc(x)", "min_sin")
+
+
+def require(form):
+    for package in formats.FORMATS[form].packages:
+        pytest.importorskip(package)
+
+
+def network(activation="swish_beta", **kwargs):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            keras.layers.Conv2D(8, 3),
+            keras.layers.BatchNormalization(),
+            keras_swish.layer(activation),
+            keras.layers.Conv2D(8, 3, strides=2),
+            keras_swish.layer(activation),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(5, activation="softmax"),
+        ],
+        **kwargs,
+    )
+
+
+def images(n):
+    return np.random.default_rng(1).normal(size=(n, 12, 12, 3)).astype("float32")
+
+
+def check_everywhere(activation, form, path):
+    """Compares a model of one activation with Keras, element by element."""
+    # LiteRT's sine and cosine know no larger numbers; ours are those of a million.
+    x = X[:, np.abs(X[0]) < 1e6] if form == "litert" and activation in WAVES else X
+    model = keras.Sequential([keras.Input(x.shape[1:]), keras_swish.layer(activation)])
+    keras_swish.export(model, path, form, representative_data=x)
+    (ours,) = formats.FORMATS[form].run(path, x, [model.inputs[0].name])
+    expected = np.asarray(model(x))
+    finite = np.isfinite(expected)
+    np.testing.assert_allclose(np.asarray(ours)[finite], expected[finite], rtol=4e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", SUFFIXES)
+def test_a_network_computes_the_same(form, tmp_path):
+    require(form)
+    model, path = network(), tmp_path / f"model{SUFFIXES[form]}"
+    difference = keras_swish.export(model, path)
+    assert 0 <= difference < 1e-5
+    x = images(7)
+    (ours,) = formats.FORMATS[form].run(path, x, [model.inputs[0].name])
+    np.testing.assert_allclose(np.asarray(ours), model.predict(x, verbose=0), atol=1e-6)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", ["litert", "onnx"])
+@pytest.mark.parametrize("name", ["swish_beta", "gelu", "sinc_plus_x"])
+def test_an_activation_agrees_everywhere(name, form, tmp_path):
+    require(form)
+    check_everywhere(name, form, tmp_path / f"model{SUFFIXES[form]}")
+
+
+FORMULAS = [p.formula for p in UNARY.values() if "x" in p.formula.replace("exp", "")]
+FORMULAS += [p.formula.replace("x1", "x").replace("x2", "(x / 2 + 1)") for p in BINARY.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", SUFFIXES)
+@pytest.mark.parametrize("activation", [*keras_swish.names(), *FORMULAS])
+def test_every_activation_agrees_everywhere(activation, form, tmp_path):
+    require(form)
+    check_everywhere(activation, form, tmp_path / f"model{SUFFIXES[form]}")
+
+
+def test_choices_do_not_leak_into_onnx(tmp_path):
+    require("onnx")
+    inputs = keras.Input((3,))
+    safe = keras.ops.where(inputs > 0, keras.ops.log(inputs), keras.ops.exp(-inputs))
+    x = np.float32([[-1.0, 0.0, 200.0]])
+    path = tmp_path / "model.onnx"
+    keras_swish.export(keras.Model(inputs, safe), path, representative_data=x)
+    (ours,) = formats.run_onnx(path, x, [inputs.name])
+    np.testing.assert_allclose(ours, [[np.e, 1.0, np.log(200)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gelu", "celu"])
+def test_keras_own_activations_too(name, tmp_path):
+    require("onnx")
+    model = keras.Sequential([keras.Input((9,)), keras.layers.Activation(name)])
+    assert keras_swish.export(model, tmp_path / "model.onnx") < 1e-6
+
+
+def test_int8_is_smaller_and_close(tmp_path):
+    require("litert")
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, data = network("swish"), images(40)
+    difference = keras_swish.export(
+        model, tmp_path / "int8.tflite", quantize="int8", representative_data=data
+    )
+    assert 0 < difference < 0.1
+    interpreter = Interpreter(str(tmp_path / "int8.tflite"))
+    types = [tensor["dtype"] for tensor in interpreter.get_tensor_details()]
+    assert types.count(np.int8) > len(types) / 2
+
+
+def test_hard_swish_is_written_on_request_alone(tmp_path):
+    require("litert")
+    model = keras.Sequential([keras.Input((5,)), keras_swish.layer("swish")])
+    x = np.float32([[-4, -1, 0, 1, 4]])
+    keras_swish.export(model, tmp_path / "hard.tflite", hard_swish=True)
+    (ours,) = formats.run_litert(tmp_path / "hard.tflite", x, [model.inputs[0].name])
+    np.testing.assert_allclose(ours, x * np.clip(x + 3, 0, 6) / 6, atol=1e-6)
+    np.testing.assert_allclose(model(x), x / (1 + np.exp(-x)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", SUFFIXES)
+def test_several_inputs_and_outputs(form, tmp_path):
+    require(form)
+    inputs = {"b": keras.Input((3,), name="b"), "a": keras.Input((2,), name="a")}
+    joined = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
+    outputs = [keras_swish.Swish()(joined), keras.layers.Dense(1)(joined)]
+    path = tmp_path / f"model{SUFFIXES[form]}"
+    assert keras_swish.export(keras.Model(inputs, outputs), path) < 1e-5
+
+
+def test_a_subclassed_model_needs_data(tmp_path):
+    require("onnx")
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.act = keras_swish.Swish()
+
+        def call(self, x):
+            return self.act(x)
+
+    model = Net()
+    with pytest.raises(ValueError, match="`representative_data` is needed"):
+        keras_swish.export(model, tmp_path / "net.onnx")
+    x = np.float32([[1, 2]])
+    assert keras_swish.export(model, tmp_path / "net.onnx", representative_data=x) < 1e-6
+
+
+def test_what_differs_is_not_kept(tmp_path, monkeypatch):
+    require("onnx")
+    wrong = {**formats.portable.ONNX, "gate": lambda a, b: a * 0.5}
+    form = formats.dataclasses.replace(formats.FORMATS["onnx"], functions=wrong)
+    monkeypatch.setitem(formats.FORMATS, "onnx", form)
+    with pytest.raises(ValueError, match=r"was not kept: its outputs differ .* by 0\.\d+ times"):
+        keras_swish.export(network("swish"), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_run_is_not_kept(tmp_path):
+    require("onnx")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.ops.fft((inputs, inputs)))
+    with pytest.raises(ValueError, match=r"model\.onnx (could not be written|was not kept)"):
+        keras_swish.export(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("model.onx", {}, "Unknown format '.onx'. Did you mean"),
+        ("model.onnx", {"format": "litert"}, "`path` must end in '.tflite'"),
+        ("model.onnx", {"quantize": "int8"}, "`quantize` needs `representative_data`"),
+        ("model.tflite", {"quantize": "int4"}, "`quantize` must be None or 'int8'"),
+        ("there.onnx", {}, "there.onnx exists"),
+        ("no/model.onnx", {}, "is not there"),
+    ],
+)
+def test_mistakes_are_named(name, options, message, tmp_path):
+    (tmp_path / "there.onnx").write_text("")
+    model = keras.Sequential([keras.Input((2,)), keras_swish.Swish()])
+    with pytest.raises(ValueError, match=message):
+        keras_swish.export(model, tmp_path / name, **options)
+
+
+def test_another_backend_is_told_what_to_do(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((2,)), keras_swish.Swish()])
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match=r"need Keras's TensorFlow backend: save the model"):
+        keras_swish.export(model, tmp_path / "model.onnx")
+
+
+def test_a_missing_package_is_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    model = keras.Sequential([keras.Input((2,)), keras_swish.Swish()])
+    with pytest.raises(ImportError, match=r"pip install 'keras-swish\[export\]'"):
+        keras_swish.export(model, tmp_path / "model.onnx")

@@ -1,0 +1,341 @@
+"""Which places are found, chosen and reported, and what stands there afterwards."""
+
+import functools
+import re
+
+import keras
+import numpy as np
+import pytest
+from carrying import assert_equal, differ, disturbed, values
+from keras import layers
+
+import keras_swish
+from keras_swish.replacement.recognise import recognise
+
+X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+IMAGES = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+STEPS = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
+
+
+def sequential(*stack, shape=(6,)):
+    return disturbed(keras.Sequential([keras.Input(shape), *stack]))
+
+
+def replace(model, *arguments, **keywords):
+    return keras_swish.replace_activations(model, *arguments, return_report=True, **keywords)
+
+
+def of_all_kinds():
+    """A convolutional network with an activation in every form that Keras has."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
+    x = layers.DepthwiseConv2D(3, activation=layers.ReLU(), name="depthwise")(x)
+    x = layers.SeparableConv2D(4, 1, activation=keras.ops.relu, name="separable")(x)
+    x = layers.Conv2DTranspose(4, 1, activation="relu", name="transpose")(x)
+    x = layers.Activation("relu", name="activation")(x)
+    x = layers.Activation(layers.ReLU(), name="layer_in_activation")(x)
+    x = layers.ReLU(name="layer")(x + 0.1)
+    x = keras.activations.relu(x - 0.1)
+    x = keras.ops.relu(x - 0.1)
+    x = layers.Lambda(keras.activations.relu, name="known")(x - 0.1)
+    x = layers.Lambda(lambda x: x * 2 + 1, name="unknown")(x)
+    x = layers.TimeDistributed(layers.Dense(4, activation="relu"), name="times")(x)
+    x = layers.TimeDistributed(layers.ReLU(), name="times_whole")(x - 0.1)
+    inner = keras.Sequential([layers.Dense(4, "relu"), layers.ReLU(), layers.Dense(4)])
+    x = inner(x)
+    block = keras.Input(x.shape[1:])
+    x = keras.Model(block, layers.Dense(4, activation="relu")(block), name="block")(x)
+    x = layers.Flatten()(x)
+    return disturbed(keras.Model(inputs, layers.Dense(3, activation="softmax")(x)))
+
+
+@pytest.mark.parametrize("new", ["swish", "swish_beta", "cos(x) - x", "max(x, beta * x)"])
+def test_every_form_of_relu_is_found_and_replaced(new, tmp_path):
+    model = of_all_kinds()
+    before = values(model, IMAGES)
+    changed, report = replace(model, {"relu": new})
+    assert len(report.replaced) == 15
+    assert [p.old for p in report.kept] == ["softmax"]
+    assert "relu" not in [p.old for p in keras_swish.find_activations(changed)]
+    assert differ(model, changed, IMAGES)
+    assert {layer.name for layer in model.layers} <= {layer.name for layer in changed.layers}
+    assert [one.name for one in changed.operations] == [one.name for one in model.operations]
+    assert changed.output_names == model.output_names
+    np.testing.assert_array_equal(before[0], values(model, IMAGES)[0])
+    # There and back, and once through a file.
+    relu, again = replace(changed, {new: "relu"})
+    assert len(again.replaced) == 15
+    assert_equal(relu, model, IMAGES)
+    changed.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=False)
+    assert_equal(loaded, changed, IMAGES)
+
+
+def test_relu_by_relu_gives_the_same_bits():
+    model = of_all_kinds()
+    same, report = replace(model, {"relu": "relu"})
+    assert len(report.replaced) == 15
+    assert_equal(same, model, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        (keras.activations.silu, "swish"),
+        (keras.ops.silu, "swish"),
+        (keras_swish.activations.swish, "swish"),
+        (layers.Activation("swish"), "swish"),
+        (layers.ReLU(), "relu"),
+        (layers.ReLU(6), "relu6"),
+        (layers.ReLU(6.0, threshold=1.0), None),
+        (layers.ReLU(max_value=1.0), None),
+        (layers.ReLU(negative_slope=0.1), "leaky_relu"),
+        (layers.LeakyReLU(), "leaky_relu"),
+        (layers.PReLU(), "prelu"),
+        (layers.ELU(), "elu"),
+        (layers.Softmax(), "softmax"),
+        (functools.partial(keras.activations.relu, max_value=6), "relu6"),
+        (functools.partial(keras.activations.relu, max_value=5), None),
+        (functools.partial(keras.activations.elu, alpha=0.5), None),
+        (keras_swish.Swish(), "swish_beta"),
+        (keras_swish.SearchedActivation("x*sigmoid(x)"), "swish"),
+        (keras_swish.SearchedActivation("cos(x)*x"), "cos(x) * x"),
+        (layers.Lambda(keras.ops.tanh), "tanh"),
+        (layers.Lambda(lambda x: x), None),
+        (layers.Dense(3, "relu"), None),
+        (lambda x: x, None),
+    ],
+)
+def test_names_mean_what_they_compute(thing, name):
+    assert recognise(thing) == name
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (keras.ops.relu, "relu"),
+        (keras.ops.relu6, "relu6"),
+        (keras.ops.silu, "swish"),
+        (keras.ops.hard_silu, "hard_silu"),
+        (keras.ops.leaky_relu, "leaky_relu"),
+        (keras.ops.log_sigmoid, "log_sigmoid"),
+        (keras.ops.tanh, "tanh"),
+        (keras.activations.relu, "relu"),
+        (lambda x: keras.activations.relu(x, max_value=6), "relu6"),
+        (lambda x: keras.activations.relu(x, max_value=5), None),
+        (lambda x: x + 1, None),
+    ],
+)
+def test_operations_in_a_graph_have_their_names(make, name):
+    assert recognise(make(keras.Input((3,)))._keras_history.operation) == name
+
+
+def test_relu_is_not_relu6_and_a_function_of_the_users_own_is_not_keras_s():
+    def relu(x):
+        return keras.ops.abs(x)
+
+    gate = layers.ReLU(6.0, name="gate")
+    model = sequential(layers.Dense(5, relu), layers.Dense(5, "relu"), gate, layers.Dense(5))
+    changed, report = replace(model, {"relu": "swish"})
+    assert [place.path for place in report.replaced] == [model.layers[1].name]
+    assert changed.layers[0].activation is relu
+    changed, report = replace(model, {relu: "relu6", "relu6": "relu"})
+    assert [place.new for place in report.replaced] == ["relu6", "relu"]
+    assert changed.layers[0].activation is keras.activations.relu6
+
+
+def test_silu_and_swish_are_one_function():
+    model = sequential(layers.Dense(5, "silu"), layers.Dense(5, "swish"), layers.Dense(2))
+    for key in ("silu", "swish", keras.ops.silu, "x * sigmoid(x)"):
+        assert len(replace(model, {key: "relu"})[1].replaced) == 2
+
+
+def test_activations_are_chosen_by_name_formula_function_class_and_layer():
+    model = sequential(layers.LeakyReLU(), layers.ReLU(6.0), layers.Dense(4, "tanh"), layers.ELU())
+    keys = ["min(max(x, 0), 6)", layers.ReLU(6.0), layers.ReLU, keras.activations.relu6]
+    for key in keys:
+        changed, report = replace(model, {key: "swish"})
+        assert [place.old for place in report.replaced] == ["relu6"]
+        assert type(changed.layers[1]) is layers.Activation
+    assert len(replace(model, {"leaky_relu": "swish", "tanh": "relu"})[1].replaced) == 2
+
+
+def test_places_are_chosen_by_path_and_by_a_function():
+    model = of_all_kinds()
+
+    def paths(where):
+        return [place.path for place in replace(model, {"relu": "swish"}, where=where)[1].replaced]
+
+    assert paths("conv") == ["conv"]
+    assert len(paths(["conv", re.compile("^times")])) == 3
+    assert len(paths("times_whole/*")) == 1
+    assert paths("block/*") == ["block/" + model.get_layer("block").layers[1].name]
+    assert paths(lambda place: isinstance(place.layer, layers.DepthwiseConv2D)) == ["depthwise"]
+    with pytest.raises(ValueError, match="not chosen by `where`"):
+        replace(model, {"relu": "swish"}, where="nowhere")
+
+
+def test_output_activations_stay_unless_asked_for():
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(4, "relu", name="hidden")(inputs)
+    side = layers.Reshape((2, 2))(layers.Dense(4, "relu", name="side")(hidden))
+    head = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.ReLU()], name="head")
+    last = layers.Activation("linear", dtype="float32")(head(hidden))
+    model = disturbed(keras.Model(inputs, {"side": side, "last": last, "seen": hidden}))
+    _, report = replace(model, {"relu": "swish"})
+    assert [place.path for place in report.replaced] == ["hidden"]
+    assert all("except_last" in place.kept for place in report.kept)
+    assert len(report.kept) == 2
+    assert len(replace(model, {"relu": "swish"}, except_last=False)[1].replaced) == 3
+
+
+def test_gates_of_recurrent_layers_are_replaced_only_where_they_are_named():
+    lstm = layers.LSTM(4, return_sequences=True, name="lstm")
+    model = sequential(
+        lstm, layers.Bidirectional(layers.GRU(3), name="two"), layers.Dense(2), shape=(5, 6)
+    )
+    changed, report = replace(model, {"tanh": "swish_beta", "sigmoid": "hard_sigmoid"})
+    assert {place.old for place in report.replaced} == {"tanh"}
+    assert len(report.replaced) == 3
+    assert all("gate" in place.kept for place in report.kept)
+    assert changed.count_params() == model.count_params() + 4 + 3 + 3
+    assert differ(model, changed, STEPS)
+    changed, report = replace(model, {"sigmoid": "hard_sigmoid"}, where="*recurrent_activation")
+    assert [place.attribute for place in report.replaced] == ["recurrent_activation"] * 3
+
+
+@pytest.mark.parametrize("cell", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_a_recurrent_layer_with_a_trainable_activation_trains_and_reloads(cell, tmp_path):
+    model = sequential(cell(4, name="cell"), layers.Dense(2), shape=(5, 6))
+    changed = keras_swish.replace_activations(model, {"tanh": "swish_beta"})
+    assert changed.count_params() == model.count_params() + 4
+    changed.compile("sgd", "mse")
+    beta = changed.layers[0].cell.activation.beta
+    before = keras.ops.convert_to_numpy(beta).copy()
+    changed.fit(STEPS, np.ones((2, 2)), verbose=0)
+    assert (keras.ops.convert_to_numpy(beta) != before).all()
+    changed.save(tmp_path / "model.keras")
+    assert_equal(keras.saving.load_model(tmp_path / "model.keras"), changed, STEPS)
+
+
+def test_a_convolutional_recurrent_layer_is_one_too():
+    images = np.random.default_rng(0).normal(size=(2, 3, 6, 6, 1)).astype("float32")
+    model = sequential(
+        layers.ConvLSTM2D(2, 3), layers.Flatten(), layers.Dense(2), shape=(3, 6, 6, 1)
+    )
+    changed = keras_swish.replace_activations(model, {"tanh": "swish_beta"})
+    assert changed.count_params() == model.count_params() + 2
+    assert differ(model, changed, images)
+
+
+def test_shared_layers_stay_shared_or_get_their_own():
+    shared, dense = layers.ReLU(name="act"), layers.Dense(6, "relu", name="dense")
+    inputs = keras.Input((6,))
+    x = layers.Dense(6)(shared(dense(shared(dense(inputs)))))
+    model = disturbed(keras.Model(inputs, x))
+    changed, report = replace(model, {"relu": "swish_beta"})
+    assert len(report.replaced) == 2
+    assert changed.count_params() == model.count_params() + 2 * 6
+    apart = keras_swish.replace_activations(model, {"relu": "swish_beta"}, shared=False)
+    assert apart.count_params() == model.count_params() + 3 * 6
+    assert [layer.name for layer in apart.layers if "act" in layer.name] == ["act", "act_2"]
+    assert_equal(apart, changed, X)
+
+
+def test_a_shared_nested_model_stays_shared():
+    inner = keras.Sequential([keras.Input((6,)), layers.Dense(6, "relu")], name="inner")
+    inputs = keras.Input((6,))
+    model = disturbed(keras.Model(inputs, layers.Dense(1)(inner(inner(inputs)))))
+    changed, report = replace(model, {"relu": "swish_beta"})
+    assert [place.path.split("/")[0] for place in report.replaced] == ["inner"]
+    assert changed.count_params() == model.count_params() + 6
+
+
+def test_relu_like_betas_start_where_the_function_is_relu():
+    model = sequential(layers.Dense(5, "relu"), layers.ReLU(), layers.Dense(2))
+    for new in ("swish_beta", "prelu"):
+        changed = keras_swish.replace_activations(
+            model, {"relu": new}, beta_initializer="relu_like"
+        )
+        np.testing.assert_allclose(values(changed, X)[0], values(model, X)[0], atol=3e-5)
+    with pytest.raises(ValueError, match="swish_beta, prelu"):
+        replace(model, {"relu": "swish"}, beta_initializer="relu_like")
+    changed = keras_swish.replace_activations(model, {"relu": "swish_beta"}, beta_initializer=3)
+    assert (keras.ops.convert_to_numpy(changed.layers[1].beta) == 3).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_relu_like_betas_give_relu_in_every_format(dtype):
+    layer = keras_swish.layer("swish_beta")
+    layer.dtype_policy = dtype
+    layer.beta_initializer = keras.initializers.Constant(2.0**15)
+    x = np.array([[-6e4, -3.0, -1e-5, 0.0, 1e-5, 3.0, 6e4]], "float32")
+    y = keras.ops.convert_to_numpy(keras.ops.cast(layer(x), "float32"))
+    assert np.isfinite(y).all()
+    np.testing.assert_allclose(y, np.maximum(x, 0), atol=1e-4, rtol=1e-2)
+
+
+def test_the_report_can_be_read():
+    model = sequential(
+        layers.Conv2D(4, 3, use_bias=False, name="conv"),
+        layers.BatchNormalization(scale=False, name="bn"),
+        layers.ReLU(name="act"),
+        layers.Flatten(),
+        layers.Dense(2, "softmax", name="out"),
+        shape=(8, 8, 3),
+    )
+    _, report = replace(model, {"relu": "swish_beta"})
+    assert str(report).splitlines() == [
+        "1 replaced:",
+        "  act: relu -> swish_beta",
+        "1 kept:",
+        "  out (activation): softmax",
+        "gamma on:",
+        "  bn",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replacements", "match"),
+    [
+        ({"rellu": "swish"}, "Did you mean 'relu'"),
+        ({"relu": "swich"}, "Did you mean 'swish'"),
+        ({"relu": "x *"}, "Not a formula"),
+        ({"gelu": "swish"}, "It has: 1 x relu, 1 x softmax. Received: 'gelu'"),
+        ({"softmax": "swish"}, "except_last"),
+        ({}, "no replacements"),
+    ],
+)
+def test_mistakes_are_told(replacements, match):
+    model = sequential(layers.Dense(5, "relu"), layers.Dense(2, "softmax"))
+    with pytest.raises(ValueError, match=match):
+        keras_swish.replace_activations(model, replacements)
+
+
+def test_only_models_and_activations_are_taken():
+    with pytest.raises(TypeError, match=r"must be a keras.Model. Received: 'resnet'"):
+        keras_swish.replace_activations("resnet", {"relu": "swish"})
+    with pytest.raises(TypeError, match="An activation to replace is a name"):
+        keras_swish.replace_activations(sequential(layers.ReLU(), layers.Dense(1)), {3: "swish"})
+
+
+def test_an_activation_keeps_its_learned_weights_where_it_is_that_already():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3, "relu"),
+            keras.layers.PReLU("ones", name="learned"),
+            keras.layers.Dense(2),
+        ]
+    )
+    rules = {"relu": "swish", "prelu": "prelu"}
+    new, report = keras_swish.replace_activations(model, rules, return_report=True)
+    assert [place.path for place in report.kept if "already" in place.kept] == ["learned"]
+    np.testing.assert_array_equal(new.get_layer("learned").alpha, np.ones(3))
+    with pytest.raises(ValueError, match="is that already"):
+        keras_swish.replace_activations(model, {"prelu": "prelu"})
+
+
+def test_replacements_are_a_dictionary():
+    with pytest.raises(TypeError, match=r"must be a dictionary.*Received: 'swish'"):
+        keras_swish.replace_activations(sequential(layers.Dense(2)), "swish")

@@ -1,0 +1,39 @@
+import pytest
+
+from keras_swish import io
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "result.json"
+    io.write_json(path, {"a": 1})
+
+    def fail():
+        with io.atomic(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert io.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_temporary_name_keeps_the_suffixes(tmp_path):
+    with io.atomic(tmp_path / "checkpoint.weights.h5") as temporary:
+        assert temporary.name.endswith(".weights.h5")
+        temporary.touch()
+    assert (tmp_path / "checkpoint.weights.h5").exists()
+
+
+def test_reading_what_is_not_there_gives_none(tmp_path):
+    assert io.read_json(tmp_path / "nothing.json") is None
+
+
+def test_what_a_kill_left_behind_is_removed(tmp_path):
+    with io.atomic(tmp_path / "a.weights.h5") as temporary:
+        temporary.touch()
+        left = tmp_path / temporary.name.replace("a.", "b.")
+        left.touch()
+    (tmp_path / ".hidden").touch()
+    io.remove_temporaries(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.weights.h5", ".hidden"}

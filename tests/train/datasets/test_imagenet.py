@@ -1,0 +1,122 @@
+"""Pictures in ImageNet's form, as the training programs take them."""
+
+import numpy as np
+import pictures
+import pytest
+
+from keras_swish.train.app import program
+from keras_swish.train.datasets import imagenet as imagenet_dataset
+from keras_swish.train.trainer import trainer
+
+pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("imagenet")
+    pictures.make_folder(path / "train", classes=12, per_class=2)
+    pictures.make_folder(path / "validation", classes=12, per_class=1, seed=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(folder):
+    program.FLAGS.mark_as_parsed()
+    run = trainer.Run(str(folder), "mobilenet", "relu", 0, None, "train", "validation", 32)
+    return imagenet_dataset.load(vars(run))
+
+
+def test_pictures_are_what_fitting_trains_on(source):
+    assert (source.classes, source.input_shape, source.training_images) == (12, (32, 32, 3), 24)
+    images, labels = next(iter(source.training(4, 0, 0, 2)))
+    assert images.shape == (4, 32, 32, 3)
+    assert labels.shape == (4, 12)
+
+
+def test_padding_changes_no_mean_over_the_split(source):
+    whole = np.concatenate([images for images, _ in source.evaluation("test", 5)])
+    batches = list(source.evaluation("test", 5, pad=True))
+    assert all(len(part) == 5 for batch in batches for part in batch)
+    means = [np.mean(images * weights[:, None, None, None]) for images, _, weights in batches]
+    assert len(whole) == 12
+    assert np.mean(means) == pytest.approx(whole.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("imagenet2012", True),
+        ("imagenet_v2/matched-frequency", True),
+        ("/data/flowers", True),
+        ("~/flowers", True),
+        ("../flowers", True),
+        ("gs://bucket/flowers", True),
+        ("shards/{split}-*", True),
+        ("cifar10", False),
+        ("emnist/letters", False),
+    ],
+)
+def test_a_path_or_imagenet_is_of_pictures(dataset, expected):
+    assert imagenet_dataset.is_pictures(dataset) == expected
+
+
+def test_a_folder_here_is_of_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not imagenet_dataset.is_pictures("data/flowers")
+    (tmp_path / "data/flowers").mkdir(parents=True)
+    assert imagenet_dataset.is_pictures("data/flowers")
+
+
+def test_a_test_on_the_training_pictures_is_refused(call, folder, tmp_path):
+    pictures.write_records(folder / "train", tmp_path / "shards", name="train")
+    shards = [f"--dataset={tmp_path}/shards/train-*", "--classes=12"]
+    for flags in (shards, [f"--dataset={folder}", "--test_split=train"]):
+        code, _, err = call("imagenet", *flags, f"--out={tmp_path / 'out'}")
+        assert code == 2
+        assert "--test_split" in err
+        assert "It has pictures of the training split, such as those of '" in err
+        assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_parts_of_the_same_records_are_told_apart():
+    from keras_swish.train.datasets import sources
+
+    def part(*ranges):
+        starts, stops = np.array(ranges).T
+        records = sources.Records(starts, stops - starts, "image", "label", 0)
+        return sources.Source(["a", "b"], ["0", "1"], records=records)
+
+    sources.check_apart(part((0, 5), (0, 0)), part((5, 9), (0, 9)))
+    with pytest.raises(ValueError, match="such as those of 'a'"):
+        sources.check_apart(part((0, 5), (0, 0)), part((4, 9), (0, 9)))
+
+
+@pytest.mark.parametrize("flag", ["train_split", "test_split"])
+def test_a_mistake_in_a_split_names_its_flag(call, folder, monkeypatch, flag):
+    from keras_swish.train.datasets import sources
+    from keras_swish.train.errors import ArgumentError
+
+    source = sources.open_source(str(folder), "train")
+
+    def opened(dataset, split, **options):
+        if split == "trian":
+            raise ArgumentError("split", "Unknown split 'trian'.")
+        return source
+
+    monkeypatch.setattr(sources, "open_source", opened)
+    code, _, err = call("imagenet", f"--{flag}=trian")
+    assert code == 2
+    assert f"--{flag}=trian: Unknown split 'trian'." in err
+
+
+def test_a_mistake_in_what_is_no_flag_is_said_too(call, folder, monkeypatch):
+    from keras_swish.train.errors import ArgumentError
+
+    def load(settings):
+        raise ArgumentError("shard", "There is no shard 2 of 1.")
+
+    monkeypatch.setattr(imagenet_dataset, "load", load)
+    code, _, err = call("imagenet", f"--dataset={folder}")
+    assert code == 2
+    assert err.strip() == "keras-swish imagenet: shard: There is no shard 2 of 1."

@@ -1,0 +1,298 @@
+"""The page of a comparison: what it says, and that a real browser shows it."""
+
+import functools
+import json
+import re
+import shutil
+
+import pages
+import pytest
+
+from keras_swish import io
+from keras_swish.models import paper
+from keras_swish.train.reporting import comparison, html, statistics
+
+
+def row(activation, seed, accuracy, model="resnet164", rate=0.1, **others):
+    return {
+        "model": model,
+        "learning_rate": rate,
+        "activation": activation,
+        "seed": seed,
+        "test_accuracy": accuracy,
+        "validation_accuracy": accuracy,
+        "epochs": 2,
+        "steps": 20,
+        "seconds": 4.0,
+        "status": "ok" if accuracy is not None else "diverged: the loss is nan",
+        "folder": f"{model}-{rate}-{activation}-{seed}",
+        "chosen": True,
+        **others,
+    }
+
+
+FILE = "![x](/etc/hostname)"
+HOSTILE = "`<script>document.title='pwned'</script>|<img src=x onerror=alert(1)>"
+COMMAND = "keras-swish compare '--out=</code><script>document.title=1</script>'"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A comparison of two networks, three functions and two learning rates, as if trained."""
+    out = tmp_path / "out"
+    out.mkdir()
+    settled = {"program": "compare", "dataset": "cifar10", "train_split": "train"}
+    settled |= {"test_split": "test", "image_size": None, "pad": 4, "flip": True}
+    settled["recipe"] = {"source": "a test", "epochs": 2, "bn_momentum": None}
+    starts = [{"command": COMMAND, "environment": {"system": "<b>Linux</b>"}}]
+    io.write_json(out / "config.json", {"config": settled, "starts": starts})
+    found = {"relu": 0.90, "swish": 0.95, HOSTILE: 0.85}
+    for model in ("resnet164", "wrn_28_10"):
+        for place, (activation, accuracy) in enumerate(found.items()):
+            for seed, rate in ((0, 0.1), (1, 0.1), (0, 0.2)):
+                values = accuracy + 0.01 * seed - 0.1 * (rate == 0.2)
+                run = out / "runs" / f"{model}-{place}-{seed}-{rate}"
+                run.mkdir(parents=True)
+                result = row(activation, seed, values, model, rate)
+                del result["folder"], result["chosen"]
+                io.write_json(run / "result.json", result)
+                seconds = [2 + place, 1.5 + place]  # of ten steps each
+                log = [
+                    {"epoch": e, "loss": 2 - e, "val_accuracy": values, "seconds": seconds[e]}
+                    for e in range(2)
+                ]
+                io.write_csv(run / "log.csv", log)
+    return out
+
+
+def test_table_says_who_is_better_and_how_sure_that_is():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(3)]
+    rows += [row("swish", seed, 0.92 + 0.001 * seed + 0.0001 * (seed == 1)) for seed in range(3)]
+    rows += [row("tanh", seed, 0.89 + 0.02 * (seed == 2)) for seed in range(3)]
+    table = comparison.table(rows)
+    relu, swish, tanh = table.splitlines()[2:5]
+    cells = [cell.strip() for cell in relu.split("|")[1:8]]
+    assert cells == ["relu", "90.10", "90.10", "0.10", "90.00", "90.10", "90.20"]
+    assert "+2.00" in swish
+    assert "0.25" in swish
+    assert "swish is 2.00 points better than relu on average over 3 seeds: the interval" in table
+    assert "so few seeds cannot settle it (p = 0.25; 3 seeds cannot give less than 0.25)" in table
+    assert "tanh is 0.43 points worse than relu on average over 3 seeds: not settled" in table
+    assert "-0.43" in tanh
+
+
+def test_only_what_both_methods_say_is_settled():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(8)]
+    rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(8)]
+    assert "points better than relu on average over 8 seeds: settled at" in comparison.table(rows)
+
+
+def test_no_difference_on_average_is_not_a_draw_that_is_settled():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.5), row("swish", 0, 0.55), row("swish", 1, 0.45)]
+    assert "swish is as good as relu on average over 2 seeds: not settled (p = 1" in (
+        comparison.table(rows)
+    )
+
+
+def test_seeds_that_only_one_has_do_not_count():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
+    assert "swish is 10.00 points worse than relu; one seed says nothing" in comparison.table(rows)
+
+
+def test_diverged_runs_are_shown_and_not_averaged():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
+    assert "diverged" in comparison.table(rows)
+    assert "no seed in common" in comparison.table([*rows[:3], row("exp", 1, None)])
+
+
+def test_many_comparisons_settle_less():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(7)]
+    rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(7)]
+    assert "settled at the 5% level (p = 0.0156;" in comparison.table(rows)
+    others = [row(f"f{n}", seed, 0.9 + 0.01 * (-1) ** seed) for n in range(5) for seed in range(7)]
+    table = comparison.table(rows + others)
+    assert "swish is 2.03 points better" in table
+    assert "the interval excludes 0, but so few seeds cannot settle it (p = 0.0156;" in table
+    assert "| p (Holm) |" in table
+
+
+def test_the_page_has_every_table(folder):
+    rows = statistics.read_runs(folder, {"activation": ["relu"]})
+    assert len(rows) == 18
+    comparison.write(folder, rows)
+    text = (folder / "table.md").read_text()
+    (_, first), _, _, (header, beside), (_, signs), _ = pages.tables(text)
+    hostile = html.code(HOSTILE).replace("|", "\\|")
+    assert first["swish"][:3] == ["95.50", "95.50", "0.71"]
+    assert header[1:] == [
+        f"{model}, {who}" for model in ("resnet164", "wrn_28_10") for who in ("here", "paper")
+    ]
+    assert beside["swish"] == ["95.5", "94.7", "95.5", "95.5"]
+    assert beside[hostile] == ["85.5", "", "85.5", ""]
+    assert signs["relu"] == ["2 / 0 / 0", "4 / 0 / 0", "9 / 0 / 0"]
+    assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
+    assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
+    assert re.search(r"resnet164 \| relu +\| \*\*90.50\*\* \| 80.00", text)
+
+
+@pytest.mark.parametrize(
+    "other", [{"dataset": "fashion_mnist"}, {"train_split": "train[:100]"}, {"image_size": 14}]
+)
+def test_what_the_paper_did_not_measure_is_an_empty_cell(folder, other):
+    record = io.read_json(folder / "config.json")
+    record["config"] |= other
+    io.write_json(folder / "config.json", record)
+    comparison.write(folder, statistics.read_runs(folder))
+    text = (folder / "table.md").read_text()
+    beside = next(body for header, body in pages.tables(text) if header[1] == "resnet164, here")
+    assert beside["swish"] == ["95.5", "", "95.5", ""]
+    assert "They did not measure" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "size", "measured"),
+    [
+        ((1000, 1_281_167, 50_000), None, True),
+        ((1000, 1_281_150, 50_000), None, True),
+        ((1000, 128_117, 50_000), None, False),
+        ((1000, 1_281_167, 10_000), None, False),
+        ((12, 1_281_167, 50_000), None, False),
+        ((1000, 1_281_167, 50_000), 96, False),
+    ],
+)
+def test_all_of_imagenet_is_beside_the_paper_wherever_it_lies(folder, counts, size, measured):
+    record = io.read_json(folder / "config.json")
+    names = {"resnet164": "nasnet_mobile", "wrn_28_10": "mobilenet"}
+    recipes = [{"source": f"a test of {name}", "bn_momentum": 0.9} for name in names.values()]
+    record["config"] |= {
+        "dataset": "/data/imagenet",
+        "train_split": "training",
+        "image_size": size,
+        "pictures": dict(zip(("classes", "training", "test"), counts, strict=True)),
+        "networks": {
+            name: {"image_size": 224, "recipe": recipe}
+            for name, recipe in zip(names.values(), recipes, strict=True)
+        },
+    }
+    io.write_json(folder / "config.json", record)
+    for path in folder.glob("runs/*/result.json"):
+        result = io.read_json(path)
+        result = {**result, "model": names[result["model"]], "test_top_5_accuracy": 0.98}
+        io.write_json(path, result)
+    text = comparison.text(folder, statistics.read_runs(folder, {"model": list(names.values())}))
+    header, beside = next(
+        found for found in pages.tables(text) if found[0][1:2] == ["nasnet_mobile, here"]
+    )
+    assert header[1:4] == [
+        "nasnet_mobile, here",
+        "nasnet_mobile, paper",
+        "nasnet_mobile, top-5, here",
+    ]
+    three, one = ("74.6 74.7 74.7", "74.2") if measured else ("", "")
+    assert beside["swish"] == ["95.5", three, "98.0", "95.5", one, "98.0"]
+    words = " ".join(text.split())
+    assert ("They did not measure" in words) != measured
+    assert ("the middle one their median" in words) == measured
+    assert "Recipe of mobilenet: " in words
+    assert "(a test of nasnet_mobile)." in words
+    assert f"{counts[1]:,} pictures of the split training for training" in words
+
+
+def test_the_papers_accuracies_are_found_by_dataset():
+    assert paper.accuracy("resnet164", "swish_beta", "cifar100") == (75.1,)
+    assert paper.accuracy("resnet164", "swish_beta", "cifar10") == (94.5,)
+    assert paper.accuracy("resnet164", "swish_beta", "fashion_mnist") is None
+    assert paper.accuracy("mobilenet", "relu", "imagenet2012") == (72.0,)
+    assert paper.accuracy("mobilenet", "relu", "cifar10") is None
+    assert paper.accuracy("resnet164", "tanh") is None
+
+
+def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder):
+    comparison.write(folder, statistics.read_runs(folder))
+    text = (folder / "report.html").read_text()
+    pages.check(text, pictures=2)
+
+
+def test_report_is_written_anew_and_refuses_other_folders(folder, call, tmp_path):
+    code, out, err = call("report", folder)
+    assert code == 0, err
+    assert out.strip() == f"report: {folder / 'report.html'}"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.json").write_text(json.dumps({"config": {"program": "cifar"}}))
+    (tmp_path / "unfinished").mkdir()
+    shutil.copy(folder / "config.json", tmp_path / "unfinished")
+    for arguments, message in (
+        ([], "name the folder of a comparison"),
+        ([tmp_path / "missing"], "not a folder of results"),
+        ([tmp_path / "empty"], "not a folder of results of `keras-swish compare`"),
+        ([tmp_path / "other"], "not a folder of results of `keras-swish compare`"),
+        ([tmp_path / "unfinished"], "no run of this comparison is finished"),
+        ([folder, f"--out={tmp_path / 'new'}"], "a comparison has its report in its folder"),
+        ([folder, folder, f"--out={tmp_path / 'new'}"], "is for the report of one search"),
+    ):
+        code, _, err = call("report", *arguments)
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1
+        assert message in err
+
+
+def test_the_committed_reports_say_what_their_runs_say(root):
+    for path in root.glob("results/*/runs"):
+        rows = statistics.read_runs(path.parent)
+        config = io.read_json(path.parent / statistics.CONFIG)["config"]
+        if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own
+            rows = [{**row, "model": config["model"]} for row in rows]
+        table = comparison.summary([row for row in rows if row["chosen"]])
+        assert table in (path.parent / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
+    comparison.write(folder, statistics.read_runs(folder, {"activation": ["relu", "swish"]}))
+    show = functools.partial(browse, folder / "report.html")
+    document = show(
+        "document.body.dataset.pictures = "
+        "[...document.images].filter(image => image.naturalWidth > 100).length"
+    )
+    assert 'data-pictures="2"' in document
+    assert "<title>resnet164, wrn_28_10 on cifar10</title>" in document  # no script was let in
+
+    def order(document):
+        body = re.search(r"<tbody>(.*?)</tbody>", document, re.DOTALL).group(1)
+        return re.findall(r"<tr>\s*<td>(?:<code>)?(.)", body)
+
+    assert order(document) == ["r", "s", "`"]
+    click = "const mean = document.querySelectorAll('th button')[1]; mean.click();"
+    assert order(show(click)) == ["`", "r", "s"]
+    assert order(show(click + "mean.click()")) == ["s", "r", "`"]
+    assert 'aria-sort="descending"' in show(click + "mean.click()")
+
+
+def test_no_file_beside_the_page_gets_into_it(tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "in").mkdir()
+    for name in ("/etc/hostname", "../secret.txt", "secret.txt"):
+        with pytest.raises(ValueError, match="No picture of this page"):
+            html.render(f"# A\n\n![x]({name})", tmp_path / "in")
+
+
+def test_a_network_by_a_hostile_name_brings_no_picture(folder):
+    for path in folder.glob("runs/*/result.json"):
+        result = io.read_json(path)
+        io.write_json(path, {**result, "model": FILE})
+    rows = statistics.read_runs(folder, {"model": [FILE]})
+    comparison.write(folder, rows)
+    html = (folder / "report.html").read_text()
+    assert html.count("base64") == 2  # the page's own pictures
+    assert "<code>![x](/etc/hostname)</code>" in html
+
+
+def test_what_diverged_at_times_is_not_settled():
+    rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(10)]
+    better = [row("swish", seed, 0.95 + 0.0012 * seed) for seed in range(10)]
+    assert "settled at the 5% level" in comparison.table(rows + better)
+    better[3]["test_accuracy"] = None
+    text = comparison.table(rows + better)
+    assert "not settled, as runs diverged (1) and are left out" in text
+    assert "settled at the 5% level" not in text

@@ -1,0 +1,79 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_swish import models
+from keras_swish.train.trainer import model as model_building
+from keras_swish.train.trainer import recipes, trainer
+
+RECIPE = recipes.Recipe("a test", epochs=10, batch_size=8, learning_rate=0.4, schedule="cosine")
+
+
+def test_the_auxiliary_classifier_takes_part_in_training_alone(tiny):
+    recipe = dataclasses.replace(RECIPE, auxiliary_weight=0.3, weight_decay=0.0)
+    wide = tiny.train.images.repeat(10, axis=1).repeat(10, axis=2)
+    larger = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, images=wide))
+    run = trainer.Run("tiny", "inception_v3", "relu", 0, recipe)
+    model = model_building.build(run, larger)
+    assert len(model.outputs) == 2
+    random = np.random.default_rng(0)
+    labels = np.eye(3, dtype="float32")[[0, 2, 1, 1]]
+    logits, auxiliary = random.normal(size=(2, 4, 3)).astype("float32")
+
+    def cross_entropy(x):
+        return -np.mean(np.sum(labels * (x - np.log(np.exp(x).sum(1, keepdims=True))), 1))
+
+    tested = model.compute_loss(None, labels, [logits, auxiliary], training=False)
+    assert float(tested) == pytest.approx(cross_entropy(logits), rel=1e-5)
+    trained = model.compute_loss(None, labels, [logits, auxiliary], training=True)
+    expected = cross_entropy(logits) + 0.3 * cross_entropy(auxiliary)
+    assert float(trained) == pytest.approx(expected, rel=1e-5)
+    model.compute_metrics(None, labels, [logits, auxiliary])
+    accuracy = np.mean(logits.argmax(1) == labels.argmax(1))
+    assert float(model.get_metrics_result()["accuracy"]) == pytest.approx(accuracy)
+    assert len(model_building.classifier(model).outputs) == 1
+
+
+@pytest.mark.parametrize(("classes", "names"), [(10, []), (11, ["top_5_accuracy"])])
+def test_more_than_ten_classes_get_top_5_accuracy(classes, names):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(classes)])
+    model_building.compile_for(model)
+    model_building.make_metrics(model)
+    assert list(model.get_metrics_result()) == ["loss", "accuracy", *names]
+
+
+def test_depthwise_kernels_are_decayed_unless_the_recipe_spares_them():
+    net = keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            keras.layers.DepthwiseConv2D(3),
+            keras.layers.SeparableConv2D(4, 3),
+        ]
+    )
+    names = [v.path for v in model_building.decayed_variables(net, RECIPE)]
+    assert len(names) == 3
+    spared = dataclasses.replace(RECIPE, decay_depthwise=False)
+    (pointwise,) = model_building.decayed_variables(net, spared)
+    assert pointwise.name == "pointwise_kernel"
+
+
+def test_kernels_are_decayed_and_a_beta_only_on_request():
+    model = models.create("resnet8", activation="swish_beta")
+    kernels = {id(v) for v in model.trainable_variables if len(v.shape) in (2, 4)}
+    betas = {id(layer.beta) for layer in model.layers if type(layer).__name__ == "Swish"}
+    assert len(kernels) == 8
+    assert len(betas) == 7
+    decayed = {id(v) for v in model_building.decayed_variables(model, RECIPE)}
+    assert decayed == kernels
+    asked = dataclasses.replace(RECIPE, decay_activations=True)
+    assert {id(v) for v in model_building.decayed_variables(model, asked)} == kernels | betas
+
+
+def test_weight_decay_adds_the_weight_times_the_coefficient_to_the_gradient():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model_building.apply_weight_decay(model, dataclasses.replace(RECIPE, weight_decay=0.1))
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.train_on_batch(np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"))
+    np.testing.assert_allclose(model.layers[0].kernel, 1 - 0.1, rtol=1e-6)

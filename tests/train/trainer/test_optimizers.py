@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_swish.train.trainer import optimizers
+
+
+def gradients(steps=6):
+    random = np.random.default_rng(0)
+    return random.normal(size=(steps, 3)).astype("float32") * 3
+
+
+def followed(optimizer, steps=6):
+    """Returns the weights behind each step, and the moving averages."""
+    variable = keras.Variable(np.array([1.0, -2.0, 0.5], "float32"))
+    optimizer.build([variable])
+    weights, averages = [], []
+    for gradient in gradients(steps):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        weights.append(keras.ops.convert_to_numpy(variable))
+        averages += [keras.ops.convert_to_numpy(average) for average in optimizer.averages]
+    return weights, averages
+
+
+def test_rmsprop_is_that_of_tensorflow_1():
+    rate, rho, momentum, epsilon = 0.1, 0.9, 0.8, 1.0
+    weights, _ = followed(optimizers.RMSprop(rate, rho, momentum, epsilon))
+    expected = np.array([1.0, -2.0, 0.5])
+    square, step = np.ones(3), np.zeros(3)  # TensorFlow 1's `rms` and `momentum` slots
+    for gradient, found in zip(gradients(), weights):
+        square = rho * square + (1 - rho) * gradient**2
+        step = momentum * step + rate * gradient / np.sqrt(square + epsilon)
+        expected = expected - step
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_rmsprop_takes_tensorflow_1s_steps():
+    tf = pytest.importorskip("tensorflow")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        variable = tf.compat.v1.get_variable("v", initializer=[1.0, -2.0, 0.5], use_resource=True)
+        gradient = tf.compat.v1.placeholder("float32", (3,))
+        optimizer = tf.compat.v1.train.RMSPropOptimizer(0.045, 0.9, 0.9, 1.0)
+        step = optimizer.apply_gradients([(gradient, variable)])
+        session.run(tf.compat.v1.global_variables_initializer())
+        expected = []
+        for value in gradients():
+            session.run(step, {gradient: value})
+            expected.append(session.run(variable))
+    weights, _ = followed(optimizers.RMSprop(0.045, 0.9, 0.9, 1.0))
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [optimizers.SGD, optimizers.RMSprop])
+def test_the_average_starts_with_the_weights_and_slows_down(make):
+    weights, averages = followed(make(0.1, use_ema=True, ema_momentum=0.3), steps=6)
+    expected = weights[0]
+    np.testing.assert_allclose(averages[0], expected)
+    for step, (weight, average) in enumerate(zip(weights[1:], averages[1:]), 1):
+        momentum = min(0.3, (1 + step) / (10 + step))
+        expected = momentum * expected + (1 - momentum) * weight
+        np.testing.assert_allclose(average, expected, rtol=1e-5)
+    # The ramp was left behind.
+    assert (1 + step) / (10 + step) > 0.3
+
+
+def test_the_weights_are_not_overwritten_at_the_end_of_fit():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), "mse")
+    random = np.random.default_rng(0)
+    model.fit(random.normal(size=(64, 2)), random.normal(size=(64, 1)), batch_size=8, verbose=0)
+    (average, _), kernel = model.optimizer.averages, model.layers[0].kernel
+    assert not np.allclose(average, kernel)
+
+
+def test_without_an_average_there_is_none():
+    assert followed(optimizers.SGD(0.1))[1] == []
+
+
+def test_they_are_saved_and_loaded_as_any_optimizer():
+    for optimizer in (optimizers.RMSprop(0.1, epsilon=1.0), optimizers.SGD(0.1, nesterov=True)):
+        config = keras.saving.serialize_keras_object(optimizer)
+        loaded = keras.saving.deserialize_keras_object(config)
+        assert type(loaded) is type(optimizer)
+        assert loaded.get_config() == optimizer.get_config()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_they_are_the_same_on_every_backend(backend, python):
+    pytest.importorskip(backend)
+    python("-m", "pytest", "-q", "-m", "not slow", __file__, KERAS_BACKEND=backend)

@@ -1,0 +1,137 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from small_run import RECIPE, run
+
+from keras_swish.train.datasets.augmentation import Batches
+from keras_swish.train.errors import ArgumentError
+from keras_swish.train.trainer import recipes, trainer
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+def kernels(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.weights if v.name == "kernel"]
+
+
+def test_one_seed_gives_every_activation_the_same_kernels(tiny):
+    expected = kernels(trainer.build(run("relu"), tiny))
+    for activation in ("swish", "swish_beta", "tanh"):
+        for ours, theirs in zip(expected, kernels(trainer.build(run(activation), tiny))):
+            np.testing.assert_array_equal(ours, theirs)
+    other = kernels(trainer.build(run("relu", seed=1), tiny))
+    assert not any(np.array_equal(ours, theirs) for ours, theirs in zip(expected, other))
+
+
+def test_folders_of_runs_are_readable_and_never_the_same():
+    assert trainer.slug("swish_beta", 3) == "swish_beta-seed3"
+    formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]
+    slugs = [trainer.slug(formula, 0) for formula in formulas]
+    assert len(set(slugs)) == 4
+    assert slugs[0].startswith("x_sin_x-")
+
+
+def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
+    result = trainer.train(run(epochs=12), tiny, tmp_path)
+    assert result["status"] == "ok"
+    assert result["test_accuracy"] > 0.9
+    assert result["epochs"] == 12
+    assert result["steps"] == 12 * 4
+    left = {"checkpoints", "config.json", "log.csv", "model.keras", "result.json"}
+    assert {p.name for p in tmp_path.iterdir()} == left
+    log = trainer.read_log(tmp_path)
+    assert [row["epoch"] for row in log] == list(range(12))
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert log[-1]["val_accuracy"] == pytest.approx(result["validation_accuracy"])
+
+    # The saved model is the one that was tested.
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    batches = Batches(tiny, tiny.test, 30)
+    predicted = np.argmax(model.predict(batches[0][0], verbose=0), axis=1)
+    accuracy = np.mean(predicted == tiny.test.labels)
+    assert accuracy == pytest.approx(result["test_accuracy"])
+
+
+def test_a_run_names_every_machine_that_trained_it(tmp_path, monkeypatch):
+    for processor in ("one", "two", "two"):
+        monkeypatch.setattr(trainer, "environment", lambda: {"processor": processor})  # noqa: B023
+        trainer._record(run(), tmp_path)
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert trainer.Run.from_config(record["config"]) == run()
+    assert [start["environment"]["processor"] for start in record["starts"]] == ["one", "two"]
+    # What a program has written stays as it is.
+    written = json.dumps({"config": {"program": "cifar"}, "starts": []})
+    (tmp_path / "config.json").write_text(written)
+    trainer._record(run(), tmp_path)
+    assert (tmp_path / "config.json").read_text() == written
+
+
+def test_a_finished_run_is_read_and_not_trained_again(tiny, tmp_path):
+    first = trainer.train(run(epochs=1), tiny, tmp_path)
+    written = (tmp_path / "model.keras").stat().st_mtime_ns
+    assert trainer.train(run(epochs=1), tiny, tmp_path) == first
+    assert (tmp_path / "model.keras").stat().st_mtime_ns == written
+
+
+def test_weights_are_averaged_for_the_tests_alone(tiny, tmp_path):
+    model = trainer.build(run(ema_momentum=0.5), tiny)
+    model.fit(tiny.training(16, 0, 0, 4), shuffle=False, verbose=0)
+    trained = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    averages = [keras.ops.convert_to_numpy(v) for v in model.optimizer.averages]
+    assert not np.array_equal(trained[0], averages[0])
+    with trainer.averaged(model):
+        for variable, average in zip(model.trainable_variables, averages):
+            np.testing.assert_array_equal(variable, average)
+    for variable, before in zip(model.trainable_variables, trained):
+        np.testing.assert_array_equal(variable, before)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path):
+    result = trainer.train(run("relu", learning_rate=1e30), tiny, tmp_path)
+    assert result["status"].startswith("diverged: the loss is ")
+    assert "in epoch 1, step " in result["status"]
+    assert result["test_accuracy"] is None
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_a_network_that_does_not_fit_the_data_is_named(tiny):
+    small = dataclasses.replace(
+        tiny, train=tiny.train.__class__(tiny.train.images[:, :4, :4], tiny.train.labels)
+    )
+    with pytest.raises(ArgumentError, match="at least 8"):
+        trainer.build(run(), small)
+
+
+def test_mixed_precision_trains_and_saves(tiny, tmp_path):
+    mixed = trainer.Run("tiny", "resnet8", "swish_beta", 0, RECIPE, dtype_policy="mixed_bfloat16")
+    try:
+        assert trainer.train(mixed, tiny, tmp_path)["status"] == "ok"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_short_runs_get_statistics_that_converge(tiny):
+    model = trainer.build(run(epochs=10), tiny)
+    assert model.get_layer("conv1_bn").momentum == recipes.converged_bn_momentum(40)
+    assert trainer.build(run(bn_momentum=0.7), tiny).get_layer("conv1_bn").momentum == 0.7
+
+
+def test_tensorboard_log_is_written(tiny, tmp_path):
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorflow")
+    trainer.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
+    assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
+    assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
+
+
+def test_on_jax_a_run_learns(tmp_path, python):
+    pytest.importorskip("jax")
+    outcome = python(
+        "-m", "keras_swish.train.cifar", "--epochs=4", f"--out={tmp_path}", KERAS_BACKEND="jax"
+    )
+    result = json.loads((tmp_path / trainer.RESULT).read_text())
+    assert result["test_accuracy"] > 0.8
+    assert "test accuracy" in outcome.stdout

@@ -1,0 +1,1 @@
+"""What the programs share: flags, main and errors, the work folder, executors."""

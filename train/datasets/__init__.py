@@ -1,0 +1,1 @@
+"""The datasets that a run is trained on."""

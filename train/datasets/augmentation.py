@@ -1,0 +1,171 @@
+"""Batches of images in memory: normalised, and for training shuffled, cropped and mirrored.
+
+Batches, their order and their augmentation are a function of (seed, epoch, step) alone: the same
+for every activation, and the same after a restart. Nothing but the numbers is drawn in Python.
+TensorFlow cuts out the images in a graph, some batches ahead; the other backends get arrays from
+NumPy, bit by bit the same.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+
+class AugmentationParams(NamedTuple):
+    """What is random in training batches, each array `(batch_size,)` or `(steps, batch_size)`.
+
+    Attributes:
+        picked: Numbers of the images.
+        top: First row of the crop in the padded image.
+        left: First column of the crop.
+        mirrored: Whether left and right change places.
+    """
+
+    picked: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
+    mirrored: np.ndarray
+
+
+class Batches(keras.utils.PyDataset):
+    """Normalised batches of a split, for `fit` and `evaluate`.
+
+    With a seed they are training batches: shuffled and augmented, all of full size, a new
+    order each pass. Without, they are the split as it is.
+
+    Args:
+        dataset: The `data.Dataset` that the split belongs to.
+        split: The images and labels, a `data.Split`.
+        batch_size: Images a batch, over all hosts.
+        seed: Seed of order and augmentation.
+        steps: How many batches; by default those of one pass.
+        first_step: Number of the first of them, counted from the start of the run.
+        shard: Which part of each batch to give, `(number, of how many)`: one a host.
+        pad: Whether the last batch is filled up, and all come with weights: zero for what fills
+            it up, and for the rest such that the mean over the batches is that over the split.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        split,
+        batch_size: int,
+        seed: int | None = None,
+        steps: int | None = None,
+        first_step: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        pad: bool = False,
+    ):
+        super().__init__()
+        self.split = split
+        self.classes = dataset.classes
+        self.spec = dataset.spec
+        self.batch_size = batch_size
+        self.seed = seed
+        self.first_step = first_step
+        self.shard = shard
+        self.pad = pad
+        full, rest = divmod(len(split), batch_size)
+        self.steps_per_pass = full + (seed is None and rest > 0)
+        self.steps = self.steps_per_pass if steps is None else steps
+        self._order = None, None
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, step):
+        images, *others = self._as_they_are(step) if self.seed is None else self._augmented(step)
+        if keras.config.image_data_format() == "channels_first":
+            images = images.transpose(0, 3, 1, 2)
+        return images, *others
+
+    def _augmented(self, step):
+        draws = self.draw(step)
+        images, labels = self._read(draws.picked)
+        return augment(images, draws, self.spec.pad), labels
+
+    def _as_they_are(self, step):
+        first = step * self.batch_size
+        batch = self._read(slice(first, first + self.batch_size))
+        if self.pad:
+            weight = self.steps_per_pass * self.batch_size / len(self.split)
+            missing = self.batch_size - len(batch[1])
+            batch = *batch, np.full(len(batch[1]), weight, "float32")
+            batch = tuple(np.pad(b, [(0, missing)] + [(0, 0)] * (b.ndim - 1)) for b in batch)
+        return tuple(part[self._own(part)] for part in batch)
+
+    def draw(self, step: int) -> AugmentationParams:
+        """Returns what is random in that batch, of this host's part."""
+        epoch, step = divmod(self.first_step + step, self.steps_per_pass)
+        if self._order[0] != epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split))
+            self._order = epoch, order.astype("int32")
+        size, places = self.batch_size, 2 * self.spec.pad + 1
+        picked = self._order[1][step * size : (step + 1) * size]
+        random = np.random.default_rng([self.seed, epoch, step])
+        top, left = random.integers(0, places, size=(2, size)).astype("int32")
+        mirrored = random.random(size) < 0.5 if self.spec.flip else np.full(size, False)
+        own = self._own(picked)
+        return AugmentationParams(picked[own], top[own], left[own], mirrored[own])
+
+    def tf_data(self):
+        """Returns the same training batches as a `tf.data.Dataset`, prepared ahead.
+
+        The numbers of all steps are drawn beforehand, some milliseconds an epoch: of what comes
+        from Python one by one, TensorFlow prepares nothing ahead where it has to be deterministic.
+        """
+        import tensorflow as tf
+
+        steps = [self.draw(step) for step in range(len(self))]
+        drawn = tuple(np.stack(part) for part in zip(*steps, strict=True))
+        height, width = self.split.images.shape[1:3]
+        pad, spec = self.spec.pad, self.spec
+        with tf.device("CPU"):
+            images, labels = tf.constant(self.split.images), tf.constant(self.split.labels)
+
+        def batch(*drawn):
+            draws = AugmentationParams(*drawn)
+            rows, columns = draws.top[:, None] + tf.range(height), tf.range(width)
+            columns = tf.where(draws.mirrored[:, None], columns[::-1], columns)
+            columns += draws.left[:, None]
+            x = tf.cast(tf.gather(images, draws.picked), tf.float32)
+            x = (x - np.float32(spec.mean)) / np.float32(spec.std)
+            x = tf.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
+            x = tf.gather(tf.gather(x, rows, batch_dims=1), columns, axis=2, batch_dims=1)
+            if keras.config.image_data_format() == "channels_first":
+                x = tf.transpose(x, (0, 3, 1, 2))
+            return x, tf.one_hot(tf.gather(labels, draws.picked), self.classes)
+
+        batches = tf.data.Dataset.from_tensor_slices(drawn)
+        return batches.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _read(self, picked):
+        images, labels = self.split.images[picked], self.split.labels[picked]
+        images = (images - np.float32(self.spec.mean)) / np.float32(self.spec.std)
+        return images, np.eye(self.classes, dtype="float32")[labels]
+
+    def _own(self, batch):
+        number, count = self.shard
+        return slice(number * len(batch) // count, (number + 1) * len(batch) // count)
+
+
+def augment(images: np.ndarray, draws: AugmentationParams, pad: int) -> np.ndarray:
+    """Crops images at random places after padding with zeros, and mirrors some of them.
+
+    Args:
+        images: `(n, height, width, channels)`, normalised, so that zero is the mean.
+        draws: Where each crop begins, and whether it is mirrored.
+        pad: Pixels of padding on each side.
+
+    Returns:
+        An array of the same shape.
+
+    Source: He et al. 2016 (Deep Residual Learning), section 4.2.
+    """
+    n, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows = draws.top[:, None] + np.arange(height)
+    columns = draws.left[:, None] + np.arange(width)
+    columns[draws.mirrored] = columns[draws.mirrored, ::-1]
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

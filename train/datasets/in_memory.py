@@ -1,0 +1,304 @@
+"""Every dataset in one form: three splits of images in memory."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+
+from keras_swish.messages import first_line, unknown
+
+from ..errors import ArgumentError
+from .augmentation import Batches
+
+# The part of the training split that is held out for validation.
+VALIDATION = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a dataset needs beside its images.
+
+    Attributes:
+        mean: Mean of each channel over the training split, in pixel values.
+        std: Standard deviation of each channel, likewise; None for both: computed.
+        pad: Zero pixels put on each side before a random crop.
+        flip: Whether a mirrored image is as good.
+        model: The network to train on it by default.
+        recipe: The recipe to train with by default.
+    """
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    pad: int = 4
+    flip: bool = True
+    model: str = "resnet20"
+    recipe: str = "cifar"
+
+
+SPECS = {
+    "digits": Spec((4.88,), (6.01,), pad=1, flip=False, model="resnet8", recipe="short"),
+    "fashion_mnist": Spec((72.94,), (90.02,)),
+    "cifar10": Spec((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
+    "cifar100": Spec((129.30, 124.07, 112.43), (68.17, 65.39, 70.42)),
+}
+# For every other name of TensorFlow Datasets: a mirrored digit or letter is another one.
+OTHER = Spec(flip=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images, `(n, height, width, channels)` of uint8, and labels, `(n,)` of int32."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index) -> "Split":
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A dataset in memory."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    spec: Spec
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image as the network receives it, in Keras's image data format."""
+        height, width, channels = self.train.images.shape[1:]
+        if keras.config.image_data_format() == "channels_first":
+            return (channels, height, width)
+        return (height, width, channels)
+
+    @property
+    def training_images(self) -> int:
+        """Number of images in a pass over the training split."""
+        return len(self.train)
+
+    def training(self, batch_size, seed, first_step, steps, shard=(0, 1)):
+        """Returns `steps` training batches, from that one of the whole run on."""
+        batches = Batches(self, self.train, batch_size, seed, steps, first_step, shard)
+        # The other backends need no TensorFlow, and JAX computes while Python prepares.
+        return batches.tf_data() if keras.backend.backend() == "tensorflow" else batches
+
+    def evaluation(self, split, batch_size, shard=(0, 1), pad=False) -> Batches:
+        """Returns all batches of "validation" or "test", as they are."""
+        return Batches(self, getattr(self, split), batch_size, shard=shard, pad=pad)
+
+
+def load(
+    name: str,
+    data_dir: str | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+    image_size: int | None = None,
+) -> Dataset:
+    """Loads a dataset into memory.
+
+    Args:
+        name: "digits" (inside scikit-learn), or an image classification dataset of
+            TensorFlow Datasets, such as "fashion_mnist", "cifar10", "cifar100".
+        data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
+        train_split: Split to train on and to hold the validation images out of; may be
+            a part, as in "train[:10000]" or "train[20%:]".
+        test_split: Split for the final test, likewise.
+        image_size: Side to scale the images to; needed where they differ in size.
+
+    Returns:
+        A `Dataset`; its validation split is a fixed tenth of the training split.
+
+    Raises:
+        ArgumentError: A `ValueError`, if the dataset, a split or the folder does not exist,
+            or the dataset does not hold images of classes.
+
+    Example:
+        >>> from keras_swish.train.datasets import in_memory
+        >>> digits = in_memory.load("digits")
+        >>> len(digits.train), len(digits.validation), len(digits.test)
+        (1294, 143, 360)
+    """
+    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
+        raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+    open_source = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
+    source = open_source(name, data_dir)
+    train = _part(source, "train_split", train_split)
+    test = _part(source, "test_split", test_split, apart_from=train)
+    train, test = train.read(), test.read()
+    if image_size:
+        train, test = (Split(_resize(s.images, image_size), s.labels) for s in (train, test))
+    elif train.images.dtype == object:
+        raise ArgumentError("image_size", f"The images of {name!r} differ in size: give one.")
+    if len(train) < 2:
+        raise ArgumentError("train_split", "At least 2 images are needed, one for validation.")
+
+    # The same images for every seed: the runs of a comparison share their test and
+    # validation splits.
+    order = np.random.default_rng(0).permutation(len(train))
+    held_out = max(1, int(len(train) * VALIDATION))
+    validation, train = train[order[:held_out]], train[order[held_out:]]
+    spec = SPECS.get(name, OTHER)
+    if spec.mean is None or image_size:
+        axes = (0, 1, 2)
+        mean, std = train.images.mean(axes), np.maximum(train.images.std(axes), 1)
+        spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
+    return Dataset(name, train, validation, test, source.classes, spec)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Where splits come from: their sizes, and a function that reads one whole."""
+
+    sizes: dict[str, int]
+    read: Callable[[str], Split]
+    classes: int
+
+
+def _digits(name, data_dir) -> _Source:
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    whole = Split(digits.images[..., None].astype("uint8"), digits.target.astype("int32"))
+    order = np.random.default_rng(0).permutation(len(whole))
+    held_out = len(whole) // 5 + 1
+    return _in_memory({"train": whole[order[held_out:]], "test": whole[order[:held_out]]}, 10)
+
+
+def _keras(name, data_dir) -> _Source:
+    """Without TensorFlow there is no TFDS; Keras downloads a few datasets itself."""
+    module = getattr(keras.datasets, name, None)
+    if name not in SPECS or module is None or data_dir is not None:
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r}, or a data directory, needs TensorFlow Datasets, which needs "
+            "TensorFlow (pip install tensorflow). Without: digits, fashion_mnist, cifar10, "
+            "cifar100, from Keras's own cache.",
+        )
+    with _not_to_be_had(name, "in Keras's cache"):
+        train, test = (
+            Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
+            for images, labels in module.load_data()
+        )
+    return _in_memory({"train": train, "test": test}, int(train.labels.max()) + 1)
+
+
+def _in_memory(splits: dict[str, Split], classes: int) -> _Source:
+    return _Source({name: len(split) for name, split in splits.items()}, splits.get, classes)
+
+
+def _tfds(name, data_dir) -> _Source:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
+        known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
+        valid = f"{', '.join(SPECS)} and every image classification dataset of TensorFlow Datasets"
+        raise ArgumentError("dataset", unknown("dataset", name, known, valid)) from None
+    features = builder.info.features
+    if not {"image", "label"} <= set(features or ()) or not hasattr(
+        features["label"], "num_classes"
+    ):
+        raise ArgumentError(
+            "dataset", f"The dataset {name!r} does not hold images with one label each."
+        )
+    with _not_to_be_had(name, f"under {builder.data_dir}"):
+        builder.download_and_prepare()
+
+    def read(split: str) -> Split:
+        same_size = None not in features["image"].shape
+        examples = builder.as_dataset(
+            split=split,
+            as_supervised=True,
+            shuffle_files=False,
+            batch_size=-1 if same_size else None,
+        )
+        if same_size:
+            images, labels = tfds.as_numpy(examples)
+        else:
+            pairs = list(tfds.as_numpy(examples))
+            images = np.empty(len(pairs), object)
+            images[:] = [image for image, _ in pairs]
+            labels = np.array([label for _, label in pairs])
+        return Split(images, labels.astype("int32"))
+
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
+    return _Source(sizes, read, features["label"].num_classes)
+
+
+@contextlib.contextmanager
+def _not_to_be_had(name: str, place: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        hint = " Without a network: keras-swish prepare." if name == "fashion_mnist" else ""
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r} is not {place} and could not be downloaded "
+            f"({type(error).__name__}: {first_line(error)[:200]}).{hint}",
+        ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A range of a split, not read yet."""
+
+    source: _Source
+    name: str
+    range: range
+
+    def read(self) -> Split:
+        return self.source.read(self.name)[self.range.start : self.range.stop]
+
+
+def _part(source: _Source, argument: str, spec: str, apart_from: _Part | None = None) -> _Part:
+    """Finds a split, or the slice of it that TFDS's notation `name[from:to]` asks for."""
+    match = re.fullmatch(r"(\w+)(?:\[(\d+%?)?:(\d+%?)?\])?", spec)
+    if not match:
+        raise ArgumentError(
+            argument, f"Not a split: {spec!r}. Valid: 'train', 'train[:1000]', 'train[50%:]'."
+        )
+    name, start, stop = match.groups()
+    if name not in source.sizes:
+        raise ArgumentError(argument, unknown("split", name, source.sizes))
+    size = source.sizes[name]
+    part = range(_bound(start or "0", size), _bound(stop or "100%", size))
+    if not part or part.stop > size:
+        problem = "reaches beyond its end" if part else "is empty"
+        raise ArgumentError(argument, f"The split {spec!r} {problem}: {name!r} has {size} images.")
+    if apart_from and name == apart_from.name:
+        other = apart_from.range
+        if max(part.start, other.start) < min(part.stop, other.stop):
+            raise ArgumentError(argument, f"The split {spec!r} overlaps with the training split.")
+    return _Part(source, name, part)
+
+
+def _bound(text: str, size: int) -> int:
+    return round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
+
+
+def _resize(images: np.ndarray, side: int) -> np.ndarray:
+    from PIL import Image
+
+    scaled = [
+        np.asarray(Image.fromarray(image.squeeze()).resize((side, side), Image.Resampling.BILINEAR))
+        for image in images
+    ]
+    return np.stack(scaled).reshape(len(scaled), side, side, -1)
+
+
+def has_tensorflow() -> bool:
+    """Whether TensorFlow is installed, which may not be the backend."""
+    return importlib.util.find_spec("tensorflow") is not None

@@ -1,0 +1,331 @@
+"""Where training pictures too many for memory are: class folders, TFRecord shards, TFDS.
+
+Each form becomes one `Source`: the pictures are numbered, and a number leads to the file.
+"""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import struct
+from collections.abc import Sequence
+from concurrent import futures
+
+import numpy as np
+import tensorflow as tf
+
+from keras_swish.messages import first_line, unknown
+
+from ..errors import ArgumentError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """How pictures lie in TFRecord files of `tf.train.Example`.
+
+    Attributes:
+        starts: Record to begin with in each file.
+        lengths: Records to take from each file.
+        image_key: Feature that holds the encoded picture.
+        label_key: Feature that holds the label.
+        first_label: The label of the first class.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    image_key: str
+    label_key: str
+    first_label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Encoded pictures with labels, numbered from 0.
+
+    Attributes:
+        files: Picture files, in the order of their numbers; or TFRecord files.
+        class_names: One name for each class; for TFRecords "0", "1", ...
+        labels: Class of each picture file; None for TFRecords.
+        records: What is in the files, if they are TFRecords.
+    """
+
+    files: Sequence[str]
+    class_names: Sequence[str]
+    labels: np.ndarray | None = None
+    records: Records | None = None
+
+    @property
+    def examples(self) -> int:
+        """Number of pictures."""
+        return len(self.files) if self.records is None else int(self.records.lengths.sum())
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+def open_source(
+    dataset: str,
+    split: str,
+    *,
+    data_dir: str | None = None,
+    classes: int | None = None,
+    first_label: int = 1,
+) -> Source:
+    """Finds a split of a dataset of pictures.
+
+    Args:
+        dataset: One of three forms. A file pattern with a "*", of TFRecords, such as
+            "gs://bucket/imagenet/{split}-*", "{split}" standing for the split's name. A
+            folder, such as "/data/imagenet", with a folder for each split and in it one for
+            each class. Any other word: a dataset of TensorFlow Datasets, such as
+            "imagenet2012".
+        split: Name of the split; of TFDS also a part of it, as in "train[:10%]".
+        data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
+        classes: Number of classes; needed for TFRecords alone, which do not tell.
+        first_label: Label of the first class in TFRecords; 1 in TF-Slim's, whose 0 means
+            "background" and does not occur.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        ArgumentError: A `ValueError`: nothing is there, or not in that form.
+    """
+    if any(mark in dataset for mark in "*?["):
+        if classes is None:
+            raise ArgumentError("classes", "TFRecords do not tell their number of classes.")
+        return open_records(dataset.replace("{split}", split), classes, first_label=first_label)
+    if "/" in dataset and (os.path.isabs(dataset) or tf.io.gfile.exists(dataset)):
+        return open_folder(os.path.join(dataset, split))
+    if dataset.startswith((".", "~")) or "://" in dataset:
+        return open_folder(os.path.join(os.path.expanduser(dataset), split))
+    return open_tfds(dataset, split, data_dir)
+
+
+def open_folder(path: str) -> Source:
+    """Finds the pictures of a folder with one folder for each class.
+
+    Args:
+        path: The folder, on any file system that TensorFlow reads. Classes are numbered in
+            the order of their folders' names, pictures in that of their files' names.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        ArgumentError: A `ValueError`, if the folder is not there or holds fewer than two
+            classes, or one without pictures.
+    """
+    if not tf.io.gfile.isdir(path):
+        raise ArgumentError("dataset", f"There is no folder {path!r}.")
+    names = sorted(
+        name.rstrip("/")
+        for name in tf.io.gfile.listdir(path)
+        if not name.startswith(".") and tf.io.gfile.isdir(os.path.join(path, name))
+    )
+    if len(names) < 2:
+        found = f"one, {names[0]!r}" if names else "none"
+        raise ArgumentError(
+            "dataset", f"The folder {path!r} needs at least two folders of classes; it has {found}."
+        )
+    with futures.ThreadPoolExecutor(32) as pool:
+        pictures = list(pool.map(lambda name: _pictures(os.path.join(path, name)), names))
+    for name, found in zip(names, pictures, strict=True):
+        if not found:
+            raise ArgumentError(
+                "dataset",
+                f"The class folder {os.path.join(path, name)!r} holds no pictures "
+                f"({', '.join(SUFFIXES)}).",
+            )
+    labels = np.repeat(np.arange(len(names)), [len(found) for found in pictures])
+    return Source(list(itertools.chain(*pictures)), names, labels=labels)
+
+
+def _pictures(folder):
+    names = sorted(tf.io.gfile.listdir(folder))
+    return [os.path.join(folder, name) for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def open_records(
+    pattern: str,
+    classes: int,
+    *,
+    first_label: int = 1,
+    image_key: str = "image/encoded",
+    label_key: str = "image/class/label",
+) -> Source:
+    """Finds the pictures in TFRecord files of `tf.train.Example`.
+
+    Args:
+        pattern: File pattern, on any file system that TensorFlow reads.
+        classes: Number of classes.
+        first_label: Label of the first class.
+        image_key: Feature that holds the encoded picture.
+        label_key: Feature that holds the label.
+
+    Returns:
+        A `Source`. To count its records, files of this machine are read at each record's
+        head only, those of elsewhere as a whole.
+
+    Raises:
+        ArgumentError: A `ValueError`, if no file matches, or the records are of another form.
+    """
+    files = sorted(tf.io.gfile.glob(pattern))
+    if not files:
+        raise ArgumentError("dataset", f"No file matches {pattern!r}.")
+    with futures.ThreadPoolExecutor(32) as pool:
+        lengths = np.array(list(pool.map(count_records, files)))
+    if not lengths.sum():
+        raise ArgumentError("dataset", f"The files {pattern!r} hold no TFRecords.")
+    records = Records(np.zeros_like(lengths), lengths, image_key, label_key, first_label)
+    _check_labels(files, records, classes)
+    return Source(files, [str(number) for number in range(classes)], records=records)
+
+
+def count_records(path: str) -> int:
+    """Counts the records of a TFRecord file; of one that is cut off, those that have begun."""
+    if not os.path.exists(path):  # not of this machine
+        whole = tf.data.TFRecordDataset(path, buffer_size=2**23).ignore_errors()
+        return int(whole.reduce(np.int64(0), lambda count, _: count + 1))
+    size, position, count = os.path.getsize(path), 0, 0
+    # A record: its length in 8 bytes, their checksum in 4, the content, its checksum in 4.
+    with open(path, "rb", buffering=0) as file:
+        while position < size:
+            count += 1
+            file.seek(position)
+            head = file.read(8)
+            position += 16 + struct.unpack("<Q", head)[0] if len(head) == 8 else size
+    return count
+
+
+def _check_labels(files, records, classes):
+    """Looks into the first readable record of some files for the features and their range."""
+    some = np.linspace(0, len(files) - 1, min(len(files), 16)).astype(int)
+    for path in sorted({files[index] for index in some}):
+        for record in tf.data.TFRecordDataset(path).take(8).ignore_errors().as_numpy_iterator():
+            try:
+                features = tf.train.Example.FromString(record).features.feature
+            except Exception as error:
+                raise ArgumentError(
+                    "dataset", f"The records of {path!r} are no tf.train.Example."
+                ) from error
+            for key in (records.image_key, records.label_key):
+                if key not in features:
+                    raise ArgumentError(
+                        "dataset", f"In {path!r}: {unknown('feature', key, sorted(features))}"
+                    )
+            label = features[records.label_key].int64_list.value[0]
+            first, last = records.first_label, records.first_label + classes - 1
+            if not first <= label <= last:
+                raise ArgumentError(
+                    "first_label",
+                    f"In {path!r} is the label {label}; valid are {first} to {last}, for "
+                    f"{classes} classes whose first has the label {first}.",
+                )
+
+
+def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
+    """Finds the pictures of a dataset of TensorFlow Datasets, without decoding them.
+
+    Args:
+        name: Such as "imagenet2012"; prepared, or one that TFDS can prepare.
+        split: Such as "train", "validation[:10%]".
+        data_dir: Folder that holds the prepared datasets, by default TFDS's own.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        ArgumentError: A `ValueError`, if the dataset or the split is not there, or holds
+            something else than pictures with one label each in TFRecords.
+    """
+    import tensorflow_datasets as tfds
+
+    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
+        raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
+        known = tfds.list_builders(with_community_datasets=False)
+        valid = "imagenet2012, another dataset of TensorFlow Datasets, a folder, a file pattern"
+        raise ArgumentError("dataset", unknown("dataset", name, known, valid)) from None
+    features = builder.info.features
+    if not (
+        {"image", "label"} <= set(features or ())
+        and isinstance(features["image"], tfds.features.Image)
+        and isinstance(features["label"], tfds.features.ClassLabel)
+    ):
+        raise ArgumentError(
+            "dataset", f"The dataset {name!r} does not hold images with one label each."
+        )
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r} is not under {builder.data_dir} and could not be downloaded "
+            f"({type(error).__name__}: {first_line(error)[:200]}).",
+        ) from error
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ArgumentError(
+            "dataset",
+            f"The dataset {name!r} is prepared as {builder.info.file_format.value}; only "
+            "tfrecord is read here.",
+        )
+    try:
+        parts = builder.info.splits[split].file_instructions
+    except (KeyError, ValueError):
+        raise ArgumentError("split", unknown("split", split, builder.info.splits)) from None
+    takes = [part.examples_in_shard - part.skip if part.take == -1 else part.take for part in parts]
+    if not sum(takes):
+        raise ArgumentError("split", f"The split {split!r} of {name!r} is empty.")
+    starts = np.array([part.skip for part in parts])
+    records = Records(starts, np.array(takes), "image", "label", first_label=0)
+    return Source([part.filename for part in parts], features["label"].names, records=records)
+
+
+def check_apart(train: Source, test: Source) -> None:
+    """Refuses a test on pictures that were trained on.
+
+    Raises:
+        ArgumentError: A `ValueError` that names a file which both read.
+    """
+    known: dict[str, list[range]] = {}
+    for path, part in _parts(train):
+        known.setdefault(path, []).append(part)
+    for path, part in _parts(test):
+        for other in known.get(path, ()):
+            if max(part.start, other.start) < min(part.stop, other.stop):
+                raise ArgumentError(
+                    "test_split",
+                    f"It has pictures of the training split, such as those of {path!r}. (In a "
+                    "file pattern {split} stands for the split's name.)",
+                )
+
+
+def _parts(source):
+    """Gives each file with the range of its records that is read."""
+    if source.records is None:
+        return ((path, range(1)) for path in source.files)
+    starts, lengths = source.records.starts.tolist(), source.records.lengths.tolist()
+    stops = map(sum, zip(starts, lengths, strict=True))
+    return zip(source.files, map(range, starts, stops), strict=True)
+
+
+def check_same_classes(train: Source, test: Source) -> None:
+    """Refuses two splits of which a class's number does not mean the same.
+
+    Raises:
+        ArgumentError: A `ValueError` that names a class which only one of them has.
+    """
+    if list(train.class_names) != list(test.class_names):
+        lone = sorted(set(train.class_names) ^ set(test.class_names))[0]
+        raise ArgumentError(
+            "dataset",
+            f"The splits have different classes ({train.classes} and {test.classes}): only one "
+            f"of them has {lone!r}.",
+        )

@@ -1,0 +1,161 @@
+"""The pictures of a comparison, and those of a search."""
+
+import itertools
+import math
+import pathlib
+
+import numpy as np
+
+from keras_swish import io
+
+from ..trainer import trainer
+from . import statistics
+
+
+def curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
+    """Draws training loss and validation accuracy over the epochs: mean and range of the seeds."""
+    from matplotlib.ticker import MaxNLocator
+
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    activations = list(dict.fromkeys(row["activation"] for row in rows))
+    figure, panels = _figure(len(models), 2, 10, max(4, 0.2 * len(activations) + 1))
+    for model, (losses, scores) in zip(models, panels, strict=True):
+        for activation, style in zip(activations, _styles(), strict=False):
+            logs = [
+                trainer.read_log(out / "runs" / row["folder"])
+                for row in rows
+                if (row["model"], row["activation"]) == (model, activation)
+                and row["status"] == "ok"
+            ]
+            if not logs:
+                continue
+            label = f"{activation} ({len(logs)} seed{'s' if len(logs) > 1 else ''})"
+            for panel, key, scale in ((losses, "loss", 1), (scores, "val_accuracy", 100)):
+                drawn = np.array([[scale * row[key] for row in log] for log in logs])
+                epochs = np.arange(1, drawn.shape[1] + 1)
+                panel.plot(epochs, drawn.mean(0), label=label, **style)
+                panel.fill_between(
+                    epochs, drawn.min(0), drawn.max(0), color=style["color"], alpha=0.15, lw=0
+                )
+        losses.set(xlabel="epoch", ylabel="training loss (with penalty)", yscale="log", title=model)
+        losses.yaxis.set_major_formatter("{x:g}")
+        losses.yaxis.set_minor_formatter("{x:g}")
+        scores.set(xlabel="epoch", ylabel="validation accuracy, %")
+        if scores.lines:
+            many = len(activations) > 6
+            place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if many else {}
+            scores.legend(title="mean and range", fontsize="small", **place)
+        for panel in (losses, scores):
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _save(figure, path)
+
+
+def accuracies(rows: list[dict], path: pathlib.Path) -> None:
+    """Draws the test accuracy of every run, a line for each activation, the best at the top."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    count = len({row["activation"] for row in rows})
+    figure, panels = _figure(len(models), 1, 8, 0.3 * count + 1.2)
+    for model, (panel,) in zip(models, panels, strict=True):
+        found = statistics.accuracies([row for row in rows if row["model"] == model])
+        baseline = next(iter(found))
+        finite = {
+            name: [v for v in one.values() if math.isfinite(v)] for name, one in found.items()
+        }
+        means = {name: np.mean(values) for name, values in finite.items() if values}
+        order = sorted(found, key=lambda name: means.get(name, -math.inf))
+        for place, name in enumerate(order):
+            panel.plot(finite[name], [place] * len(finite[name]), "o", alpha=0.5, mew=0, color="C0")
+            if name in means:
+                panel.plot(means[name], place, "k|", ms=14)
+        if baseline in means:
+            panel.axvline(means[baseline], color="0.6", lw=1, zorder=0)
+        panel.set_yticks(range(len(order)), order)
+        panel.set_ylim(-0.6, len(order) - 0.4)
+        panel.set(xlabel="test accuracy, %", title=f"{model}: each seed, and the mean")
+    _save(figure, path)
+
+
+def inputs(images: np.ndarray, path: pathlib.Path) -> None:
+    """Draws images as the network sees them, eight in a row.
+
+    Args:
+        images: `(n, height, width, channels)`, between 0 and 1, of one channel or three.
+        path: The file.
+    """
+    rows = math.ceil(len(images) / 8)
+    figure, panels = _figure(rows, 8, 8, 1)
+    for panel in panels.flat:
+        panel.axis("off")
+    for panel, image in zip(panels.flat, images, strict=False):
+        panel.imshow(image, cmap="gray", vmin=0, vmax=1)
+    _save(figure, path)
+
+
+def progress(found: dict[str, list[float]], lines: dict[str, float], path: pathlib.Path) -> None:
+    """Draws the best reward over the number of candidates tried, a line for each algorithm.
+
+    Args:
+        found: By algorithm, the first reward of each candidate, in the order of their training.
+        lines: Rewards to mark, by the function that has them.
+        path: The file.
+    """
+    figure, ((panel,),) = _figure(1, 1, 8, 4)
+    for (algorithm, rewards), style in zip(found.items(), _styles(), strict=False):
+        tried = np.arange(1, len(rewards) + 1)
+        best = np.maximum.accumulate(rewards)
+        label = f"{len(rewards)} candidates of {algorithm}"
+        panel.plot(tried, best, label=label, **{**style, "marker": None}, drawstyle="steps-post")
+        panel.plot(tried[-1], best[-1], "o", ms=4, color=style["color"])
+    _mark(panel.axhline, lines)
+    panel.set(xlabel="different candidates tried", ylabel="best reward of a first training")
+    _legend(panel, "lower right")
+    _save(figure, path)
+
+
+def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) -> None:
+    """Draws how many candidates have which reward.
+
+    Args:
+        values: The mean reward of each candidate.
+        lines: As for `progress`.
+        path: The file.
+    """
+    figure, ((panel,),) = _figure(1, 1, 8, 4)
+    panel.hist(values, bins=min(60, max(10, len(values) // 10)), color="0.6")
+    _mark(panel.axvline, lines)
+    panel.set(xlabel="mean reward", ylabel="candidates", yscale="symlog")
+    panel.yaxis.set_major_formatter("{x:g}")
+    if lines:
+        _legend(panel, "upper left")
+    _save(figure, path)
+
+
+def _mark(draw, lines):
+    for (name, value), line in zip(lines.items(), itertools.cycle(("-", "--", ":"))):
+        draw(value, color="k", ls=line, lw=1, label=name)
+
+
+def _legend(panel, place):
+    for text in panel.legend(fontsize="small", loc=place).get_texts():
+        text.set_parse_math(False)  # a name from outside may have dollars
+
+
+def _figure(rows, columns, width, height):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, rows * height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _styles():
+    """Gives ten colours, and then the same ones with other lines."""
+    for line, color in itertools.cycle(itertools.product(("-", "--", ":"), range(10))):
+        yield {"linestyle": line, "color": f"C{color}", "marker": ".", "markersize": 4}
+
+
+def _save(figure, path):
+    for panel in figure.axes:
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    with io.atomic(path) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,184 @@
+"""Checkpoints of a run: the newest few and the best, each whole or not there."""
+
+import json
+import pathlib
+import sys
+import zipfile
+
+import keras
+import numpy as np
+
+from keras_swish import io
+from keras_swish.messages import first_line
+
+from ..errors import ArgumentError
+from . import recipes
+
+# What a file that was cut short or changed raises when it is read.
+BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+def state(model: keras.Model) -> list:
+    """Returns all that training changes, as variables: nothing else need be saved.
+
+    Weights, seeds of dropout and drop path, the optimizer's accumulators with its moving
+    average of the weights and its count of steps, which the schedule follows, and the metrics of
+    the epoch so far. `keras.Model.save_weights` leaves seeds and metrics out.
+    """
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a folder of their own.
+
+    A checkpoint is a NumPy archive, whose checksums tell a damaged file, with the arrays of
+    `state` and a record: the run's settings, the number of training steps done (from which the
+    order of the images and their augmentation follow), and what else `save` was given.
+
+    Args:
+        directory: The folder.
+        config: The run's settings; a checkpoint of others is refused.
+        keep: How many of the newest to keep. Beside them the one with the highest validation
+            accuracy is kept.
+        writes: Whether to write at all: of many hosts, one does.
+    """
+
+    def __init__(self, directory: pathlib.Path, config: dict, keep: int = 2, writes: bool = True):
+        self.directory = directory
+        self.config = config
+        self.keep = keep
+        self.writes = writes
+
+    def paths(self) -> list[pathlib.Path]:
+        """Returns the files, the newest first."""
+        return sorted(self.directory.glob("step-*.npz"), reverse=True)
+
+    def save(self, model: keras.Model, step: int, **record) -> bool:
+        """Writes a checkpoint, and returns whether it did.
+
+        Where the disk is full, the ones before it stay, and it says so.
+        """
+        if not self.writes:
+            return False
+        record = {"run": self.config, "step": step, **record}
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in state(model)]
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with io.atomic(self.directory / f"step-{step:010}.npz") as path:
+                np.savez(path, *arrays, record=np.array(json.dumps(record)))
+            self._prune()
+        except OSError as error:
+            older = [path for path in self.paths() if path.name < f"step-{step:010}"]
+            remains = f"the one of {_words(older[0])} remains" if older else "there is none yet"
+            print(
+                f"checkpoint of step {step} not written ({error.strerror or error}); {remains}",
+                file=sys.stderr,
+                flush=True,
+            )
+            return False
+        return True
+
+    def restore(self, model: keras.Model) -> dict | None:
+        """Loads the newest checkpoint that is whole, and returns its record.
+
+        One that is not is set aside, with a line that says so.
+
+        Raises:
+            ArgumentError: If a checkpoint is of another run.
+        """
+        if self.writes:
+            io.remove_temporaries(self.directory)
+        for path in self.paths():
+            try:
+                return self.load(path, model)
+            except ArgumentError:
+                raise
+            except BROKEN as error:
+                self._set_aside(path, error)
+        return None
+
+    def load(self, path: pathlib.Path, model: keras.Model) -> dict:
+        """Loads a checkpoint and returns its record.
+
+        Raises:
+            ArgumentError: If it is of another run. Other errors: if it is damaged.
+        """
+        with np.load(path, allow_pickle=False) as archive:
+            record = json.loads(str(archive["record"]))
+            arrays = [archive[f"arr_{number}"] for number in range(len(archive.files) - 1)]
+        variables = state(model)
+        other = differences(record["run"], self.config)
+        if not other and [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+            other = "its weights are others, as of another version of this package"
+        if other:
+            raise ArgumentError("out", f"the checkpoint {path} is of another run ({other})")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        return record
+
+    def best(self) -> pathlib.Path | None:
+        """Returns the checkpoint with the highest validation accuracy, if one is known."""
+        known = self._accuracies()
+        return max(known, key=known.get, default=None)
+
+    def best_accuracy(self) -> float | None:
+        """Returns the highest validation accuracy of the checkpoints, if one is known."""
+        return max(self._accuracies().values(), default=None)
+
+    def _accuracies(self):
+        found = {path: _accuracy(path) for path in self.paths()}
+        return {path: accuracy for path, accuracy in found.items() if accuracy is not None}
+
+    def keep_best(self) -> None:
+        """Removes all but the best: the run is over."""
+        best = self.best()
+        for path in self.paths() if self.writes else ():
+            if path != best:
+                path.unlink()
+
+    def _prune(self):
+        old = self.paths()[self.keep :]
+        best = self.best() if old else None
+        for path in old:
+            if path != best:
+                path.unlink()
+
+    def _set_aside(self, path, error):
+        if self.writes:
+            path.rename(path.with_suffix(".npz.broken"))
+        older = [other for other in self.paths() if other.name < path.name]
+        instead = f"going on from {_words(older[0])}" if older else "starting from the beginning"
+        print(f"{path} is broken ({first_line(error)}); {instead}", file=sys.stderr, flush=True)
+
+
+def _accuracy(path) -> float | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return json.loads(str(archive["record"])).get("val_accuracy")
+    except BROKEN:
+        return None
+
+
+def _words(path) -> str:
+    return f"step {int(path.stem.removeprefix('step-'))}"
+
+
+def differences(present: dict, wanted: dict) -> str:
+    """Says in which entries two settings differ; empty where they agree.
+
+    Fields of a recipe that were not yet there when it was written down have their defaults.
+    """
+    present, wanted, defaults = (
+        json.loads(json.dumps(settings)) for settings in (present, wanted, recipes.DEFAULTS)
+    )
+    found = []
+    for key, value in wanted.items():
+        there = present.get(key)
+        if key == "source":  # words about a recipe change nothing in its outcome
+            continue
+        if isinstance(there, dict) and isinstance(value, dict):
+            there = defaults | there if key == "recipe" else there
+            found.append(differences(there, value))
+        elif there != value:
+            found.append(f"{key} {there!r}, now {value!r}")
+    return "; ".join(filter(None, found))

@@ -1,0 +1,137 @@
+"""One run on many devices, and on many machines.
+
+Every device gets the same share of each batch, and holds all of the weights. What each engine does
+with batch normalisation is part of the choice:
+
+* `data_parallel` on TensorFlow is `tf.distribute.MirroredStrategy`: each device normalises with
+  the statistics of its own share, and the moving statistics are the mean of the devices'. Small
+  shares give noisy statistics, as they did in the paper's own training.
+* `data_parallel` and `multi_host` on JAX are `keras.distribution.DataParallel`: one program over
+  the whole batch, so the statistics are those of the whole batch, as on one device.
+
+`multi_host` needs JAX: Keras's `fit` does not work under TensorFlow's MultiWorkerMirroredStrategy.
+TPUs need JAX too: `tf.distribute.TPUStrategy` is not tried.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+
+import keras
+
+from keras_swish.messages import first_line
+
+from ..errors import ArgumentError, HostLostError
+
+# What the errors of JAX say then, from CPUs and from its coordinator.
+_LOST = ("Gloo", "UNAVAILABLE", "heartbeat")
+STRATEGIES = ("none", "data_parallel", "multi_host")
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """What a run is spread over.
+
+    Attributes:
+        count: Number of devices, over all hosts.
+        host: Number of this host, from 0.
+        hosts: Number of hosts.
+        scope: Context in which the network is built.
+        even: Whether each device must get as many images of every batch.
+    """
+
+    count: int = 1
+    host: int = 0
+    hosts: int = 1
+    scope: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+    even: bool = False
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """The part of each batch that this host reads: its number, of how many."""
+        return self.host, self.hosts
+
+    @property
+    def writes(self) -> bool:
+        """Whether this host is the one that writes the results."""
+        return self.host == 0
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Raises `HostLostError` when another host ends in the middle of a step."""
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:
+            if self.hosts == 1 or not any(word in str(error) for word in _LOST):
+                raise
+            raise HostLostError("another host was lost") from error
+
+
+ONE_DEVICE = Devices()
+
+
+def start(
+    strategy: str, coordinator: str | None = None, hosts: int | None = None, host: int | None = None
+) -> Devices:
+    """Makes the devices ready; before anything is computed.
+
+    Args:
+        strategy: One of `STRATEGIES`.
+        coordinator: Address and port of host 0, for "multi_host". By default, with the two
+            below, what JAX finds out itself on TPU pods and under Slurm.
+        hosts: Number of hosts.
+        host: Number of this one, from 0.
+
+    Raises:
+        ArgumentError: If the backend cannot do it.
+    """
+    backend = keras.backend.backend()
+    if strategy == "none":
+        return ONE_DEVICE
+    if strategy == "data_parallel" and backend == "tensorflow":
+        return _mirrored()
+    if backend != "jax":
+        works = "tensorflow or jax" if strategy == "data_parallel" else "jax"
+        raise ArgumentError(
+            "strategy", f"{strategy!r} needs KERAS_BACKEND={works.replace(' or ', ' or =')}"
+        )
+    if strategy == "multi_host":
+        _join(coordinator, hosts, host)
+    import jax
+
+    return Devices(
+        jax.device_count(), jax.process_index(), jax.process_count(), _distributed, even=True
+    )
+
+
+def _distributed() -> contextlib.AbstractContextManager:
+    # It stays set, as training needs it too; `keras.utils.clear_session` forgets it.
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    return contextlib.nullcontext()
+
+
+def _mirrored() -> Devices:
+    import tensorflow as tf
+
+    if "TPU_NAME" in os.environ or tf.config.list_physical_devices("TPU"):
+        raise ArgumentError("strategy", "on TPUs it needs KERAS_BACKEND=jax")
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    strategy = tf.distribute.MirroredStrategy(
+        [device.name for device in tf.config.list_logical_devices(kind)]
+    )
+    return Devices(strategy.num_replicas_in_sync, scope=strategy.scope)
+
+
+def _join(coordinator, hosts, host):
+    import jax
+
+    # For CPUs; other devices have collectives of their own.
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(coordinator, hosts, host)
+    except (RuntimeError, ValueError) as error:
+        raise ArgumentError(
+            "coordinator",
+            f"the hosts cannot be joined ({first_line(error)}); give --hosts and --host too",
+        ) from error

@@ -1,0 +1,196 @@
+"""From a run to its network: built, compiled, with weights drawn from the run's seed."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from keras_swish import models
+
+from ..errors import as_argument_error
+from . import recipes
+
+
+class WithAuxiliary(keras.Model):
+    """A network with a second output, the auxiliary classifier, that only training looks at.
+
+    Loss and metrics are those of a network without: the auxiliary loss is added to the loss
+    of a training step alone.
+    """
+
+    auxiliary_weight = 0.0
+    auxiliary_loss = None
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss, in training with the auxiliary one."""
+        classified, auxiliary = y_pred
+        loss = super().compute_loss(x, y, classified, sample_weight, training)
+        if training:
+            loss += self.auxiliary_weight * self.auxiliary_loss(y, auxiliary, sample_weight)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Returns the metrics of the classifier."""
+        return super().compute_metrics(x, y, y_pred[0], sample_weight)
+
+
+def build(run, dataset) -> keras.Model:
+    """Builds and compiles the network of a run, with weights drawn from its seed.
+
+    Networks that differ in their activation alone get the same kernels: initialisers
+    take their seeds in the order of the layers, and an activation's beta takes none.
+
+    Args:
+        run: The `fitting.Run`.
+        dataset: The data that it names: `input_shape`, `classes` and `training_images` are used.
+
+    Raises:
+        ArgumentError: If the network cannot be built for this data, or by this recipe.
+    """
+    keras.utils.set_random_seed(run.seed)
+    keras.config.set_dtype_policy(run.dtype_policy)
+    recipe = run.recipe
+    steps_per_pass = dataset.training_images // recipe.batch_size
+    steps = recipes.total_steps(recipe, steps_per_pass)
+    bn_momentum = recipe.bn_momentum
+    if bn_momentum is None:
+        bn_momentum = recipes.converged_bn_momentum(steps)
+    arguments = recipes.network_arguments(recipe, run.model, steps)
+    with as_argument_error("model"):
+        model = models.create(
+            run.model,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            activation=run.activation,
+            classifier_activation=None,
+            bn_momentum=bn_momentum,
+            **arguments,
+        )
+    if recipe.auxiliary_weight:
+        model = WithAuxiliary(model.inputs, model.outputs, name=model.name)
+        model.auxiliary_weight = recipe.auxiliary_weight
+        model.auxiliary_loss = _loss(recipe.label_smoothing)
+        # Keras takes its losses and metrics to be one for each of these.
+        model.output_names = model.output_names[:1]
+    apply_weight_decay(model, recipe)
+    optimizer = recipes.optimizer(recipe, steps_per_pass)
+    compile_for(model, None, recipe.label_smoothing, optimizer)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _loss(label_smoothing, from_logits=True):
+    return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
+
+
+def compile_for(
+    model: keras.Model,
+    input_shape: tuple[int, int, int] | None = None,
+    label_smoothing: float = 0.0,
+    optimizer=None,
+) -> None:
+    """Compiles a network for labels that are one-hot.
+
+    Beside the accuracy it gets the top-5 accuracy, where there are more than ten classes.
+
+    Args:
+        model: The network.
+        input_shape: Shape of one image, to find out whether it gives logits or probabilities;
+            None: it gives logits.
+        label_smoothing: As in a recipe.
+        optimizer: What trains it; None, if nothing does.
+    """
+    classes = model.outputs[0].shape[-1]
+    metrics = ["accuracy"]
+    if classes > 10:
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
+    from_logits = input_shape is None or not _gives_probabilities(model, input_shape)
+    model.compile(optimizer, _loss(label_smoothing, from_logits), weighted_metrics=metrics)
+
+
+def _gives_probabilities(model, input_shape) -> bool:
+    images = np.random.default_rng(0).standard_normal((8, *input_shape)).astype("float32")
+    outputs = model(keras.ops.convert_to_tensor(images), training=False)
+    outputs = keras.ops.convert_to_numpy(outputs).astype("float32")
+    return bool(outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2))
+
+
+def fits(shape, wanted: tuple) -> bool:
+    """Whether a shape that a network says it has, None for any, is that one."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == len(wanted)
+        and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
+    )
+
+
+def make_metrics(model: keras.Model) -> None:
+    """Makes the metrics' variables, which Keras does at the first step: late for a checkpoint."""
+    blanks = [keras.ops.zeros((1, output.shape[-1])) for output in model.outputs]
+    model.compute_metrics(None, blanks[0], blanks if blanks[1:] else blanks[0])
+    model.reset_metrics()
+
+
+def classifier(model: keras.Model) -> keras.Model:
+    """Returns the network without what only training needs: optimizer and auxiliary head.
+
+    Its file can be loaded where the training programs are not installed.
+    """
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+def averages(model: keras.Model) -> list[tuple]:
+    """Returns pairs of a weight and its moving average; none, where none is kept."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    kept = getattr(optimizer, "averages", [])
+    return list(zip(model.trainable_variables, kept, strict=True)) if kept else []
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Puts the moving averages in place of the weights, where there are any, for a while."""
+    pairs = averages(model)
+    # Copies: Keras's own callback swaps by additions, which rounds the weights.
+    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
+    for variable, average in pairs:
+        # JAX would let both share one buffer, and give it away in the next step.
+        variable.assign(keras.ops.convert_to_numpy(average))
+    try:
+        yield
+    finally:
+        for (variable, _), value in zip(pairs, kept, strict=True):
+            variable.assign(value)
+
+
+def apply_weight_decay(model: keras.Model, recipe: recipes.Recipe) -> None:
+    """Puts the L2 penalty on the variables that the recipe decays.
+
+    Chosen by variable, not by name: a beta is also a part of batch normalisation.
+    """
+    penalty = keras.regularizers.L2(recipe.weight_decay / 2)
+    for variable in decayed_variables(model, recipe) if recipe.weight_decay else ():
+        variable.regularizer = penalty
+
+
+def decayed_variables(model: keras.Model, recipe: recipes.Recipe) -> list[keras.Variable]:
+    """Returns the variables that weight decay acts on."""
+    decayed = []
+    for layer in _leaves(model):
+        kernels = [v for v in layer.trainable_variables if v.name.endswith("kernel")]
+        is_activation = not kernels and not isinstance(layer, keras.layers.BatchNormalization)
+        if isinstance(layer, keras.layers.DepthwiseConv2D) and not recipe.decay_depthwise:
+            continue
+        if not recipe.decay_depthwise:
+            kernels = [v for v in kernels if v.name != "depthwise_kernel"]
+        decayed += kernels
+        if is_activation and recipe.decay_activations:
+            decayed += layer.trainable_variables
+    return decayed
+
+
+def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
+    leaves = []
+    for layer in model.layers:
+        leaves += _leaves(layer) if isinstance(layer, keras.Model) else [layer]
+    return leaves

@@ -1,0 +1,401 @@
+"""Recipes: everything about a training run but its data, network, activation and seed.
+
+A new recipe is one object in `RECIPES`. Each field is also a flag of the programs, which
+print the help that stands beside it here.
+"""
+
+import dataclasses
+import inspect
+
+import keras
+
+from keras_swish import models
+
+from ..errors import ArgumentError
+from . import optimizers
+
+SCHEDULES = ("cosine", "step", "exponential")
+OPTIMIZERS = ("sgd", "rmsprop")
+
+
+def _field(help_text: str, default=dataclasses.MISSING, **limits):
+    """Returns a field with its help, and the limits that its flag checks."""
+    return dataclasses.field(default=default, metadata={"help": help_text, **limits})
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: optimizer, schedule, regularisation.
+
+    Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each
+    kernel. Biases and the weights of batch normalisation are never decayed, those of
+    activations (a beta) on request, depthwise kernels unless the recipe says otherwise.
+    """
+
+    source: str = _field("Where the settings come from, and which of them are this project's own.")
+    epochs: int = _field("Passes over the training split.", lower_bound=1)
+    batch_size: int = _field("Images a step, over all devices.", lower_bound=1)
+    learning_rate: float = _field("Highest learning rate.", lower_bound=0)
+    schedule: str = _field(
+        "How the learning rate falls: 'cosine' to zero; 'step' by --decay_factor at each of the "
+        "--milestones; 'exponential' by --decay_factor every --decay_epochs.",
+        enum_values=SCHEDULES,
+    )
+    steps: int | None = _field("Training steps in all, in place of --epochs.", None, lower_bound=1)
+    steps_per_epoch: int | None = _field(
+        "Steps between two validations, each a row of the log; by default a pass over the "
+        "training split.",
+        None,
+        lower_bound=1,
+    )
+    warmup_epochs: float = _field(
+        "Length of the warm-up, in passes: linear ('cosine'), or at a constant tenth of the "
+        "learning rate (He et al. 2016).",
+        0.0,
+        lower_bound=0,
+    )
+    milestones: tuple[float, ...] = _field(
+        "Where the learning rate of 'step' falls, as shares of the run.", (0.5, 0.75)
+    )
+    decay_factor: float = _field(
+        "What the learning rate is multiplied by.", 0.1, lower_bound=0, upper_bound=1
+    )
+    decay_epochs: float = _field(
+        "Passes between two falls of the 'exponential' schedule.", 2.0, lower_bound=1e-6
+    )
+    optimizer: str = _field(
+        "'sgd', or 'rmsprop' as in TensorFlow 1, whose accumulator starts at one.",
+        "sgd",
+        enum_values=OPTIMIZERS,
+    )
+    momentum: float = _field("Momentum.", 0.9, lower_bound=0, upper_bound=1)
+    nesterov: bool = _field("Nesterov's form of SGD's momentum.", True)
+    rho: float = _field("RMSProp's decay of the mean square.", 0.9, lower_bound=0, upper_bound=1)
+    epsilon: float = _field("RMSProp's epsilon, inside the root.", 1.0, lower_bound=0)
+    clip_norm: float | None = _field(
+        "Greatest norm of all gradients together; by default none.", None, lower_bound=0
+    )
+    ema_momentum: float = _field(
+        "Momentum of the moving average of the weights, which validation and test then use; "
+        "0: the weights themselves. It starts lower, at (1 + step) / (10 + step).",
+        0.0,
+        lower_bound=0,
+        upper_bound=1,
+    )
+    weight_decay: float = _field("Coefficient of the kernels' L2 penalty.", 1e-4, lower_bound=0)
+    decay_depthwise: bool = _field("Decay depthwise kernels too.", True)
+    decay_activations: bool = _field("Decay the weights of activations (beta) too.", False)
+    label_smoothing: float = _field(
+        "Probability mass moved from the label to all classes.", 0.0, lower_bound=0, upper_bound=1
+    )
+    auxiliary_weight: float = _field(
+        "Weight of the auxiliary classifier's loss; 0: the network is trained without one.",
+        0.0,
+        lower_bound=0,
+    )
+    dropout: float | None = _field(
+        "Rate of dropout; by default the network's own.", None, lower_bound=0, upper_bound=1
+    )
+    drop_path: float = _field(
+        "Rate of NASNet's drop path, reached linearly at the end of the run.",
+        0.0,
+        lower_bound=0,
+        upper_bound=1,
+    )
+    bn_momentum: float | None = _field(
+        "Momentum of batch normalisation's moving statistics; by default one that has converged "
+        "when the run ends.",
+        None,
+        lower_bound=0,
+        upper_bound=1,
+    )
+    swish_learning_rate: float | None = _field(
+        "Learning rate for activations of Swish's kind, in place of --learning_rate where that is "
+        "not given: for `imagenet`, and for `compare` where it has no --learning_rates.",
+        None,
+        lower_bound=0,
+    )
+    learning_rates: tuple[float, ...] = _field(
+        "Learning rates for `compare` to try with each activation, as the paper does with three; "
+        "the best by validation accuracy counts.",
+        (),
+    )
+
+    def __post_init__(self):
+        for name, valid in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in valid:
+                raise ValueError(
+                    f"`{name}` must be one of {valid}. Received: {getattr(self, name)!r}"
+                )
+        if list(self.milestones) != sorted(self.milestones) or not all(
+            0 < share < 1 for share in self.milestones
+        ):
+            raise ArgumentError("milestones", "must be increasing shares of the run, such as 0.5")
+        if not all(0 < rate < float("inf") for rate in self.learning_rates):
+            raise ArgumentError("learning_rates", "must be positive numbers, such as '0.1,0.05'")
+
+
+# What a recipe is that was written down before it had these fields.
+DEFAULTS = {
+    field.name: field.default
+    for field in dataclasses.fields(Recipe)
+    if field.default is not dataclasses.MISSING
+}
+
+# Authors' code: the comments and defaults of TF-Slim (github.com/tensorflow/models, slim).
+_SWISH = (
+    "The Swish paper (shared by all five): RMSProp, three learning rates per activation, a "
+    "slightly lower one for Swish; which ones is not stated: 1, 0.75 and 0.5 times the authors', "
+    "and 0.75 for Swish by default, are this project's."
+)
+_CIFAR = " Not theirs: a tenth of the images is held out, and kernels alone are decayed, not all."
+_INCEPTION = {
+    "epochs": 100,
+    "batch_size": 32,
+    "learning_rate": 0.045,
+    "schedule": "exponential",
+    "steps": 4_000_000,
+    "decay_factor": 0.94,
+    "decay_epochs": 2.0,
+    "optimizer": "rmsprop",
+    "ema_momentum": 0.9999,
+    "weight_decay": 4e-5,
+    "label_smoothing": 0.1,
+    "auxiliary_weight": 0.4,
+    "dropout": 0.2,
+    "bn_momentum": 0.9997,
+    "swish_learning_rate": 0.03375,
+    "learning_rates": (0.045, 0.03375, 0.0225),
+}
+
+RECIPES = {
+    "short": Recipe(
+        source="this project: minutes on a CPU; cosine schedule of Loshchilov and Hutter 2017",
+        epochs=24,
+        batch_size=64,
+        learning_rate=0.1,
+        schedule="cosine",
+        warmup_epochs=1,
+        weight_decay=5e-4,
+    ),
+    "cifar": Recipe(
+        source="He et al. 2016 (Deep Residual Learning), section 4.2: 64,000 steps of 128 images; "
+        "an epoch of warm-up, there 400 steps and for ResNet-110 only; Nesterov as in their "
+        "later code",
+        epochs=182,
+        batch_size=128,
+        learning_rate=0.1,
+        schedule="step",
+        warmup_epochs=1,
+        bn_momentum=0.9,
+    ),
+    "finetune": Recipe(
+        source="this project: a tenth of the learning rate that small networks are trained with",
+        epochs=5,
+        batch_size=64,
+        learning_rate=0.01,
+        schedule="cosine",
+        warmup_epochs=0.5,
+    ),
+    "resnet164": Recipe(
+        source="He et al. 2016 (Identity Mappings), appendix: 64,000 steps of 128 images, a tenth "
+        "of the learning rate for the first 400; Nesterov as in their code; the epochs are those "
+        "of 45,000 images." + _CIFAR,
+        epochs=182,
+        batch_size=128,
+        learning_rate=0.1,
+        schedule="step",
+        warmup_epochs=1.14,
+        bn_momentum=0.9,
+    ),
+    "wrn_28_10": Recipe(
+        source="Zagoruyko and Komodakis 2016, section 3: a fifth of the learning rate after 60, "
+        "120 and 160 epochs; no dropout (theirs with it: --dropout=0.3). Crops are padded with "
+        "zeros, theirs with reflections." + _CIFAR,
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.1,
+        schedule="step",
+        milestones=(0.3, 0.6, 0.8),
+        decay_factor=0.2,
+        weight_decay=5e-4,
+        bn_momentum=0.9,
+    ),
+    "densenet_100_12": Recipe(
+        source="Huang et al. 2017, section 4.2; no dropout, as they train with augmentation "
+        "(without: --dropout=0.2 --pad=0 --noflip)." + _CIFAR,
+        epochs=300,
+        batch_size=64,
+        learning_rate=0.1,
+        schedule="step",
+        bn_momentum=0.9,
+    ),
+    "nasnet_mobile": Recipe(
+        source="The authors' code, notes on the mobile network: there 50 workers with 32 images "
+        "and a learning rate of 0.04 each, here one; gradients clipped at a norm of 10; no drop "
+        "path. Number of steps: this project (250 epochs). " + _SWISH,
+        epochs=250,
+        batch_size=32,
+        learning_rate=0.04,
+        schedule="exponential",
+        steps=10_000_000,
+        decay_factor=0.97,
+        decay_epochs=2.4,
+        optimizer="rmsprop",
+        clip_norm=10.0,
+        ema_momentum=0.9999,
+        weight_decay=4e-5,
+        label_smoothing=0.1,
+        auxiliary_weight=0.4,
+        dropout=0.5,
+        bn_momentum=0.9997,
+        swish_learning_rate=0.03,
+        learning_rates=(0.04, 0.03, 0.02),
+    ),
+    "inception_v3": Recipe(
+        source="Szegedy et al. 2016 (Rethinking the Inception Architecture), sections 7 and 8: "
+        "100 epochs, gradients clipped at 2, moving average of the weights; weight decay, dropout "
+        "and the auxiliary weight as in the authors' code. " + _SWISH,
+        clip_norm=2.0,
+        **_INCEPTION,
+    ),
+    "inception_v4": Recipe(
+        source="Szegedy et al. 2017 (Inception-v4), section 4; weight decay, label smoothing and "
+        "the auxiliary weight as in the authors' code; number of steps: Inception-v3's. " + _SWISH,
+        **_INCEPTION,
+    ),
+    "inception_resnet_v2": Recipe(
+        source="Szegedy et al. 2017 (Inception-v4), section 4; weight decay, label smoothing and "
+        "the auxiliary weight as in the authors' code; number of steps: Inception-v3's. " + _SWISH,
+        **_INCEPTION,
+    ),
+    "mobilenet": Recipe(
+        source="Howard et al. 2017, section 3.2: trained like Inception-v3, without auxiliary "
+        "head, without decay of depthwise kernels; weight decay and dropout as in the authors' "
+        "code. They use no label smoothing: here it is that of the other four, a choice of this "
+        "project, as is the number of steps. " + _SWISH,
+        **{**_INCEPTION, "auxiliary_weight": 0.0, "dropout": 0.001, "decay_depthwise": False},
+    ),
+}
+
+
+def total_steps(recipe: Recipe, steps_per_pass: int) -> int:
+    """Returns the number of training steps, given those of a pass over the training split.
+
+    Example:
+        >>> from keras_swish.train.trainer import recipes
+        >>> recipes.total_steps(recipes.RECIPES["short"], 20)
+        480
+    """
+    return recipe.steps or recipe.epochs * steps_per_pass
+
+
+def for_activation(recipe: Recipe, activation: str) -> Recipe:
+    """Returns the recipe with the learning rate that it advises for the activation.
+
+    Example:
+        >>> from keras_swish.train.trainer import recipes
+        >>> recipe = recipes.RECIPES["inception_v3"]
+        >>> [recipes.for_activation(recipe, a).learning_rate for a in ("relu", "swish_beta")]
+        [0.045, 0.03375]
+    """
+    if recipe.swish_learning_rate is None or activation not in ("swish", "silu", "swish_beta"):
+        return recipe
+    return dataclasses.replace(recipe, learning_rate=recipe.swish_learning_rate)
+
+
+def converged_bn_momentum(steps: int) -> float:
+    """Returns the momentum whose averaging window is a twentieth of the run, at most 0.99.
+
+    Batch normalisation's moving statistics remember about `1 / (1 - momentum)` steps.
+    Keras's default of 0.99 has not forgotten its initial values after a few hundred
+    steps: on the digits it made Swish look like 0.32 to 0.74 instead of 0.99.
+
+    Example:
+        >>> from keras_swish.train.trainer import recipes
+        >>> recipes.converged_bn_momentum(200), recipes.converged_bn_momentum(10**6)
+        (0.9, 0.99)
+    """
+    return min(0.99, max(0.0, 1 - 20 / steps))
+
+
+def network_arguments(recipe: Recipe, model: str, steps: int) -> dict:
+    """Returns what the recipe asks of `models.create` beyond what every network takes.
+
+    Raises:
+        ArgumentError: If the network has no such part.
+    """
+    asked = {
+        "dropout": ("dropout", {"dropout": recipe.dropout}),
+        "auxiliary_weight": ("auxiliary", {"auxiliary": bool(recipe.auxiliary_weight)}),
+        "drop_path": (
+            "drop_path",
+            {"drop_path": recipe.drop_path, "drop_path_steps": steps},
+        ),
+    }
+    known = inspect.signature(models.BUILDERS[model]).parameters
+    arguments = {}
+    for field, (parameter, values) in asked.items():
+        if getattr(recipe, field):
+            if parameter not in known:
+                raise ArgumentError(field, f"{model} has no {parameter.replace('_', ' ')}")
+            arguments |= values
+    return arguments
+
+
+def learning_rate_schedule(recipe: Recipe, steps_per_pass: int):
+    """Returns the recipe's schedule as a `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Raises:
+        ArgumentError: If the warm-up leaves no steps for the rest.
+    """
+    schedules = keras.optimizers.schedules
+    steps = total_steps(recipe, steps_per_pass)
+    warmup = round(recipe.warmup_epochs * steps_per_pass)
+    rate = recipe.learning_rate
+    if recipe.schedule == "exponential":
+        if warmup:
+            raise ArgumentError("warmup_epochs", "the exponential schedule has no warm-up")
+        return schedules.ExponentialDecay(
+            rate,
+            decay_steps=max(1, round(recipe.decay_epochs * steps_per_pass)),
+            decay_rate=recipe.decay_factor,
+            staircase=True,
+        )
+    boundaries = [int(share * steps) for share in recipe.milestones]
+    end = boundaries[0] if recipe.schedule == "step" and boundaries else steps
+    if warmup >= end:
+        raise ArgumentError(
+            "warmup_epochs",
+            f"a warm-up of {warmup} steps is too long for a {recipe.schedule} schedule of {steps}",
+        )
+    if recipe.schedule == "cosine":
+        if not warmup:
+            return schedules.CosineDecay(rate, decay_steps=steps)
+        return schedules.CosineDecay(
+            rate / 10, decay_steps=steps - warmup, warmup_target=rate, warmup_steps=warmup
+        )
+    values = [rate * recipe.decay_factor**falls for falls in range(len(boundaries) + 1)]
+    if warmup:
+        boundaries, values = [warmup, *boundaries], [rate / 10, *values]
+    return schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+def optimizer(recipe: Recipe, steps_per_pass: int, factors=None) -> keras.optimizers.Optimizer:
+    """Returns the recipe's optimizer, with its schedule.
+
+    `factors` has, by the path of a variable, what SGD multiplies its learning rate by.
+
+    Raises:
+        ArgumentError: If the warm-up leaves no steps for the rest.
+    """
+    common = {
+        "learning_rate": learning_rate_schedule(recipe, steps_per_pass),
+        "momentum": recipe.momentum,
+        "global_clipnorm": recipe.clip_norm or None,
+        "use_ema": recipe.ema_momentum > 0,
+        "ema_momentum": recipe.ema_momentum,
+    }
+    if recipe.optimizer == "sgd":
+        return optimizers.SGD(nesterov=recipe.nesterov, factors=factors, **common)
+    return optimizers.RMSprop(rho=recipe.rho, epsilon=recipe.epsilon, **common)
