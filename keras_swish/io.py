@@ -28,6 +28,34 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def lock(path: pathlib.Path) -> contextlib.ExitStack:
+    """Locks a file against other processes, until what is returned is closed or this one ends.
+
+    A lock that a killed process held is free. Where the system or the file system knows no locks,
+    as on Windows, none is taken.
+
+    Args:
+        path: The file, which is made if need be, and stays.
+
+    Raises:
+        BlockingIOError: If another process holds it.
+    """
+    held = contextlib.ExitStack()
+    try:
+        import fcntl
+    except ImportError:
+        return held
+    file = held.enter_context(open(path, "w"))  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise
+    except OSError:
+        pass
+    return held
+
+
 def remove_temporaries(directory: pathlib.Path) -> None:
     """Removes what a program that was killed while writing left behind."""
     for path in directory.glob(".*.tmp*"):

@@ -9,6 +9,7 @@ from keras import constraints, initializers, regularizers
 from keras_swish import activations
 from keras_swish.formulas.evaluate import evaluate
 from keras_swish.formulas.language import initial_value, parse, weights
+from keras_swish.keras_compat import sublayers
 
 
 class TrainableActivation(keras.layers.Layer):
@@ -243,7 +244,7 @@ def activation_layers(model: keras.Layer) -> list[keras.Layer]:
 def _walk(layer: keras.Layer) -> Iterator[keras.Layer]:
     # Not `model.layers`, which leaves out what stands inside other layers.
     yield layer
-    for inner in layer._layers:
+    for inner in sublayers(layer):
         yield from _walk(inner)
 
 

@@ -25,3 +25,28 @@ def first_line(error: BaseException) -> str:
         'no such file'
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def differences(present: dict, wanted: dict, prefix: str = "") -> str:
+    """Returns in which entries settings differ from what is wanted; empty where they agree.
+
+    Entries of `present` alone count for nothing; dictionaries inside are compared in the same way.
+
+    Example:
+        >>> from keras_swish.messages import differences
+        >>> differences({"seed": 1, "recipe": {"epochs": 2}}, {"seed": 1, "recipe": {"epochs": 3}})
+        'recipe epochs 2, now 3'
+    """
+    found = []
+    for key, value in wanted.items():
+        there = present.get(key)
+        if isinstance(there, dict) and isinstance(value, dict):
+            found.append(differences(there, value, f"{prefix}{key} "))
+        elif there != value:
+            found.append(f"{prefix}{key} {_short(there)}, now {_short(value)}")
+    return "; ".join(filter(None, found))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -28,6 +28,7 @@ from absl import flags
 
 import keras_swish
 from keras_swish import io
+from keras_swish.keras_compat import all_layers
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line, unknown
 
@@ -171,7 +172,7 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: Dataset) -> keras.
     momentum = recipe.bn_momentum
     if momentum is None:
         momentum = recipes.converged_bn_momentum(recipes.total_steps(recipe, steps_per_pass))
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
     model_building.apply_weight_decay(model, recipe)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import keras
 
+from keras_swish.keras_compat import all_layers
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence
 
 # What computes the same under the same name, without being Keras's function.
@@ -30,7 +31,7 @@ def unreached(model: keras.Model, is_meant: Callable[[object], bool], names: set
         One line for each place, such as `"block (Block.call): keras.ops.relu"`.
     """
     found = {}
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         for where, function in _code(layer):
             for name in _named(function, is_meant, names, set()):
                 found[f"{layer.name} ({where}): {name}"] = None

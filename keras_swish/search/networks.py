@@ -5,13 +5,14 @@ import json
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import all_layers, producer
 from keras_swish.replacement.members import is_graph
 from keras_swish.replacement.sites import nodes
 
 
 def leaves(model: keras.Model) -> list[keras.Layer]:
     """Returns all layers, those within others too."""
-    return model._flatten_layers(include_self=False, recursive=True)
+    return all_layers(model, include_self=False)
 
 
 def values(variables) -> list[np.ndarray]:
@@ -82,7 +83,7 @@ def _calls(model: keras.Model) -> list:
     def said(argument):
         if not isinstance(argument, keras.KerasTensor):
             return argument
-        operation, _, output = argument._keras_history
+        operation, _, output = producer(argument)
         return ["tensor", numbers[id(operation)], output]
 
     return [

@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from scipy import stats
 
-from keras_swish.messages import first_line
+from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.space import NAMES, Candidate, SearchSpace
 
@@ -102,7 +102,7 @@ class Study:
         elif present != config:
             raise ValueError(
                 f"The storage {str(storage)!r} holds a search of another space or child "
-                f"({_differences(present or {}, config)}): choose another one."
+                f"({differences(present or {}, config)}): choose another one."
             )
         # By candidate and seed.
         self.outcomes: dict[Candidate, dict[int, Outcome]] = collections.defaultdict(dict)
@@ -334,14 +334,3 @@ def import_optuna():
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-def _differences(present: dict, wanted: dict, prefix: str = "") -> str:
-    found = []
-    for key, value in wanted.items():
-        there = present.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            found.append(_differences(there, value, f"{prefix}{key} "))
-        elif there != value:
-            found.append(f"{prefix}{key} {str(there)[:60]}, now {str(value)[:60]}")
-    return "; ".join(filter(None, found))

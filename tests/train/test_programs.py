@@ -202,7 +202,10 @@ def test_out_of_another_run_is_never_overwritten(call, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     settings = "holds the results of other settings"
     for other, message in (
-        (["cifar", *QUICK, "--learning_rate=0.2"], f"{settings} (learning_rate 0.1, now 0.2)"),
+        (
+            ["cifar", *QUICK, "--learning_rate=0.2"],
+            f"{settings} (recipe learning_rate 0.1, now 0.2)",
+        ),
         (["cifar", *QUICK, "--activation=relu"], f"{settings} (activation 'swish', now 'relu')"),
         (["compare", *QUICK], "is a folder of `keras-swish cifar`; choose another one"),
     ):

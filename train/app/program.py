@@ -36,7 +36,7 @@ from ..errors import (
     as_argument_error,
 )
 from ..trainer import distribution, recipes
-from ..trainer.checkpoints import differences
+from ..trainer.checkpoints import changed_settings
 from ..trainer.environment import CONFIG, environment
 from . import recipe_flags
 
@@ -368,8 +368,8 @@ def claim_directory(
         raise ArgumentError("out", f"is a folder of `keras-swish {maker}`; choose another one")
     known = record["config"].get("networks", {})
     again = {name: own for name, own in (networks or {}).items() if name in known}
-    other = differences(record["config"], {"program": program, **config})
-    other = other or differences(known, again)
+    other = changed_settings(record["config"], {"program": program, **config})
+    other = other or changed_settings(known, again)
     if other:
         raise ArgumentError(
             "out", f"holds the results of other settings ({other}); choose another folder"
@@ -402,13 +402,8 @@ def _check_out() -> None:
 def _lock(out: pathlib.Path) -> None:
     """Keeps a second process out of the folder for as long as this one lives."""
     try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return
-    lock = _RELEASE.enter_context(open(out / ".lock", "w"))  # noqa: SIM115
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        _RELEASE.enter_context(io.lock(out / ".lock"))
+    except BlockingIOError as error:
         raise ArgumentError("out", "another process is writing into this folder") from error
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_swish import io
-from keras_swish.messages import first_line
+from keras_swish.messages import differences, first_line
 
 from ..errors import ArgumentError
 from . import recipes
@@ -107,7 +107,7 @@ class Checkpoints:
             record = json.loads(str(archive["record"]))
             arrays = [archive[f"arr_{number}"] for number in range(len(archive.files) - 1)]
         variables = state(model)
-        other = differences(record["run"], self.config)
+        other = changed_settings(record["run"], self.config)
         if not other and [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
             other = "its weights are others, as of another version of this package"
         if other:
@@ -163,22 +163,21 @@ def _words(path) -> str:
     return f"step {int(path.stem.removeprefix('step-'))}"
 
 
-def differences(present: dict, wanted: dict) -> str:
-    """Says in which entries two settings differ; empty where they agree.
+def changed_settings(present: dict, wanted: dict) -> str:
+    """Returns in which entries two settings differ; empty where they agree.
 
-    Fields of a recipe that were not yet there when it was written down have their defaults.
+    Fields that a recipe had not yet when it was written down have their defaults; where its
+    settings come from changes nothing in its outcome.
     """
-    present, wanted, defaults = (
-        json.loads(json.dumps(settings)) for settings in (present, wanted, recipes.DEFAULTS)
-    )
-    found = []
-    for key, value in wanted.items():
-        there = present.get(key)
-        if key == "source":  # words about a recipe change nothing in its outcome
-            continue
-        if isinstance(there, dict) and isinstance(value, dict):
-            there = defaults | there if key == "recipe" else there
-            found.append(differences(there, value))
-        elif there != value:
-            found.append(f"{key} {there!r}, now {value!r}")
-    return "; ".join(filter(None, found))
+    return differences(*(_comparable(json.loads(json.dumps(s))) for s in (present, wanted)))
+
+
+def _comparable(settings: dict) -> dict:
+    defaults = json.loads(json.dumps(recipes.DEFAULTS))
+    return {
+        key: _comparable(defaults | value if key == "recipe" else value)
+        if isinstance(value, dict)
+        else value
+        for key, value in settings.items()
+        if key != "source"
+    }
