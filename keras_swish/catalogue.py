@@ -21,6 +21,8 @@ class Entry:
         homogeneous: Whether f(a x) = a f(x) for a > 0, so that a scale before it can as
             well stand behind it: what batch normalisation without gamma relies on.
         beta: Initial value of its trainable beta, where it has one.
+        is_keras_function: Whether Keras's function of the same name is used: it computes the
+            same, and every exporter and optimiser of graphs has a form for it.
         note: What else to know, such as what Keras means by the same name.
     """
 
@@ -31,6 +33,7 @@ class Entry:
     monotone: bool
     homogeneous: bool = False
     beta: float | None = None
+    is_keras_function: bool = False
     note: str = ""
 
 
@@ -39,8 +42,18 @@ _FOUND = "Ramachandran et al. 2017, section 3: found by the search"
 
 # The order of the fields: formula, source, limits, bounded below, monotone.
 ENTRIES: dict[str, Entry] = {
-    "relu": Entry("max(x, 0)", "Nair and Hinton 2010", (0, _INF), True, True, homogeneous=True),
-    "relu6": Entry("min(max(x, 0), 6)", "Krizhevsky 2010", (0, 6), True, True),
+    "relu": Entry(
+        "max(x, 0)",
+        "Nair and Hinton 2010",
+        (0, _INF),
+        True,
+        True,
+        homogeneous=True,
+        is_keras_function=True,
+    ),
+    "relu6": Entry(
+        "min(max(x, 0), 6)", "Krizhevsky 2010", (0, 6), True, True, is_keras_function=True
+    ),
     "leaky_relu": Entry(
         "where(x, x, 0.01 * x)",
         "Maas et al. 2013; slope as in Ramachandran et al. 2017, section 5",

@@ -11,15 +11,8 @@ from keras_swish.formulas.language import is_formula
 from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
 from keras_swish.messages import unknown
 
-# Names with weights, whose layer is not simply `Activation` of a function of that name.
-_LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {
-    "swish_beta": Swish,
-    "prelu": functools.partial(
-        SearchedActivation,
-        catalogue.ENTRIES["prelu"].formula,
-        keras.initializers.Constant(catalogue.ENTRIES["prelu"].beta),
-    ),
-}
+# Classes of their own; any other entry with a weight is a `SearchedActivation` of its formula.
+_LAYER_CLASSES: dict[str, type[TrainableActivation]] = {"swish_beta": Swish}
 
 # What an activation may be given as.
 Identifier = str | Callable | keras.layers.Layer | type[keras.layers.Layer] | None
@@ -129,16 +122,24 @@ def is_homogeneous(identifier: Identifier) -> bool:
 
 
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
-    if identifier in _LAYERS:
-        return _LAYERS[identifier](name=name)
     if identifier in catalogue.ENTRIES:
-        return keras.layers.Activation(getattr(activations, identifier), name=name)
+        return _from_entry(identifier, name)
     known = keras_names()
     if identifier in known:
         return keras.layers.Activation(identifier, name=name)
     if is_formula(identifier):
         return SearchedActivation(identifier, name=name)
     raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
+
+
+def _from_entry(identifier: str, name: str | None) -> keras.layers.Layer:
+    entry = catalogue.ENTRIES[identifier]
+    if entry.beta is None:
+        return keras.layers.Activation(activations.BY_NAME[identifier], name=name)
+    if identifier in _LAYER_CLASSES:
+        return _LAYER_CLASSES[identifier](name=name)
+    initial = keras.initializers.Constant(entry.beta)
+    return SearchedActivation(entry.formula, initial, name=name)
 
 
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
@@ -186,9 +187,8 @@ def register_with_keras() -> None:
             stacklevel=2,
         )
         return
-    for name, entry in catalogue.ENTRIES.items():
-        if entry.beta is None:
-            table.setdefault(name, getattr(activations, name))
+    for name, function in activations.BY_NAME.items():
+        table.setdefault(name, function)
     if not hasattr(get, "before_keras_swish"):
         kept.get = keras.activations.get = _with_formulas(get)
 
