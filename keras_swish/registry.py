@@ -8,6 +8,7 @@ import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula
+from keras_swish.keras_compat import activation_module
 from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
 from keras_swish.messages import unknown
 
@@ -176,11 +177,8 @@ def register_with_keras() -> None:
     the names are written into that table; those that Keras has keep Keras's meaning.
     Formulas, and what has weights, are met before the table is asked.
     """
-    try:
-        import keras.src.activations as kept
-
-        table, get = kept.ALL_OBJECTS_DICT, kept.get
-    except (ImportError, AttributeError):
+    module = activation_module()
+    if module is None:
         warnings.warn(
             f"Keras {keras.__version__} keeps its activations elsewhere: strings such as "
             "activation='max_sigmoid' will not work, keras_swish.layer('max_sigmoid') does.",
@@ -188,9 +186,9 @@ def register_with_keras() -> None:
         )
         return
     for name, function in activations.BY_NAME.items():
-        table.setdefault(name, function)
-    if not hasattr(get, "before_keras_swish"):
-        kept.get = keras.activations.get = _with_formulas(get)
+        module.ALL_OBJECTS_DICT.setdefault(name, function)
+    if not hasattr(module.get, "before_keras_swish"):
+        module.get = keras.activations.get = _with_formulas(module.get)
 
 
 def _with_formulas(get: Callable) -> Callable:

@@ -5,12 +5,12 @@ All through TensorFlow, Keras's backend here.
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import patch_tf2onnx
 from keras_swish.kernels import portable
 
 
@@ -84,10 +84,8 @@ def write_onnx(model, path, inputs, quantize) -> None:
     """Writes an ONNX file of opset 18."""
     import tensorflow as tf
     import tf2onnx
-    from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        patch_tf2onnx()  # as `model.export` does: tf2onnx asks for a NumPy of before 2.0
+    patch_tf2onnx()
     specs = [signature(model, inputs)]
 
     @tf.function(input_signature=specs, autograph=False)

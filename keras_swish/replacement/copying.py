@@ -4,15 +4,29 @@ Keras's own `clone_model` loses what does not survive the way through a layer's 
 functions of the user's own, lambdas, the state of preprocessing layers, sparse inputs.
 """
 
-import contextlib
 import functools
-import inspect
 import itertools
 import tempfile
 from collections.abc import Callable
 
 import keras
 
+from keras_swish.keras_compat import (
+    all_layers,
+    attributes,
+    bare_copy,
+    call_symbolically,
+    calls,
+    forget_calls,
+    has_constructor_of,
+    lambda_output_shape,
+    lambdas_allowed,
+    own_variables,
+    producer,
+    run_graph,
+    set_raw_attribute,
+    sublayers,
+)
 from keras_swish.messages import first_line
 from keras_swish.replacement.members import (
     Key,
@@ -73,7 +87,7 @@ class Copier:
             replaced += [value for key, value in members(old) if (id(old), key) in self.inside]
         replaced = [old for old in replaced if isinstance(old, keras.Layer)]
         known = {id(variable) for old in replaced for variable in old.variables}
-        known |= {id(v) for old, _ in self._carried.values() for v in _own_variables(old)}
+        known |= {id(v) for old, _ in self._carried.values() for v in own_variables(old)}
         missing = [v.path for v in model.variables if id(v) not in known]
         if missing:
             raise CannotCopyError(
@@ -109,7 +123,7 @@ class Copier:
         if id(operation) in self.whole:
             return self._new_activation(self.whole[id(operation)], operation)
         if is_sequence(operation):
-            layers = [self.copy(layer) for layer in operation._layers]
+            layers = [self.copy(layer) for layer in sublayers(operation)]
             return self._model(operation, keras.Sequential, layers)
         if is_graph(operation):
             return self._copy_graph(operation)
@@ -127,9 +141,9 @@ class Copier:
 
     def _copy_graph(self, model):
         inputs = keras.tree.map_structure(
-            lambda tensor: self.copy(tensor._keras_history.operation).output, model.input
+            lambda tensor: self.copy(producer(tensor)[0]).output, model.input
         )
-        outputs = model._run_through_graph(inputs, operation_fn=self.copy, call_fn=self._call)
+        outputs = run_graph(model, inputs, self.copy, self._call)
         return self._model(model, keras.Model, inputs, outputs)
 
     def _call(self, operation, *args, **kwargs):
@@ -147,16 +161,16 @@ class Copier:
         """Makes a model of the old one's class where that has Keras's own constructor."""
         kind = type(old)
         # A constructor of its own would make its own layers again, and so would loading a file.
-        if not _constructed_like(kind, plain):
+        if not has_constructor_of(kind, plain):
             self.changed_classes.append(f"{old.name} ({kind.__name__}) is now a {plain.__name__}")
             kind = plain
         return kind(*args, name=old.name)
 
     def _copy_layer(self, layer):
-        custom = {type(part).__name__: type(part) for part in layer._flatten_layers()}
+        custom = {type(part).__name__: type(part) for part in all_layers(layer)}
         custom = {name: kind for name, kind in custom.items() if not is_keras(kind)}
         try:
-            with keras.saving.custom_object_scope(custom), _lambdas_allowed():
+            with keras.saving.custom_object_scope(custom), lambdas_allowed():
                 config = type(layer).get_config(_stand_in(layer))
                 if id(layer) in self.scaled:
                     config["scale"] = True
@@ -228,22 +242,20 @@ class Copier:
 
     def _build_new_ones(self, old: keras.Layer, new: keras.Layer) -> None:
         """Builds activations that stand inside a layer of which only a call tells the shapes."""
-        inside = {id(layer) for layer in new._flatten_layers(include_self=False)}
+        inside = {id(layer) for layer in all_layers(new, include_self=False)}
         unbuilt = [a for a in self.activations if not a.built and id(a) in inside]
         if not unbuilt:
             return
         if isinstance(new, keras.layers.Wrapper):  # its `call` may pass by its layer's `build`
             new.build_from_config(old.get_build_config())
             return
-        node = next(iter(old._inbound_nodes), None)
+        node = next(iter(calls(old)), None)
         if node is not None:
             args, kwargs = node.arguments.args, node.arguments.kwargs
         else:
             shapes = old.get_build_config() or {}
             args, kwargs = [_tensors(shapes.get("input_shape"), old)], {}
-        from keras.src import backend
-
-        backend.compute_output_spec(new.call, *args, **kwargs)
+        call_symbolically(new.call, *args, **kwargs)
 
 
 def _tensors(shape, layer):
@@ -269,10 +281,7 @@ def _stand_in(layer: keras.Layer) -> keras.Layer:
     Functions that no configuration can carry are replaced by the linear one, models by a layer
     that does nothing; the real ones are put into the copy afterwards.
     """
-    twin = object.__new__(type(layer))
-    vars(twin).update(vars(layer))
-    if "_modules" in vars(layer):
-        vars(twin)["_modules"] = dict(vars(layer)["_modules"])
+    twin = bare_copy(layer)
     for key, value in members(layer):
         if is_sequence(value) or is_graph(value) or isinstance(value, keras.layers.Lambda):
             new = keras.layers.Identity(name=value.name)
@@ -282,24 +291,15 @@ def _stand_in(layer: keras.Layer) -> keras.Layer:
             new = keras.activations.linear
         else:
             continue
-        held = vars(twin) if key[0] in vars(twin) else vars(twin)["_modules"]
-        held[key[0]] = with_value(held[key[0]], key[1:], new)
+        name, *rest = key
+        set_raw_attribute(twin, name, with_value(attributes(twin)[name], tuple(rest), new))
     return twin
-
-
-@contextlib.contextmanager
-def _lambdas_allowed():
-    """Lets a configuration made from a live layer, which nobody can have forged, hold code."""
-    from keras.src.saving.serialization_lib import SafeModeScope
-
-    with SafeModeScope(False):
-        yield
 
 
 def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     return type(layer)(
         layer.function,
-        output_shape=layer._output_shape,
+        output_shape=lambda_output_shape(layer),
         mask=layer.mask,
         arguments=layer.arguments,
         name=layer.name,
@@ -308,24 +308,9 @@ def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
 
 
 def _copy_operation(operation: keras.Operation) -> keras.Operation:
-    new = object.__new__(type(operation))
-    vars(new).update(vars(operation))
-    new._inbound_nodes, new._outbound_nodes = [], []
+    new = bare_copy(operation)
+    forget_calls(new)
     return new
-
-
-def _constructed_like(kind: type, plain: type) -> bool:
-    from keras.src.models.functional import Functional
-
-    plain = Functional if plain is keras.Model else plain
-    own, wanted = (inspect.getfullargspec(each.__init__) for each in (kind, plain))
-    return own.args == wanted.args or bool(own.varargs and own.varkw)
-
-
-def _own_variables(layer: keras.Layer) -> list[keras.Variable]:
-    generators = [generator.state for generator in layer._seed_generators]
-    own = [*layer._trainable_variables, *layer._non_trainable_variables, *generators]
-    return list({id(variable): variable for variable in own}.values())
 
 
 def _pairs(old: keras.Layer, new: keras.Layer):
@@ -334,7 +319,7 @@ def _pairs(old: keras.Layer, new: keras.Layer):
     By name where names tell: a quantised layer makes its variables in another order when it is
     made from its configuration. In order where they do not, as where Keras numbers them.
     """
-    olds, news = _own_variables(old), _own_variables(new)
+    olds, news = own_variables(old), own_variables(new)
     by_name = {variable.name: variable for variable in news}
     if len(by_name) == len(news) and {variable.name for variable in olds} <= set(by_name):
         return [(variable, by_name[variable.name]) for variable in olds]
@@ -342,7 +327,7 @@ def _pairs(old: keras.Layer, new: keras.Layer):
 
 
 def _shapes(layer: keras.Layer) -> str:
-    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in _own_variables(layer)) or "none"
+    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in own_variables(layer)) or "none"
 
 
 def _carry_own(old: keras.Layer, new: keras.Layer) -> None:

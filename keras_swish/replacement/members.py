@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_swish.keras_compat import attributes, set_attribute
 from keras_swish.replacement.recognise import recognise
 
 # Where a layer keeps a function or another layer: an attribute, then places in lists and dicts.
 Key = tuple[str | int, ...]
 
-# What Keras itself keeps its layers in, beside the attributes that the user gave them;
-# TensorFlow keeps them in `_self_unconditional_...` too.
-_INTERNAL = {"_layers", "_metrics", "_functional", "_operations", "_modules", "build", "quantize"}
+# Methods that Keras wraps, and keeps in an attribute of the layer.
+_METHODS = {"build", "quantize"}
 
 
 def is_keras(kind) -> bool:
@@ -33,11 +33,8 @@ def is_sequence(layer) -> bool:
 
 def members(layer: keras.Layer) -> Iterator[tuple[Key, object]]:
     """Yields the layers and activation functions that a layer holds, and where it holds them."""
-    attributes = vars(layer)
-    # With PyTorch, a layer is a module, which keeps other modules apart.
-    attributes = {**attributes, **attributes.get("_modules", {})}
-    for name, value in attributes.items():
-        if name not in _INTERNAL and not name.startswith("_self_unconditional_"):
+    for name, value in attributes(layer).items():
+        if name not in _METHODS:
             yield from _members((name,), value)
 
 
@@ -56,31 +53,12 @@ def _members(key: Key, value) -> Iterator[tuple[Key, object]]:
             yield key, value
 
 
-def put(owner: keras.Layer, key: Key, value) -> None:
+def put(owner: keras.Layer, key: Key, value: object) -> None:
     """Puts a layer or function where `members` found another one."""
     old = dict(members(owner)).get(key)
-    tracker = owner._tracker
-    was_locked = tracker.locked
-    # A built layer refuses new sublayers; Keras's own `quantize` opens it in the same way.
-    tracker.unlock()
-    try:
-        if isinstance(old, keras.Layer) and tracker.is_in_store("layers", old):
-            if isinstance(value, keras.Layer) and not tracker.is_in_store("layers", value):
-                tracker.replace_tracked_value("layers", old, value)
-            else:
-                tracker.untrack(old)
-        if len(key) == 1 and isinstance(old, keras.Layer) and not isinstance(value, keras.Layer):
-            delattr(owner, key[0])  # PyTorch refuses a function where a module was
-        setattr(owner, key[0], with_value(getattr(owner, key[0], None), key[1:], value))
-        if not isinstance(old, keras.Layer) and key[0] in vars(owner).get("_modules", ()):
-            # To where `members` found the function: the order tells which layer is the last.
-            modules = vars(owner)["_modules"]
-            rest = {name: module for name, module in modules.items() if name != key[0]}
-            modules.clear()
-            modules.update({key[0]: value, **rest})
-    finally:
-        if was_locked:
-            tracker.lock()
+    name, *rest = key
+    container = with_value(getattr(owner, name, None), tuple(rest), value)
+    set_attribute(owner, name, container, old, value)
 
 
 def with_value(container, key: Key, value):

@@ -7,6 +7,7 @@ import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula, parse
+from keras_swish.keras_compat import is_keras_operation
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.messages import unknown
 from keras_swish.registry import keras_names
@@ -167,7 +168,7 @@ def _partial(thing: functools.partial) -> str | None:
 
 def _operation(thing: keras.Operation) -> str | None:
     """Names an operation that a function such as `keras.ops.relu` left in a graph."""
-    if not type(thing).__module__.startswith("keras.src."):
+    if not is_keras_operation(thing):
         return None
     name = _OPERATIONS.get(type(thing).__name__.lower())
     if name == "relu" and hasattr(thing, "max_value"):

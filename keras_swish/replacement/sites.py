@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_swish.keras_compat import calls, graph_nodes, producer
 from keras_swish.replacement.members import Key, is_graph, is_sequence, members
 from keras_swish.replacement.recognise import describe, recognise
 
@@ -55,11 +56,6 @@ class Found:
     key: Key
 
 
-def nodes(model) -> list:
-    """Returns the calls of which a Functional model consists."""
-    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
-
-
 def children(layer) -> list[tuple[Key, object]]:
     """Returns what a layer consists of; the key is empty where a graph or list has it."""
     if is_graph(layer):
@@ -94,7 +90,7 @@ def walk(layer: keras.Layer, path: str, seen: set) -> Iterator[Found]:
 def last(layer) -> set[int]:
     """Returns the ids of the layers and operations that make a layer's outputs."""
     if is_graph(layer):
-        used = {id(t) for node in nodes(layer) for t in node.input_tensors}
+        used = {id(t) for node in graph_nodes(layer) for t in node.input_tensors}
         outputs = [tensor for tensor in layer.outputs if id(tensor) not in used]
         return set().union(*(_making(tensor) for tensor in outputs))
     if isinstance(layer, keras.layers.Bidirectional):
@@ -112,10 +108,10 @@ def last(layer) -> set[int]:
 
 
 def _making(tensor) -> set[int]:
-    operation, node_index, _ = tensor._keras_history
+    operation, node_index, _ = producer(tensor)
     while _passes(operation):
-        tensor = operation._inbound_nodes[node_index].input_tensors[0]
-        operation, node_index, _ = tensor._keras_history
+        tensor = calls(operation)[node_index].input_tensors[0]
+        operation, node_index, _ = producer(tensor)
     return last(operation) if isinstance(operation, keras.Layer) else {id(operation)}
 
 
@@ -128,8 +124,8 @@ def neighbours(layer) -> list[tuple[object, object]]:
     """Returns the pairs of layers or operations of which one feeds the other."""
     if is_graph(layer):
         return [
-            (tensor._keras_history.operation, node.operation)
-            for node in nodes(layer)
+            (producer(tensor)[0], node.operation)
+            for node in graph_nodes(layer)
             for tensor in node.input_tensors
         ]
     return list(itertools.pairwise(layer.layers)) if is_sequence(layer) else []

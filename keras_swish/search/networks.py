@@ -5,9 +5,8 @@ import json
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import all_layers, producer
+from keras_swish.keras_compat import all_layers, graph_nodes, producer
 from keras_swish.replacement.members import is_graph
-from keras_swish.replacement.sites import nodes
 
 
 def leaves(model: keras.Model) -> list[keras.Layer]:
@@ -92,5 +91,5 @@ def _calls(model: keras.Model) -> list:
             type(node.operation).__name__,
             keras.tree.map_structure(said, [node.arguments.args, node.arguments.kwargs]),
         ]
-        for node in nodes(model)
+        for node in graph_nodes(model)
     ]
