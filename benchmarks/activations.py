@@ -62,13 +62,13 @@ def versions(name):
     import keras
 
     from keras_swish import activations, catalogue
-    from keras_swish.formulas.evaluate import evaluate
+    from keras_swish.elementwise.operation import apply_formula
 
     entry = catalogue.ENTRIES[name]
     if entry.beta is None:
         found = {"ours": getattr(activations, name)}
     else:
-        found = {"ours": lambda x, beta: evaluate(entry.formula, x, beta=beta)}
+        found = {"ours": lambda x, beta: apply_formula(entry.formula, x, beta=beta)}
     if name in naive():
         found["naive"] = naive()[name]
     own = getattr(keras.activations, name, None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_swish import catalogue
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import parse
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
     Source: Ramachandran et al. 2017, section 4.
     """
     if isinstance(beta, (int, float)) and beta == 1:
-        return evaluate(_SWISH, x)
-    return evaluate(_SWISH_BETA, x, beta=beta)
+        return apply_formula(_SWISH, x)
+    return apply_formula(_SWISH_BETA, x, beta=beta)
 
 
 def _from_catalogue(name: str, entry: catalogue.Entry) -> Callable[[Any], Any]:
@@ -55,7 +55,7 @@ def _from_catalogue(name: str, entry: catalogue.Entry) -> Callable[[Any], Any]:
     tree = parse(entry.formula)
 
     def activation(x: Any) -> Any:
-        return evaluate(tree, x)
+        return apply_formula(tree, x)
 
     activation.__name__ = activation.__qualname__ = name
     activation.__doc__ = f"""`{entry.formula}`.

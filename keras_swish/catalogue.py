@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.evaluate import evaluate
 from keras_swish.formulas.language import weights
 
 
@@ -136,4 +136,4 @@ def describe(entry: Entry) -> str:
 
 
 def _at_0(entry: Entry, what) -> float:
-    return float(evaluate(what, [0.0], **dict.fromkeys(weights(what), entry.beta))[0])
+    return float(apply_formula(what, [0.0], **dict.fromkeys(weights(what), entry.beta))[0])

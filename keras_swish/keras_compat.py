@@ -12,6 +12,11 @@ from typing import Any
 
 import keras
 
+# A backend's tensor, a symbolic one, or what converts to one: no class is common to them.
+Tensor = Any
+# `keras.ops` has no annotations, and a type checker concludes that each may return None.
+ops: Any = keras.ops
+
 # What Keras itself keeps its layers in, besides the attributes that the user gave them;
 # TensorFlow keeps them in `_self_unconditional_...` too.
 _BOOKKEEPING = {"_layers", "_metrics", "_functional", "_operations", "_modules"}

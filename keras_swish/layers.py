@@ -7,7 +7,7 @@ import keras
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import initial_value, parse, weights
 from keras_swish.keras_compat import sublayers
 
@@ -214,7 +214,7 @@ class SearchedActivation(TrainableActivation):
 
     def call(self, inputs):
         """Returns the formula's value at the inputs."""
-        return evaluate(self.tree, inputs, **self.betas)
+        return apply_formula(self.tree, inputs, **self.betas)
 
     def get_config(self):
         """Returns what `from_config` needs to make the same layer."""

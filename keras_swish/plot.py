@@ -10,9 +10,9 @@ from keras import ops
 
 from keras_swish import catalogue
 from keras_swish.callbacks import BetaLogger
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas import language
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.evaluate import evaluate
 from keras_swish.layers import betas
 from keras_swish.messages import unknown
 
@@ -203,7 +203,7 @@ def _values(drawn, tree, beta, x):
         name: language.initial_value(tree, name) if beta is None else beta
         for name in language.weights(drawn)
     }
-    return ops.convert_to_numpy(evaluate(drawn, x, **weights))
+    return ops.convert_to_numpy(apply_formula(drawn, x, **weights))
 
 
 def _label(name: str, tree) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
 
 BACKEND = keras.backend.backend()
 numpy = keras.ops.convert_to_numpy
@@ -15,7 +15,7 @@ FORMULA = "x * sigmoid(beta * x) + cos(x) + sinc(x) + exp(-x**2)"
 
 
 def function(x):
-    return evaluate(FORMULA, x, beta=1.3)
+    return apply_formula(FORMULA, x, beta=1.3)
 
 
 def true_derivative(order):
@@ -76,7 +76,7 @@ def test_gradient_of_a_shared_beta_is_summed(shape):
     tensors = [keras.ops.convert_to_tensor(array) for array in (x, beta)]
 
     def f(x, beta):
-        return evaluate("x * sigmoid(beta * x)", x, beta=beta)
+        return apply_formula("x * sigmoid(beta * x)", x, beta=beta)
 
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -102,7 +102,7 @@ def test_one_huge_number_changes_nothing_for_its_neighbours(far):
     x = np.float32([0.3, -2.0, far, 9999.0])
     with mpmath.workdps(80):
         expected = [float(mpmath.sin(mpmath.mpf(float(v)))) for v in x]
-    ours = numpy(evaluate("sin(x)", keras.ops.convert_to_tensor(x)))
+    ours = numpy(apply_formula("sin(x)", keras.ops.convert_to_tensor(x)))
     np.testing.assert_allclose(ours, expected, rtol=3e-7)
 
 
@@ -133,10 +133,10 @@ def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
 def test_pytorch_compiles_large_tensors_to_the_same_values():
     import torch
 
-    from keras_swish.elementwise import operation
+    from keras_swish.elementwise.torch import WORTH_COMPILING
 
     torch.manual_seed(0)
-    x = (torch.randn(operation._WORTH_COMPILING + 7) * 20).requires_grad_()
+    x = (torch.randn(WORTH_COMPILING + 7) * 20).requires_grad_()
     y = function(x)
     (slope,) = torch.autograd.grad(y.sum(), x)
     small = x.detach()[:1000].clone().requires_grad_()
@@ -177,7 +177,7 @@ def test_tensorflow_takes_unknown_sizes_and_users_functions(recwarn):
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
 def test_many_functions_are_no_function_traced_too_often(caplog):
     for number in range(12):
-        evaluate(f"sin(x) + {number + 0.0625} * exp(x)", X)
+        apply_formula(f"sin(x) + {number + 0.0625} * exp(x)", X)
     assert "retracing" not in caplog.text
 
 

@@ -9,9 +9,9 @@ from matplotlib.mathtext import MathTextParser
 
 import reference
 from keras_swish import catalogue
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas import language, primitives
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.evaluate import evaluate
 
 LEAVES = strategies.one_of(
     strategies.sampled_from(["x", "beta", "beta1"]).map(language.Name),
@@ -159,12 +159,12 @@ POINTS = np.array([-7.5, -3.0, -1.25, -0.5, -1e-3, 1e-3, 0.3, 0.9, 1.1, 2.0, 3.2
 def test_functions_and_their_derivatives_equal_mpmath(name):
     text = f"{name}(x, 1.5 - x)" if primitives.FUNCTIONS[name].arity == 2 else f"{name}(x)"
     points = POINTS[POINTS > 0] if name in ("sqrt", "log") else POINTS
-    ours = evaluate(text, keras.ops.cast(points, "float64"))
+    ours = apply_formula(text, keras.ops.cast(points, "float64"))
     expected = [reference.value(text, x) for x in points]
     np.testing.assert_allclose(ours, expected, rtol=1e-13, atol=1e-15)
     if name == "dsinc":
         return
-    ours = evaluate(derivative(text), keras.ops.cast(points, "float64"))
+    ours = apply_formula(derivative(text), keras.ops.cast(points, "float64"))
     expected = [reference.slope(text, x) for x in points]
     np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-14)
 
@@ -180,7 +180,7 @@ def test_derivative_by_a_weight(text, weight):
     expected = (reference.value(text, **up) - reference.value(text, **down)) / (2 * h)
     slope = derivative(text, weight)
     known = dict.fromkeys(language.weights(slope), beta)
-    ours = evaluate(slope, keras.ops.cast([x], "float64"), **known)
+    ours = apply_formula(slope, keras.ops.cast([x], "float64"), **known)
     np.testing.assert_allclose(ours, [expected], rtol=1e-7)
 
 
@@ -207,7 +207,7 @@ KINKS = [
 
 @pytest.mark.parametrize(("text", "slope"), KINKS)
 def test_slopes_at_zero_kinks_and_ties(text, slope):
-    assert float(evaluate(derivative(text), keras.ops.zeros((1,)))[0]) == slope
+    assert float(apply_formula(derivative(text), keras.ops.zeros((1,)))[0]) == slope
 
 
 def gradient(text, x, **weights):
@@ -217,7 +217,7 @@ def gradient(text, x, **weights):
     x = tf.constant(x, "float64")
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = evaluate(text, x, **weights)
+        y = apply_formula(text, x, **weights)
     slope = tape.gradient(y, x)
     return np.zeros(x.shape) if slope is None else slope.numpy()
 
@@ -237,14 +237,14 @@ def test_training_follows_the_derivative_formula(name):
     points = np.abs(POINTS) if name == "sqrt(x)" else np.append(POINTS, 0.0)
     slope = derivative(text)
     known = dict.fromkeys(language.weights(slope), beta)
-    expected = evaluate(slope, keras.ops.cast(points, "float64"), **known)
+    expected = apply_formula(slope, keras.ops.cast(points, "float64"), **known)
     np.testing.assert_allclose(gradient(text, points, **weights), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_nan_stays_nan_in_max_and_min():
     x = np.float32([np.nan])
     for text in ("max(x, 1)", "max(1, x)", "min(x, 1)", "min(1, x)", "max(x, 0)", "min(0, x)"):
-        assert np.isnan(evaluate(text, x)).all(), text
+        assert np.isnan(apply_formula(text, x)).all(), text
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_unary_primitives_are_those_of_the_paper(name):
     primitive = primitives.UNARY[name]
     points = np.abs(POINTS) if name == "sqrt(x)" else POINTS
     weights = {} if primitive.beta is None else {"beta": 0.7}
-    ours = evaluate(primitive.formula, keras.ops.cast(points, "float64"), **weights)
+    ours = apply_formula(primitive.formula, keras.ops.cast(points, "float64"), **weights)
     np.testing.assert_allclose(ours, reference.UNARY[name](points, 0.7), rtol=1e-12, atol=1e-14)
 
 
@@ -297,7 +297,7 @@ def test_binary_primitives_are_those_of_the_paper(name):
     inputs = {"x1": language.parse("x"), "x2": language.parse("1.5 - x / 3")}
     weights = {} if primitive.beta is None else {"beta": 0.7}
     x = keras.ops.cast(POINTS, "float64")
-    ours = evaluate(language.substitute(tree, inputs), x, **weights)
+    ours = apply_formula(language.substitute(tree, inputs), x, **weights)
     expected = reference.BINARY[name](POINTS, 1.5 - POINTS / 3, 0.7)
     np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-14)
 
@@ -306,32 +306,32 @@ def test_binary_primitives_are_those_of_the_paper(name):
 def test_evaluation_keeps_shape_and_dtype(dtype):
     x = keras.ops.ones((2, 3), dtype)
     for text in ("3", "beta", "x", "1 + exp(1)", "x**2.5", "max(0, 1)", "1 / 0 + x"):
-        y = evaluate(text, x, **dict.fromkeys(language.weights(text), 0.5))
+        y = apply_formula(text, x, **dict.fromkeys(language.weights(text), 0.5))
         assert tuple(y.shape) == (2, 3)
         assert keras.backend.standardize_dtype(y.dtype) == dtype
 
 
 def test_log_of_one_plus_exp_does_not_overflow():
-    y = evaluate("log(1 + exp(x)) + log(exp(x) + 1)", np.float32([-200, 0, 200]))
+    y = apply_formula("log(1 + exp(x)) + log(exp(x) + 1)", np.float32([-200, 0, 200]))
     np.testing.assert_allclose(y, [0, 2 * np.log(2), 400], rtol=1e-6, atol=1e-30)
 
 
 def test_sinc_is_safe_at_zero_with_its_gradient():
     x = [0.0, 1e-20, 1e-3, 2.0]
     for text in ("sinc(x)", "dsinc(x)"):
-        assert np.isfinite(evaluate(text, x)).all()
+        assert np.isfinite(apply_formula(text, x)).all()
         assert np.isfinite(gradient(text, x)).all()
 
 
 def test_integers_are_taken_as_floats():
-    np.testing.assert_allclose(evaluate("x * 0.5", [1, 2]), [0.5, 1.0])
+    np.testing.assert_allclose(apply_formula("x * 0.5", [1, 2]), [0.5, 1.0])
 
 
 def test_wrong_weights_are_named():
     with pytest.raises(ValueError, match=r"no value for a weight .* Received: 'beta'"):
-        evaluate("beta * x", [1.0])
+        apply_formula("beta * x", [1.0])
     with pytest.raises(ValueError, match=r"no weight of that name; it has beta\. Received: 'bta'"):
-        evaluate("beta * x", [1.0], beta=1, bta=2)
+        apply_formula("beta * x", [1.0], beta=1, bta=2)
     with pytest.raises(ValueError, match="Received: 'bta'"):
         derivative("beta * x", "bta")
 
