@@ -1,44 +1,45 @@
-"""What a layer holds: layers and activation functions, in attributes, lists and dictionaries."""
+"""The members of a layer: layers and functions in its attributes, lists and dictionaries."""
 
 import functools
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 
 from keras_swish.keras_compat import attributes, set_attribute
 from keras_swish.replacement.recognise import recognise
 
-# Where a layer keeps a function or another layer: an attribute, then places in lists and dicts.
-Key = tuple[str | int, ...]
+# Where a layer holds a member: the name of an attribute, then indices and keys inside it.
+Key = tuple[str, *tuple[str | int, ...]]
 
 # Methods that Keras wraps, and keeps in an attribute of the layer.
 _METHODS = {"build", "quantize"}
 
 
-def is_keras(kind) -> bool:
+def is_keras(function_or_class: Any) -> bool:
     """Says whether a class or function is Keras's or this package's."""
-    return kind.__module__.split(".")[0] in ("keras", "keras_swish")
+    return function_or_class.__module__.split(".")[0] in ("keras", "keras_swish")
 
 
-def is_graph(layer) -> bool:
-    """Says whether a layer is a Functional model, whose parts are known with their order."""
+def is_graph(layer: Any) -> bool:
+    """Says whether a layer is a Functional model, whose parts are listed with their order."""
     return isinstance(layer, keras.Model) and hasattr(layer, "operations")
 
 
-def is_sequence(layer) -> bool:
+def is_sequence(layer: Any) -> bool:
     """Says whether a layer is a Sequential model."""
     return isinstance(layer, keras.Sequential)
 
 
-def members(layer: keras.Layer) -> Iterator[tuple[Key, object]]:
+def members(layer: keras.Layer) -> Iterator[tuple[Key, Any]]:
     """Yields the layers and activation functions that a layer holds, and where it holds them."""
     for name, value in attributes(layer).items():
         if name not in _METHODS:
             yield from _members((name,), value)
 
 
-def _members(key: Key, value) -> Iterator[tuple[Key, object]]:
+def _members(key: Key, value: Any) -> Iterator[tuple[Key, Any]]:
     if isinstance(value, keras.Layer):
         yield key, value
     elif isinstance(value, (list, tuple)):
@@ -47,26 +48,38 @@ def _members(key: Key, value) -> Iterator[tuple[Key, object]]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _members((*key, name), item)
-    elif isinstance(value, (types.FunctionType, functools.partial)):
-        is_activation = isinstance(key[0], str) and key[0].endswith("activation")
-        if is_activation or recognise(value) is not None:
-            yield key, value
+    elif isinstance(value, (types.FunctionType, functools.partial)) and (
+        is_activation_attribute(key) or recognise(value) is not None
+    ):
+        yield key, value
 
 
-def put(owner: keras.Layer, key: Key, value: object) -> None:
+def is_activation_attribute(key: Key) -> bool:
+    """Says whether the name of an attribute says that it is for an activation."""
+    return isinstance(key[0], str) and key[0].endswith("activation")
+
+
+def put(owner: keras.Layer, key: Key, value: Any) -> None:
     """Puts a layer or function where `members` found another one."""
     old = dict(members(owner)).get(key)
     name, *rest = key
-    container = with_value(getattr(owner, name, None), tuple(rest), value)
+    container = with_value(getattr(owner, name, None), rest, value)
     set_attribute(owner, name, container, old, value)
 
 
-def with_value(container, key: Key, value):
-    """Returns a copy of a container with another value at a place inside it."""
+def with_value(container: Any, key: Sequence[str | int], value: Any) -> Any:
+    """Returns a copy of a container with another value inside it.
+
+    Example:
+        >>> from keras_swish.replacement.members import with_value
+        >>> with_value([1, {"a": 2}], [1, "a"], 3)
+        [1, {'a': 3}]
+    """
     if not key:
         return value
     if isinstance(container, dict):
         return {**container, key[0]: with_value(container[key[0]], key[1:], value)}
     items = list(container)
-    items[key[0]] = with_value(items[key[0]], key[1:], value)
+    index: Any = key[0]
+    items[index] = with_value(items[index], key[1:], value)
     return tuple(items) if isinstance(container, tuple) else items
