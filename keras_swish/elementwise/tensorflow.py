@@ -15,6 +15,8 @@ from keras_swish.keras_compat import Tensor
 if TYPE_CHECKING:
     from keras_swish.elementwise.operation import Operation
 
+_barrier: Callable[..., Tensor] = xla.optimization_barrier
+
 
 def apply(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Applies an operation."""
@@ -42,14 +44,14 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 @functools.lru_cache(maxsize=1024)
 def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]:
-    def compute(*inputs):
+    def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
         if operation.backward:
             # Or XLA finds what forward and backward pass have in common, and keeps it.
-            inputs = xla.optimization_barrier(*inputs)
+            inputs = _barrier(*inputs)
         outputs = operation.compute(*inputs)
         if len(outputs) > 1:
             # Or XLA puts the sums for the betas off, and keeps what they are made of.
-            outputs = tuple(xla.optimization_barrier(*outputs))
+            outputs = tuple(_barrier(*outputs))
         return outputs
 
     @functools.cache

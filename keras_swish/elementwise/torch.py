@@ -3,6 +3,9 @@
 PyTorch runs one operation at a time unless its compiler, which may be missing, makes one pass.
 """
 
+# Where PyTorch is not installed, a type checker takes this file for it.
+# pyright: reportAttributeAccessIssue=false
+
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING

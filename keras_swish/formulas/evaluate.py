@@ -130,7 +130,7 @@ def _apply(call: Call, arguments: Sequence[Tensor], functions: Functions) -> Ten
     if name == "neg":
         return -arguments[0]
     if name == "**":
-        return _power(*arguments, call.arguments[1])
+        return _power(arguments[0], arguments[1], call.arguments[1])
     if name in OPERATORS:
         a, b = arguments
         # Two numbers are computed by the backend too: 1 / 0 is inf there, not an exception.
