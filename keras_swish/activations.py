@@ -1,7 +1,7 @@
 """The named activation functions without weights, tensor to tensor.
 
 One for each entry of the catalogue without a weight: `swish` is written out, as its beta may be
-given; `relu` and `relu6` are Keras's own; the others compute the entry's formula.
+given; `relu` and `relu6` are Keras's; the others compute the entry's formula.
 """
 
 from collections.abc import Callable

@@ -1,11 +1,10 @@
 """Keras's private parts, used in this file and in no other: a new Keras is tried here.
 
-Each function says in public words what the rest of the package needs.
+The name of each function says what the rest of the package needs it for.
 """
 
 import contextlib
 import inspect
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +24,7 @@ _BOOKKEEPING = {"_layers", "_metrics", "_functional", "_operations", "_modules"}
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """Returns the layers that a layer holds directly, also those that are no output's path.
 
-    `model.layers` leaves out what stands inside other layers.
+    `model.layers` leaves out what other layers hold.
     """
     return list(layer._layers)
 
@@ -138,7 +137,7 @@ def bare_copy(operation: Any) -> Any:
 def set_raw_attribute(layer: keras.Layer, name: str, value: Any) -> None:
     """Sets an attribute without Keras's taking note, for a layer that is never called."""
     modules = _torch_modules(layer)
-    (modules if name in modules else vars(layer))[name] = value
+    (modules if name in modules else layer.__dict__)[name] = value
 
 
 def forget_calls(operation: keras.Operation) -> None:
@@ -178,7 +177,7 @@ def lambdas_allowed() -> Iterator[None]:
         yield
 
 
-def activation_module() -> types.ModuleType | None:
+def activation_module() -> Any:
     """Returns the module whose table and `get` give strings their activations.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What an operation with a derivative of its own must still be able to do, on each backend."""
+"""Elementwise operations keep what each backend does with functions of its own."""
 
 import keras
 import mpmath
@@ -7,6 +7,7 @@ import pytest
 
 import keras_swish
 from keras_swish.elementwise.operation import apply_formula
+from keras_swish.formulas import language
 
 BACKEND = keras.backend.backend()
 numpy = keras.ops.convert_to_numpy
@@ -191,3 +192,29 @@ def test_saved_model_computes_the_same(name, tmp_path):
     model.export(tmp_path, verbose=False)
     served = tf.saved_model.load(tmp_path)
     np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_evaluation_keeps_shape_and_dtype(dtype):
+    x = keras.ops.ones((2, 3), dtype)
+    for text in ("3", "beta", "x", "1 + exp(1)", "x**2.5", "max(0, 1)", "1 / 0 + x"):
+        y = apply_formula(text, x, **dict.fromkeys(language.weights(text), 0.5))
+        assert tuple(y.shape) == (2, 3)
+        assert keras.backend.standardize_dtype(y.dtype) == dtype
+
+
+def test_nan_stays_nan_in_max_and_min():
+    x = np.float32([np.nan])
+    for text in ("max(x, 1)", "max(1, x)", "min(x, 1)", "min(1, x)", "max(x, 0)", "min(0, x)"):
+        assert np.isnan(apply_formula(text, x)).all(), text
+
+
+def test_integers_are_taken_as_floats():
+    np.testing.assert_allclose(apply_formula("x * 0.5", [1, 2]), [0.5, 1.0])
+
+
+def test_wrong_weights_are_named():
+    with pytest.raises(ValueError, match=r"no value for a weight .* Received: 'beta'"):
+        apply_formula("beta * x", [1.0])
+    with pytest.raises(ValueError, match=r"no weight of that name; it has beta\. Received: 'bta'"):
+        apply_formula("beta * x", [1.0], beta=1, bta=2)
