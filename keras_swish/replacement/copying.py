@@ -322,7 +322,7 @@ def _activated_shape(host: keras.Layer) -> Any:
 
 
 def _readable_twin(layer: keras.Layer) -> keras.Layer:
-    """Returns an unreal twin of a layer, to ask for a configuration that can be read again.
+    """Returns a twin of a layer, never called, whose configuration can be read again.
 
     Functions that no configuration can carry are replaced by the linear one, models by a layer
     that does nothing; the real ones are put into the copy afterwards.

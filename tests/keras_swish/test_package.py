@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,22 @@ def test_public_functions_have_docstrings(module):
     for value in public:
         if getattr(value, "__module__", None) == module.__name__:
             assert value.__doc__, value
+
+
+# The folders and modules of the core: each imports those before it.
+ARROW = ["kernels", "formulas", "elementwise", "activations", "layers", "replacement", "search"]
+
+
+@pytest.mark.parametrize("part", ARROW)
+def test_imports_in_the_core_go_one_way(part):
+    path = ROOT / "keras_swish" / part
+    files = list(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    later = "|".join(ARROW[ARROW.index(part) + 1 :] or ["models|train"])
+    imports = re.compile(rf"^\s*(?:from|import) keras_swish\.(?:{later})\b.*", re.MULTILINE)
+    assert files
+    assert [imports.findall(file.read_text(encoding="utf-8")) for file in files] == [[]] * len(
+        files
+    )
 
 
 def test_import_brings_nothing_that_keras_does_not(python):
