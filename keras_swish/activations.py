@@ -24,7 +24,7 @@ _SWISH_BETA = parse(catalogue.ENTRIES["swish_beta"].formula)
 
 @keras.saving.register_keras_serializable(package="keras_swish")
 def swish(x: Any, beta: Any = 1.0) -> Any:
-    """Swish: `x * sigmoid(beta * x)`.
+    """Returns Swish of x, `x * sigmoid(beta * x)`.
 
     With `beta=1` it is what Keras calls `silu`; `beta=0` gives the linear function
     `x / 2`, and as `beta` grows Swish tends to ReLU.

@@ -114,7 +114,7 @@ def _choice(graph: Any, node: Any, name: str, arguments: Any) -> Any:
 
 
 def _minus(first: str | None, second: str | None) -> Callable:
-    """Returns a handler for the difference of two operations; None stands for a 1."""
+    """Returns a handler for the difference of two operations; None means a 1."""
 
     def handle(graph, node, name, arguments):
         def side(operation):

@@ -140,7 +140,7 @@ def rewritten(formula: Formula, rules: dict[str, str]) -> Formula:
 
 
 def lowered(formula: Formula) -> Formula:
-    """Returns the formula in kernels, all rules applied from the inside out."""
+    """Returns the formula in kernels, all rules applied, innermost first."""
     if not isinstance(formula, Call):
         return formula
     call = Call(formula.function, tuple(map(lowered, formula.arguments)))

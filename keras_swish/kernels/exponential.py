@@ -19,7 +19,7 @@ from keras_swish.kernels.arithmetic import (
 _EXP = (0.5, 0.16666576, 0.041666854, 0.0083632, 0.0013901306)
 # sinh(x) = x + x^3 P(x^2) for |x| <= 1.
 SINH = (0.16666667, 0.008333334, 0.00019841282, 2.7553788e-06, 2.5455787e-08)
-# log(2) in two parts; the first is so short that its products with the integers met here are
+# log(2) in two parts; the first is so short that its products with the integers used here are
 # exact.
 _LOG2 = (0.693115234375, 3.1946184945309415e-05)
 # No float32 times exp(-176) is more than 0, and no finite float32 is exp(130).

@@ -29,7 +29,7 @@ def log_abs_eps(x: Tensor) -> Tensor:
     if uses_backend_ops(x):
         return log
     near = ops.abs(a - 1.0) < 0.25
-    # The `where` stands between the two sums, which XLA would make one: a + (1e-7 - 1).
+    # The `where` keeps the two sums apart, which XLA would make one: a + (1e-7 - 1).
     above = ops.where(near, a - 1.0, ops.zeros_like(a))
     return ops.where(near, log1p(above + 1e-7), log)
 

@@ -12,7 +12,7 @@ from keras_swish.replacement.members import is_graph, is_keras, is_sequence
 # What computes the same under the same name, without being Keras's function.
 _FRAMEWORKS = ("tensorflow", "jax", "torch", "flax")
 _NOT_READ = (*_FRAMEWORKS, "keras", "keras_swish", "numpy", "scipy")
-# What runs before the first call: what it makes is a layer's attribute, and found there.
+# Methods that run before the first call: what they make is an attribute, and found as one.
 _NOT_CALLED = {"__init__", "build", "get_config", "from_config", "__new__"}
 
 

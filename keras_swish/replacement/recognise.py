@@ -111,7 +111,7 @@ def matcher(key: Any) -> Callable[[Any], bool]:
 
     Args:
         key: A name of this package or of Keras, a formula, a function, a layer class, or a
-            layer, which stands for what it computes.
+            layer, which means what it computes.
 
     Raises:
         ValueError: If a name is unknown or a formula cannot be read.
@@ -137,7 +137,7 @@ def matcher(key: Any) -> Callable[[Any], bool]:
             return lambda candidate: function_of(candidate) is function
     raise TypeError(
         "An activation to replace is a name, a formula, a function, a layer class, or a layer "
-        f"whose function is known. Received: {key!r} (of type {type(key).__name__})"
+        f"that computes a named function. Received: {key!r} (of type {type(key).__name__})"
     )
 
 

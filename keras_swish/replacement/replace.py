@@ -66,7 +66,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
     """Returns the activation sites of a model.
 
     Args:
-        model: A Keras model of any kind.
+        model: A Keras model of any class.
 
     Returns:
         One for each activation layer, activation function of a layer, and activation operation of
@@ -150,7 +150,7 @@ def replace_activations(
         except_last: Whether the activations that make the model's outputs stay; in a subclassed
             model, those of the last layer that it owns.
         shared: Whether an activation layer that is called several times stays shared; otherwise
-            each call has a layer of its own. An activation inside a shared layer stays shared.
+            each call has a layer of its own. An activation that a shared layer holds stays shared.
         beta_initializer: What the new trainable betas start from: a Keras initializer, a
             number, or `"relu_like"`, the value with which the new function is as close to ReLU
             as it gets (possible for `"swish_beta"` and `"prelu"`). By default each
@@ -341,7 +341,7 @@ def _activation_names(layer: keras.Layer) -> list[str]:
 def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
     reasons = {site.reason for site in kept if site.reason}
     if reasons:
-        return f"Nothing was replaced: all that was found is kept ({'; '.join(sorted(reasons))})."
+        return f"Nothing was replaced: all that matches is kept ({'; '.join(sorted(reasons))})."
     counts = Counter(site.old for site in kept).most_common()
     present = ", ".join(f"{count} x {name}" for name, count in counts) or "none"
     wanted = ", ".join(repr(rule.old) for rule in rules) or "no replacements"

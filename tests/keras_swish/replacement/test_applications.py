@@ -18,6 +18,7 @@ SMALLEST = {
 
 def architectures():
     names = [name for name in dir(keras.applications) if name[0].isupper()]
+    assert names
     return [name for name in names if inspect.isfunction(getattr(keras.applications, name))]
 
 
