@@ -129,7 +129,7 @@ def _clear_errors(dataset):
         return contextlib.nullcontext()
     from .datasets import pipeline
 
-    return pipeline.clear_errors()
+    return pipeline.as_data_errors()
 
 
 def _checkpoint(run, dataset, folder) -> keras.Model:

@@ -168,7 +168,7 @@ def test_too_many_corrupt_pictures_end_it_with_one_line(call, folder, trained, t
     flags = [f"--dataset={tmp_path / 'data'}", *QUICK, "--max_corrupt=3", "--seeds=1"]
     code, _, err = call("compare", *flags, f"--out={tmp_path / 'out'}")
     assert code == 1
-    assert "Too many corrupt pictures: " in err.strip().splitlines()[-1]
+    assert "Too many corrupt images: " in err.strip().splitlines()[-1]
     assert trained == []
 
 

@@ -88,7 +88,7 @@ def test_too_many_corrupt_pictures_end_a_test_with_one_line(call, shards, tmp_pa
         path.write_bytes(b"no picture")
     code, _, err = call("evaluate", lone, f"--dataset={folder}", "--max_corrupt=3")
     assert code == 1
-    assert "Too many corrupt pictures: " in err.strip().splitlines()[-1]
+    assert "Too many corrupt images: " in err.strip().splitlines()[-1]
 
 
 def test_a_checkpoint_is_tested_on_another_split_and_in_other_batches(call, run):

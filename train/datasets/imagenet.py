@@ -215,7 +215,7 @@ def inputs(dataset: Pictures, seed: int) -> np.ndarray:
     """
     from . import pipeline
 
-    with pipeline.clear_errors():
+    with pipeline.as_data_errors():
         return loggers.inputs(dataset, seed)
 
 
@@ -232,5 +232,5 @@ def train(run: trainer.Run, dataset: Pictures, directory: pathlib.Path, **option
 
     run = dataclasses.replace(run, pictures=dataset.facts)
     own = dataclasses.replace(dataset, image_size=run.image_size, corrupt_log=directory / CORRUPT)
-    with pipeline.clear_errors():
+    with pipeline.as_data_errors():
         return trainer.train(run, own, directory, **options)

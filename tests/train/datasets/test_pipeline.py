@@ -4,7 +4,7 @@ import numpy as np
 import pictures
 import pytest
 
-from keras_swish.train.datasets import inception_preprocessing, pipeline, sources, streams
+from keras_swish.train.datasets import inception_preprocessing, pipeline, sources
 from keras_swish.train.errors import ArgumentError, DataError
 
 tf = pytest.importorskip("tensorflow")
@@ -83,7 +83,7 @@ def test_batches_are_a_function_of_seed_and_step(source):
 def test_each_epoch_and_each_seed_has_an_order_of_its_own(source):
     orders = [
         tuple(number for _, number, _ in stream.take(6 * 24).as_numpy_iterator())
-        for stream in (streams.shuffled(source, seed, 0, 24, (0, 1)) for seed in range(4))
+        for stream in (pipeline.shuffled(source, seed, 0, 24, (0, 1)) for seed in range(4))
     ]
     epochs = [order[i : i + 24] for order in orders for i in range(0, len(order), 24)]
     assert len(set(epochs)) == len(epochs) == 24
@@ -93,7 +93,7 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own(source):
 def test_the_order_is_as_random_as_numpys():
     files = np.array([str(number) for number in range(400)])
     source = sources.Source(files, ["a", "b"], labels=np.zeros(400, "int64"))
-    stream = streams.shuffled(source, 0, 0, 400, (0, 1)).take(2000)
+    stream = pipeline.shuffled(source, 0, 0, 400, (0, 1)).take(2000)
     numbers = np.array([number for _, number, _ in stream.as_numpy_iterator()]).reshape(5, 400)
     # The steps of a progression are all alike.
     for epoch in numbers:
@@ -103,7 +103,7 @@ def test_the_order_is_as_random_as_numpys():
 
 
 def test_a_resumed_stream_is_the_one_never_cut_off(source, monkeypatch):
-    monkeypatch.setattr(streams, "BUFFER", 7)  # smaller than an epoch
+    monkeypatch.setattr(pipeline, "BUFFER", 7)  # smaller than an epoch
     expected = take(source, 15, seed=3)
     for step in (5, 8):  # in the first epoch and the second
         assert_same(expected[step:], take(source, 15 - step, seed=3, start_step=step))
@@ -273,8 +273,8 @@ def test_too_many_corrupt_pictures_end_the_data(broken, tmp_path, training):
     source = sources.open_folder(str(folder))
     limit = {"corrupt_log": tmp_path / "corrupt.txt", "max_corrupt": 2}
     with (
-        pytest.raises(DataError, match=r"^Too many corrupt pictures: more than 2 .*corrupt\.txt"),
-        pipeline.clear_errors(),
+        pytest.raises(DataError, match=r"^Too many corrupt images: more than 2 .*corrupt\.txt"),
+        pipeline.as_data_errors(),
     ):
         take(source, 12, training=training, **limit)
     # One epoch after the other is within the limit.
@@ -285,7 +285,7 @@ def test_a_batch_without_a_good_picture_ends_the_data(folder, tmp_path):
     source = sources.open_folder(str(pictures.make_folder(tmp_path / "gone", per_class=2)))
     for path in source.files:
         sources.pathlib.Path(path).unlink()
-    with pytest.raises(DataError, match="not one of a whole batch"), pipeline.clear_errors():
+    with pytest.raises(DataError, match="not one of a whole batch"), pipeline.as_data_errors():
         take(source, 1)
 
 
@@ -394,7 +394,7 @@ def test_other_records_are_refused(folder, records, tmp_path):
 
 
 def test_a_batch_larger_than_the_split_is_refused(source):
-    with pytest.raises(ArgumentError, match=r"2 x 20 pictures .* more than the split's 24"):
+    with pytest.raises(ArgumentError, match=r"2 x 20 images .* more than the split's 24"):
         take(source, 1, batch_size=20, shard=(0, 2))
     with pytest.raises(ArgumentError, match="no shard 2 of 2"):
         take(source, 1, shard=(2, 2))
