@@ -1,4 +1,4 @@
-"""Makes Fashion-MNIST ready for TensorFlow Datasets and for Keras, without a network.
+"""Makes Fashion-MNIST ready for TensorFlow Datasets and for Keras, offline.
 
 Debian's package dataset-fashion-mnist (apt-get install dataset-fashion-mnist, 31 MB) holds
 the 60,000 + 10,000 original 28x28 images. This program
@@ -18,13 +18,11 @@ import shutil
 import tempfile
 
 from absl import flags
+from absl.flags import FlagValues
 
-from .app import program
+from .app import main as app
 from .errors import ArgumentError
 
-SOURCE = flags.DEFINE_string(
-    "source", "/usr/share/datasets/fashion-mnist", "Folder that holds the four *-ubyte.gz files."
-)
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -33,9 +31,25 @@ FILES = (
 )
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string(
+        "source",
+        "/usr/share/datasets/fashion-mnist",
+        "Folder that holds the four *-ubyte.gz files.",
+        flag_values,
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Folder for the datasets that TensorFlow Datasets prepares; by default its own.",
+        flag_values,
+    )
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    source = pathlib.Path(SOURCE.value).expanduser()
+    source = pathlib.Path(flag_values.source).expanduser()
     missing = [name for name in FILES if not (source / name).is_file()]
     if missing:
         raise ArgumentError(
@@ -43,7 +57,7 @@ def main() -> None:
             f"does not hold {', '.join(missing)}; on Debian: apt-get install dataset-fashion-mnist",
         )
     print("Keras:", _link(source))
-    print("TFDS:", _prepare(source, program.FLAGS.data_dir))
+    print("TFDS:", _prepare(source, flag_values.data_dir))
 
 
 def _link(source: pathlib.Path) -> pathlib.Path:
@@ -83,4 +97,4 @@ def _prepare(source: pathlib.Path, data_dir: str | None) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -1,4 +1,4 @@
-"""The best of a search, compared anew: which functions, with which seeds, on what."""
+"""The best of a search, compared again: which functions, with which seeds, on which data."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
     assert "min_sin is 10.00 points worse than swish on average over 10 seeds" in page
     assert "keras-swish confirm" in page
     assert (folder / "confirm/report.html").exists()
-    # The search goes on as before, and so does the comparison, with the seeds that it has.
+    # The search resumes as before, and so does the comparison, with the seeds that it has.
     study = Study.load(folder / "study.log")
     study.add(study.entries()[0].candidate, 7, Outcome(0.9, "ok", 1, 1.0), "random")
     trained.clear()

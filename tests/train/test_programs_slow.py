@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
+import image_files
 import keras
 import numpy as np
-import pictures
 import pytest
 
 from keras_swish.train.trainer import trainer
@@ -37,8 +37,8 @@ STEPS = ["--batch_size=4", "--steps=4", "--steps_per_epoch=2", "--checkpoint_sec
 def folder(tmp_path_factory):
     """JPEGs as ImageNet has them, a few."""
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=3, per_class=4)
-    pictures.make_folder(path / "validation", classes=3, per_class=2, seed=1)
+    image_files.make_folder(path / "train", classes=3, per_class=4)
+    image_files.make_folder(path / "validation", classes=3, per_class=2, seed=1)
     return path
 
 

@@ -13,8 +13,7 @@ from keras_swish.plot import gallery
 from keras_swish.search import Study
 from keras_swish.search.study import Entry
 
-from ..app import program
-from ..errors import ArgumentError
+from ..errors import UsageError
 from . import figures, html, paper_claims
 from .statistics import CONFIG
 
@@ -42,16 +41,16 @@ def load(argument: str) -> tuple[Study, pathlib.Path | None]:
         folder = storage if storage.is_dir() else storage.parent
         if storage.is_dir():
             if settings(folder).get("program") != "search":
-                program.fail(f"{argument}: not a folder of results of `keras-swish search`")
+                raise UsageError(f"{argument}: not a folder of results of `keras-swish search`")
             storage = storage / STUDY
         elif storage.name != STUDY or not (folder / CONFIG).is_file():
             folder = None  # whatever else lies there is not its
     try:
         study = Study.load(storage)
     except (ValueError, ModuleNotFoundError) as error:
-        program.fail(f"{argument}: {error}")
+        raise UsageError(f"{argument}: {error}") from error
     if not len(study):
-        program.fail(f"{argument}: no child of this search is trained")
+        raise UsageError(f"{argument}: no child of this search is trained")
     return study, folder
 
 
@@ -60,29 +59,7 @@ def settings(folder: pathlib.Path) -> dict:
     try:
         return (io.read_json(folder / CONFIG) or {}).get("config", {})
     except (OSError, ValueError, AttributeError) as error:
-        program.fail(f"{folder}: not a folder of results ({error})")
-
-
-def main(argument: str) -> pathlib.Path:
-    """Writes the report of the search that an argument names; returns its page."""
-    study, folder = load(argument)
-    out = folder
-    if program.FLAGS.out is not None:
-        out = pathlib.Path(program.FLAGS.out).expanduser()
-        if out != folder and out.exists():
-            if not out.is_dir():
-                raise ArgumentError("out", "is no folder")
-            is_report = (out / HTML).exists() and not (out / CONFIG).exists()
-            if any(out.iterdir()) and not is_report:
-                raise ArgumentError("out", "holds other files; choose another folder")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArgumentError("out", f"cannot be made ({error})") from error
-    if out is None:
-        raise ArgumentError("out", f"{argument} is in no folder of a search: name one to write to")
-    write(out, study, folder)
-    return out / HTML
+        raise UsageError(f"{folder}: not a folder of results ({error})") from error
 
 
 def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -> None:

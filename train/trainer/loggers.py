@@ -11,7 +11,7 @@ import numpy as np
 
 import keras_swish
 
-from ..datasets.in_memory import Dataset
+from ..datasets.base import Dataset
 
 
 def inputs(dataset: Dataset, seed: int, count: int = 32) -> np.ndarray:

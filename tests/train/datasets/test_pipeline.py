@@ -1,7 +1,7 @@
 import itertools
 
+import image_files
 import numpy as np
-import pictures
 import pytest
 
 from keras_swish.train.datasets import inception_preprocessing, pipeline, sources
@@ -12,12 +12,12 @@ tf = pytest.importorskip("tensorflow")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return pictures.make_folder(tmp_path_factory.mktemp("pictures") / "train")
+    return image_files.make_folder(tmp_path_factory.mktemp("pictures") / "train")
 
 
 @pytest.fixture(scope="module")
 def records(folder, tmp_path_factory):
-    return pictures.write_records(folder, tmp_path_factory.mktemp("records"))
+    return image_files.write_records(folder, tmp_path_factory.mktemp("records"))
 
 
 @pytest.fixture(params=["folder", "records"])
@@ -150,10 +150,10 @@ def test_padded_evaluation_gives_every_host_full_batches(source):
 
 
 def test_folder_records_and_tfds_hold_the_same(folder, records, tmp_path):
-    pictures.prepare_imagenet2012(folder, tmp_path)
+    image_files.prepare_imagenet2012(folder, tmp_path)
     tfds = sources.open_source("imagenet2012", "train", data_dir=str(tmp_path))
     assert tfds.classes == 1000
-    assert tfds.class_names[:3] == list(pictures.CLASSES[:3])
+    assert tfds.class_names[:3] == list(image_files.CLASSES[:3])
     expected = as_set(take(sources.open_folder(str(folder)), 9, training=False))
     assert as_set(take(sources.open_records(records, 3), 9, training=False)) == expected
     assert as_set(take(tfds, 9, training=False)) == expected
@@ -225,7 +225,7 @@ def test_colours_change_and_stay_in_range(folder):
 @pytest.fixture
 def broken(tmp_path):
     """A folder of 24 pictures of which three cannot be decoded, and a list of their paths."""
-    folder = pictures.make_folder(tmp_path / "train")
+    folder = image_files.make_folder(tmp_path / "train")
     files = sorted(folder.glob("*/*"))
     bad = [files[2], files[3], files[20]]
     bad[0].write_bytes(bad[0].read_bytes()[:400])
@@ -282,7 +282,7 @@ def test_too_many_corrupt_pictures_end_the_data(broken, tmp_path, training):
 
 
 def test_a_batch_without_a_good_picture_ends_the_data(folder, tmp_path):
-    source = sources.open_folder(str(pictures.make_folder(tmp_path / "gone", per_class=2)))
+    source = sources.open_folder(str(image_files.make_folder(tmp_path / "gone", per_class=2)))
     for path in source.files:
         sources.pathlib.Path(path).unlink()
     with pytest.raises(DataError, match="not one of a whole batch"), pipeline.as_data_errors():
@@ -291,7 +291,7 @@ def test_a_batch_without_a_good_picture_ends_the_data(folder, tmp_path):
 
 @pytest.mark.parametrize("damage", ["content", "length", "cut off"])
 def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
-    pattern = pictures.write_records(folder, tmp_path)
+    pattern = image_files.write_records(folder, tmp_path)
     path = min(tmp_path.glob("train-*"))
     content = bytearray(path.read_bytes())
     first = 16 + int.from_bytes(content[:8], "little")
@@ -311,7 +311,7 @@ def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
 
 
 def test_a_record_cut_off_before_the_start_counts_as_one(folder, tmp_path):
-    pattern = pictures.write_records(folder, tmp_path)
+    pattern = image_files.write_records(folder, tmp_path)
     path = min(tmp_path.glob("train-*"))
     path.write_bytes(path.read_bytes()[:-20])
     assert sources.open_records(pattern, classes=3).examples == 24
@@ -324,7 +324,7 @@ def test_counting_by_heads_is_counting_by_reading(records):
 
 
 def test_pngs_are_read(tmp_path):
-    folder = pictures.make_folder(tmp_path / "train", per_class=2, suffix=".png")
+    folder = image_files.make_folder(tmp_path / "train", per_class=2, suffix=".png")
     images, _ = take(sources.open_folder(str(folder)), 1)[0]
     assert images.std() > 0.1
 
@@ -362,7 +362,7 @@ def test_batches_run_in_parallel_where_tensorflow_must_be_deterministic(source):
         ("/not/there", {}, "dataset", "There is no folder '/not/there/train'"),
         ("{one}", {}, "dataset", "at least two folders of classes; it has one, 'cat'"),
         ("{none}", {}, "dataset", "at least two folders of classes; it has none"),
-        ("{empty}", {}, "dataset", "cat' holds no pictures"),
+        ("{empty}", {}, "dataset", "cat' holds no images"),
         ("/not/there/{split}-*", {"classes": 3}, "dataset", "No file matches '/not/there/train-"),
         ("/not/there/{split}-*", {}, "classes", "do not tell their number of classes"),
         ("{records}", {"classes": 2}, "first_label", "is the label 3; valid are 1 to 2"),
@@ -402,7 +402,7 @@ def test_a_batch_larger_than_the_split_is_refused(source):
 
 def test_splits_with_other_classes_are_refused(folder, tmp_path):
     train = sources.open_folder(str(folder))
-    other = sources.open_folder(str(pictures.make_folder(tmp_path / "v", classes=2)))
+    other = sources.open_folder(str(image_files.make_folder(tmp_path / "v", classes=2)))
     sources.check_same_classes(train, train)
     with pytest.raises(ArgumentError, match=r"classes \(3 and 2\): only one of them has 'n01484"):
         sources.check_same_classes(train, other)
