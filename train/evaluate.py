@@ -98,6 +98,8 @@ def _load_run(
     """Loads the network of a run, and its data, or the data of the flags in place of that."""
     settings = {**vars(run), **flags.given(flag_values, _DATA)}
     if flag_values.checkpoint is None:
+        if not networks.network_file(path).exists():
+            raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
         model = networks.load(path)
         return model, data.load(flag_values, settings, test_only=True)
     dataset = data.load(flag_values, settings, test_only=True)

@@ -123,10 +123,7 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
         UsageError: If there is none of that name, or it does not fit the dataset.
     """
     if run.model.endswith(".keras"):
-        try:
-            model = keras.saving.load_model(run.model, compile=False)
-        except Exception as error:
-            raise UsageError(f"{run.model} cannot be loaded ({first_line(error)})") from error
+        model = networks.load(pathlib.Path(run.model))
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
         if not all(map(model_building.fits, shapes, wanted)):
@@ -148,7 +145,7 @@ def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.
         raise UsageError("keras.applications needs Keras's format 'channels_last'")
     images = keras.Input(dataset.input_shape)
     mean, scale = dataset.normalization
-    pixels = keras.layers.Rescaling(list(scale), list(mean), name="pixels")(images)
+    pixels = keras.layers.Rescaling(list(scale), list(mean), name="pixels")(images)  # pyright: ignore[reportArgumentType]
     if dataset.input_shape[-1] == 1:
         pixels = keras.layers.Concatenate(name="rgb")([pixels] * 3)
     try:
@@ -182,7 +179,7 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
     with as_argument_error("replace"):
         model, report = keras_swish.replace_activations(
             original,
-            replacements(run.activation),
+            replacements(run.activation),  # pyright: ignore[reportArgumentType]
             beta_initializer=initializer,
             return_report=True,
         )

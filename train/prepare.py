@@ -16,6 +16,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 from absl import flags
 from absl.flags import FlagValues
@@ -76,7 +77,7 @@ def _prepare(source: pathlib.Path, data_dir: str | None) -> pathlib.Path:
 
     with tempfile.TemporaryDirectory() as scratch:
 
-        def unpack(manager, urls):
+        def unpack(manager: Any, urls: dict[str, str]) -> dict[str, pathlib.Path]:
             """Stands in for the download: the builder asks for the same four files by URL."""
             unpacked = {}
             for key, url in urls.items():
@@ -87,13 +88,14 @@ def _prepare(source: pathlib.Path, data_dir: str | None) -> pathlib.Path:
             return unpacked
 
         downloader = tfds.download.DownloadManager
-        original, downloader.download_and_extract = downloader.download_and_extract, unpack
+        original = downloader.download_and_extract
+        downloader.download_and_extract = unpack  # pyright: ignore[reportAttributeAccessIssue]
         try:
             builder = tfds.builder("fashion_mnist", data_dir=data_dir)
             builder.download_and_prepare()
         finally:
             downloader.download_and_extract = original
-    return builder.data_path
+    return pathlib.Path(builder.data_path)
 
 
 if __name__ == "__main__":

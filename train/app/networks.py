@@ -1,6 +1,7 @@
 """Trained networks as programs name them: the folder of a run, or a .keras file."""
 
 import pathlib
+from typing import Any
 
 import keras
 
@@ -58,8 +59,9 @@ def load(path: pathlib.Path) -> keras.Model:
     """
     file = network_file(path)
     if not file.exists():
-        raise UsageError(f"{file} is not there: the run has not ended; try --checkpoint=newest")
+        raise UsageError(f"{file} is not there: the run has not ended")
     try:
-        return keras.saving.load_model(file, compile=False)
+        model: Any = keras.saving.load_model(file, compile=False)
+        return model
     except (ValueError, TypeError, OSError) as error:
         raise UsageError(f"{file} cannot be loaded ({first_line(error)})") from error

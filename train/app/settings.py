@@ -47,13 +47,11 @@ def chosen_recipe(
     if name not in recipes.RECIPES:
         raise ArgumentError("recipe", unknown("recipe", name, recipes.RECIPES))
     recipe = recipes.RECIPES[name]
-    values = {
-        field: tuple(flag_values[field].value)
-        if isinstance(flag_values[field].value, list)
-        else flag_values[field].value
-        for field in flags.RECIPE_FIELDS
-        if field in flag_values and flag_values[field].value is not None
-    }
+    values: dict[str, Any] = {}
+    for field in flags.RECIPE_FIELDS:
+        value = flag_values[field].value if field in flag_values else None
+        if value is not None:
+            values[field] = tuple(value) if isinstance(value, list) else value
     if activation is not None and "learning_rate" not in values:
         recipe = recipes.for_activation(recipe, activation)
     if "epochs" in values:
@@ -111,11 +109,12 @@ def _check_activation(identifier: str) -> None:
     layer = keras_swish.layer(identifier)
     images = keras.ops.ones((1, 4, 4, 6))
     try:
-        shape = tuple(layer(images).shape)
+        outputs: Any = layer(images)
+        shape = tuple(outputs.shape)
     except Exception as error:
         reason = (str(error).strip() or first_line(error)).splitlines()[-1]
         raise ValueError(f"{identifier!r} cannot be applied to images ({reason})") from error
-    if shape != tuple(images.shape):
+    if shape != (1, 4, 4, 6):
         raise ValueError(f"{identifier!r} is no elementwise function: it changes the shape")
 
 

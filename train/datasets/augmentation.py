@@ -65,6 +65,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         self.split = split
         self.classes = dataset.classes
+        self.mean, self.std = (np.asarray(part, "float32") for part in dataset.normalization)
         self.spec = dataset.spec
         self.batch_size = batch_size
         self.seed = seed
@@ -103,6 +104,7 @@ class Batches(keras.utils.PyDataset):
 
     def draw(self, step: int) -> AugmentationParams:
         """Returns the random numbers of a batch, for this host's part of it."""
+        assert self.seed is not None, "evaluation batches have no random numbers"
         epoch, step = divmod(self.first_step + step, self.steps_per_pass)
         if self._order[0] != epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split))
@@ -126,7 +128,7 @@ class Batches(keras.utils.PyDataset):
         steps = [self.draw(step) for step in range(len(self))]
         drawn = tuple(np.stack(part) for part in zip(*steps, strict=True))
         height, width = self.split.images.shape[1:3]
-        pad, spec = self.spec.pad, self.spec
+        pad = self.spec.pad
         with tf.device("CPU"):
             images, labels = tf.constant(self.split.images), tf.constant(self.split.labels)
 
@@ -136,7 +138,7 @@ class Batches(keras.utils.PyDataset):
             columns = tf.where(params.mirrored[:, None], columns[::-1], columns)
             columns += params.left[:, None]
             x = tf.cast(tf.gather(images, params.picked), tf.float32)
-            x = (x - np.float32(spec.mean)) / np.float32(spec.std)
+            x = (x - self.mean) / self.std
             x = tf.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
             x = tf.gather(tf.gather(x, rows, batch_dims=1), columns, axis=2, batch_dims=1)
             if keras.config.image_data_format() == "channels_first":
@@ -148,7 +150,7 @@ class Batches(keras.utils.PyDataset):
 
     def _read(self, picked: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         images, labels = self.split.images[picked], self.split.labels[picked]
-        images = (images - np.float32(self.spec.mean)) / np.float32(self.spec.std)
+        images = (images - self.mean) / self.std
         return images, np.eye(self.classes, dtype="float32")[labels]
 
     def _share(self, batch: np.ndarray) -> slice:

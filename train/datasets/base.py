@@ -85,6 +85,11 @@ class ImageDataset(Dataset, Protocol):
     """A dataset of images."""
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, in Keras's image data format."""
+        ...
+
+    @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean that was subtracted from pixel values, and what they were divided by, by channel."""
         ...

@@ -214,8 +214,8 @@ class _Source:
 def _digits(name: str, data_dir: str | None) -> _Source:
     from sklearn import datasets
 
-    digits = datasets.load_digits()
-    scans = Split(digits.images[..., None].astype("uint8"), digits.target.astype("int32"))
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    scans = Split(pixels.reshape(-1, 8, 8, 1).astype("uint8"), labels.astype("int32"))
     order = np.random.default_rng(0).permutation(len(scans))
     held_out = len(scans) // 5 + 1
     return _in_memory({"train": scans[order[held_out:]], "test": scans[order[:held_out]]}, 10)
@@ -249,7 +249,7 @@ def _tfds(name: str, data_dir: str | None) -> _Source:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
         valid = f"{', '.join(SPECS)} and every image classification dataset of TensorFlow Datasets"

@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -246,14 +247,16 @@ def _records(source, files, order, low, high) -> tf.data.Dataset:
     # The part of each file that lies between the bounds.
     left = tf.clip_by_value(low - begins, 0, ends - begins)
     take = tf.clip_by_value(high - begins, 0, ends - begins) - left
-    parts = tf.data.Dataset.from_tensor_slices(
+    # The stubs have no functions of several arguments.
+    slices: Any = tf.data.Dataset.from_tensor_slices(
         (
             tf.gather(files, order),
             tf.gather(starts, order) + left,
             tf.gather(numbers, order) + left,
             take,
         )
-    ).filter(lambda path, start, number, take: take > 0)
+    )
+    parts = slices.filter(lambda path, start, number, take: take > 0)
 
     def read(path, start, number, take):
         # A file that is gone must be an empty one: ignore_errors would try it for ever.
@@ -293,7 +296,8 @@ def _permutation(size, seed, epoch, purpose) -> tf.Tensor:
     epoch's order would be that of the last.
     """
     key = tf.stack([np.int64(seed), 2 * epoch + purpose])
-    return tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), key)
+    numbers = tf.range(size, dtype=tf.int64)
+    return tf.random.experimental.stateless_shuffle(numbers, key)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # The bytes and the pixels: chunks of (images, labels, numbers, good, epoch).
@@ -325,7 +329,9 @@ def _decode(chunks, source, pixels: Callable, chunk: int, image_size: int) -> tf
             )
         )
         first = decoded.concatenate(nothing).take(1)
-        return first.map(lambda *parts: _spread(*parts, epochs, numbers, chunk))
+        return first.map(
+            lambda slots, images, labels: _spread(slots, images, labels, epochs, numbers, chunk)
+        )
 
     return chunks.interleave(
         decode,
@@ -338,7 +344,7 @@ def _decode(chunks, source, pixels: Callable, chunk: int, image_size: int) -> tf
 def _reader(source: Source) -> Callable:
     """Returns the function from an image's number and payload to its encoded form and label."""
     if source.records is None:
-        labels = tf.constant(source.labels, tf.int64)
+        labels = tf.constant(np.asarray(source.labels), tf.int64)
         return lambda number, path: (tf.io.read_file(path), tf.gather(labels, number))
     records = source.records
     features = {

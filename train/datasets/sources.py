@@ -10,6 +10,7 @@ import pathlib
 import struct
 from collections.abc import Sequence
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -248,7 +249,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
         raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = tfds.list_builders(with_community_datasets=False)
         valid = "imagenet2012, another dataset of TensorFlow Datasets, a folder, a file pattern"
