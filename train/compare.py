@@ -226,7 +226,7 @@ def _devices(flag_values: FlagValues) -> distribution.Devices:
 
 
 def _load(flag_values: FlagValues, grid: Grid) -> tuple[Dataset, Grid]:
-    """Returns the data, and the grid with what the data's files tell of it."""
+    """Returns the data, and the grid with the facts of the data in its settings."""
     dataset = data.load(flag_values, next(iter(grid.networks.values())))
     for recipe in grid.recipe_of.values():
         settings.check_fits(recipe, dataset.training_images)

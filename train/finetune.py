@@ -14,8 +14,9 @@ Examples:
       betas so large at first that Swish is close to ReLU.
 
 A network is named as for `keras-swish evaluate`, or by its name in keras.applications. The one of a
-file gets images as the programs here do, normalized, and gives a number for each class. The folder
---out gets the files of `keras-swish cifar`, and stages.json with the two tests before the training.
+file gets images as the programs here do, normalized, and returns a number for each class. The
+folder --out gets the files of `keras-swish cifar`, and stages.json with the two tests before the
+training.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ from .trainer import model as model_building
 from .trainer import recipes, trainer
 
 STAGES = "stages.json"
-# What a trained network has already, or what nothing here tries.
+# Fields of a recipe for parts that a trained network has already, or for several learning rates.
 _OTHER_FIELDS = (
     "dropout",
     "auxiliary_weight",
@@ -140,7 +141,7 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
 
 
 def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.Model:
-    """Returns a network of `keras.applications` that takes our images and gives logits."""
+    """Returns a network of `keras.applications` that takes our images and returns logits."""
     if keras.config.image_data_format() != "channels_last":
         raise UsageError("keras.applications needs Keras's format 'channels_last'")
     images = keras.Input(dataset.input_shape)
@@ -227,7 +228,7 @@ def finetune(
         **options: Those of `trainer.train`.
 
     Returns:
-        The row that `trainer.train` gives, with `before` and `replaced`: the test accuracy before
+        The row that `trainer.train` returns, with `before` and `replaced`: the test accuracy before
         and right after the replacement.
     """
     result = io.read_json(directory / trainer.RESULT)

@@ -1,4 +1,4 @@
-"""From flags to what a run is trained with: network, recipe, devices, options."""
+"""From flags to the settings of a run: network, recipe, devices, options."""
 
 import dataclasses
 import importlib.util

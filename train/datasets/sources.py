@@ -49,7 +49,7 @@ class Source:
         files: Image files, in the order of their numbers; or TFRecord files.
         class_names: One name for each class; for TFRecords "0", "1", ...
         labels: Class of each image file; None for TFRecords.
-        records: What is in the files, if they are TFRecords.
+        records: The contents of the files, if they are TFRecords.
     """
 
     files: Sequence[str]
@@ -190,8 +190,8 @@ def open_records(
 def count_records(path: str) -> int:
     """Counts the records of a TFRecord file; of one that is cut off, those that have begun."""
     if not os.path.exists(path):  # not of this machine
-        whole = tf.data.TFRecordDataset(path, buffer_size=2**23).ignore_errors()
-        return int(whole.reduce(np.int64(0), lambda count, _: count + 1))
+        records = tf.data.TFRecordDataset(path, buffer_size=2**23).ignore_errors()
+        return int(records.reduce(np.int64(0), lambda count, _: count + 1))
     size, position, count = os.path.getsize(path), 0, 0
     # A record: its length in 8 bytes, their checksum in 4, the content, its checksum in 4.
     with open(path, "rb", buffering=0) as file:
@@ -309,7 +309,7 @@ def check_apart(train: Source, test: Source) -> None:
 
 
 def _parts(source):
-    """Gives each file with the range of its records that is read."""
+    """Yields each file with the range of its records that is read."""
     if source.records is None:
         return ((path, range(1)) for path in source.files)
     starts, lengths = source.records.starts.tolist(), source.records.lengths.tolist()

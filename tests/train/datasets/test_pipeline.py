@@ -12,7 +12,7 @@ tf = pytest.importorskip("tensorflow")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return image_files.make_folder(tmp_path_factory.mktemp("pictures") / "train")
+    return image_files.make_folder(tmp_path_factory.mktemp("images") / "train")
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def assert_same(some, others):
 
 
 def as_set(batches):
-    """Each picture with its label, as bytes, in an order of its own."""
+    """Each image with its label, as bytes, in an order of its own."""
     return sorted(
         (image.tobytes(), int(label.argmax())) for batch in batches for image, label in zip(*batch)
     )
 
 
 def as_they_are(monkeypatch):
-    """Training without distortion, so that a picture is known when it comes again."""
+    """Training without distortion, so that an image is recognized when it comes again."""
     monkeypatch.setattr(
         inception_preprocessing,
         "for_training",
@@ -116,7 +116,7 @@ def test_batches_do_not_depend_on_parallelism_and_chunks(source, monkeypatch):
     assert_same(expected, take(source, 7, seed=3, batch_size=8))
 
 
-def test_an_epoch_has_each_picture_once(source, monkeypatch):
+def test_an_epoch_has_each_image_once(source, monkeypatch):
     as_they_are(monkeypatch)
     whole = as_set(take(source, 9, training=False))
     assert len(set(whole)) == 24
@@ -124,7 +124,7 @@ def test_an_epoch_has_each_picture_once(source, monkeypatch):
     assert as_set(epochs[:6]) == as_set(epochs[6:]) == whole
 
 
-def test_hosts_share_the_pictures_out(source, monkeypatch):
+def test_hosts_share_the_images_out(source, monkeypatch):
     as_they_are(monkeypatch)
     whole = as_set(take(source, 9, training=False))
     hosts = [take(source, 4, seed=1, shard=(index, 3)) for index in range(3)]
@@ -134,18 +134,18 @@ def test_hosts_share_the_pictures_out(source, monkeypatch):
     assert as_set(itertools.chain(*hosts)) == whole
 
 
-def test_evaluation_has_each_picture_once_and_ends(source):
+def test_evaluation_has_each_image_once_and_ends(source):
     batches = take(source, 9, training=False, batch_size=10)
     assert [len(images) for images, _ in batches] == [10, 10, 4]
 
 
 def test_padded_evaluation_gives_every_host_full_batches(source):
     whole = set(as_set(take(source, 9, training=False)))
-    for host, pictures_there in ((0, 4), (4, 5)):
+    for host, images_there in ((0, 4), (4, 5)):
         batches = take(source, 9, training=False, shard=(host, 5), pad=True)
         assert [len(images) for images, _, _ in batches] == [4, 4]
         real = [(images[w > 0], labels[w > 0]) for images, labels, w in batches]
-        assert sum(len(images) for images, _ in real) == pictures_there
+        assert sum(len(images) for images, _ in real) == images_there
         assert set(as_set(real)) < whole
 
 
@@ -165,7 +165,7 @@ def test_folder_records_and_tfds_hold_the_same(folder, records, tmp_path):
         sources.open_source("imagenet2012", "trian", data_dir=str(tmp_path))
 
 
-def test_evaluation_is_the_scaled_centre_of_the_whole_picture(folder):
+def test_evaluation_is_the_scaled_centre_of_the_whole_image(folder):
     path = min(folder.glob("*/*"))
     image = tf.io.decode_image(path.read_bytes()).numpy().astype("float32")
     centre = tf.image.central_crop(image, 0.875)
@@ -189,7 +189,7 @@ def test_a_crop_is_the_same_whether_decoded_with_the_jpeg_or_after(folder):
 
 
 def test_crops_have_the_areas_and_shapes_asked_for():
-    # A picture whose colour is the place, so that a crop tells where it was taken.
+    # An image whose colour is the position, so that a crop tells where it was taken.
     place = np.stack(np.meshgrid(np.arange(200), np.arange(100)), -1).astype("uint8")
     png = tf.io.encode_png(np.concatenate([place, place[..., :1]], -1))
     distortion = inception_preprocessing.Distortion(
@@ -224,24 +224,24 @@ def test_colours_change_and_stay_in_range(folder):
 
 @pytest.fixture
 def broken(tmp_path):
-    """A folder of 24 pictures of which three cannot be decoded, and a list of their paths."""
+    """A folder of 24 images of which three cannot be decoded, and a list of their paths."""
     folder = image_files.make_folder(tmp_path / "train")
     files = sorted(folder.glob("*/*"))
     bad = [files[2], files[3], files[20]]
     bad[0].write_bytes(bad[0].read_bytes()[:400])
     bad[1].write_bytes(b"")
-    bad[2].write_bytes(b"not a picture at all")
+    bad[2].write_bytes(b"not a image at all")
     return folder, sorted(map(str, bad))
 
 
-def test_corrupt_pictures_are_named_and_replaced(broken, tmp_path, monkeypatch):
+def test_corrupt_images_are_named_and_replaced(broken, tmp_path, monkeypatch):
     folder, bad = broken
     log = tmp_path / "corrupt.txt"
     source = sources.open_folder(str(folder))
     batches = take(source, 12, seed=1, corrupt_log=log)
     assert pipeline.corrupt_names(log) == bad
     assert_same(batches[3:], take(source, 9, seed=1, start_step=3))
-    # What takes the place is a good picture: of each batch, as many as there are places.
+    # A good image takes the place: of each batch, as many as there are gaps.
     as_they_are(monkeypatch)
     good = set(as_set(take(source, 9, training=False)))
     assert len(good) == 21
@@ -259,7 +259,7 @@ def test_a_label_beyond_the_classes_is_a_corrupt_record(records, tmp_path, monke
     assert len(pipeline.corrupt_names(log)) == 8
 
 
-def test_corrupt_pictures_are_left_out_of_evaluation(broken, tmp_path):
+def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
     folder, bad = broken
     log = tmp_path / "corrupt.txt"
     batches = take(sources.open_folder(str(folder)), 9, training=False, corrupt_log=log)
@@ -268,7 +268,7 @@ def test_corrupt_pictures_are_left_out_of_evaluation(broken, tmp_path):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_too_many_corrupt_pictures_end_the_data(broken, tmp_path, training):
+def test_too_many_corrupt_images_end_the_data(broken, tmp_path, training):
     folder, _ = broken
     source = sources.open_folder(str(folder))
     limit = {"corrupt_log": tmp_path / "corrupt.txt", "max_corrupt": 2}
@@ -281,7 +281,7 @@ def test_too_many_corrupt_pictures_end_the_data(broken, tmp_path, training):
     take(source, 18, max_corrupt=3)
 
 
-def test_a_batch_without_a_good_picture_ends_the_data(folder, tmp_path):
+def test_a_batch_without_a_good_image_ends_the_data(folder, tmp_path):
     source = sources.open_folder(str(image_files.make_folder(tmp_path / "gone", per_class=2)))
     for path in source.files:
         sources.pathlib.Path(path).unlink()
