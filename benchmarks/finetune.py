@@ -72,7 +72,7 @@ def main() -> None:
                 digest=digest(str(model)),
                 **{**settings, "model": str(model), "recipe": recipe},
             )
-            directory = out / "runs" / trainer.slug(tuning, seed)
+            directory = out / "runs" / statistics.slug(tuning, seed)
             finetune(run, dataset, directory, title=f"{tuning}, seed {seed}")
         write(out, tunings)
     print(f"results: {out}")
@@ -94,7 +94,7 @@ def write(out: pathlib.Path, tunings: list[str]) -> None:
 
 def stages(out: pathlib.Path, row: dict) -> dict:
     """Returns the test accuracies of a run before its training."""
-    directory = out / "runs" / trainer.slug(row["activation"], row["seed"])
+    directory = out / "runs" / statistics.slug(row["activation"], row["seed"])
     return io.read_json(directory / "stages.json")
 
 

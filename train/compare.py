@@ -91,7 +91,7 @@ class _Kind:
         model: The network that is trained by default.
         settings: Gives the settings of a network, as the flags say.
         load: Loads the data that settings name.
-        inputs: Gives the first training images, as `loggers.inputs` does.
+        inputs: Gives the first training images, as `loggers.sample_inputs` does.
         train: Trains a run, as `trainer.train` does.
     """
 
@@ -108,7 +108,7 @@ def _kind(dataset: str) -> _Kind:
         return _Kind(of.MODEL, of.settings, of.load, of.inputs, of.train)
     model = in_memory.SPECS.get(dataset, in_memory.OTHER).model
     return _Kind(
-        model, program.network_settings, program.load_dataset, loggers.inputs, trainer.train
+        model, program.network_settings, program.load_dataset, loggers.sample_inputs, trainer.train
     )
 
 
@@ -197,7 +197,7 @@ def main() -> None:
     options = {**program.fitting_options(), "devices": devices}
     out = _out_directory(kind, settings, dataset)
     if not (out / "inputs.png").exists():
-        sample = loggers.pictures(kind.inputs(dataset, program.FLAGS.seed))
+        sample = loggers.as_images(kind.inputs(dataset, program.FLAGS.seed))
         figures.inputs(sample, out / "inputs.png")
 
     seeds = range(program.FLAGS.seed, program.FLAGS.seed + SEEDS.value)

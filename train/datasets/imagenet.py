@@ -208,7 +208,7 @@ def _open(settings, flag):
 
 
 def inputs(dataset: Pictures, seed: int) -> np.ndarray:
-    """Returns the first training images, as `loggers.inputs` does.
+    """Returns the first training images, as `loggers.sample_inputs` does.
 
     Raises:
         DataError: If too many of the pictures are corrupt.
@@ -216,7 +216,7 @@ def inputs(dataset: Pictures, seed: int) -> np.ndarray:
     from . import pipeline
 
     with pipeline.clear_errors():
-        return loggers.inputs(dataset, seed)
+        return loggers.sample_inputs(dataset, seed)
 
 
 def train(run: trainer.Run, dataset: Pictures, directory: pathlib.Path, **options) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 from keras_swish import io
 from keras_swish.models import paper
 
-from ..trainer import trainer
+from ..trainer import epoch_log
 from ..trainer.recipes import converged_bn_momentum
 from . import figures, html, statistics
 
@@ -304,7 +304,7 @@ def _cost(out: pathlib.Path, rows: list[dict]) -> str:
 
 
 def _step_seconds(directory: pathlib.Path, row: dict) -> float | None:
-    log = trainer.read_log(directory)
+    log = epoch_log.read_log(directory)
     if row["status"] != "ok" or not log:
         return None
     # Logs of earlier versions do not say how many steps an epoch had.

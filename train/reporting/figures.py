@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_swish import io
 
-from ..trainer import trainer
+from ..trainer import epoch_log
 from . import statistics
 
 
@@ -22,7 +22,7 @@ def curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
     for model, (losses, scores) in zip(models, panels, strict=True):
         for activation, style in zip(activations, _styles(), strict=False):
             logs = [
-                trainer.read_log(out / "runs" / row["folder"])
+                epoch_log.read_log(out / "runs" / row["folder"])
                 for row in rows
                 if (row["model"], row["activation"]) == (model, activation)
                 and row["status"] == "ok"

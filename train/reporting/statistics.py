@@ -1,8 +1,10 @@
 """From finished runs to rows, and from rows to who is better and how sure that is."""
 
 import dataclasses
+import hashlib
 import math
 import pathlib
+import re
 
 import numpy as np
 from scipy import stats
@@ -122,6 +124,15 @@ def holm(p: list[float]) -> list[float]:
     return corrected.tolist()
 
 
+def slug(activation: str, seed: int) -> str:
+    """Returns the name of a run's folder within a comparison, another one for each activation."""
+    readable = re.sub(r"\W+", "_", activation).strip("_")
+    if readable != activation:
+        # Different formulas may read alike: x + 1 and x - 1.
+        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
+    return f"{readable}-seed{seed}"
+
+
 def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     """Returns the folder of one run of a comparison.
 
@@ -129,7 +140,7 @@ def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     rates could be compared, that was neither.
     """
     settled = io.read_json(out / CONFIG)["config"]
-    name = trainer.slug(run.activation, run.seed)
+    name = slug(run.activation, run.seed)
     if settled["recipe"].get("learning_rate") != run.recipe.learning_rate:
         name = f"lr{run.recipe.learning_rate:g}-{name}"
     if settled.get("model") != run.model:

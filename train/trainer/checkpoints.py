@@ -147,7 +147,7 @@ class Checkpoints:
         if self.writes:
             path.rename(path.with_suffix(".npz.broken"))
         older = [other for other in self.paths() if other.name < path.name]
-        instead = f"going on from {_words(older[0])}" if older else "starting from the beginning"
+        instead = f"resuming from {_words(older[0])}" if older else "starting from the beginning"
         print(f"{path} is broken ({first_line(error)}); {instead}", file=sys.stderr, flush=True)
 
 

@@ -58,7 +58,7 @@ class Devices:
         return self.host == 0
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def watching_hosts(self) -> Iterator[None]:
         """Raises `HostLostError` when another host ends in the middle of a step."""
         try:
             yield

@@ -197,3 +197,11 @@ def test_a_folder_from_before_networks_were_compared_is_read(tmp_path):
         ("resnet20", 0.1),
         ("resnet14", 0.2),
     ]
+
+
+def test_folders_of_runs_are_readable_and_never_the_same():
+    assert statistics.slug("swish_beta", 3) == "swish_beta-seed3"
+    formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]
+    slugs = [statistics.slug(formula, 0) for formula in formulas]
+    assert len(set(slugs)) == 4
+    assert slugs[0].startswith("x_sin_x-")
