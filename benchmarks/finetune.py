@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from keras_swish import io  # noqa: E402
 from keras_swish.train.app import program  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
-from keras_swish.train.reporting import comparison, html, statistics  # noqa: E402
+from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
 from keras_swish.train.trainer import recipes, trainer  # noqa: E402
 
 KEPT = "relu:relu"
@@ -72,7 +72,7 @@ def main() -> None:
                 digest=digest(str(model)),
                 **{**settings, "model": str(model), "recipe": recipe},
             )
-            directory = out / "runs" / statistics.slug(tuning, seed)
+            directory = out / "runs" / runs.slug(tuning, seed)
             finetune(run, dataset, directory, title=f"{tuning}, seed {seed}")
         write(out, tunings)
     print(f"results: {out}")
@@ -80,8 +80,8 @@ def main() -> None:
 
 def write(out: pathlib.Path, tunings: list[str]) -> None:
     """Writes the report of the runs so far."""
-    network = io.read_json(out / statistics.CONFIG)["config"]["model"]
-    rows = statistics.read_runs(out, {"activation": tunings})
+    network = io.read_json(out / runs.CONFIG)["config"]["model"]
+    rows = runs.read_runs(out, {"activation": tunings})
     rows = [{**row, "model": network, **stages(out, row)} for row in rows]
     comparison.write(out, rows)
     text = comparison.text(out, rows)
@@ -94,7 +94,7 @@ def write(out: pathlib.Path, tunings: list[str]) -> None:
 
 def stages(out: pathlib.Path, row: dict) -> dict:
     """Returns the test accuracies of a run before its training."""
-    directory = out / "runs" / statistics.slug(row["activation"], row["seed"])
+    directory = out / "runs" / runs.slug(row["activation"], row["seed"])
     return io.read_json(directory / "stages.json")
 
 

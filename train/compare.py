@@ -60,7 +60,7 @@ from .app import executors, program, recipe_flags
 from .datasets import imagenet as imagenet_dataset
 from .datasets import in_memory
 from .errors import ArgumentError
-from .reporting import comparison, figures, statistics
+from .reporting import comparison, figures, runs
 from .trainer import distribution, loggers, recipes, trainer
 
 ACTIVATIONS = flags.DEFINE_string(
@@ -210,15 +210,15 @@ def main() -> None:
     written = [time.monotonic()]
     order = {"model": networks, "activation": activations}
 
-    def execute_all(runs, done):
+    def execute_all(planned, done):
         jobs = [
             {
                 "run": run,
                 # A worker of Ray starts in a folder of its own.
-                "directory": statistics.directory(out.resolve(), run),
+                "directory": runs.directory(out.resolve(), run),
                 "title": f"[{number}/{count}] {_title(run)}",
             }
-            for number, run in enumerate(runs, done + 1)
+            for number, run in enumerate(planned, done + 1)
         ]
         finished = [job for job in jobs if (job["directory"] / trainer.RESULT).exists()]
         for job in finished:
@@ -229,11 +229,11 @@ def main() -> None:
                 print(f"{job['title']}: {result['status']}", flush=True)
             # Pictures take a second, and a run may take no longer.
             if time.monotonic() - written[-1] > REPORT_SECONDS:
-                comparison.write(out, statistics.read_runs(out, order))
+                comparison.write(out, runs.read_runs(out, order))
                 written.append(time.monotonic())
 
     execute_all(trials, 0)
-    chosen = statistics.choose_learning_rates(statistics.read_runs(out))
+    chosen = runs.choose_learning_rates(runs.read_runs(out))
     best = {pair: chosen[pair] if len(rates[pair]) > 1 else rates[pair][0] for pair in pairs}
     # Seed by seed, so that an unfinished comparison is already a fair one.
     repeated = [
@@ -243,7 +243,7 @@ def main() -> None:
     ]
     execute_all(repeated, len(trials))
 
-    rows = statistics.read_runs(out, order)
+    rows = runs.read_runs(out, order)
     comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
     print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, BASELINES.value)}\n")

@@ -34,7 +34,7 @@ from keras_swish.search.child import OK
 from . import compare
 from .app import program
 from .errors import ArgumentError
-from .reporting import paper_claims, search_report, statistics
+from .reporting import paper_claims, runs, search_report
 
 BEST = flags.DEFINE_integer("best", 5, "How many of the search's best candidates.", lower_bound=1)
 SEEDS, RECIPE, EPOCHS, BASELINES = 10, "short", 4, 2
@@ -44,7 +44,10 @@ def main(arguments: list[str]) -> None:
     """Runs the program."""
     if len(arguments) != 1:
         program.fail("name the folder of one search, such as runs/found")
-    study, folder = search_report.load(arguments[0])
+    try:
+        study, folder = search_report.load(arguments[0])
+    except ValueError as error:
+        program.fail(str(error))
     formulas = best(study, BEST.value)
     for flag, value in {"seeds": SEEDS, "recipe": RECIPE, "baselines": BASELINES}.items():
         _default(flag, value)
@@ -55,7 +58,7 @@ def main(arguments: list[str]) -> None:
         _longer(study.child.get("recipe", {}))
     else:
         _default("out", str(folder / "confirm"))
-        _like_the_search(io.read_json(folder / statistics.CONFIG)["config"])
+        _like_the_search(io.read_json(folder / runs.CONFIG)["config"])
     _default("seed", first_seed(study, pathlib.Path(program.FLAGS.out).expanduser()))
     for formula, name in formulas.items():
         print(f"best of the search: {formula}{f', which is {name}' if name else ''}", flush=True)
@@ -76,7 +79,7 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     fit = [entry for entry in entries if entry.status == OK]
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
-    known = paper_claims.known(study, entries)
+    known = paper_claims.rank_functions(study, entries)
     names = {found[1].candidate: name for name, found in known.items() if found}
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
 
@@ -93,7 +96,7 @@ def first_seed(study: Study, out: pathlib.Path) -> int:
     if program.FLAGS["seed"].present and program.FLAGS.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
     is_ours = search_report.settings(out).get("program") == "compare"
-    present = statistics.read_runs(out) if is_ours else []  # what else is there, `compare` refuses
+    present = runs.read_runs(out) if is_ours else []  # what else is there, `compare` refuses
     return min((row["seed"] for row in present), default=used + 1)
 
 

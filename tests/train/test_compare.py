@@ -9,7 +9,7 @@ import pytest
 
 from keras_swish.train.app import program
 from keras_swish.train.datasets.augmentation import Batches
-from keras_swish.train.reporting import statistics
+from keras_swish.train.reporting import runs
 from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
@@ -83,7 +83,7 @@ def test_folders_name_what_the_comparison_leaves_open(tmp_path):
         ({"recipe": {"learning_rate": 0.05}, "model": "resnet8"}, "relu-seed3"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({"config": settled}))
-        assert statistics.directory(tmp_path, run) == tmp_path / "runs" / name
+        assert runs.directory(tmp_path, run) == tmp_path / "runs" / name
 
 
 @pytest.mark.parametrize(

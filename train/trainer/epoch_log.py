@@ -1,6 +1,5 @@
 """The log of a run: a CSV file with a row for each epoch."""
 
-import csv
 import pathlib
 from typing import Any
 
@@ -45,12 +44,8 @@ class EpochLog:
 
 def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
     """Reads a run's log: a row an epoch (from 0), with the metrics and the seconds it took."""
-    path = directory / LOG
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    # A kill may have cut the last row of a log that was not written all or nothing.
-    complete = [row for row in rows if None not in row.values() and None not in row]
     # A column that an earlier version did not write is empty in its rows.
-    return [{key: float(value) for key, value in row.items() if value} for row in complete]
+    return [
+        {key: float(value) for key, value in row.items() if value}
+        for row in io.read_csv(directory / LOG)
+    ]

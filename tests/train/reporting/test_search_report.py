@@ -160,7 +160,7 @@ def test_an_algorithm_that_learns_gives_no_sample(space, made):
     for number, candidate in enumerate(space.survey().candidates[:40]):
         study.add(candidate, 0, Outcome(0.01 * number, "ok", 1, 1.0), "rl")
     entries = study.entries()
-    text = search_report.text(study, entries, paper_claims.known(study, entries), None)
+    text = search_report.text(study, entries, paper_claims.rank_functions(study, entries), None)
     observed = section(text, "What the paper observed")
     assert "rl proposed what is like the best so far" in " ".join(observed.split())
     ((_, found),) = pages.tables(observed)
@@ -177,7 +177,7 @@ def test_another_programs_folder_is_left_alone(made, call, tmp_path):
     assert code == 2
     assert "holds other files" in err
     assert (other / "report.html").read_text() == "mine"
-    # Nor does a file of that name beside a journal tell of it.
+    # Nor is a file of that name next to a journal read.
     (tmp_path / "config.json").write_text("[1]")
     assert call("report", journal, f"--out={tmp_path / 'out'}")[0] == 0
 
@@ -214,7 +214,7 @@ def test_primitives_count_in_how_many_candidates_they_are(study, space):
     assert share.others == sum(map(_d, entries))
 
 
-def test_known_functions_are_known_in_a_larger_space():
+def test_the_papers_functions_are_found_in_a_larger_space():
     space = SearchSpace(core_units=2)
     study = Study(space, {})
 
@@ -230,10 +230,10 @@ def test_known_functions_are_known_in_a_larger_space():
     add(0.7, **relu, input1_2=1, u1_2="max(x,0)", input2_2=1, u2_2="max(x,0)", b_2="max(x1,x2)")
     before = dict(space._identities.found)
     entries = study.entries()
-    found = paper_claims.known(study, entries)
-    ranks = {name: one[0] for name, one in found.items() if one}
+    found = paper_claims.rank_functions(study, entries)
+    ranks = {name: ranked.rank for name, ranked in found.items() if ranked}
     assert ranks == {"arctan_squared_minus_x": 1, "swish": 2, "relu": 3}
-    assert space._identities.found == before  # the search that goes on proposes what it would have
+    assert space._identities.found == before  # a resumed search proposes the same
     expected, share = paper_claims.observations(space, entries)["one core unit"]
     assert (expected, share.best, share.others) == (0, 0, 1)
     text = search_report.text(study, entries, found, None)
@@ -243,7 +243,7 @@ def test_known_functions_are_known_in_a_larger_space():
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder, call):
     assert call("report", folder)[0] == 0
-    pages.check((folder / "report.html").read_text(), pictures=3)
+    pages.check((folder / "report.html").read_text(), figures=3)
 
 
 def test_a_journal_alone_is_reported_on_and_other_things_are_refused(made, call, tmp_path):
@@ -294,11 +294,11 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, call, browse):
     assert call("report", folder)[0] == 0
     document = browse(
         folder / "report.html",
-        "document.body.dataset.pictures = "
+        "document.body.dataset.figures = "
         "[...document.images].filter(image => image.naturalWidth > 400).length;"
         "const rank = document.querySelectorAll('th button')[1]; rank.click(); rank.click()",
     )
-    assert 'data-pictures="3"' in document
+    assert 'data-figures="3"' in document
     # No script was let in.
     assert "<title>Search on &lt;b&gt;digits&lt;/b&gt;, core units: 1</title>" in document
     body = re.search(r"<tbody>(.*?)</tbody>", document, re.DOTALL).group(1)
