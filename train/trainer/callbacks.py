@@ -19,6 +19,8 @@ from .epoch_log import EpochLog
 Logs = dict[str, Any]
 # Reading the loss waits for the step to be computed, and a GPU then for the next one.
 _STEPS_BETWEEN_READINGS = 16
+# The metrics in the progress bar.
+_SHOWN = ["loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 class StepCounter:
@@ -130,9 +132,7 @@ class ProgressBar:
         self.is_live = shown and sys.stdout.isatty()
         if shown:
             print(title, flush=True)
-        self._bar = keras.utils.Progbar(
-            counter.steps, stateful_metrics=["loss", "accuracy", "val_loss", "val_accuracy"]
-        )
+        self._bar = keras.utils.Progbar(counter.steps, stateful_metrics=_SHOWN)
 
     def show_step(self, logs: Logs) -> None:
         """Moves the bar within an epoch."""
@@ -145,7 +145,7 @@ class ProgressBar:
             self._show(logs)
 
     def _show(self, logs: Logs) -> None:
-        values = [(k, float(v)) for k, v in logs.items() if k in self._bar.stateful_metrics]
+        values = [(name, float(value)) for name, value in logs.items() if name in _SHOWN]
         self._bar.update(self.counter.step, values)
 
 
@@ -288,7 +288,7 @@ class RunCallback(keras.callbacks.Callback):
 
     def _metrics(self) -> list[np.ndarray]:
         variables = self._current_model().metrics_variables
-        return [keras.ops.convert_to_numpy(variable) for variable in variables]
+        return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def raise_if_diverged(counter: StepCounter, logs: Logs) -> None:

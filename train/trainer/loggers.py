@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def sample_inputs(dataset: "Dataset", seed: int, count: int = 32) -> np.ndarray:
     """Returns the first training images as the network gets them: normalised and augmented."""
     batches = dataset.training(min(count, dataset.training_images), seed, 0, 1)
-    return keras.ops.convert_to_numpy(next(iter(batches))[0])
+    return np.asarray(keras.ops.convert_to_numpy(next(iter(batches))[0]))
 
 
 def as_images(inputs: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ class _TensorBoard(keras.callbacks.TensorBoard):
     """Keras's, with the throughput and a sample of the inputs."""
 
     def __init__(self, directory: pathlib.Path, images: np.ndarray, batch_size: int) -> None:
-        super().__init__(directory)
+        super().__init__(str(directory))
         self.images = images
         self.batch_size = batch_size
 
@@ -101,8 +101,10 @@ class _TensorBoard(keras.callbacks.TensorBoard):
 
 
 def _wandb(run: "Run", directory: pathlib.Path) -> keras.callbacks.Callback:
-    import wandb
-    from wandb.integration.keras import WandbMetricsLogger
+    import wandb  # pyright: ignore[reportMissingImports]
+    from wandb.integration.keras import (  # pyright: ignore[reportMissingImports]
+        WandbMetricsLogger,
+    )
 
     wandb.init(
         project="keras-swish",

@@ -1,11 +1,12 @@
 """Recipes: everything about a training run but its data, network, activation and seed.
 
-A new recipe is one object in `RECIPES`. Each field is also a flag of the programs, which
-print the help that stands beside it here.
+A new recipe is one object in `RECIPES`. Each field is also a flag of the programs, whose help is
+the text next to it here.
 """
 
 import dataclasses
 import inspect
+from typing import Any
 
 import keras
 
@@ -18,7 +19,7 @@ SCHEDULES = ("cosine", "step", "exponential")
 OPTIMIZERS = ("sgd", "rmsprop")
 
 
-def _field(help_text: str, default=dataclasses.MISSING, **limits):
+def _field(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
     """Returns a field with its help, and the limits that its flag checks."""
     return dataclasses.field(default=default, metadata={"help": help_text, **limits})
 
@@ -135,7 +136,7 @@ class Recipe:
             raise ArgumentError("learning_rates", "must be positive numbers, such as '0.1,0.05'")
 
 
-# What a recipe is that was written down before it had these fields.
+# The values of fields that a recipe did not have yet when it was written.
 DEFAULTS = {
     field.name: field.default
     for field in dataclasses.fields(Recipe)
@@ -319,13 +320,13 @@ def converged_bn_momentum(steps: int) -> float:
     return min(0.99, max(0.0, 1 - 20 / steps))
 
 
-def network_arguments(recipe: Recipe, model: str, steps: int) -> dict:
-    """Returns what the recipe asks of `models.create` beyond what every network takes.
+def network_arguments(recipe: Recipe, model: str, steps: int) -> dict[str, Any]:
+    """Returns the arguments of `models.create` that a recipe adds to those of every network.
 
     Raises:
         ArgumentError: If the network has no such part.
     """
-    asked = {
+    requested = {
         "dropout": ("dropout", {"dropout": recipe.dropout}),
         "auxiliary_weight": ("auxiliary", {"auxiliary": bool(recipe.auxiliary_weight)}),
         "drop_path": (
@@ -333,11 +334,11 @@ def network_arguments(recipe: Recipe, model: str, steps: int) -> dict:
             {"drop_path": recipe.drop_path, "drop_path_steps": steps},
         ),
     }
-    known = inspect.signature(models.BUILDERS[model]).parameters
+    parameters = inspect.signature(models.BUILDERS[model]).parameters
     arguments = {}
-    for field, (parameter, values) in asked.items():
+    for field, (parameter, values) in requested.items():
         if getattr(recipe, field):
-            if parameter not in known:
+            if parameter not in parameters:
                 raise ArgumentError(field, f"{model} has no {parameter.replace('_', ' ')}")
             arguments |= values
     return arguments
