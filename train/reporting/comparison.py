@@ -45,7 +45,7 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     tables = summary(chosen, baselines)
     inputs = "![training images, augmented](inputs.png)"
     once = "the test split was read once per run."
-    if "pictures" in config:
+    if "pictures" in config:  # the key of images in ImageNet's form
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
@@ -57,7 +57,7 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
         "## Compared with the paper\n\n" + _compared_with_paper(config, chosen),
         _sign_count(chosen),
         "## Cost\n\n" + _cost(out, chosen),
-        "## Where it comes from\n\n" + _provenance(record, rows),
+        "## Provenance\n\n" + _provenance(record, rows),
         inputs if (out / "inputs.png").exists() else "",
     ]
     return html.join(blocks)
@@ -190,12 +190,12 @@ def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
             by_rate = runs.group(activation_rows, "learning_rate")
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
             lines.append([html.code(model), html.code(activation), *cells])
-    seen = " Validation and test are one split here: the choice has seen the test."
-    seen = seen if "pictures" in config else ""
+    note = " Validation and test are one split here: the choice has seen the test."
+    note = note if "pictures" in config else ""
     return (
         "## Learning rates\n\nMean validation accuracy in percent. The learning rate that counts, "
         "in bold, is the best one by the validation accuracy of the seed that all were run with; "
-        f"it alone is repeated with the other seeds, as in the paper.{seen}\n\n{html.table(lines)}"
+        f"it alone is repeated with the other seeds, as in the paper.{note}\n\n{html.table(lines)}"
     )
 
 

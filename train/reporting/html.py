@@ -139,7 +139,7 @@ def render(markdown: str, folder: pathlib.Path) -> str:
 
     Args:
         markdown: The page; its first heading is the title.
-        folder: Where the figures are that it names.
+        folder: Folder of the figures that it names.
 
     Raises:
         ValueError: If it names a figure that is not in this folder.

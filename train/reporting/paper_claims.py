@@ -1,4 +1,4 @@
-"""What the paper says of the functions that its search found, checked on a study.
+"""The paper's observations on the functions that its search found, checked on a study.
 
 The best are the best tenth of the candidates, in the order of `Study.entries`; each observation
 is how often something is found among them, and how often among all others.

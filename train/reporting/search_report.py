@@ -1,4 +1,4 @@
-"""The report of a search: which functions won, and what they have in common.
+"""The report of a search: the best functions, and what they have in common.
 
 `keras-swish search` writes it when it ends, `keras-swish report` at any time.
 """
@@ -73,8 +73,8 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     """Writes the report of a search.
 
     Args:
-        out: Where to.
-        study: What was found.
+        out: Folder of the report.
+        study: The study.
         folder: The search's folder, if there is one; its config.json tells of the child.
     """
     entries = study.entries()
@@ -82,7 +82,7 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     with io.atomic(out / "best.png") as temporary:
         gallery([entry.formula for entry in entries[:DRAWN]]).savefig(temporary, dpi=120)
     ranked = paper_claims.rank_functions(study, entries)
-    marked = {name: found.entry.mean for name in _MARKED if (found := ranked[name])}
+    marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
     figures.progress(by_algorithm(study), marked, out / "progress.png")
     figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
     record = io.read_json(folder / CONFIG) if folder else None
@@ -135,9 +135,9 @@ def text(
     """Returns the page in Markdown.
 
     Args:
-        study: What was found.
+        study: The study.
         entries: Its candidates, the best first.
-        ranked: What `paper_claims.rank_functions` returns of them.
+        ranked: The paper's functions among them, as `paper_claims.rank_functions` returns them.
         record: The content of the folder's config.json, if there is one.
     """
     units = f"core units: {study.space.core_units}"
@@ -153,10 +153,10 @@ def text(
         _noise(study),
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
-        "## What the paper observed\n\n" + _observations(study, entries),
+        "## Observations of the paper\n\n" + _observations(study, entries),
         "## Primitives of the best\n\n" + _primitives(study, entries),
         "## All rewards\n\n" + _rewards(entries),
-        "## Where it comes from\n\n" + _provenance(study, entries, record),
+        "## Provenance\n\n" + _provenance(study, entries, record),
     ]
     return html.join(blocks)
 
@@ -198,11 +198,11 @@ def _noise(study: Study) -> str:
 
 def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]) -> str:
     lines = [["function", "formula", f"rank of {len(entries)}", "reward", "95% interval", "seeds"]]
-    for name, found in ranked.items():
+    for name, function in ranked.items():
         units = len(paper_claims.FUNCTIONS[name])
         cells = [f"not here: has {units} core units", "", "", ""]
-        if found:
-            cells = [str(found.rank), *_reward(found.entry)]
+        if function:
+            cells = [str(function.rank), *_reward(function.entry)]
         elif units <= study.space.core_units:
             cells[0] = "not tried"
         formula = catalogue.ENTRIES[name].formula if name in catalogue.ENTRIES else f"{name}(x)"

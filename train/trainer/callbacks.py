@@ -1,4 +1,4 @@
-"""What happens while a run trains: after each step, and at the end of each epoch."""
+"""The callback of a run: everything that happens after a step and at an epoch's end, in order."""
 
 import contextlib
 import signal
@@ -121,8 +121,8 @@ class ProgressBar:
     """Shows one progress bar for a run: on a terminal with each step, in a file with each epoch.
 
     Args:
-        title: What to print above it.
-        counter: Where the run is.
+        title: Text above it.
+        counter: Counter of the run's steps.
         shown: Whether to print at all: of many hosts, one does.
     """
 
@@ -150,18 +150,18 @@ class ProgressBar:
 
 
 class RunCallback(keras.callbacks.Callback):
-    """Does all that happens within `fit`, one call after the other.
+    """Does everything that happens within `fit`, one call after the other.
 
     Args:
-        model: What is trained.
-        counter: Where the run is.
-        checkpoints: Where it is saved.
+        model: The network.
+        counter: Counter of its steps.
+        checkpoints: Its checkpoints.
         checkpoint_seconds: It is saved when the last checkpoint is older than this; also when
             SIGTERM came, and at the end of the epoch with the highest validation accuracy so far.
-        preemption: What notices SIGTERM.
-        evaluate: Returns the metrics of the "validation" or "test" split.
-        log: Where the epochs are logged.
-        progress_bar: What shows them.
+        preemption: Watcher for SIGTERM.
+        evaluate: Function that returns the metrics of the "validation" or "test" split.
+        log: Log of its epochs.
+        progress_bar: Its progress bar.
         loggers: Keras's callbacks that report an epoch elsewhere, such as TensorBoard's.
     """
 
@@ -185,7 +185,7 @@ class RunCallback(keras.callbacks.Callback):
         self.preemption = preemption
         self.log = log
         self.progress_bar = progress_bar
-        # A callback as Keras has it does nothing.
+        # Keras's plain callback does nothing.
         self.loggers = (
             keras.callbacks.CallbackList(list(loggers)) if loggers else keras.callbacks.Callback()
         )

@@ -32,7 +32,7 @@ def state(model: keras.Model) -> list[keras.Variable]:
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a folder of their own.
+    """The checkpoints of one run, the only files in their folder.
 
     A checkpoint is a NumPy archive, whose checksums tell a damaged file, with the arrays of
     `state` and a record: the run's settings, the number of training steps done (from which the

@@ -1,7 +1,7 @@
 """One run on many devices, and on many machines.
 
-Every device gets the same share of each batch, and holds all of the weights. What each engine does
-with batch normalisation is part of the choice:
+Every device gets the same share of each batch, and has all of the weights. The choice of the engine
+includes the statistics of batch normalisation:
 
 * `data_parallel` on TensorFlow is `tf.distribute.MirroredStrategy`: each device normalises with
   the statistics of its own share, and the moving statistics are the mean of the devices'. Small

@@ -55,7 +55,7 @@ def callbacks(
     """Returns the callbacks that report the epochs of a run elsewhere.
 
     Args:
-        run: What is trained.
+        run: The run.
         dataset: Its data.
         directory: Its folder; TensorBoard's log goes to a folder in it.
         tensorboard: Whether to write that log, with the betas and what flows into them.

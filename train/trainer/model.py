@@ -56,7 +56,7 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     take their seeds in the order of the layers, and an activation's beta takes none.
 
     Args:
-        run: What to build it for.
+        run: The run.
         dataset: The data that it names: `input_shape`, `classes` and `training_images` are used.
 
     Raises:

@@ -26,19 +26,19 @@ def _field(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) ->
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: optimizer, schedule, regularisation.
+    """The settings of a training: optimizer, schedule, regularisation.
 
     Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each
     kernel. Biases and the weights of batch normalisation are never decayed, those of
     activations (a beta) on request, depthwise kernels unless the recipe says otherwise.
     """
 
-    source: str = _field("Where the settings come from, and which of them are this project's own.")
+    source: str = _field("Source of the settings, and which of them are this project's own.")
     epochs: int = _field("Passes over the training split.", lower_bound=1)
     batch_size: int = _field("Images a step, over all devices.", lower_bound=1)
     learning_rate: float = _field("Highest learning rate.", lower_bound=0)
     schedule: str = _field(
-        "How the learning rate falls: 'cosine' to zero; 'step' by --decay_factor at each of the "
+        "Schedule of the learning rate: 'cosine' to zero; 'step' by --decay_factor at each of the "
         "--milestones; 'exponential' by --decay_factor every --decay_epochs.",
         enum_values=SCHEDULES,
     )
@@ -56,10 +56,10 @@ class Recipe:
         lower_bound=0,
     )
     milestones: tuple[float, ...] = _field(
-        "Where the learning rate of 'step' falls, as shares of the run.", (0.5, 0.75)
+        "Shares of the run after which the learning rate of 'step' falls.", (0.5, 0.75)
     )
     decay_factor: float = _field(
-        "What the learning rate is multiplied by.", 0.1, lower_bound=0, upper_bound=1
+        "Factor of each fall of the learning rate.", 0.1, lower_bound=0, upper_bound=1
     )
     decay_epochs: float = _field(
         "Passes between two falls of the 'exponential' schedule.", 2.0, lower_bound=1e-6
@@ -74,7 +74,7 @@ class Recipe:
     rho: float = _field("RMSProp's decay of the mean square.", 0.9, lower_bound=0, upper_bound=1)
     epsilon: float = _field("RMSProp's epsilon, inside the root.", 1.0, lower_bound=0)
     clip_norm: float | None = _field(
-        "Greatest norm of all gradients together; by default none.", None, lower_bound=0
+        "Largest global norm of the gradients; by default none.", None, lower_bound=0
     )
     ema_momentum: float = _field(
         "Momentum of the moving average of the weights, which validation and test then use; "

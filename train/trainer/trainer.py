@@ -27,14 +27,14 @@ CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """All that determines the outcome of a training run.
+    """Everything that determines the outcome of a training run.
 
     Attributes:
         dataset: Name of the dataset, and below it which part of it.
         model: Name of the network.
         activation: Name of its activation.
         seed: Seed of the kernels, the order of the images and their augmentation.
-        recipe: How it is trained.
+        recipe: The recipe of its training.
         train_split: Training split.
         test_split: Test split.
         image_size: Side that the images are scaled to, or None.
@@ -92,17 +92,18 @@ def train(
     """Trains, tests and writes one run, or resumes it where it was interrupted.
 
     Args:
-        run: What to train.
-        dataset: The data that `run` names, loaded.
+        run: The run.
+        dataset: The data that it names, loaded.
         directory: Folder of the run: settings and hardware, the log, the checkpoints, at the end
             the model and the result. A finished run is not trained again, its result is read.
         checkpoint_seconds: A checkpoint is written when the last one is older than this.
         keep_checkpoints: How many of the newest checkpoints to keep, in addition to the best.
         tensorboard: Whether to write a TensorBoard log as well.
         wandb: Whether to report to Weights & Biases.
-        title: What to call the run above its progress bar.
-        build: Returns the network of a run for its data, compiled; the same one each time.
-        devices: What `distribution.start` returned.
+        title: Name of the run above its progress bar.
+        build: Function that returns the network of a run for its data, compiled; the same one each
+            time.
+        devices: The devices that `distribution.start` returned.
 
     Returns:
         The result, one row of a table. `test_loss` is the loss that was trained, with the

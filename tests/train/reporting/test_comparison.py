@@ -1,4 +1,4 @@
-"""The page of a comparison: what it says, and that a real browser shows it."""
+"""The page of a comparison: its text, and that a real browser shows it."""
 
 import functools
 import json
@@ -76,14 +76,8 @@ def test_table_says_who_is_better_and_how_sure_that_is():
     assert "+2.00" in swish
     assert "0.25" in swish
     assert "swish is 2.00 points better than relu on average over 3 seeds: the interval" in table
-    assert (
-        "with so few seeds nothing can be significant (p = 0.25; 3 seeds cannot give less than 0.25)"
-        in table
-    )
-    assert (
-        "tanh is 0.43 points worse than relu on average over 3 seeds: not statistically significant"
-        in table
-    )
+    assert "nothing can be significant (p = 0.25; 3 seeds cannot give less than 0.25)" in table
+    assert "tanh is 0.43 points worse than relu on average over 3 seeds: not statistically" in table
     assert "-0.43" in tanh
 
 
@@ -118,10 +112,7 @@ def test_with_many_comparisons_less_is_significant():
     others = [row(f"f{n}", seed, 0.9 + 0.01 * (-1) ** seed) for n in range(5) for seed in range(7)]
     table = comparison.table(rows + others)
     assert "swish is 2.03 points better" in table
-    assert (
-        "the interval excludes 0, but with so few seeds nothing can be significant (p = 0.0156;"
-        in table
-    )
+    assert "excludes 0, but with so few seeds nothing can be significant (p = 0.0156;" in table
     assert "| p (Holm) |" in table
 
 
@@ -247,7 +238,9 @@ def test_report_is_written_again_and_refuses_other_folders(folder, call, tmp_pat
 
 
 def test_the_committed_reports_say_what_their_runs_say(root):
-    for path in root.glob("results/*/runs"):
+    folders = list(root.glob("results/*/runs"))
+    assert folders
+    for path in folders:
         rows = runs.read_runs(path.parent)
         config = io.read_json(path.parent / runs.CONFIG)["config"]
         if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own

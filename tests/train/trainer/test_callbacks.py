@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_swish.train.errors import DivergedError, PreemptedError
-from keras_swish.train.trainer import callbacks, checkpoints
+from keras_swish.train.trainer import callbacks
 from keras_swish.train.trainer.epoch_log import EpochLog
 
 
@@ -143,7 +143,3 @@ def test_sigterm_says_that_it_saved_only_where_it_did(written, tmp_path):
     with pytest.raises(PreemptedError) as caught:
         callback.save_if_due()
     assert (str(caught.value) == "stopped by SIGTERM, and saved") == written
-
-
-def test_a_checkpoint_that_another_host_writes_is_not_called_written(tmp_path):
-    assert checkpoints.Checkpoints(tmp_path, {}, writes=False).save(None, 1) is False
