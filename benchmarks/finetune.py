@@ -32,7 +32,7 @@ from keras_swish.train.app import data, flags, folder, settings  # noqa: E402
 from keras_swish.train.app import main as app  # noqa: E402
 from keras_swish.train.datasets import in_memory  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
-from keras_swish.train.reporting import comparison, html, statistics  # noqa: E402
+from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
 from keras_swish.train.trainer import recipes, trainer  # noqa: E402
 
 KEPT = "relu:relu"
@@ -106,7 +106,7 @@ def main(flag_values: FlagValues) -> None:
                 digest=digest(str(network)),
                 **{**chosen, "model": str(network), "recipe": recipe},
             )
-            directory = out / "runs" / trainer.slug(tuning, seed)
+            directory = out / "runs" / runs.slug(tuning, seed)
             finetune(run, dataset, directory, title=f"{tuning}, seed {seed}", **options)
         write(out, tunings)
     print(f"results: {out}")
@@ -114,8 +114,8 @@ def main(flag_values: FlagValues) -> None:
 
 def write(out: pathlib.Path, tunings: list[str]) -> None:
     """Writes the report of the runs so far."""
-    network = io.read_json(out / statistics.CONFIG)["config"]["model"]
-    rows = statistics.read_runs(out, {"activation": tunings})
+    network = io.read_json(out / runs.CONFIG)["config"]["model"]
+    rows = runs.read_runs(out, {"activation": tunings})
     rows = [{**row, "model": network, **stages(out, row)} for row in rows]
     comparison.write(out, rows)
     text = comparison.text(out, rows)
@@ -128,7 +128,7 @@ def write(out: pathlib.Path, tunings: list[str]) -> None:
 
 def stages(out: pathlib.Path, row: dict) -> dict:
     """Returns the test accuracies of a run before its training."""
-    directory = out / "runs" / trainer.slug(row["activation"], row["seed"])
+    directory = out / "runs" / runs.slug(row["activation"], row["seed"])
     return io.read_json(directory / "stages.json")
 
 

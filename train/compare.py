@@ -61,7 +61,8 @@ from .app import data, executors, flags, folder, settings, training
 from .app import main as app
 from .datasets.base import Dataset
 from .errors import ArgumentError
-from .reporting import comparison, figures, statistics
+from .reporting import comparison, figures
+from .reporting import runs as finished_runs
 from .trainer import distribution, loggers, recipes, trainer
 
 # The report is written again when the last one is older than this.
@@ -167,7 +168,7 @@ def main(flag_values: FlagValues) -> None:
     count = len(trials) + len(grid.rates) * (len(grid.seeds) - 1)
     jobs = Jobs(out, grid, count, execute, {"dataset": dataset, **options})
     jobs.execute(trials)
-    best = statistics.choose_learning_rates(statistics.read_runs(out))
+    best = finished_runs.choose_learning_rates(finished_runs.read_runs(out))
     jobs.execute(grid.repetitions(best))
 
     _report(out, grid, flag_values.baselines)
@@ -267,8 +268,8 @@ def _recorded(recipe: recipes.Recipe) -> dict[str, Any]:
 def _draw_inputs(out: pathlib.Path, dataset: Dataset, seed: int) -> None:
     if not (out / "inputs.png").exists():
         with dataset.errors():
-            sample = loggers.inputs(dataset, seed)
-        figures.inputs(loggers.pictures(sample), out / "inputs.png")
+            sample = loggers.sample_inputs(dataset, seed)
+        figures.inputs(loggers.as_images(sample), out / "inputs.png")
 
 
 @dataclasses.dataclass
@@ -312,18 +313,18 @@ class Jobs:
             f"learning rate {run.recipe.learning_rate:g}, seed {run.seed}"
         )
         # A worker of Ray starts in a folder of its own.
-        directory = statistics.directory(self.out.resolve(), run)
+        directory = finished_runs.directory(self.out.resolve(), run)
         return {"run": run, "directory": directory, "title": title}
 
     def _update_report(self) -> None:
         # Figures take a second, and a run may take no longer.
         if time.monotonic() - self.written > REPORT_SECONDS:
-            comparison.write(self.out, statistics.read_runs(self.out, self.grid.order))
+            comparison.write(self.out, finished_runs.read_runs(self.out, self.grid.order))
             self.written = time.monotonic()
 
 
 def _report(out: pathlib.Path, grid: Grid, baselines: int) -> None:
-    rows = statistics.read_runs(out, grid.order)
+    rows = finished_runs.read_runs(out, grid.order)
     comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
     print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, baselines)}\n")

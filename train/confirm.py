@@ -37,7 +37,7 @@ from . import compare
 from .app import flags
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
-from .reporting import paper_claims, search_report, statistics
+from .reporting import paper_claims, runs, search_report
 
 # Flags of `compare` that have another default here.
 DEFAULTS = {"seeds": 10, "recipe": "short", "baselines": 2}
@@ -73,7 +73,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         _train_longer(flag_values, study.child.get("recipe", {}))
     else:
         flags.set_unless_given(flag_values, out=str(folder / "confirm"))
-        _take_settings(flag_values, io.read_json(folder / statistics.CONFIG)["config"])
+        _take_settings(flag_values, io.read_json(folder / runs.CONFIG)["config"])
     seed = first_seed(flag_values, study, pathlib.Path(flag_values.out).expanduser())
     flags.set_unless_given(flag_values, seed=seed)
     for formula, name in formulas.items():
@@ -95,8 +95,8 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     fit = [entry for entry in entries if entry.status == OK]
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
-    known = paper_claims.known(study, entries)
-    names = {ranked[1].candidate: name for name, ranked in known.items() if ranked}
+    ranked = paper_claims.rank_functions(study, entries)
+    names = {found.entry.candidate: name for name, found in ranked.items() if found}
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
 
 
@@ -114,7 +114,7 @@ def first_seed(flag_values: FlagValues, study: Study, out: pathlib.Path) -> int:
     with as_usage_error():
         is_comparison = search_report.settings(out).get("program") == "compare"
     # Of another program the folder is refused by `compare`.
-    rows = statistics.read_runs(out) if is_comparison else []
+    rows = runs.read_runs(out) if is_comparison else []
     return min((row["seed"] for row in rows), default=used + 1)
 
 

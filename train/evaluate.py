@@ -21,6 +21,7 @@ import dataclasses
 import pathlib
 import sys
 import types
+from typing import Any
 
 import keras
 from absl import flags as absl_flags
@@ -133,7 +134,7 @@ def load_checkpoint(
         raise ArgumentError("checkpoint", "of a fine-tuned network only the end can be tested")
     # The penalty is no part of the test, and the schedule may be any, so its length too.
     recipe = dataclasses.replace(run.recipe, warmup_epochs=0.0, weight_decay=0.0)
-    shapes = types.SimpleNamespace(
+    shapes: Any = types.SimpleNamespace(
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         training_images=1000 * recipe.batch_size,

@@ -20,9 +20,7 @@ from absl.flags import FlagValues
 
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
-from .reporting import comparison, search_report, statistics
-
-PAGE = "report.html"
+from .reporting import comparison, runs, search_report
 
 
 def define_flags(flag_values: FlagValues) -> None:
@@ -68,11 +66,11 @@ def write(argument: str, out: str | None) -> pathlib.Path:
         )
     if out is not None:
         raise ArgumentError("out", "is for searches: a comparison has its report in its folder")
-    rows = statistics.read_runs(folder)
+    rows = runs.read_runs(folder)
     if not rows:
         raise UsageError(f"{argument}: no run of this comparison is finished")
     comparison.write(folder, rows)
-    return folder / PAGE
+    return folder / search_report.HTML
 
 
 def _write_search(argument: str, out: str | None) -> pathlib.Path:
@@ -84,7 +82,7 @@ def _write_search(argument: str, out: str | None) -> pathlib.Path:
     if target != folder:
         _make_report_folder(target)
     search_report.write(target, study, folder)
-    return target / PAGE
+    return target / search_report.HTML
 
 
 def _make_report_folder(out: pathlib.Path) -> None:
@@ -95,7 +93,7 @@ def _make_report_folder(out: pathlib.Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError("out", f"cannot be made ({error})") from error
-    is_report = (out / PAGE).exists() and not (out / statistics.CONFIG).exists()
+    is_report = (out / search_report.HTML).exists() and not (out / runs.CONFIG).exists()
     if any(out.iterdir()) and not is_report:
         raise ArgumentError("out", "holds other files; choose another folder")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_swish.train.datasets.augmentation import Batches
-from keras_swish.train.reporting import statistics
-from keras_swish.train.trainer import loggers, recipes, trainer
+from keras_swish.train.reporting import runs
+from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
@@ -83,7 +83,7 @@ def test_folders_name_what_the_comparison_leaves_open(tmp_path):
         ({"recipe": {"learning_rate": 0.05}, "model": "resnet8"}, "relu-seed3"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({"config": settled}))
-        assert statistics.directory(tmp_path, run) == tmp_path / "runs" / name
+        assert runs.directory(tmp_path, run) == tmp_path / "runs" / name
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_a_mistake_ends_with_one_line_and_code_2(call, tmp_path, arguments, mess
 
 
 def test_the_sample_is_of_the_first_batch(tiny):
-    sample = loggers.inputs(tiny, seed=0, count=8)
+    sample = loggers.sample_inputs(tiny, seed=0, count=8)
     np.testing.assert_array_equal(sample, Batches(tiny, tiny.train, 8, 0)[0][0])
-    images = loggers.pictures(sample)
+    images = loggers.as_images(sample)
     assert images.shape == (8, 8, 8, 1)
     assert (images.min(), images.max()) == (0, 1)
     assert np.corrcoef(images.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
@@ -133,7 +133,7 @@ def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, ti
         float(tensorflow.make_ndarray(event.tensor_proto))
         for event in found.Tensors("epoch_images_per_second")
     ]
-    seconds = [row["seconds"] for row in trainer.read_log(tmp_path)]
+    seconds = [row["seconds"] for row in epoch_log.read_log(tmp_path)]
     assert speeds == pytest.approx([64 / s for s in seconds])
     found = accumulator.EventAccumulator(str(tmp_path / "tensorboard/activations"))
     found.Reload()

@@ -7,7 +7,7 @@ import pytest
 
 from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
-from keras_swish.train.reporting import statistics
+from keras_swish.train.reporting import runs
 
 pytest.importorskip("optuna")
 # From the best to the worst.
@@ -150,7 +150,7 @@ def test_what_is_no_search_is_refused(call, tmp_path):
 def test_a_found_function_is_trained_as_any_activation(call, folder):
     code, _, err = call("confirm", folder, "--best=4", "--seeds=1", *QUICK)
     assert code == 0, err
-    rows = statistics.read_runs(folder / "confirm")
+    rows = runs.read_runs(folder / "confirm")
     found = {row["activation"]: row for row in rows}
     assert found.keys() == {"relu", "swish", "swish_beta", "min_sin", "max_tanh", "beta * x + x**2"}
     assert {row["seed"] for row in rows} == {5}

@@ -4,7 +4,7 @@ import image_files
 import keras
 import pytest
 
-from keras_swish.train.trainer import trainer
+from keras_swish.train.trainer import epoch_log, trainer
 
 pytest.importorskip("tensorflow")
 
@@ -34,7 +34,7 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     result = json.loads((out / trainer.RESULT).read_text())
     assert result["steps"] == 3
     assert 0 <= result["test_accuracy"] <= result["test_top_5_accuracy"] <= 1
-    assert [row["epoch"] for row in trainer.read_log(out)] == [0, 1]
+    assert [row["epoch"] for row in epoch_log.read_log(out)] == [0, 1]
 
     # The weights that were tested are the averages, and so are those that were saved.
     code, printed, err = call("evaluate", out)

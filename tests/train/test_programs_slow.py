@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.train.trainer import trainer
+from keras_swish.train.trainer import epoch_log, trainer
 
 pytestmark = pytest.mark.slow
 
@@ -56,13 +56,13 @@ def trained(command, out, root, kill=True):
         assert not (out / trainer.RESULT).exists()
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stderr
-    assert bool(re.search(r"going on from step [1-4]\b", outcome.stdout)) == kill
+    assert bool(re.search(r"resuming from step [1-4]\b", outcome.stdout)) == kill
     assert "is broken" not in outcome.stderr
     result = json.loads((out / trainer.RESULT).read_text())
     assert result["status"] == "ok"
     assert result["steps"] == 4
     assert np.isfinite(result["test_loss"])
-    assert [row["epoch"] for row in trainer.read_log(out)] == [0, 1]
+    assert [row["epoch"] for row in epoch_log.read_log(out)] == [0, 1]
     return keras.saving.load_model(out / trainer.MODEL)
 
 
