@@ -37,7 +37,7 @@ PAPER, BEST, DRAWN = "paper", "best", "drawn"
 def groups(shallow: Study, best: int, drawn: int) -> dict[str, list[Candidate]]:
     """Returns which functions to train, by group; a function may be in several."""
     entries = shallow.entries()
-    known = paper_claims.known(shallow, entries)
+    known = paper_claims.rank_functions(shallow, entries)
     ranked = [entry.candidate for entry in entries]
     order = np.random.default_rng(0).permutation(len(ranked))
     return {
@@ -79,7 +79,7 @@ def compare(
                 "deeper, status": statuses[candidate],
             }
         )
-    _, relu = paper_claims.known(shallow, entries)["relu"]
+    _, relu = paper_claims.rank_functions(shallow, entries)["relu"]
     found = {"ReLU": {"shallow": relu.mean, "deeper": after[relu.candidate]}}
     for group, candidates in chosen.items():
         pairs = np.array([(before[c][1].mean, after[c]) for c in candidates])

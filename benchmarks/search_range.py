@@ -26,13 +26,13 @@ def main() -> None:
     parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    names = [name for name, units in paper_claims.KNOWN.items() if len(units) == 1]
+    names = [name for name, units in paper_claims.FUNCTIONS.items() if len(units) == 1]
     space = SearchSpace()
     child = recording.fashion_mnist_child(space, arguments.data_dir)
     images = child.validation[0][:IMAGES]
     rows = []
     for name in names:
-        candidate = paper_claims.candidate(space, paper_claims.KNOWN[name])
+        candidate = paper_claims.candidate(space, name)
         network = child.plain(candidate, arguments.seed)
         child.compile(network)
         reward = round(child.train(network, arguments.seed).reward, 4)

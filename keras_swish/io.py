@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written all or nothing, and a lock for those of a folder."""
 
 import contextlib
 import csv
@@ -8,14 +8,25 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary path to write to, and renames it to `path` at the end.
+    """Yields a temporary path to write to, and renames it to `path` at the end.
 
-    Whoever kills the program, and whenever, finds the old file or the new one. The
-    temporary name keeps the suffixes, from which Keras and matplotlib take the format.
+    Whenever the program is killed, the file is the old one or the new one. The temporary name
+    keeps the suffixes, from which Keras and matplotlib take the format.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from keras_swish import io
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.txt")
+        ...     with io.atomic(path) as temporary:
+        ...         _ = temporary.write_text("all")
+        ...     path.read_text()
+        'all'
     """
     suffixes = "".join(path.suffixes)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffixes}")
@@ -29,9 +40,9 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def lock(path: pathlib.Path) -> contextlib.ExitStack:
-    """Locks a file against other processes, until what is returned is closed or this one ends.
+    """Locks a file against other processes, until what it returns is closed or this one ends.
 
-    A lock that a killed process held is free. Where the system or the file system knows no locks,
+    A lock that a killed process held is free. Where the system or the file system has no locks,
     as on Windows, none is taken.
 
     Args:
@@ -57,24 +68,29 @@ def lock(path: pathlib.Path) -> contextlib.ExitStack:
 
 
 def remove_temporaries(directory: pathlib.Path) -> None:
-    """Removes what a program that was killed while writing left behind."""
+    """Removes the files that a program left behind that was killed while it wrote them."""
     for path in directory.glob(".*.tmp*"):
         path.unlink()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file atomically."""
+    """Writes a text file all or nothing."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: pathlib.Path, value) -> None:
-    """Writes a JSON file atomically."""
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes a JSON file all or nothing."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def write_csv(path: pathlib.Path, rows: list[dict]) -> None:
-    """Writes a CSV file atomically; its columns are those of any row."""
+def read_json(path: pathlib.Path) -> Any:
+    """Reads a JSON file; returns `None` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write_csv(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+    """Writes a CSV file all or nothing; its columns are those of any row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(itertools.chain(*rows))), lineterminator="\n")
     writer.writeheader()
@@ -82,14 +98,20 @@ def write_csv(path: pathlib.Path, rows: list[dict]) -> None:
     write_text(path, text.getvalue())
 
 
-def read_column(path: pathlib.Path, column: str) -> list[str]:
-    """Reads a column of a CSV file; empty where there is no such file or column."""
+def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
+    """Reads the rows of a CSV file; none where there is no such file, nor rows that are cut short.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from keras_swish import io
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.csv")
+        ...     io.write_csv(path, [{"x": 1}, {"x": 2, "y": 3}])
+        ...     io.read_csv(path)
+        [{'x': '1', 'y': ''}, {'x': '2', 'y': '3'}]
+    """
     if not path.exists():
         return []
     with open(path, encoding="utf-8", newline="") as file:
-        return [row[column] for row in csv.DictReader(file) if column in row]
-
-
-def read_json(path: pathlib.Path):
-    """Reads a JSON file, or gives `None` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if None not in row and None not in row.values()]

@@ -37,14 +37,17 @@ import signal
 
 import keras
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
 
-from .app import executors, program, recipe_flags
+from .app import executors, folder
+from .app import flags as groups
+from .app import main as app
 from .datasets import in_memory
 from .datasets.augmentation import Batches
-from .errors import ArgumentError, PreemptedError, as_argument_error
+from .errors import ArgumentError, PreemptedError, UsageError, as_argument_error
 from .reporting import search_report
 from .trainer import trainer
 
@@ -76,82 +79,100 @@ class Settings:
 
 CHILDREN = {"digits": Settings(image_size=None, images=None, epochs=6, batch_size=64)}
 OTHER = Settings()
-# What a child has no use for, of the flags that the programs share.
-_FOREIGN = {
-    *recipe_flags.NAMES,
-    *("recipe", "print_recipe", "pad", "flip", "dtype_policy", "checkpoint_seconds"),
-    *("keep_checkpoints", "strategy", "coordinator", "hosts", "host", "tensorboard", "wandb"),
-} - {field.name for field in dataclasses.fields(Settings)}
-
-ALGORITHM = flags.DEFINE_string(
-    "algorithm",
-    "rl",
-    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates the "
-    "best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
-)
-TRIALS = flags.DEFINE_integer(
-    "trials",
-    100,
-    "How many different candidates to try; 0: until the algorithm finds nothing new, which takes "
-    "very long with two core units.",
-    lower_bound=0,
-)
-TOP_SEEDS = flags.DEFINE_integer(
-    "top_seeds", 4, "Seeds that the best are trained with.", lower_bound=1
-)
-TOP = flags.DEFINE_float(
-    "top", 0.1, "Which part of the candidates the best are.", lower_bound=0.0, upper_bound=1.0
-)
-CORE_UNITS = flags.DEFINE_integer("core_units", 1, "Core units of a candidate.", lower_bound=1)
-IMAGES = flags.DEFINE_integer("images", None, "Images to train a child on.", lower_bound=1)
-FILTERS = flags.DEFINE_list("filters", None, "Filters of the child's three stages: 8,16,32.")
-PRUNER = flags.DEFINE_enum(
-    "pruner",
-    "none",
-    ["none", "halving"],
-    "What stops children early: 'halving' those that do worse than two thirds after 1, 3, 9, ... "
-    "epochs.",
-)
+# The fields of `Settings` that are fields of a recipe, too.
+_RECIPE_FIELDS = ("epochs", "batch_size", "learning_rate", "bn_momentum")
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string(
+        "algorithm",
+        "rl",
+        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates "
+        "the best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
+        flag_values,
+    )
+    flags.DEFINE_integer(
+        "trials",
+        100,
+        "How many different candidates to try; 0: until the algorithm finds nothing new, which "
+        "takes very long with two core units.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "top_seeds",
+        4,
+        "Seeds that the best are trained with.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "top",
+        0.1,
+        "Which part of the candidates the best are.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "core_units", 1, "Core units of a candidate.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "images", None, "Images to train a child on.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_list("filters", None, "Filters of the child's three stages: 8,16,32.", flag_values)
+    flags.DEFINE_enum(
+        "pruner",
+        "none",
+        ["none", "halving"],
+        "What stops children early: 'halving' those that do worse than two thirds after 1, 3, 9, "
+        "... epochs.",
+        flag_values,
+    )
+    groups.define_model_flag(flag_values, "By default resnet8.")
+    groups.define_data_flags(flag_values)
+    groups.define_seed_flag(flag_values)
+    groups.define_recipe_fields(flag_values, _RECIPE_FIELDS)
+    executors.define_ray_flags(flag_values)
+    groups.define_output_flags(flag_values)
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
-        program.fail("the search needs Optuna: pip install 'keras-swish[search]'")
+        raise UsageError("the search needs Optuna: pip install 'keras-swish[search]'")
     from keras_swish.search import SearchSpace, algorithms
 
-    for flag in sorted(_FOREIGN):
-        if program.FLAGS[flag].present:
-            raise ArgumentError(flag, "says nothing about a child of the search")
-    executors.check()
-    settings = _settings()
-    if PRUNER.value != "none" and settings.epochs == 1:
+    executors.check(flag_values)
+    settings = _settings(flag_values)
+    if flag_values.pruner != "none" and settings.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
-    space = SearchSpace(CORE_UNITS.value)
+    space = SearchSpace(flag_values.core_units)
     with as_argument_error("algorithm"):
-        algorithm = algorithms.create(ALGORITHM.value, space, program.FLAGS.seed)
+        algorithm = algorithms.create(flag_values.algorithm, space, flag_values.seed)
     config = {
-        "dataset": program.FLAGS.dataset,
-        "train_split": program.FLAGS.train_split,
+        "dataset": flag_values.dataset,
+        "train_split": flag_values.train_split,
         "settings": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
     trainer.make_deterministic()
-    child = build(_dataset(settings), settings, space)
-    out = program.claim_directory("search", config)
+    child = build(_dataset(flag_values, settings), settings, space)
+    out = folder.claim(flag_values, "search", config)
     print(
         f"results go to {out}; to watch: optuna-dashboard {out / search_report.STUDY}", flush=True
     )
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
-    _search(out, child, algorithm)
+    _search(flag_values, out, child, algorithm)
 
 
-def _search(out: pathlib.Path, child, algorithm) -> None:
+def _search(flag_values: FlagValues, out: pathlib.Path, child, algorithm) -> None:
     from keras_swish.search import Pruner, Result, Search, Study
 
-    with executors.of_children(child) as executor:
+    with executors.of_children(child, flag_values) as executor:
         with as_argument_error("out"):
             study = Study(child.space, child.config(), out / search_report.STUDY)
             number = itertools.count(1)
@@ -159,19 +180,19 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
                 child,
                 study,
                 algorithm,
-                ALGORITHM.value,
-                program.FLAGS.seed,
+                flag_values.algorithm,
+                flag_values.seed,
                 lambda *arguments: _print(next(number), child.space, *arguments),
                 executor,
-                Pruner(PRUNER.value, study) if PRUNER.value != "none" else None,
+                Pruner(flag_values.pruner, study) if flag_values.pruner != "none" else None,
             )
-        program.record_start(out)  # not of a command that was refused
+        folder.record_start(out)  # not of a command that was refused
         result = Result(study, child, search.progress)
         # In place of Ray's handler, which ends the process within seconds, without a report.
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            search.explore(TRIALS.value or None)
-            search.race(TOP_SEEDS.value, TOP.value)
+            search.explore(flag_values.trials or None)
+            search.race(flag_values.top_seeds, flag_values.top)
         finally:
             if len(study):
                 search_report.write(out, study, out)
@@ -190,13 +211,13 @@ def _print(number, space, candidate, seed, outcome) -> None:
     print(f"{line}{outcome.seconds:.1f} s)", flush=True)
 
 
-def _settings() -> Settings:
-    settings = CHILDREN.get(program.FLAGS.dataset, OTHER)
+def _settings(flag_values: FlagValues) -> Settings:
+    settings = CHILDREN.get(flag_values.dataset, OTHER)
     names = [field.name for field in dataclasses.fields(settings) if field.name != "filters"]
-    given = {n: program.FLAGS[n].value for n in names if program.FLAGS[n].value is not None}
-    if FILTERS.value is not None:
+    given = {n: flag_values[n].value for n in names if flag_values[n].value is not None}
+    if flag_values.filters is not None:
         try:
-            given["filters"] = tuple(map(int, FILTERS.value))
+            given["filters"] = tuple(map(int, flag_values.filters))
         except ValueError:
             raise ArgumentError("filters", "must be whole numbers, such as 8,16,32") from None
     elif "model" in given:
@@ -208,27 +229,27 @@ def _settings() -> Settings:
     return settings
 
 
-def _dataset(settings: Settings) -> in_memory.Dataset:
+def _dataset(flag_values: FlagValues, settings: Settings) -> in_memory.ImageArrays:
     dataset = in_memory.load(
-        program.FLAGS.dataset,
-        program.FLAGS.data_dir,
-        program.FLAGS.train_split,
-        program.FLAGS.test_split,
+        flag_values.dataset,
+        flag_values.data_dir,
+        flag_values.train_split,
+        flag_values.test_split or "test",
         settings.image_size,
     )
     images = len(dataset.train)
-    if IMAGES.value and IMAGES.value > images:
+    if flag_values.images and flag_values.images > images:
         raise ArgumentError("images", f"there are {images} to train on")
     images = min(images, settings.images or images)
     if settings.batch_size > images:
-        flag = "batch_size" if program.FLAGS["batch_size"].present else "images"
+        flag = "batch_size" if flag_values["batch_size"].present else "images"
         raise ArgumentError(
             flag, f"a batch of {settings.batch_size} is larger than {images} images"
         )
     return dataset
 
 
-def build(dataset: in_memory.Dataset, settings: Settings, space):
+def build(dataset: in_memory.ImageArrays, settings: Settings, space):
     """Returns the child of a dataset.
 
     Args:
@@ -266,11 +287,11 @@ def build(dataset: in_memory.Dataset, settings: Settings, space):
         )
 
 
-def _whole(dataset: in_memory.Dataset, split: in_memory.Split):
+def _whole(dataset: in_memory.ImageArrays, split: in_memory.Split):
     """Returns a split's images, normalised, and its labels."""
     images, _ = Batches(dataset, split, len(split))[0]
     return images, split.labels
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

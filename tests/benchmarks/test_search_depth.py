@@ -18,8 +18,8 @@ def shallow():
     """Forty candidates, the paper's among them, each worth its place."""
     space = SearchSpace()
     paper = [
-        space.canonical(paper_claims.candidate(space, units))
-        for units in paper_claims.KNOWN.values()
+        space.canonical(paper_claims.candidate(space, name))
+        for name, units in paper_claims.FUNCTIONS.items()
         if len(units) == 1
     ]
     candidates = list(dict.fromkeys([*paper, *space.survey().candidates]))[:40]

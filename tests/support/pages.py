@@ -1,4 +1,4 @@
-"""What a page of a report holds, as a reader and as a browser see it."""
+"""The content of a report's page, as a reader and as a browser see it."""
 
 import html.parser
 import re
@@ -26,13 +26,13 @@ class Parser(html.parser.HTMLParser):
         self.found.append((tag, dict(attributes)))
 
 
-def check(text, pictures):
+def check(text, figures):
     """Checks that nothing from outside became a tag, and that nothing is loaded."""
     found = Parser(text).found
     tags = [tag for tag, _ in found]
     assert tags.count("script") == 1
     assert tags.count("b") == 0
-    assert tags.count("img") == pictures
+    assert tags.count("img") == figures
     for tag, attributes in found:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in attributes.keys() & {"src", "href"}:

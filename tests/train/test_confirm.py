@@ -1,4 +1,4 @@
-"""The best of a search, compared anew: which functions, with which seeds, on what."""
+"""The best of a search, compared again: which functions, with which seeds, on which data."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
-from keras_swish.train.reporting import statistics
+from keras_swish.train.reporting import runs
 
 pytest.importorskip("optuna")
 # From the best to the worst.
@@ -62,7 +62,7 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
     assert "min_sin is 10.00 points worse than swish on average over 10 seeds" in page
     assert "keras-swish confirm" in page
     assert (folder / "confirm/report.html").exists()
-    # The search goes on as before, and so does the comparison, with the seeds that it has.
+    # The search resumes as before, and so does the comparison, with the seeds that it has.
     study = Study.load(folder / "study.log")
     study.add(study.entries()[0].candidate, 7, Outcome(0.9, "ok", 1, 1.0), "random")
     trained.clear()
@@ -150,7 +150,7 @@ def test_what_is_no_search_is_refused(call, tmp_path):
 def test_a_found_function_is_trained_as_any_activation(call, folder):
     code, _, err = call("confirm", folder, "--best=4", "--seeds=1", *QUICK)
     assert code == 0, err
-    rows = statistics.read_runs(folder / "confirm")
+    rows = runs.read_runs(folder / "confirm")
     found = {row["activation"]: row for row in rows}
     assert found.keys() == {"relu", "swish", "swish_beta", "min_sin", "max_tanh", "beta * x + x**2"}
     assert {row["seed"] for row in rows} == {5}

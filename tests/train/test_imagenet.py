@@ -1,10 +1,10 @@
 import json
 
+import image_files
 import keras
-import pictures
 import pytest
 
-from keras_swish.train.trainer import trainer
+from keras_swish.train.trainer import epoch_log, trainer
 
 pytest.importorskip("tensorflow")
 
@@ -15,8 +15,8 @@ QUICK += ["--recipe=mobilenet", "--dropout=0"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=12, per_class=2)
-    pictures.make_folder(path / "validation", classes=12, per_class=1, seed=1)
+    image_files.make_folder(path / "train", classes=12, per_class=2)
+    image_files.make_folder(path / "validation", classes=12, per_class=1, seed=1)
     return path
 
 
@@ -26,15 +26,15 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     flags += ["--checkpoint_seconds=0"]
     code, printed, err = call("imagenet", *flags, "--activation=swish")
     assert code == 0, err
-    assert "top-1 accuracy" in printed
-    assert "top-5 accuracy" in printed
+    assert "test accuracy" in printed
+    assert "test top-5 accuracy" in printed
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["recipe"]["learning_rate"] == 0.03375
     assert config["starts"][0]["environment"]["devices"]
     result = json.loads((out / trainer.RESULT).read_text())
     assert result["steps"] == 3
     assert 0 <= result["test_accuracy"] <= result["test_top_5_accuracy"] <= 1
-    assert [row["epoch"] for row in trainer.read_log(out)] == [0, 1]
+    assert [row["epoch"] for row in epoch_log.read_log(out)] == [0, 1]
 
     # The weights that were tested are the averages, and so are those that were saved.
     code, printed, err = call("evaluate", out)

@@ -9,28 +9,41 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_swish.search import cluster
 
 from ..errors import ArgumentError, PreemptedError, as_argument_error
 
-EXECUTOR = flags.DEFINE_enum(
-    "executor",
-    "local",
-    ["local", "ray"],
-    "Where the runs, or the children of a search, are computed: on this machine one by one, or on "
-    "the Ray cluster that RAY_ADDRESS names, where the --out of runs has to be a folder that all "
-    "machines share; without a cluster, on this machine in as many processes as fit.",
-)
-RUN_CPUS = flags.DEFINE_float(
-    "run_cpus", 1.0, "CPU cores that Ray sets aside for a run.", lower_bound=0
-)
-RUN_GPUS = flags.DEFINE_float(
-    "run_gpus", 0.0, "GPUs that Ray sets aside for a run; may be a fraction.", lower_bound=0
-)
-
 Jobs = Iterable[dict]
 Results = Iterator[tuple[dict, object]]
+
+
+def define_ray_flags(flag_values: FlagValues) -> None:
+    """Defines where runs, or the children of a search, are computed."""
+    flags.DEFINE_enum(
+        "executor",
+        "local",
+        ["local", "ray"],
+        "Where the runs, or the children of a search, are computed: on this machine one by one, "
+        "or on the Ray cluster that RAY_ADDRESS names, where the --out of runs has to be a folder "
+        "that all machines share; without a cluster, on this machine in as many processes as fit.",
+        flag_values,
+    )
+    flags.DEFINE_float(
+        "run_cpus",
+        1.0,
+        "CPU cores that Ray sets aside for a run.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "run_gpus",
+        0.0,
+        "GPUs that Ray sets aside for a run; may be a fraction.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
 
 
 def local(function: Callable, jobs: Jobs, shared: dict) -> Results:
@@ -102,20 +115,20 @@ def _places(machines: list[dict], cpus: float, gpus: float) -> int:
         return cluster.places(machines, {"CPU": cpus, "GPU": gpus})
 
 
-def from_flags() -> Callable[[Callable, Jobs, dict], Results]:
+def from_flags(flag_values: FlagValues) -> Callable[[Callable, Jobs, dict], Results]:
     """Returns the executor that the flags name.
 
     Raises:
         ArgumentError: If its package is not installed.
     """
-    check()
-    if EXECUTOR.value == "local":
+    check(flag_values)
+    if flag_values.executor == "local":
         return local
-    cpus, gpus = RUN_CPUS.value, RUN_GPUS.value
+    cpus, gpus = flag_values.run_cpus, flag_values.run_gpus
     return lambda function, jobs, shared: ray(function, jobs, shared, cpus, gpus)
 
 
-def of_children(child):
+def of_children(child, flag_values: FlagValues):
     """Returns the executor that the flags name, for the children of a search.
 
     Raises:
@@ -123,21 +136,21 @@ def of_children(child):
     """
     from keras_swish.search import executors
 
-    if EXECUTOR.value == "local":
+    if flag_values.executor == "local":
         return executors.Local(child)
-    with as_argument_error("run_gpus" if RUN_GPUS.value else "run_cpus"):
-        return executors.Ray(child, RUN_CPUS.value, RUN_GPUS.value)
+    with as_argument_error("run_gpus" if flag_values.run_gpus else "run_cpus"):
+        return executors.Ray(child, flag_values.run_cpus, flag_values.run_gpus)
 
 
-def check() -> None:
+def check(flag_values: FlagValues) -> None:
     """Looks whether the executor that the flags name can be had, and makes room for its workers.
 
     Raises:
         ArgumentError: If its package is not installed, or a flag is given that says nothing to it.
     """
-    if EXECUTOR.value == "local":
+    if flag_values.executor == "local":
         for flag in ("run_cpus", "run_gpus"):
-            if flags.FLAGS[flag].present:
+            if flag_values[flag].present:
                 raise ArgumentError(flag, "needs --executor=ray")
     else:
         if importlib.util.find_spec("ray") is None:

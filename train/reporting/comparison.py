@@ -2,30 +2,32 @@
 
 import math
 import pathlib
+from typing import Any
 
 import numpy as np
 
 from keras_swish import io
 from keras_swish.models import paper
 
-from ..trainer import trainer
+from ..trainer import epoch_log
 from ..trainer.recipes import converged_bn_momentum
-from . import figures, html, statistics
+from . import figures, html, runs, statistics
+from .runs import CONFIG, Row
 
 _SWISH = ("swish_beta", "swish")
 _TOP_5 = "test_top_5_accuracy"
 _COUNTS = ("classes", "training", "test")
 
 
-def write(out: pathlib.Path, rows: list[dict]) -> None:
+def write(out: pathlib.Path, rows: list[Row]) -> None:
     """Writes the report of a comparison into its folder.
 
     Args:
         out: The folder.
-        rows: Its finished runs, as `statistics.read_runs` gives them.
+        rows: Its finished runs, as `runs.read_runs` returns them.
     """
     chosen = [row for row in rows if row["chosen"]]
-    io.write_csv(out / statistics.TABLE, rows)
+    io.write_csv(out / runs.TABLE, rows)
     figures.curves(out, chosen, out / "curves.png")
     figures.accuracies(chosen, out / "accuracy.png")
     markdown = text(out, rows)
@@ -33,17 +35,17 @@ def write(out: pathlib.Path, rows: list[dict]) -> None:
     io.write_text(out / "report.html", html.render(markdown, out))
 
 
-def text(out: pathlib.Path, rows: list[dict]) -> str:
+def text(out: pathlib.Path, rows: list[Row]) -> str:
     """Returns the page in Markdown."""
-    record = io.read_json(out / statistics.CONFIG)
+    record = io.read_json(out / CONFIG)
+    config = record["config"]
     chosen = [row for row in rows if row["chosen"]]
-    models = list(_by(chosen, "model"))
-    baselines = record["config"].get("baselines", 1)
+    models = list(runs.group(chosen, "model"))
+    baselines = config.get("baselines", 1)
     tables = summary(chosen, baselines)
     inputs = "![training images, augmented](inputs.png)"
-    config = record["config"]
     once = "the test split was read once per run."
-    if "pictures" in config:
+    if "pictures" in config:  # the key of images in ImageNet's form
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
@@ -52,40 +54,41 @@ def text(out: pathlib.Path, rows: list[dict]) -> str:
         "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
         _how_to_read(chosen, baselines),
         _learning_rates(config, rows),
-        "## Beside the paper\n\n" + _beside_the_paper(config, chosen),
+        "## Compared with the paper\n\n" + _compared_with_paper(config, chosen),
         _sign_count(chosen),
         "## Cost\n\n" + _cost(out, chosen),
-        "## Where it comes from\n\n" + _provenance(record, rows),
+        "## Provenance\n\n" + _provenance(record, rows),
         inputs if (out / "inputs.png").exists() else "",
     ]
     return html.join(blocks)
 
 
-def summary(rows: list[dict], baselines: int = 1) -> str:
+def summary(rows: list[Row], baselines: int = 1) -> str:
     """Returns a table for each model, and in a sentence each what it says."""
-    by_model = _by(rows, "model")
+    by_model = runs.group(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
     return "\n\n".join(
-        heading.format(html.code(name)) + table(own, baselines) for name, own in by_model.items()
+        heading.format(html.code(model)) + table(model_rows, baselines)
+        for model, model_rows in by_model.items()
     )
 
 
-def table(rows: list[dict], baselines: int = 1) -> str:
+def table(rows: list[Row], baselines: int = 1) -> str:
     """Returns the comparison on one model as a Markdown table, with a sentence a comparison.
 
     Args:
         rows: The runs.
         baselines: With how many of the first activations the others are compared.
     """
-    found = statistics.accuracies(rows)
-    compared = statistics.comparisons(rows, baselines)
+    accuracies = runs.accuracies(rows)
+    compared = runs.comparisons(rows, baselines)
     several = sum(map(len, compared.values())) > 1
     seeds = sorted({row["seed"] for row in rows})
     header = ["activation", "mean", "median", "std", *(f"seed {seed}" for seed in seeds)]
-    for baseline in compared or [next(iter(found))]:
+    for baseline in compared or [next(iter(accuracies))]:
         header += [f"minus {html.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
     lines = [header]
-    for activation, by_seed in found.items():
+    for activation, by_seed in accuracies.items():
         values = np.array([v for v in by_seed.values() if math.isfinite(v)])
         cells = [
             html.code(activation),
@@ -94,15 +97,18 @@ def table(rows: list[dict], baselines: int = 1) -> str:
             f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
             *(_percent(by_seed.get(seed)) for seed in seeds),
         ]
-        for with_one in compared.values():
-            own = _difference(with_one.get(activation), several)
-            cells += own + [""] * (3 + several - len(own))
+        for with_baseline in compared.values():
+            difference = _difference(with_baseline.get(activation), several)
+            cells += difference + [""] * (3 + several - len(difference))
         lines.append(cells + [""] * (len(header) - len(cells)))
-    diverged = {n: sum(math.isnan(v) for v in by_seed.values()) for n, by_seed in found.items()}
+    diverged = {
+        activation: sum(math.isnan(value) for value in by_seed.values())
+        for activation, by_seed in accuracies.items()
+    }
     verdicts = [
-        _verdict(name, baseline, outcome, diverged[name] + diverged[baseline])
-        for baseline, with_one in compared.items()
-        for name, outcome in with_one.items()
+        _verdict(activation, baseline, outcome, diverged[activation] + diverged[baseline])
+        for baseline, with_baseline in compared.items()
+        for activation, outcome in with_baseline.items()
     ]
     return "\n".join([html.table(lines), "", *verdicts]).rstrip()
 
@@ -128,14 +134,14 @@ def _verdict(name: str, baseline: str, outcome: statistics.Paired | None, diverg
         return f"* {name} is {amount} {side} than {baseline}; one seed says nothing about others."
     excludes_zero = outcome.low * outcome.high > 0
     if diverged:
-        verdict = f"not settled, as runs diverged ({diverged}) and are left out"
+        verdict = f"not significant, as runs diverged ({diverged}) and are left out"
     elif excludes_zero and outcome.holm_p <= 0.05:
-        verdict = "settled at the 5% level"
+        verdict = "statistically significant at the 5% level"
     elif excludes_zero and outcome.smallest_holm_p > 0.05:
-        verdict = "the interval excludes 0, but so few seeds cannot settle it"
+        verdict = "the interval excludes 0, but with so few seeds nothing can be significant"
     else:
-        verdict = "not settled"
-    # Below what the table shows, there is no side.
+        verdict = "not statistically significant"
+    # A difference that the table rounds to 0 has no side.
     is_what = f"{amount} {side} than" if amount != "0.00 points" else "as good as"
     return (
         f"* {name} is {is_what} {baseline} on average over {outcome.seeds} seeds: "
@@ -144,9 +150,9 @@ def _verdict(name: str, baseline: str, outcome: statistics.Paired | None, diverg
     )
 
 
-def _how_to_read(rows: list[dict], baselines: int) -> str:
-    by_model = _by(rows, "model").values()
-    counts = [len(runs) for own in by_model for runs in _by(own, "activation").values()]
+def _how_to_read(rows: list[Row], baselines: int) -> str:
+    by_model = [runs.group(model, "activation") for model in runs.group(rows, "model").values()]
+    counts = [len(seeds) for by_activation in by_model for seeds in by_activation.values()]
     methods = ["Student's t"] if min(counts) < statistics.BOOTSTRAP else []
     if max(counts) >= statistics.BOOTSTRAP:
         methods.append(f"from {statistics.BOOTSTRAP} seeds on the BCa bootstrap")
@@ -156,14 +162,14 @@ def _how_to_read(rows: list[dict], baselines: int) -> str:
         f"({', '.join(methods)}); p is that of the two-sided sign-flip permutation test over the "
         "seeds."
     ]
-    functions = max(len(_by(own, "activation")) for own in by_model)
+    functions = max(map(len, by_model))
     compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
         needed = math.ceil(math.log2(2 * compared / 0.05))
         lines.append(
             f"Of {compared} comparisons some look good by chance: p (Holm) is corrected for that, "
-            f"and decides what is settled; {needed} seeds are the fewest that can settle one. The "
-            "intervals are not corrected."
+            "and decides what is statistically significant, which no comparison can be with fewer "
+            f"than {needed} seeds. The intervals are not corrected."
         )
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
@@ -173,27 +179,27 @@ def _how_to_read(rows: list[dict], baselines: int) -> str:
     return " ".join(lines)
 
 
-def _learning_rates(config: dict, rows: list[dict]) -> str:
+def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
     """Returns a table of the validation accuracies by learning rate, if there are several."""
     rates = sorted({row["learning_rate"] for row in rows})
     if len(rates) == 1:
         return ""
     lines = [["network", "activation", *(f"{rate:g}" for rate in rates)]]
-    for model, own in _by(rows, "model").items():
-        for activation, runs in _by(own, "activation").items():
-            by_rate = _by(runs, "learning_rate")
+    for model, model_rows in runs.group(rows, "model").items():
+        for activation, activation_rows in runs.group(model_rows, "activation").items():
+            by_rate = runs.group(activation_rows, "learning_rate")
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
             lines.append([html.code(model), html.code(activation), *cells])
-    seen = " Validation and test are one split here: the choice has seen the test."
-    seen = seen if "pictures" in config else ""
+    note = " Validation and test are one split here: the choice has seen the test."
+    note = note if "pictures" in config else ""
     return (
         "## Learning rates\n\nMean validation accuracy in percent. The learning rate that counts, "
         "in bold, is the best one by the validation accuracy of the seed that all were run with; "
-        f"it alone is repeated with the other seeds, as in the paper.{seen}\n\n{html.table(lines)}"
+        f"it alone is repeated with the other seeds, as in the paper.{note}\n\n{html.table(lines)}"
     )
 
 
-def _validation(rows: list[dict]) -> str:
+def _validation(rows: list[Row]) -> str:
     if not rows:
         return ""
     values = [row["validation_accuracy"] for row in rows if row["validation_accuracy"] is not None]
@@ -201,23 +207,23 @@ def _validation(rows: list[dict]) -> str:
     return f"**{mean}**" if rows[0]["chosen"] else mean
 
 
-def _beside_the_paper(config: dict, rows: list[dict]) -> str:
+def _compared_with_paper(config: dict[str, Any], rows: list[Row]) -> str:
     """Returns the table in the paper's layout: functions down, networks across."""
-    by_model = _by(rows, "model")
+    by_model = runs.group(rows, "model")
     dataset = _as_in_the_paper(config)
     five = "pictures" in config and any(_TOP_5 in row for row in rows)
     columns = ("here", "paper", *["top-5, here"] * five)
     lines = [["activation", *(f"{html.code(m)}, {column}" for m in by_model for column in columns)]]
     measured = False
-    for activation, of_one in _by(rows, "activation").items():
+    for activation, activation_rows in runs.group(rows, "activation").items():
         cells = [html.code(activation)]
         for model in by_model:
-            own = [row for row in of_one if row["model"] == model]
-            there = paper.accuracy(model, activation, dataset) if dataset else None
-            measured = measured or there is not None
-            cells.append(_median(own, "test_accuracy"))
-            cells.append(" ".join(f"{value:.1f}" for value in there or ()))
-            cells += [_median(own, _TOP_5)] * five
+            seeds = [row for row in activation_rows if row["model"] == model]
+            printed = paper.accuracy(model, activation, dataset) if dataset else None
+            measured = measured or printed is not None
+            cells.append(_median(seeds, "test_accuracy"))
+            cells.append(" ".join(f"{value:.1f}" for value in printed or ()))
+            cells += [_median(seeds, _TOP_5)] * five
         lines.append(cells)
     note = (
         "Here: the median over the seeds. Paper: what Ramachandran et al. 2017 print, by their "
@@ -227,33 +233,33 @@ def _beside_the_paper(config: dict, rows: list[dict]) -> str:
         note += " They did not measure these networks on this data, so those cells are empty."
     elif dataset == "imagenet2012":
         note += (
-            " Three figures are those of three runs with the best of three learning rates, the "
+            " Three numbers are those of three runs with the best of three learning rates, the "
             "middle one their median; one is that of the only run."
         )
     return f"{note}\n\n{html.table(lines)}"
 
 
-def _as_in_the_paper(config: dict) -> str | None:
+def _as_in_the_paper(config: dict[str, Any]) -> str | None:
     """Returns the name of the dataset, if all of it was used at the networks' own image size."""
     if config["image_size"]:
         return None
     if "pictures" in config:  # ImageNet in any form
         classes, training, test = (config["pictures"][k] for k in _COUNTS)
-        # Of 1,281,167 and 50,000 pictures a few may be missing.
-        whole = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
-        return "imagenet2012" if whole else None
+        # Of 1,281,167 and 50,000 images a few may be missing.
+        is_imagenet = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
+        return "imagenet2012" if is_imagenet else None
     return config["dataset"] if config["train_split"] == "train" else None
 
 
-def _median(rows: list[dict], column: str) -> str:
-    values = [v for seeds in statistics.accuracies(rows, column).values() for v in seeds.values()]
+def _median(rows: list[Row], column: str) -> str:
+    values = [v for seeds in runs.accuracies(rows, column).values() for v in seeds.values()]
     return _percent(statistics.median(values), 1) if values else ""
 
 
-def _sign_count(rows: list[dict]) -> str:
+def _sign_count(rows: list[Row]) -> str:
     """Returns how often Swish is better, equal and worse, as the paper's Table 3 counts it."""
-    found = {model: statistics.accuracies(own) for model, own in _by(rows, "model").items()}
-    names = list(_by(rows, "activation"))
+    accuracies = [runs.accuracies(model) for model in runs.group(rows, "model").values()]
+    names = list(runs.group(rows, "activation"))
     ours = [name for name in _SWISH if name in names]
     baselines = [name for name in names if name not in _SWISH]
     if not ours or not baselines:
@@ -263,18 +269,19 @@ def _sign_count(rows: list[dict]) -> str:
     for baseline in baselines:
         cells = [html.code(baseline)]
         for name in ours:
-            both = [one for one in found.values() if name in one and baseline in one]
+            both = [model for model in accuracies if name in model and baseline in model]
             medians = [
-                [round(statistics.median(one[which].values()), 1) for one in both]
+                [round(statistics.median(model[which].values()), 1) for model in both]
                 for which in (name, baseline)
             ]
             pairs = [
-                (one[name][seed], one[baseline][seed])
-                for one in both
-                for seed in one[name].keys() & one[baseline].keys()
+                (model[name][seed], model[baseline][seed])
+                for model in both
+                for seed in model[name].keys() & model[baseline].keys()
             ]
-            runs = list(zip(*pairs, strict=True)) if pairs else ([], [])
-            cells += [_signs(statistics.signs(*medians)), _signs(statistics.signs(*runs))]
+            swish_runs, baseline_runs = [a for a, _ in pairs], [b for _, b in pairs]
+            cells.append(_signs(statistics.signs(*medians)))
+            cells.append(_signs(statistics.signs(swish_runs, baseline_runs)))
         lines.append([*cells, _signs(paper.SIGNS.get(baseline, ()))])
     return (
         "## How often Swish is better\n\nBetter / equal / worse: over the networks by the median, "
@@ -283,36 +290,42 @@ def _sign_count(rows: list[dict]) -> str:
     )
 
 
-def _cost(out: pathlib.Path, rows: list[dict]) -> str:
-    """Returns the time of a step of each activation beside that of the first."""
-    by_model = _by(rows, "model")
+def _cost(out: pathlib.Path, rows: list[Row]) -> str:
+    """Returns the time of a step of each activation, and how many times that of the first it is."""
+    by_model = runs.group(rows, "model")
     several = len(by_model) > 1
     lines = [[*["network"] * several, "activation", "milliseconds a step", "times the first"]]
-    for model, own in by_model.items():
-        first = None
-        for activation, runs in _by(own, "activation").items():
-            times = [_step_seconds(out / "runs" / row["folder"], row) for row in runs]
-            times = [seconds for seconds in times if seconds]
-            seconds = min(times, default=math.nan)
-            first = seconds if first is None else first
-            cells = [f"{1000 * seconds:.1f}", f"{seconds / first:.2f}"] if times else ["", ""]
-            lines.append([*[html.code(model)] * several, html.code(activation), *cells])
+    for model, model_rows in by_model.items():
+        seconds = {
+            activation: min(_step_seconds(out / "runs" / row["folder"], row) for row in seeds)
+            for activation, seeds in runs.group(model_rows, "activation").items()
+        }
+        first = next(iter(seconds.values()))
+        for activation, time in seconds.items():
+            lines.append(
+                [
+                    *[html.code(model)] * several,
+                    html.code(activation),
+                    f"{1000 * time:.1f}" if math.isfinite(time) else "",
+                    f"{time / first:.2f}" if math.isfinite(time / first) else "",
+                ]
+            )
     return (
         "Time of the fastest epoch of all seeds, validation included, by its steps: the one that "
         "other programs on the machine disturbed least.\n\n" + html.table(lines)
     )
 
 
-def _step_seconds(directory: pathlib.Path, row: dict) -> float | None:
-    log = trainer.read_log(directory)
+def _step_seconds(directory: pathlib.Path, row: Row) -> float:
+    log = epoch_log.read_log(directory)
     if row["status"] != "ok" or not log:
-        return None
+        return math.inf
     # Logs of earlier versions do not say how many steps an epoch had.
-    usual = row["steps"] / row["epochs"]
-    return min(epoch["seconds"] / epoch.get("steps", usual) for epoch in log)
+    usual = {"steps": row["steps"] / row["epochs"]}
+    return min(epoch["seconds"] / (usual | epoch)["steps"] for epoch in log)
 
 
-def _provenance(record: dict, rows: list[dict]) -> str:
+def _provenance(record: dict[str, Any], rows: list[Row]) -> str:
     minutes = sum(row["seconds"] for row in rows) / 60
     command, machine = html.origin(record)
     facts = [
@@ -325,13 +338,13 @@ def _provenance(record: dict, rows: list[dict]) -> str:
     return "\n".join(f"* {fact}" for fact in facts)
 
 
-def _data(config: dict) -> str:
+def _data(config: dict[str, Any]) -> str:
     dataset, *splits = (html.code(config[k]) for k in ("dataset", "train_split", "test_split"))
     mirrored = "half of them" if config["flip"] else "not"
     if "pictures" in config:
         classes, training, test = (f"{config['pictures'][k]:,}" for k in _COUNTS)
         return (
-            f"Data: {dataset}, {classes} classes; {training} pictures of the split {splits[0]} for "
+            f"Data: {dataset}, {classes} classes; {training} images of the split {splits[0]} for "
             f"training, cropped at random, distorted, {mirrored} mirrored; {test} of the split "
             f"{splits[1]} for validation and test, the single central crop."
         )
@@ -343,35 +356,27 @@ def _data(config: dict) -> str:
     )
 
 
-def _recipes(config: dict, rows: list[dict]) -> list[str]:
+def _recipes(config: dict[str, Any], rows: list[Row]) -> list[str]:
     """Returns a sentence for each recipe, with its networks where there are several recipes."""
-    found: dict[str, list[str]] = {}
-    for model, runs in _by(rows, "model").items():
-        own = config.get("networks", {}).get(model, config)
-        recipe = dict(own["recipe"])
-        rates = sorted({row["learning_rate"] for row in runs})
+    networks: dict[str, list[str]] = {}
+    for model, model_rows in runs.group(rows, "model").items():
+        network = config.get("networks", {}).get(model, config)
+        recipe = dict(network["recipe"])
+        rates = sorted({row["learning_rate"] for row in model_rows})
         recipe["learning_rate"] = " and ".join(f"{rate:g}" for rate in rates)
-        steps = max(row["steps"] for row in runs)
+        steps = max(row["steps"] for row in model_rows)
         if recipe["bn_momentum"] is None and steps:  # none where every run diverged at once
             chosen = converged_bn_momentum(steps)
             recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
         if "pictures" in config:
-            recipe["image_size"] = own["image_size"]
+            recipe["image_size"] = network["image_size"]
         settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
-        found.setdefault(f"{settings} ({recipe['source']}).", []).append(html.code(model))
-    several = len(found) > 1
+        networks.setdefault(f"{settings} ({recipe['source']}).", []).append(html.code(model))
+    several = len(networks) > 1
     return [
         f"Recipe{' of ' + ', '.join(names) if several else ''}: {text}"
-        for text, names in found.items()
+        for text, names in networks.items()
     ]
-
-
-def _by(rows: list[dict], column: str) -> dict[str, list[dict]]:
-    """Returns the rows by the value that they have in a column, in their order."""
-    found: dict[str, list[dict]] = {}
-    for row in rows:
-        found.setdefault(row[column], []).append(row)
-    return found
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
@@ -380,5 +385,5 @@ def _percent(value: float | None, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "diverged"
 
 
-def _signs(counts: tuple) -> str:
+def _signs(counts: tuple[int, ...]) -> str:
     return " / ".join(map(str, counts))

@@ -1,18 +1,25 @@
-"""The pictures of a comparison, and those of a search."""
+"""The figures of a comparison, and those of a search."""
 
 import itertools
 import math
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_swish import io
 
-from ..trainer import trainer
-from . import statistics
+from ..trainer import epoch_log
+from . import runs
+from .runs import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
+def curves(out: pathlib.Path, rows: list[Row], path: pathlib.Path) -> None:
     """Draws training loss and validation accuracy over the epochs: mean and range of the seeds."""
     from matplotlib.ticker import MaxNLocator
 
@@ -22,7 +29,7 @@ def curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
     for model, (losses, scores) in zip(models, panels, strict=True):
         for activation, style in zip(activations, _styles(), strict=False):
             logs = [
-                trainer.read_log(out / "runs" / row["folder"])
+                epoch_log.read_log(out / "runs" / row["folder"])
                 for row in rows
                 if (row["model"], row["activation"]) == (model, activation)
                 and row["status"] == "ok"
@@ -43,30 +50,32 @@ def curves(out: pathlib.Path, rows: list[dict], path: pathlib.Path) -> None:
         scores.set(xlabel="epoch", ylabel="validation accuracy, %")
         if scores.lines:
             many = len(activations) > 6
-            place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if many else {}
-            scores.legend(title="mean and range", fontsize="small", **place)
+            outside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if many else {}
+            scores.legend(title="mean and range", fontsize="small", **outside)
         for panel in (losses, scores):
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     _save(figure, path)
 
 
-def accuracies(rows: list[dict], path: pathlib.Path) -> None:
+def accuracies(rows: list[Row], path: pathlib.Path) -> None:
     """Draws the test accuracy of every run, a line for each activation, the best at the top."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     count = len({row["activation"] for row in rows})
     figure, panels = _figure(len(models), 1, 8, 0.3 * count + 1.2)
     for model, (panel,) in zip(models, panels, strict=True):
-        found = statistics.accuracies([row for row in rows if row["model"] == model])
-        baseline = next(iter(found))
+        by_activation = runs.accuracies([row for row in rows if row["model"] == model])
+        baseline = next(iter(by_activation))
         finite = {
-            name: [v for v in one.values() if math.isfinite(v)] for name, one in found.items()
+            name: [value for value in by_seed.values() if math.isfinite(value)]
+            for name, by_seed in by_activation.items()
         }
-        means = {name: np.mean(values) for name, values in finite.items() if values}
-        order = sorted(found, key=lambda name: means.get(name, -math.inf))
-        for place, name in enumerate(order):
-            panel.plot(finite[name], [place] * len(finite[name]), "o", alpha=0.5, mew=0, color="C0")
+        means = {name: float(np.mean(values)) for name, values in finite.items() if values}
+        order = sorted(by_activation, key=lambda name: means.get(name, -math.inf))
+        for height, name in enumerate(order):
+            values = finite[name]
+            panel.plot(values, [height] * len(values), "o", alpha=0.5, mew=0, color="C0")
             if name in means:
-                panel.plot(means[name], place, "k|", ms=14)
+                panel.plot(means[name], height, "k|", ms=14)
         if baseline in means:
             panel.axvline(means[baseline], color="0.6", lw=1, zorder=0)
         panel.set_yticks(range(len(order)), order)
@@ -76,7 +85,7 @@ def accuracies(rows: list[dict], path: pathlib.Path) -> None:
 
 
 def inputs(images: np.ndarray, path: pathlib.Path) -> None:
-    """Draws images as the network sees them, eight in a row.
+    """Draws images as the network gets them, eight in a row.
 
     Args:
         images: `(n, height, width, channels)`, between 0 and 1, of one channel or three.
@@ -91,19 +100,19 @@ def inputs(images: np.ndarray, path: pathlib.Path) -> None:
     _save(figure, path)
 
 
-def progress(found: dict[str, list[float]], lines: dict[str, float], path: pathlib.Path) -> None:
+def progress(rewards: dict[str, list[float]], lines: dict[str, float], path: pathlib.Path) -> None:
     """Draws the best reward over the number of candidates tried, a line for each algorithm.
 
     Args:
-        found: By algorithm, the first reward of each candidate, in the order of their training.
+        rewards: By algorithm, the first reward of each candidate, in the order of their training.
         lines: Rewards to mark, by the function that has them.
         path: The file.
     """
     figure, ((panel,),) = _figure(1, 1, 8, 4)
-    for (algorithm, rewards), style in zip(found.items(), _styles(), strict=False):
-        tried = np.arange(1, len(rewards) + 1)
-        best = np.maximum.accumulate(rewards)
-        label = f"{len(rewards)} candidates of {algorithm}"
+    for (algorithm, values), style in zip(rewards.items(), _styles(), strict=False):
+        tried = np.arange(1, len(values) + 1)
+        best = np.maximum.accumulate(values)
+        label = f"{len(values)} candidates of {algorithm}"
         panel.plot(tried, best, label=label, **{**style, "marker": None}, drawstyle="steps-post")
         panel.plot(tried[-1], best[-1], "o", ms=4, color=style["color"])
     _mark(panel.axhline, lines)
@@ -130,30 +139,31 @@ def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) ->
     _save(figure, path)
 
 
-def _mark(draw, lines):
+def _mark(draw: Callable[..., Any], lines: dict[str, float]) -> None:
     for (name, value), line in zip(lines.items(), itertools.cycle(("-", "--", ":"))):
         draw(value, color="k", ls=line, lw=1, label=name)
 
 
-def _legend(panel, place):
-    for text in panel.legend(fontsize="small", loc=place).get_texts():
+def _legend(panel: "Axes", location: Any) -> None:
+    for text in panel.legend(fontsize="small", loc=location).get_texts():
         text.set_parse_math(False)  # a name from outside may have dollars
 
 
-def _figure(rows, columns, width, height):
+def _figure(rows: int, columns: int, width: float, height: float) -> tuple["Figure", np.ndarray]:
+    """Returns a figure and its panels, `(rows, columns)`; its height is that of one row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, rows * height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _styles():
-    """Gives ten colours, and then the same ones with other lines."""
+def _styles() -> Iterator[dict[str, Any]]:
+    """Yields ten colours, and then the same ones with other lines."""
     for line, color in itertools.cycle(itertools.product(("-", "--", ":"), range(10))):
         yield {"linestyle": line, "color": f"C{color}", "marker": ".", "markersize": 4}
 
 
-def _save(figure, path):
+def _save(figure: "Figure", path: pathlib.Path) -> None:
     for panel in figure.axes:
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)

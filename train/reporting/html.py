@@ -6,11 +6,11 @@ the renderer escapes it, and lets no HTML of the Markdown through.
 
 import base64
 import html
-import mimetypes
 import pathlib
 import re
 import string
 import textwrap
+from typing import Any
 
 _TEMPLATE = string.Template("""<!DOCTYPE html>
 <html lang="en">
@@ -108,7 +108,7 @@ def table(lines: list[list[str]]) -> str:
 def join(blocks: list[str]) -> str:
     """Returns blocks of Markdown as a page; empty ones are left out.
 
-    The long lines of the prose are broken; tables, items and pictures stay as they are.
+    The long lines of the prose are broken; tables, items and figures stay as they are.
     """
     return "\n\n".join(map(_wrapped, filter(None, blocks))) + "\n"
 
@@ -120,11 +120,11 @@ def _wrapped(block: str) -> str:
     )
 
 
-def origin(record: dict) -> tuple[str, str]:
+def origin(record: dict[str, Any]) -> tuple[str, str]:
     """Returns the commands that filled a folder, and the machines that they ran on.
 
     Args:
-        record: What the folder's config.json holds.
+        record: The content of the folder's config.json.
     """
     commands = dict.fromkeys(code(start["command"]) for start in record["starts"])
     machines = dict.fromkeys(
@@ -135,11 +135,14 @@ def origin(record: dict) -> tuple[str, str]:
 
 
 def render(markdown: str, folder: pathlib.Path) -> str:
-    r"""Returns the page in HTML: its pictures inside, its tables sorted at a click.
+    r"""Returns the page in HTML: its figures inside, its tables sorted at a click.
 
     Args:
         markdown: The page; its first heading is the title.
-        folder: Where the pictures are that it names.
+        folder: Folder of the figures that it names.
+
+    Raises:
+        ValueError: If it names a figure that is not in this folder.
 
     Example:
         >>> import pathlib
@@ -156,16 +159,15 @@ def render(markdown: str, folder: pathlib.Path) -> str:
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":
-                child.attrs["src"] = _data(folder, child.attrs["src"])
+                child.attrs["src"] = _data(folder, str(child.attrs["src"]))
     return _TEMPLATE.substitute(
-        title=html.escape("".join(child.content for child in title)),
+        title=html.escape("".join(child.content for child in title or ())),
         body=parser.renderer.render(tokens, parser.options, {}),
     )
 
 
 def _data(folder: pathlib.Path, name: str) -> str:
-    picture = folder / name
-    if picture.parent != folder or picture.suffix != ".png":
-        raise ValueError(f"No picture of this page: {name!r}.")  # a name from outside asks for it
-    kind = mimetypes.guess_type(picture.name)[0]
-    return f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    path = folder / name
+    if path.parent != folder or path.suffix != ".png":
+        raise ValueError(f"No figure of this page: {name!r}.")  # a name from outside asks for it
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,4 +1,4 @@
-"""What the paper says of the functions that its search found, checked on a study.
+"""The paper's observations on the functions that its search found, checked on a study.
 
 The best are the best tenth of the candidates, in the order of `Study.entries`; each observation
 is how often something is found among them, and how often among all others.
@@ -9,6 +9,7 @@ Source: Ramachandran et al. 2017, section 3.
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -20,9 +21,11 @@ from keras_swish.search.study import Entry, standing
 from . import statistics
 
 BEST = 0.1
-# What the paper found, and what it compared with, by the names of `keras_swish.layer`, as core
-# units: u1, u2 and b of the first, and input1, u1, input2, u2, b of a further one.
-KNOWN = {
+# A core unit in words: input1, u1, input2, u2, b.
+Unit = tuple[int, str, int, str, str]
+# The functions that the paper found and that it compared with, by the names of
+# `keras_swish.layer`, as core units: of the first its u1, u2 and b.
+FUNCTIONS: dict[str, tuple[tuple[str, str, str], *tuple[Unit, ...]]] = {
     "relu": (("max(x,0)", "max(x,0)", "max(x1,x2)"),),
     "swish_beta": (("beta*x", "x", "sigmoid(x1)*x2"),),
     "swish": (("x", "x", "sigmoid(x1)*x2"),),
@@ -46,9 +49,6 @@ _DIVISION = "x1/(x2+eps)"
 _PERIODIC = ("sin(x)", "cos(x)")
 _LINEAR = ("x", "-x", "beta*x")
 
-# A core unit in words: input1, u1, input2, u2, b.
-Unit = tuple[int, str, int, str, str]
-
 
 @dataclasses.dataclass(frozen=True)
 class Share:
@@ -60,7 +60,7 @@ class Share:
         others: How many of the others have it.
         of_others: How many the others are.
         p: Two-sided p of Fisher's exact test.
-        holm_p: p, corrected for what was tested beside it.
+        holm_p: p, corrected for everything that was tested with it.
     """
 
     best: int
@@ -72,7 +72,7 @@ class Share:
 
     @property
     def side(self) -> int:
-        """1 where it is more frequent among the best, -1 where less, 0 where not settled."""
+        """1 if it is significantly more frequent among the best, -1 if less, 0 if neither."""
         if self.holm_p > 0.05:
             return 0
         return 1 if self.best * self.of_others > self.others * self.of_best else -1
@@ -80,14 +80,14 @@ class Share:
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """How candidates that divide do beside those that do not.
+    """A comparison of the candidates that divide with those that do not.
 
     Attributes:
-        rank: Their median rank, as a part of all ranks: 0 is the best.
+        rank: Their median rank, as a share of all ranks: 0 is the best.
         other_rank: That of the others.
         rank_p: Two-sided p of the Mann-Whitney test of the ranks.
-        diverged: Which part of them diverged.
-        other_diverged: Which part of the others.
+        diverged: The share of them that diverged.
+        other_diverged: That of the others.
         diverged_p: Two-sided p of Fisher's exact test.
     """
 
@@ -97,6 +97,13 @@ class Division:
     diverged: float
     other_diverged: float
     diverged_p: float
+
+
+class Ranked(NamedTuple):
+    """A candidate and its rank among all, from 1."""
+
+    rank: int
+    entry: Entry
 
 
 def best_count(entries: list[Entry]) -> int:
@@ -122,8 +129,8 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
     read = read_places(units)
     return [
         (input1, NAMES["u"][u1], input2, NAMES["u"][u2], NAMES["b"][b])
-        for place, (input1, u1, input2, u2, b) in enumerate(units, 1)
-        if place in read
+        for number, (input1, u1, input2, u2, b) in enumerate(units, 1)
+        if number in read
     ]
 
 
@@ -148,9 +155,9 @@ def _is_periodic_plus_line(units: list[Unit]) -> bool:
     )
 
 
-# What the paper says, whether that means more (1) or fewer (-1) among the best, and what has it.
-# For one or two core units see `observations`. A function can be spelled in several ways: it has
-# what any of them has, and divides if all of them do.
+# The paper's observations: whether it expects more (1) or fewer (-1) among the best, and which
+# units have it. For one or two core units see `observations`. A function can be spelled in several
+# ways: it has what any of them has, and divides if all of them do.
 OBSERVED: dict[str, tuple[int, Callable[[list[Unit]], bool]]] = {
     "the last binary function has the raw x as an input": (1, _uses_raw_x),
     "divides": (-1, _divides),
@@ -160,7 +167,7 @@ OBSERVED: dict[str, tuple[int, Callable[[list[Unit]], bool]]] = {
 
 
 def shares(flags: dict[str, list[bool]], best: int) -> dict[str, Share]:
-    """Returns how often each thing is found among the first `best` places and the others.
+    """Returns how often each thing is found among the first `best` ranks and the others.
 
     Args:
         flags: By thing, whether each candidate has it, in the order of their ranks.
@@ -168,40 +175,45 @@ def shares(flags: dict[str, list[bool]], best: int) -> dict[str, Share]:
 
     Example:
         >>> from keras_swish.train.reporting.paper_claims import shares
-        >>> found = shares({"it": [True] * 4 + [False] * 36}, best=4)["it"]
-        >>> found.best, found.others, f"{found.p:.1g}"
+        >>> share = shares({"it": [True] * 4 + [False] * 36}, best=4)["it"]
+        >>> share.best, share.others, f"{share.p:.1g}"
         (4, 0, '1e-05')
     """
-    counts = {}
+    counts: dict[str, tuple[int, int, int, int]] = {}
     for name, flag in flags.items():
         first, rest = np.array(flag[:best]), np.array(flag[best:])
         counts[name] = int(first.sum()), len(first), int(rest.sum()), len(rest)
-    p = [
-        float(stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue) for a, n, b, m in counts.values()
-    ]
+    p = [_fisher_p([[a, n - a], [b, m - b]]) for a, n, b, m in counts.values()]
     corrected = statistics.holm(p)
     return {
-        name: Share(*count, one, holm)
-        for (name, count), one, holm in zip(counts.items(), p, corrected, strict=True)
+        name: Share(*counts[name], own_p, holm_p)
+        for name, own_p, holm_p in zip(counts, p, corrected, strict=True)
     }
+
+
+def _fisher_p(table: list[list[int]]) -> float:
+    outcome: Any = stats.fisher_exact(table)  # SciPy's stubs leave its type open
+    return float(outcome.pvalue)
 
 
 def primitives(space: SearchSpace, entries: list[Entry]) -> dict[str, dict[str, Share]]:
     """Returns how often each "unary" and "binary" primitive that was tried is found."""
     units = [used_units(space, entry.candidate) for entry in entries]
-    unary = [{u for _, u1, _, u2, _ in own for u in (u1, u2)} for own in units]
-    binary = [{b for *_, b in own} for own in units]
-    best = best_count(entries)
+    used = {
+        "unary": [{u for _, u1, _, u2, _ in one for u in (u1, u2)} for one in units],
+        "binary": [{b for *_, b in one} for one in units],
+    }
     return {
-        kind: shares(
-            {name: [name in own for own in found] for name in sorted(set.union(*found))}, best
+        arity: shares(
+            {name: [name in names for names in by_entry] for name in sorted(set.union(*by_entry))},
+            best_count(entries),
         )
-        for kind, found in (("unary", unary), ("binary", binary))
+        for arity, by_entry in used.items()
     }
 
 
 def observations(space: SearchSpace, entries: list[Entry]) -> dict[str, tuple[int, Share]]:
-    """Returns the side that the paper lets expect of each thing, and what is found here."""
+    """Returns of each observation what the paper lets expect, and how often it is true here."""
     units = [
         [used_units(space, spelling) for spelling in space.spellings(entry.candidate)]
         for entry in entries
@@ -209,65 +221,75 @@ def observations(space: SearchSpace, entries: list[Entry]) -> dict[str, tuple[in
     observed = dict(OBSERVED)
     if space.core_units > 1:
         # Of two units the paper says no more than of one.
-        few, words, expected = 1, "one core unit", 0
+        few, name, expected = 1, "one core unit", 0
         if space.core_units > 2:
-            few, words, expected = 2, "one or two core units", 1
-        observed = {words: (expected, lambda own: len(own) <= few), **observed}
+            few, name, expected = 2, "one or two core units", 1
+        observed = {name: (expected, lambda used: len(used) <= few), **observed}
     flags = {
-        name: [(all if has is _divides else any)(map(has, own)) for own in units]
+        name: [(all if has is _divides else any)(map(has, spellings)) for spellings in units]
         for name, (_, has) in observed.items()
     }
-    found = shares(flags, best_count(entries))
-    return {name: (observed[name][0], share) for name, share in found.items()}
+    by_name = shares(flags, best_count(entries))
+    return {name: (observed[name][0], share) for name, share in by_name.items()}
 
 
 def division(space: SearchSpace, entries: list[Entry]) -> Division | None:
-    """Returns how those that divide do beside the others; None where there are not both."""
+    """Compares the candidates that divide with the others; None where there are not both."""
     divides = np.array([_divides(used_units(space, entry.candidate)) for entry in entries])
     if divides.all() or not divides.any():
         return None
-    order = {one: number for number, one in enumerate(dict.fromkeys(map(standing, entries)))}
+    order = {key: number for number, key in enumerate(dict.fromkeys(map(standing, entries)))}
     ranks = stats.rankdata([order[standing(entry)] for entry in entries]) / len(entries)
     diverged = np.array([entry.status == "diverged" for entry in entries])
-    table = [[diverged[own].sum(), (~diverged[own]).sum()] for own in (divides, ~divides)]
+    table = [
+        [int(diverged[rows].sum()), int((~diverged[rows]).sum())] for rows in (divides, ~divides)
+    ]
     return Division(
         float(np.median(ranks[divides])),
         float(np.median(ranks[~divides])),
         float(stats.mannwhitneyu(ranks[divides], ranks[~divides]).pvalue),
         float(diverged[divides].mean()),
         float(diverged[~divides].mean()),
-        float(stats.fisher_exact(table).pvalue),
+        _fisher_p(table),
     )
 
 
-def known(study: Study, entries: list[Entry]) -> dict[str, tuple[int, Entry] | None]:
-    """Returns rank and entry of each function of `KNOWN`, or None for one that was not tried."""
+def rank_functions(study: Study, entries: list[Entry]) -> dict[str, Ranked | None]:
+    """Returns the rank of each function of the paper, or None for one that was not tried."""
     space = study.space
     if space.core_units > 1:
         # A copy: in spaces too large to survey, asking for a function would take note of it.
         space = SearchSpace(space.core_units, space.interval)
         space.recall([entry.candidate for entry in entries])
     ranks = {
-        space.canonical(entry.candidate): (rank, entry) for rank, entry in enumerate(entries, 1)
+        space.canonical(entry.candidate): Ranked(rank, entry)
+        for rank, entry in enumerate(entries, 1)
     }
     return {
-        name: ranks.get(space.canonical(candidate(space, units)))
+        name: ranks.get(space.canonical(candidate(space, name)))
         if len(units) <= space.core_units
         else None
-        for name, units in KNOWN.items()
+        for name, units in FUNCTIONS.items()
     }
 
 
-def candidate(space: SearchSpace, units: tuple) -> Candidate:
-    """Returns the candidate of units as `KNOWN` has them.
+def candidate(space: SearchSpace, name: str) -> Candidate:
+    """Returns the candidate that is a function of the paper.
 
-    The space's further units pass on what these give.
+    The space's further units pass on what those of the function give.
+
+    Example:
+        >>> from keras_swish.search import SearchSpace
+        >>> from keras_swish.train.reporting import paper_claims
+        >>> space = SearchSpace()
+        >>> space.formula(paper_claims.candidate(space, "swish_beta"))
+        'sigmoid(beta * x) * x'
     """
-    (u1, u2, b), *rest = units
-    words = [(0, u1, 0, u2, b), *rest]
-    for place in range(len(words), space.core_units):
-        words.append((place, "x", place, "x", "max(x1,x2)"))
+    (u1, u2, b), *rest = FUNCTIONS[name]
+    units: list[Unit] = [(0, u1, 0, u2, b), *rest]
+    for number in range(len(units), space.core_units):
+        units.append((number, "x", number, "x", "max(x1,x2)"))
     unary, binary = NAMES["u"].index, NAMES["b"].index
     return space.from_units(
-        [(i, unary(first), j, unary(second), binary(b)) for i, first, j, second, b in words]
+        [(i, unary(first), j, unary(second), binary(b)) for i, first, j, second, b in units]
     )

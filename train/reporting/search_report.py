@@ -1,10 +1,10 @@
-"""The report of a search: which functions won, and what they have in common.
+"""The report of a search: the best functions, and what they have in common.
 
 `keras-swish search` writes it when it ends, `keras-swish report` at any time.
 """
 
-import collections
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -13,107 +13,91 @@ from keras_swish.plot import gallery
 from keras_swish.search import Study
 from keras_swish.search.study import Entry
 
-from ..app import program
-from ..errors import ArgumentError
+from ..trainer.environment import CONFIG
 from . import figures, html, paper_claims
-from .statistics import CONFIG
+from .paper_claims import Ranked
+from .runs import Row
 
 STUDY, HTML = "study.log", "report.html"
 # How many of the best candidates are in the table, and how many are drawn.
 LISTED, DRAWN = 30, 12
-# The functions whose reward the pictures mark.
+# The functions whose reward the figures mark.
 _MARKED = ("relu", "swish", "swish_beta")
 # Algorithms whose candidates do not depend on rewards.
 _UNBIASED = {"exhaustive", "random"}
 
 
 def load(argument: str) -> tuple[Study, pathlib.Path | None]:
-    """Opens the study that an argument of a program names.
+    """Opens a study.
 
     Args:
         argument: The folder of a search, its journal, any journal of Optuna, or a database's URL.
 
     Returns:
         The study, and the search's folder, or None if it is not within one.
+
+    Raises:
+        ValueError: If there is no study, or no child of it is trained.
     """
-    storage, folder = argument, None
-    if "://" not in argument:
-        storage = pathlib.Path(argument).expanduser()
-        folder = storage if storage.is_dir() else storage.parent
+    folder = None
+    storage = argument if "://" in argument else pathlib.Path(argument).expanduser()
+    if isinstance(storage, pathlib.Path):
         if storage.is_dir():
+            folder, storage = storage, storage / STUDY
             if settings(folder).get("program") != "search":
-                program.fail(f"{argument}: not a folder of results of `keras-swish search`")
-            storage = storage / STUDY
-        elif storage.name != STUDY or not (folder / CONFIG).is_file():
-            folder = None  # whatever else lies there is not its
+                raise ValueError(f"{argument}: not a folder of results of `keras-swish search`")
+        elif storage.name == STUDY and (storage.parent / CONFIG).is_file():
+            folder = storage.parent
     try:
         study = Study.load(storage)
     except (ValueError, ModuleNotFoundError) as error:
-        program.fail(f"{argument}: {error}")
+        raise ValueError(f"{argument}: {error}") from error
     if not len(study):
-        program.fail(f"{argument}: no child of this search is trained")
+        raise ValueError(f"{argument}: no child of this search is trained")
     return study, folder
 
 
-def settings(folder: pathlib.Path) -> dict:
-    """Returns the settings of the program that made a folder; none where none did."""
+def settings(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the settings of the program that made a folder; none where none did.
+
+    Raises:
+        ValueError: If they cannot be read.
+    """
     try:
         return (io.read_json(folder / CONFIG) or {}).get("config", {})
     except (OSError, ValueError, AttributeError) as error:
-        program.fail(f"{folder}: not a folder of results ({error})")
-
-
-def main(argument: str) -> pathlib.Path:
-    """Writes the report of the search that an argument names; returns its page."""
-    study, folder = load(argument)
-    out = folder
-    if program.FLAGS.out is not None:
-        out = pathlib.Path(program.FLAGS.out).expanduser()
-        if out != folder and out.exists():
-            if not out.is_dir():
-                raise ArgumentError("out", "is no folder")
-            is_report = (out / HTML).exists() and not (out / CONFIG).exists()
-            if any(out.iterdir()) and not is_report:
-                raise ArgumentError("out", "holds other files; choose another folder")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArgumentError("out", f"cannot be made ({error})") from error
-    if out is None:
-        raise ArgumentError("out", f"{argument} is in no folder of a search: name one to write to")
-    write(out, study, folder)
-    return out / HTML
+        raise ValueError(f"{folder}: not a folder of results ({error})") from error
 
 
 def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -> None:
     """Writes the report of a search.
 
     Args:
-        out: Where to.
-        study: What was found.
+        out: Folder of the report.
+        study: The study.
         folder: The search's folder, if there is one; its config.json tells of the child.
     """
     entries = study.entries()
     io.write_csv(out / "results.csv", rows(study, entries))
     with io.atomic(out / "best.png") as temporary:
         gallery([entry.formula for entry in entries[:DRAWN]]).savefig(temporary, dpi=120)
-    known = paper_claims.known(study, entries)
-    marked = {name: known[name][1].mean for name in _MARKED if known[name]}
+    ranked = paper_claims.rank_functions(study, entries)
+    marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
     figures.progress(by_algorithm(study), marked, out / "progress.png")
     figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
     record = io.read_json(folder / CONFIG) if folder else None
-    markdown = text(study, entries, known, record)
+    markdown = text(study, entries, ranked, record)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))
 
 
-def rows(study: Study, entries: list[Entry]) -> list[dict]:
+def rows(study: Study, entries: list[Entry]) -> list[Row]:
     """Returns a row for each candidate, with its choices and the reward with each seed."""
     seeds = sorted({seed for entry in entries for seed in entry.rewards})
-    found = []
+    candidates = []
     for rank, entry in enumerate(entries, 1):
         outcomes = study.outcomes[entry.candidate].values()
-        found.append(
+        candidates.append(
             {
                 "rank": rank,
                 "formula": entry.formula,
@@ -126,22 +110,36 @@ def rows(study: Study, entries: list[Entry]) -> list[dict]:
                 **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
             }
         )
-    return found
+    return candidates
 
 
 def by_algorithm(study: Study) -> dict[str, list[float]]:
     """Returns the first reward of each candidate by the algorithm that had it trained first."""
-    seen, found = set(), collections.defaultdict(list)
+    seen: set[tuple[int, ...]] = set()
+    rewards: dict[str, list[float]] = {}
     for trial in study.study.get_trials(deepcopy=False):
         candidate = tuple(trial.user_attrs.get("candidate", ()))
-        if candidate and candidate not in seen:
+        if candidate and candidate not in seen and trial.value is not None:
             seen.add(candidate)
-            found[trial.user_attrs["algorithm"] or "no algorithm"].append(trial.value)
-    return dict(found)
+            algorithm = trial.user_attrs["algorithm"] or "no algorithm"
+            rewards.setdefault(algorithm, []).append(trial.value)
+    return rewards
 
 
-def text(study: Study, entries: list[Entry], known: dict, record: dict | None) -> str:
-    """Returns the page in Markdown."""
+def text(
+    study: Study,
+    entries: list[Entry],
+    ranked: dict[str, Ranked | None],
+    record: dict[str, Any] | None,
+) -> str:
+    """Returns the page in Markdown.
+
+    Args:
+        study: The study.
+        entries: Its candidates, the best first.
+        ranked: The paper's functions among them, as `paper_claims.rank_functions` returns them.
+        record: The content of the folder's config.json, if there is one.
+    """
     units = f"core units: {study.space.core_units}"
     title = f"# Search, {units}"
     if record:
@@ -153,20 +151,19 @@ def text(study: Study, entries: list[Entry], known: dict, record: dict | None) -
         "Each function with the initial values of its weights, and dashed its derivative; the best "
         "at the upper left.",
         _noise(study),
-        "## Functions of the paper\n\n" + _known(study, entries, known),
+        "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
-        "## What the paper observed\n\n" + _observations(study, entries),
+        "## Observations of the paper\n\n" + _observations(study, entries),
         "## Primitives of the best\n\n" + _primitives(study, entries),
         "## All rewards\n\n" + _rewards(entries),
-        "## Where it comes from\n\n" + _provenance(study, entries, record),
+        "## Provenance\n\n" + _provenance(study, entries, record),
     ]
     return html.join(blocks)
 
 
 def _reward(entry: Entry) -> list[str]:
     """Returns cells: mean, interval, seeds."""
-    known = not np.isnan(entry.low)
-    interval = f"{entry.low:.4f} to {entry.high:.4f}" if known else ""
+    interval = "" if np.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
     return [f"{entry.mean:.4f}", interval, str(len(entry.rewards))]
 
 
@@ -195,17 +192,17 @@ def _noise(study: Study) -> str:
         "be the same for all that did not diverge: "
         f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). It is "
         "that of seeds on these validation examples; other examples would differ, too, and the "
-        "best of many are chosen for their luck: `keras-swish confirm` trains them anew."
+        "best of many are chosen for their luck: `keras-swish confirm` trains them again."
     )
 
 
-def _known(study: Study, entries: list[Entry], known: dict) -> str:
+def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]) -> str:
     lines = [["function", "formula", f"rank of {len(entries)}", "reward", "95% interval", "seeds"]]
-    for name, found in known.items():
-        units = len(paper_claims.KNOWN[name])
+    for name, function in ranked.items():
+        units = len(paper_claims.FUNCTIONS[name])
         cells = [f"not here: has {units} core units", "", "", ""]
-        if found:
-            cells = [str(found[0]), *_reward(found[1])]
+        if function:
+            cells = [str(function.rank), *_reward(function.entry)]
         elif units <= study.space.core_units:
             cells[0] = "not tried"
         formula = catalogue.ENTRIES[name].formula if name in catalogue.ENTRIES else f"{name}(x)"
@@ -216,8 +213,8 @@ def _known(study: Study, entries: list[Entry], known: dict) -> str:
 def _algorithms(study: Study) -> str:
     lines = [["algorithm", "candidates", "best reward", "found as number"]]
     for algorithm, rewards in by_algorithm(study).items():
-        place = int(np.argmax(rewards))
-        cells = [str(len(rewards)), f"{rewards[place]:.4f}", str(place + 1)]
+        best = int(np.argmax(rewards))
+        cells = [str(len(rewards)), f"{rewards[best]:.4f}", str(best + 1)]
         lines.append([html.code(algorithm), *cells])
     return (
         "![best reward over the number of candidates](progress.png)\n\nOf each candidate the "
@@ -229,10 +226,10 @@ def _algorithms(study: Study) -> str:
 
 
 def _observations(study: Study, entries: list[Entry]) -> str:
-    found = paper_claims.observations(study.space, entries)
+    observations = paper_claims.observations(study.space, entries)
     lines = [["candidates", "the paper", "of the best", "of the others", "p", "p (Holm)", "here"]]
     learned = sorted(set(by_algorithm(study)) - _UNBIASED)
-    for name, (expected, share) in found.items():
+    for name, (expected, share) in observations.items():
         lines.append(
             [
                 name,
@@ -245,40 +242,42 @@ def _observations(study: Study, entries: list[Entry]) -> str:
             ]
         )
     units = study.space.core_units
-    held = "one core unit" if units == 1 else f"at most {units} core units"
+    size = "one core unit" if units == 1 else f"at most {units} core units"
     limits = "functions of one or two core units win" if units < 3 else "more would do worse"
     notes = [
         f"The best are the {paper_claims.best_count(entries)} of the first tenth; p is that of "
         "Fisher's exact test, and p (Holm), which decides, is corrected for the "
-        f"{len(found)} observations. A function that can be written in several ways counts for "
-        "each of them.",
+        f"{len(observations)} observations. A function that can be written in several ways counts "
+        "for each of them.",
         f"{html.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
         "sample of the space, p is too small, and nothing is concluded."
         if learned
         else "",
         _division(study, entries),
-        f"This storage holds only candidates of {held}: whether {limits}, it cannot say.",
+        f"This storage holds only candidates of {size}: whether {limits}, it cannot say.",
     ]
     return "\n\n".join([html.table(lines), *filter(None, notes)])
 
 
 def _verdict(expected: int, side: int) -> str:
     if side == 0:
-        return "not settled"
+        return "not statistically significant"
     if expected == 0:
         return "more among the best" if side > 0 else "fewer among the best"
     return "as in the paper" if side == expected else "the opposite"
 
 
 def _division(study: Study, entries: list[Entry]) -> str:
-    found = paper_claims.division(study.space, entries)
-    if found is None:
+    division = paper_claims.division(study.space, entries)
+    if division is None:
         return ""
+    rank, other_rank = 100 * division.rank, 100 * division.other_rank
+    diverged, other_diverged = 100 * division.diverged, 100 * division.other_diverged
     return (
-        f"Candidates that divide have the median rank {100 * found.rank:.0f}% of the way from the "
-        f"first to the last, the others {100 * found.other_rank:.0f}% (p = {found.rank_p:.2g}, "
-        f"Mann-Whitney test); {100 * found.diverged:.0f}% of them diverged, of the others "
-        f"{100 * found.other_diverged:.0f}% (p = {found.diverged_p:.2g}, Fisher's exact test)."
+        f"Candidates that divide have the median rank {rank:.0f}% of the way from the first to the "
+        f"last, the others {other_rank:.0f}% (p = {division.rank_p:.2g}, Mann-Whitney test); "
+        f"{diverged:.0f}% of them diverged, of the others {other_diverged:.0f}% "
+        f"(p = {division.diverged_p:.2g}, Fisher's exact test)."
     )
 
 
@@ -289,16 +288,15 @@ def _primitives(study: Study, entries: list[Entry]) -> str:
         "all primitives of the table. A function that can be written in several ways counts as it "
         "is written here."
     ]
-    for kind, found in paper_claims.primitives(study.space, entries).items():
-        lines = [[kind, "of the best", "of all", "p", "p (Holm)"]]
-        order = sorted(found.items(), key=lambda item: (item[1].p, -item[1].best))
+    for arity, shares in paper_claims.primitives(study.space, entries).items():
+        lines = [[arity, "of the best", "of all", "p", "p (Holm)"]]
+        order = sorted(shares.items(), key=lambda item: (item[1].p, -item[1].best))
         for name, share in order:
-            every = share.best + share.others
             lines.append(
                 [
                     html.code(name),
                     _part(share.best, share.of_best),
-                    _part(every, len(entries)),
+                    _part(share.best + share.others, len(entries)),
                     f"{share.p:.2g}",
                     f"{share.holm_p:.2g}",
                 ]
@@ -321,14 +319,14 @@ def _rewards(entries: list[Entry]) -> str:
     )
 
 
-def _provenance(study: Study, entries: list[Entry], record: dict | None) -> str:
+def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | None) -> str:
     space, children = study.space, len(study)
-    held = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
+    size = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
     outcomes = [one for by_seed in study.outcomes.values() for one in by_seed.values()]
     seconds = sum(outcome.seconds for outcome in outcomes)
     starts = f", in {_times(len(record['starts']))} of the program" if record else ""
     facts = [
-        f"Space: {held}.",
+        f"Space: {size}.",
         f"Trained: {children} children of {len(entries)} candidates; {seconds / 3600:.2f} hours "
         f"of all workers together, {seconds / children:.2f} s a child{starts}.",
         *_proposals(study),
@@ -351,15 +349,15 @@ def _times(starts: int) -> str:
 
 
 def _proposals(study: Study) -> list[str]:
-    """Returns what the algorithms' checkpoints beside the journal say of their proposals."""
+    """Returns what the algorithms' checkpoints next to the journal say of their proposals."""
     if study.path is None:
         return []
-    found = []
+    sentences = []
     for path in sorted(study.path.parent.glob(f"{study.path.name}.*.json")):
         algorithm = path.name.removeprefix(f"{study.path.name}.").removesuffix(".json")
         state = io.read_json(path)["progress"]
-        found.append(
+        sentences.append(
             f"Proposals of {html.code(algorithm)}: {state['tried']} candidates, {state['repeats']} "
             f"repeated, {sum(state['rejected'].values())} rejected untried."
         )
-    return found
+    return sentences

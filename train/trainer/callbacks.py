@@ -1,109 +1,89 @@
-"""What happens during `fit`: counting steps, validation, checkpoints, divergence, progress."""
+"""The callback of a run: everything that happens after a step and at an epoch's end, in order."""
 
 import contextlib
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
 
 import keras
 import numpy as np
 
 from ..errors import DivergedError, PreemptedError
 from .checkpoints import Checkpoints
+from .epoch_log import EpochLog
+
+Logs = dict[str, Any]
+# Reading the loss waits for the step to be computed, and a GPU then for the next one.
+_STEPS_BETWEEN_READINGS = 16
+# The metrics in the progress bar.
+_SHOWN = ["loss", "accuracy", "val_loss", "val_accuracy"]
 
 
-class Position(keras.callbacks.Callback):
-    """Where a run is. The first of the callbacks: the others ask it.
+class StepCounter:
+    """Counts the steps and epochs of a run, and measures the time of the current epoch.
 
     Args:
         steps: Training steps of the run.
         steps_per_epoch: Training steps of an epoch; the last one may be shorter.
         step: Steps done before.
         epochs: Epochs done before, validated and logged.
-        seconds: Time that the epoch took before.
+        seconds: Time that the current epoch took before.
 
     Attributes:
         step: Number of training steps done.
         epochs: Number of epochs done.
     """
 
-    def __init__(self, steps, steps_per_epoch, step=0, epochs=0, seconds=0.0):
-        super().__init__()
+    def __init__(
+        self, steps: int, steps_per_epoch: int, step: int = 0, epochs: int = 0, seconds: float = 0.0
+    ) -> None:
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch
         self.step = step
         self.epochs = epochs
-        self._before = seconds
+        self._earlier_seconds = seconds
         self._began = time.perf_counter()
-        self._metrics = None
 
     @property
     def is_within_epoch(self) -> bool:
-        """Whether the epoch has begun and goes on."""
+        """Whether the current epoch has begun and has steps left."""
         return self.step < self.steps and self.step % self.steps_per_epoch > 0
 
     @property
-    def record(self) -> dict:
-        """What a checkpoint needs to know."""
-        seconds = self._before + time.perf_counter() - self._began
+    def record(self) -> dict[str, Any]:
+        """The arguments that a resumed run needs to count from here."""
+        seconds = self._earlier_seconds + time.perf_counter() - self._began
         return {"step": self.step, "epochs": self.epochs, "seconds": seconds}
 
-    def keep_metrics(self, model: keras.Model) -> None:
-        """Lets the next epoch go on with the metrics as they are: it was begun before."""
-        self._metrics = [keras.ops.convert_to_numpy(v) for v in model.metrics_variables]
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Starts the clock, or goes on with that of the epoch that was cut off."""
+    def start_clock(self) -> None:
+        """Starts the clock of the current epoch; the time that it took before is added."""
         self._began = time.perf_counter()
-        if self._metrics is not None:
-            for variable, value in zip(self.model.metrics_variables, self._metrics, strict=True):
-                variable.assign(value)
-            self._metrics = None
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Counts."""
-        self.step += 1
-
-    def finish_epoch(self, logs: dict) -> None:
-        """Counts the epoch, and adds its time and its steps to the log."""
-        logs["seconds"] = round(self.record["seconds"], 3)
-        logs["steps"] = min(self.steps_per_epoch, self.steps - self.epochs * self.steps_per_epoch)
-        self._before, self._began = 0.0, time.perf_counter()
+    def finish_epoch(self) -> dict[str, float]:
+        """Counts the epoch, and returns its seconds and its steps."""
+        finished = {
+            "seconds": round(self.record["seconds"], 3),
+            "steps": min(self.steps_per_epoch, self.steps - self.epochs * self.steps_per_epoch),
+        }
+        self._earlier_seconds = 0.0
+        self.start_clock()
         self.epochs += 1
-
-
-class StopWhenDiverged(keras.callbacks.Callback):
-    """Raises `DivergedError` soon after the loss is no longer finite."""
-
-    # Every look waits for the step to be computed, and a GPU then for the next one.
-    EVERY = 16
-
-    def __init__(self, position: Position):
-        super().__init__()
-        self.position = position
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Looks at the loss, the mean over the epoch so far."""
-        if self.position.is_within_epoch and self.position.step % self.EVERY:
-            return
-        loss = float(logs["loss"])
-        if not np.isfinite(loss):
-            epochs, step = self.position.epochs, self.position.step
-            step -= epochs * self.position.steps_per_epoch
-            raise DivergedError(f"the loss is {loss} in epoch {epochs + 1}, step {step}")
+        return finished
 
 
 class Preemption:
     """Notices SIGTERM, by which schedulers say that the machine is about to be taken away."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.noticed = False
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Replaces the signal's handler for a while; in the main thread, elsewhere it cannot."""
+        """Replaces the signal's handler for a while, in the main thread; others cannot."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -113,127 +93,209 @@ class Preemption:
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    def _notice(self, *_):
+    def _notice(self, number: int, frame: FrameType | None) -> None:
         self.noticed = True
 
-    def stop(self, saved: bool = False) -> None:
-        """Raises `PreemptedError`, if the signal came, and says whether it was saved before."""
+    def raise_if_noticed(self, saved: bool = False) -> None:
+        """Raises `PreemptedError` if the signal came; its message says whether it was saved."""
         if self.noticed:
             raise PreemptedError(f"stopped by SIGTERM{', and saved' if saved else ''}")
 
 
-class Stop(keras.callbacks.Callback):
-    """Stops an evaluation when the signal came."""
+class StopEvaluation(keras.callbacks.Callback):
+    """Stops an evaluation when SIGTERM came."""
 
-    def __init__(self, preemption: Preemption):
+    def __init__(self, preemption: Preemption) -> None:
         super().__init__()
         self.preemption = preemption
 
-    def on_test_batch_end(self, batch, logs=None):
-        """Looks whether the signal came."""
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Stops it behind the batch."""
+        model = self.model
+        assert model is not None
         # On JAX an exception would leave the model without the weights it had before.
-        self.model.stop_evaluating = self.preemption.noticed
+        model.stop_evaluating = self.preemption.noticed
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Saves when the last checkpoint is old enough, at any step, and when the signal came.
+class ProgressBar:
+    """Shows one progress bar for a run: on a terminal with each step, in a file with each epoch.
 
-    An epoch of the highest validation accuracy so far is saved in any case.
+    Args:
+        title: Text above it.
+        counter: Counter of the run's steps.
+        shown: Whether to print at all: of many hosts, one does.
+    """
 
-    The last of the callbacks: what it saves behind an epoch is in the log.
+    def __init__(self, title: str, counter: StepCounter, shown: bool = True) -> None:
+        self.counter = counter
+        self.shown = shown
+        self.is_live = shown and sys.stdout.isatty()
+        if shown:
+            print(title, flush=True)
+        self._bar = keras.utils.Progbar(counter.steps, stateful_metrics=_SHOWN)
+
+    def show_step(self, logs: Logs) -> None:
+        """Moves the bar within an epoch."""
+        if self.is_live and self.counter.is_within_epoch:
+            self._show(logs)
+
+    def show_epoch(self, logs: Logs) -> None:
+        """Moves the bar to the end of an epoch, with the results of the validation."""
+        if self.shown:
+            self._show(logs)
+
+    def _show(self, logs: Logs) -> None:
+        values = [(name, float(value)) for name, value in logs.items() if name in _SHOWN]
+        self._bar.update(self.counter.step, values)
+
+
+class RunCallback(keras.callbacks.Callback):
+    """Does everything that happens within `fit`, one call after the other.
+
+    Args:
+        model: The network.
+        counter: Counter of its steps.
+        checkpoints: Its checkpoints.
+        checkpoint_seconds: It is saved when the last checkpoint is older than this; also when
+            SIGTERM came, and at the end of the epoch with the highest validation accuracy so far.
+        preemption: Watcher for SIGTERM.
+        evaluate: Function that returns the metrics of the "validation" or "test" split.
+        log: Log of its epochs.
+        progress_bar: Its progress bar.
+        loggers: Keras's callbacks that report an epoch elsewhere, such as TensorBoard's.
     """
 
     def __init__(
         self,
+        model: keras.Model,
+        counter: StepCounter,
         checkpoints: Checkpoints,
-        position: Position,
+        checkpoint_seconds: float,
         preemption: Preemption,
-        seconds: float,
-    ):
+        evaluate: Callable[[str], dict[str, float]],
+        log: EpochLog,
+        progress_bar: ProgressBar,
+        loggers: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
         super().__init__()
+        super().set_model(model)
+        self.counter = counter
         self.checkpoints = checkpoints
-        self.position = position
+        self.checkpoint_seconds = checkpoint_seconds
         self.preemption = preemption
-        self.seconds = seconds
-        self.saved = time.monotonic()
-        self.best = checkpoints.best_accuracy()
+        self.log = log
+        self.progress_bar = progress_bar
+        # Keras's plain callback does nothing.
+        self.loggers = (
+            keras.callbacks.CallbackList(list(loggers)) if loggers else keras.callbacks.Callback()
+        )
+        self._evaluate = evaluate
+        self._last_saved = time.monotonic()
+        self._best_accuracy = checkpoints.best_accuracy()
+        # `fit` resets the metrics of an epoch that was begun before.
+        self._begun_metrics = self._metrics() if counter.is_within_epoch else None
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Saves within an epoch."""
-        if self.position.is_within_epoch:
-            self.save()
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts the clock, and gives an epoch that was begun before its metrics back."""
+        self.counter.start_clock()
+        if self._begun_metrics is not None:
+            variables = self._current_model().metrics_variables
+            for variable, value in zip(variables, self._begun_metrics, strict=True):
+                variable.assign(value)
+            self._begun_metrics = None
+        self.loggers.on_epoch_begin(epoch, logs)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves behind an epoch."""
-        accuracy = logs["val_accuracy"]
-        is_best = self.best is None or accuracy > self.best
-        self.best = accuracy if is_best else self.best
-        self.save(is_best, val_accuracy=accuracy)
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Counts, stops a run that diverged, and saves if it is time."""
+        self.counter.step += 1
+        raise_if_diverged(self.counter, logs)
+        self.progress_bar.show_step(logs)
+        self.loggers.on_train_batch_end(batch, logs)
+        if self.counter.is_within_epoch:  # its end is saved below
+            self.save_if_due()
 
-    def save(self, at_once: bool = False, **record) -> None:
-        """Saves, if it is time or is to be done at once.
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Saves, as a validation may take long; validates, logs, and saves what is logged."""
+        trained = dict(logs)
+        self.save_if_due(trained=trained)
+        validated = self.evaluate("validation", trained=trained)
+        logs |= {f"val_{name}": value for name, value in validated.items()}
+        logs["learning_rate"] = float(self._current_model().optimizer.learning_rate)
+        logs |= self.counter.finish_epoch()
+        self.log.append(epoch, logs)
+        self.progress_bar.show_epoch(logs)
+        self.loggers.on_epoch_end(epoch, logs)
+        self.save_epoch(logs["val_accuracy"])
+
+    def evaluate(self, split: str, **record: Any) -> dict[str, float]:
+        """Returns the metrics of a split, unless SIGTERM comes: then it saves, with the record.
 
         Raises:
             PreemptedError: If the signal came.
         """
-        due = time.monotonic() - self.saved >= self.seconds
-        if at_once or due or self.preemption.noticed:
-            saved = self.checkpoints.save(self.model, **self.position.record, **record)
-            self.saved = time.monotonic()
-            self.preemption.stop(saved)
+        metrics = self._evaluate(split)
+        if self.preemption.noticed:
+            self.save_if_due(**record)
+        return metrics
+
+    def save_epoch(self, accuracy: float) -> None:
+        """Saves behind an epoch, if it is time or its validation accuracy is the highest so far."""
+        is_best = self._best_accuracy is None or accuracy > self._best_accuracy
+        if is_best:
+            self._best_accuracy = accuracy
+        self.save_if_due(at_once=is_best, val_accuracy=accuracy)
+
+    def save_if_due(self, at_once: bool = False, **record: Any) -> None:
+        """Saves, if it is time, SIGTERM came, or it is to be done at once.
+
+        Raises:
+            PreemptedError: If the signal came.
+        """
+        is_due = time.monotonic() - self._last_saved >= self.checkpoint_seconds
+        if at_once or is_due or self.preemption.noticed:
+            model = self._current_model()
+            saved = self.checkpoints.save(model, **self.counter.record, **record)
+            self._last_saved = time.monotonic()
+            self.preemption.raise_if_noticed(saved)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tells the loggers as well."""
+        super().set_params(params)
+        self.loggers.set_params(params)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Tells the loggers as well."""
+        super().set_model(model)
+        self.loggers.set_model(model)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Tells the loggers."""
+        self.loggers.on_train_begin(logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Tells the loggers."""
+        self.loggers.on_train_batch_begin(batch, logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Tells the loggers."""
+        self.loggers.on_train_end(logs)
+
+    def _current_model(self) -> keras.Model:
+        # Asked for its model, Keras's callback brings the weights up to date on JAX.
+        model = self.model
+        assert model is not None
+        return model
+
+    def _metrics(self) -> list[np.ndarray]:
+        variables = self._current_model().metrics_variables
+        return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
-class Validate(keras.callbacks.Callback):
-    """Evaluates at the end of an epoch; the callbacks behind this one see the results.
-
-    Validation may take long, so what was trained is saved before, if it is time.
-
-    Args:
-        evaluate: Returns the validation's metrics.
-        checkpoint: What saves.
-    """
-
-    def __init__(self, evaluate: Callable[[], dict], checkpoint: Checkpoint):
-        super().__init__()
-        self.evaluate = evaluate
-        self.checkpoint = checkpoint
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Evaluates, and adds to the log."""
-        trained = dict(logs)
-        self.checkpoint.save(trained=trained)
-        try:
-            validated = self.evaluate()
-        except PreemptedError:
-            self.checkpoint.save(trained=trained)
-            raise
-        logs |= {f"val_{name}": value for name, value in validated.items()}
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        self.checkpoint.position.finish_epoch(logs)
-
-
-class Progress(keras.callbacks.Callback):
-    """One progress bar for a whole run."""
-
-    def __init__(self, title: str, position: Position):
-        super().__init__()
-        self.position = position
-        print(title, flush=True)
-        # On a terminal the bar moves with each step, in a file with each epoch.
-        self.live = sys.stdout.isatty()
-        self.bar = keras.utils.Progbar(
-            position.steps, stateful_metrics=["loss", "accuracy", "val_loss", "val_accuracy"]
-        )
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Moves the bar."""
-        if self.live and self.position.is_within_epoch:
-            self._show(logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Moves the bar, with the validation's figures."""
-        self._show(logs)
-
-    def _show(self, logs):
-        shown = [(k, float(v)) for k, v in logs.items() if k in self.bar.stateful_metrics]
-        self.bar.update(self.position.step, shown)
+def raise_if_diverged(counter: StepCounter, logs: Logs) -> None:
+    """Raises `DivergedError` soon after the loss, the epoch's mean so far, is not finite."""
+    if counter.is_within_epoch and counter.step % _STEPS_BETWEEN_READINGS:
+        return
+    loss = float(logs["loss"])
+    if not np.isfinite(loss):
+        step = counter.step - counter.epochs * counter.steps_per_epoch
+        raise DivergedError(f"the loss is {loss} in epoch {counter.epochs + 1}, step {step}")

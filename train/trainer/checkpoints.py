@@ -1,9 +1,10 @@
-"""Checkpoints of a run: the newest few and the best, each whole or not there."""
+"""Checkpoints of a run: the newest few and the best, each written all or nothing."""
 
 import json
 import pathlib
 import sys
 import zipfile
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,22 +15,24 @@ from keras_swish.messages import differences, first_line
 from ..errors import ArgumentError
 from . import recipes
 
-# What a file that was cut short or changed raises when it is read.
+# The errors of reading a file that was cut short or changed.
 BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
-def state(model: keras.Model) -> list:
-    """Returns all that training changes, as variables: nothing else need be saved.
+def state(model: keras.Model) -> list[keras.Variable]:
+    """Returns all variables that training changes: nothing else need be saved.
 
     Weights, seeds of dropout and drop path, the optimizer's accumulators with its moving
     average of the weights and its count of steps, which the schedule follows, and the metrics of
     the epoch so far. `keras.Model.save_weights` leaves seeds and metrics out.
     """
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    optimizer = model.optimizer
+    assert optimizer is not None
+    return [*model.variables, *optimizer.variables, *model.metrics_variables]
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a folder of their own.
+    """The checkpoints of one run, the only files in their folder.
 
     A checkpoint is a NumPy archive, whose checksums tell a damaged file, with the arrays of
     `state` and a record: the run's settings, the number of training steps done (from which the
@@ -38,12 +41,14 @@ class Checkpoints:
     Args:
         directory: The folder.
         config: The run's settings; a checkpoint of others is refused.
-        keep: How many of the newest to keep. Beside them the one with the highest validation
-            accuracy is kept.
+        keep: How many of the newest to keep, in addition to the one with the highest validation
+            accuracy.
         writes: Whether to write at all: of many hosts, one does.
     """
 
-    def __init__(self, directory: pathlib.Path, config: dict, keep: int = 2, writes: bool = True):
+    def __init__(
+        self, directory: pathlib.Path, config: dict[str, Any], keep: int = 2, writes: bool = True
+    ) -> None:
         self.directory = directory
         self.config = config
         self.keep = keep
@@ -53,15 +58,15 @@ class Checkpoints:
         """Returns the files, the newest first."""
         return sorted(self.directory.glob("step-*.npz"), reverse=True)
 
-    def save(self, model: keras.Model, step: int, **record) -> bool:
+    def save(self, model: keras.Model, step: int, **record: Any) -> bool:
         """Writes a checkpoint, and returns whether it did.
 
-        Where the disk is full, the ones before it stay, and it says so.
+        Where the disk is full, it prints so, and the ones before it stay.
         """
         if not self.writes:
             return False
         record = {"run": self.config, "step": step, **record}
-        arrays = [keras.ops.convert_to_numpy(variable) for variable in state(model)]
+        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in state(model)]
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with io.atomic(self.directory / f"step-{step:010}.npz") as path:
@@ -69,7 +74,7 @@ class Checkpoints:
             self._prune()
         except OSError as error:
             older = [path for path in self.paths() if path.name < f"step-{step:010}"]
-            remains = f"the one of {_words(older[0])} remains" if older else "there is none yet"
+            remains = f"the one of {_step(older[0])} remains" if older else "there is none yet"
             print(
                 f"checkpoint of step {step} not written ({error.strerror or error}); {remains}",
                 file=sys.stderr,
@@ -78,10 +83,10 @@ class Checkpoints:
             return False
         return True
 
-    def restore(self, model: keras.Model) -> dict | None:
-        """Loads the newest checkpoint that is whole, and returns its record.
+    def restore(self, model: keras.Model) -> dict[str, Any] | None:
+        """Loads the newest checkpoint that can be read, and returns its record.
 
-        One that is not is set aside, with a line that says so.
+        One that cannot be is renamed, with a line that says so.
 
         Raises:
             ArgumentError: If a checkpoint is of another run.
@@ -94,10 +99,10 @@ class Checkpoints:
             except ArgumentError:
                 raise
             except BROKEN as error:
-                self._set_aside(path, error)
+                self._rename_broken(path, error)
         return None
 
-    def load(self, path: pathlib.Path, model: keras.Model) -> dict:
+    def load(self, path: pathlib.Path, model: keras.Model) -> dict[str, Any]:
         """Loads a checkpoint and returns its record.
 
         Raises:
@@ -117,17 +122,17 @@ class Checkpoints:
         return record
 
     def best(self) -> pathlib.Path | None:
-        """Returns the checkpoint with the highest validation accuracy, if one is known."""
-        known = self._accuracies()
-        return max(known, key=known.get, default=None)
+        """Returns the checkpoint with the highest validation accuracy, if one has any."""
+        accuracies = self._accuracies()
+        return max(accuracies, key=lambda path: accuracies[path], default=None)
 
     def best_accuracy(self) -> float | None:
-        """Returns the highest validation accuracy of the checkpoints, if one is known."""
+        """Returns the highest validation accuracy of the checkpoints, if one has any."""
         return max(self._accuracies().values(), default=None)
 
-    def _accuracies(self):
-        found = {path: _accuracy(path) for path in self.paths()}
-        return {path: accuracy for path, accuracy in found.items() if accuracy is not None}
+    def _accuracies(self) -> dict[pathlib.Path, float]:
+        accuracies = {path: _accuracy(path) for path in self.paths()}
+        return {path: accuracy for path, accuracy in accuracies.items() if accuracy is not None}
 
     def keep_best(self) -> None:
         """Removes all but the best: the run is over."""
@@ -136,22 +141,22 @@ class Checkpoints:
             if path != best:
                 path.unlink()
 
-    def _prune(self):
+    def _prune(self) -> None:
         old = self.paths()[self.keep :]
         best = self.best() if old else None
         for path in old:
             if path != best:
                 path.unlink()
 
-    def _set_aside(self, path, error):
+    def _rename_broken(self, path: pathlib.Path, error: BaseException) -> None:
         if self.writes:
             path.rename(path.with_suffix(".npz.broken"))
         older = [other for other in self.paths() if other.name < path.name]
-        instead = f"going on from {_words(older[0])}" if older else "starting from the beginning"
+        instead = f"resuming from {_step(older[0])}" if older else "starting from the beginning"
         print(f"{path} is broken ({first_line(error)}); {instead}", file=sys.stderr, flush=True)
 
 
-def _accuracy(path) -> float | None:
+def _accuracy(path: pathlib.Path) -> float | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return json.loads(str(archive["record"])).get("val_accuracy")
@@ -159,23 +164,32 @@ def _accuracy(path) -> float | None:
         return None
 
 
-def _words(path) -> str:
+def _step(path: pathlib.Path) -> str:
     return f"step {int(path.stem.removeprefix('step-'))}"
 
 
-def changed_settings(present: dict, wanted: dict) -> str:
+def changed_settings(present: dict[str, Any], wanted: dict[str, Any]) -> str:
     """Returns in which entries two settings differ; empty where they agree.
 
-    Fields that a recipe had not yet when it was written down have their defaults; where its
-    settings come from changes nothing in its outcome.
+    Fields that a recipe did not have yet when it was written have their defaults; its source
+    changes nothing in its outcome.
+
+    Example:
+        >>> from keras_swish.train.trainer.checkpoints import changed_settings
+        >>> changed_settings({"seed": 0, "recipe": {"epochs": 2}}, {"seed": 1, "recipe": {}})
+        'seed 0, now 1'
     """
-    return differences(*(_comparable(json.loads(json.dumps(s))) for s in (present, wanted)))
+    return differences(_as_comparable(present), _as_comparable(wanted))
 
 
-def _comparable(settings: dict) -> dict:
+def _as_comparable(settings: dict[str, Any]) -> dict[str, Any]:
+    return _with_defaults(json.loads(json.dumps(settings)))
+
+
+def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     defaults = json.loads(json.dumps(recipes.DEFAULTS))
     return {
-        key: _comparable(defaults | value if key == "recipe" else value)
+        key: _with_defaults(defaults | value if key == "recipe" else value)
         if isinstance(value, dict)
         else value
         for key, value in settings.items()

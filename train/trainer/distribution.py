@@ -1,7 +1,7 @@
 """One run on many devices, and on many machines.
 
-Every device gets the same share of each batch, and holds all of the weights. What each engine does
-with batch normalisation is part of the choice:
+Every device gets the same share of each batch, and has all of the weights. The choice of the engine
+includes the statistics of batch normalisation:
 
 * `data_parallel` on TensorFlow is `tf.distribute.MirroredStrategy`: each device normalises with
   the statistics of its own share, and the moving statistics are the mean of the devices'. Small
@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -24,14 +25,14 @@ from keras_swish.messages import first_line
 
 from ..errors import ArgumentError, HostLostError
 
-# What the errors of JAX say then, from CPUs and from its coordinator.
+# Words of the errors of JAX when a host is lost, from CPUs and from its coordinator.
 _LOST = ("Gloo", "UNAVAILABLE", "heartbeat")
 STRATEGIES = ("none", "data_parallel", "multi_host")
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """What a run is spread over.
+    """The devices that a run is spread over.
 
     Attributes:
         count: Number of devices, over all hosts.
@@ -44,12 +45,12 @@ class Devices:
     count: int = 1
     host: int = 0
     hosts: int = 1
-    scope: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+    scope: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     even: bool = False
 
     @property
     def shard(self) -> tuple[int, int]:
-        """The part of each batch that this host reads: its number, of how many."""
+        """The part of each batch that this host reads, as `(number, of how many)`."""
         return self.host, self.hosts
 
     @property
@@ -58,7 +59,7 @@ class Devices:
         return self.host == 0
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def watching_hosts(self) -> Iterator[None]:
         """Raises `HostLostError` when another host ends in the middle of a step."""
         try:
             yield
@@ -74,12 +75,12 @@ ONE_DEVICE = Devices()
 def start(
     strategy: str, coordinator: str | None = None, hosts: int | None = None, host: int | None = None
 ) -> Devices:
-    """Makes the devices ready; before anything is computed.
+    """Prepares the devices; to be called before anything is computed.
 
     Args:
         strategy: One of `STRATEGIES`.
-        coordinator: Address and port of host 0, for "multi_host". By default, with the two
-            below, what JAX finds out itself on TPU pods and under Slurm.
+        coordinator: Address and port of host 0, for "multi_host". By default JAX finds it out
+            itself, and the two below, on TPU pods and under Slurm.
         hosts: Number of hosts.
         host: Number of this one, from 0.
 
@@ -92,10 +93,8 @@ def start(
     if strategy == "data_parallel" and backend == "tensorflow":
         return _mirrored()
     if backend != "jax":
-        works = "tensorflow or jax" if strategy == "data_parallel" else "jax"
-        raise ArgumentError(
-            "strategy", f"{strategy!r} needs KERAS_BACKEND={works.replace(' or ', ' or =')}"
-        )
+        works = "tensorflow or =jax" if strategy == "data_parallel" else "jax"
+        raise ArgumentError("strategy", f"{strategy!r} needs KERAS_BACKEND={works}")
     if strategy == "multi_host":
         _join(coordinator, hosts, host)
     import jax
@@ -105,8 +104,8 @@ def start(
     )
 
 
-def _distributed() -> contextlib.AbstractContextManager:
-    # It stays set, as training needs it too; `keras.utils.clear_session` forgets it.
+def _distributed() -> contextlib.AbstractContextManager[None]:
+    # It stays set, as training needs it too; `keras.utils.clear_session` resets it.
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     return contextlib.nullcontext()
 
@@ -116,14 +115,12 @@ def _mirrored() -> Devices:
 
     if "TPU_NAME" in os.environ or tf.config.list_physical_devices("TPU"):
         raise ArgumentError("strategy", "on TPUs it needs KERAS_BACKEND=jax")
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    strategy = tf.distribute.MirroredStrategy(
-        [device.name for device in tf.config.list_logical_devices(kind)]
-    )
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     return Devices(strategy.num_replicas_in_sync, scope=strategy.scope)
 
 
-def _join(coordinator, hosts, host):
+def _join(coordinator: str | None, hosts: int | None, host: int | None) -> None:
     import jax
 
     # For CPUs; other devices have collectives of their own.

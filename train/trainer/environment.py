@@ -1,4 +1,4 @@
-"""Where a result was made: versions, git revision, hardware."""
+"""The environment that made a result: versions, git revision, hardware."""
 
 import contextlib
 import functools
@@ -7,17 +7,18 @@ import pathlib
 import platform
 import re
 import subprocess
+from typing import Any
 
 import keras
 
 import keras_swish
 
-# The file that settings and environment are written down in.
+# The file that settings and environments are written to.
 CONFIG = "config.json"
 
 
-def environment() -> dict:
-    """Returns versions, git revision and hardware, to be kept beside a result."""
+def environment() -> dict[str, Any]:
+    """Returns versions, git revision and hardware, to be written next to a result."""
     return {
         "keras_swish": keras_swish.__version__,
         "git": _git_revision(),
@@ -31,11 +32,11 @@ def environment() -> dict:
 
 
 def _versions(*packages: str) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _devices() -> list[str]:
@@ -47,8 +48,8 @@ def _devices() -> list[str]:
 
 @functools.cache
 def _git_revision() -> str | None:
-    # Once: the results that a process writes make the tree "dirty", the code that it runs they
-    # do not change.
+    # Once: the results that a process writes make the tree "dirty", but do not change the code
+    # that it runs.
     root = pathlib.Path(keras_swish.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None

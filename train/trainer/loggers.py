@@ -1,74 +1,80 @@
-"""What can be watched while a run trains: TensorBoard, Weights & Biases, a sample of the inputs."""
+"""Logs of a run for TensorBoard and Weights & Biases, and a sample of what the network gets."""
 
 import contextlib
 import hashlib
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 import keras_swish
 
-from ..datasets.in_memory import Dataset
+if TYPE_CHECKING:
+    from ..datasets.base import Dataset
+    from .trainer import Run
 
 
-def inputs(dataset: Dataset, seed: int, count: int = 32) -> np.ndarray:
+def sample_inputs(dataset: "Dataset", seed: int, count: int = 32) -> np.ndarray:
     """Returns the first training images as the network gets them: normalised and augmented."""
     batches = dataset.training(min(count, dataset.training_images), seed, 0, 1)
-    return keras.ops.convert_to_numpy(next(iter(batches))[0])
+    return np.asarray(keras.ops.convert_to_numpy(next(iter(batches))[0]))
 
 
-def pictures(images: np.ndarray) -> np.ndarray:
-    """Returns inputs as people can look at them.
+def as_images(inputs: np.ndarray) -> np.ndarray:
+    """Returns inputs of a network as images to look at.
 
     Args:
-        images: As the network gets them.
+        inputs: As the network gets them, in Keras's image data format.
 
     Returns:
         `(n, height, width, channels)` between 0 and 1, of one channel or three.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_swish.train.trainer import loggers
+        >>> images = loggers.as_images(np.linspace(-1, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3))
+        >>> images.shape, float(images.min()), float(images.max())
+        ((2, 8, 8, 3), 0.0, 1.0)
     """
     if keras.config.image_data_format() == "channels_first":
-        images = np.moveaxis(images, 1, -1)
-    low, high = images.min(), images.max()
-    return ((images - low) / max(high - low, 1e-6))[..., : 3 if images.shape[-1] >= 3 else 1]
+        inputs = np.moveaxis(inputs, 1, -1)
+    low, high = inputs.min(), inputs.max()
+    return ((inputs - low) / max(high - low, 1e-6))[..., : 3 if inputs.shape[-1] >= 3 else 1]
 
 
 def callbacks(
-    model: keras.Model,
-    run,
-    dataset: Dataset,
+    run: "Run",
+    dataset: "Dataset",
     directory: pathlib.Path,
     tensorboard: bool,
     wandb: bool,
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks that report a run elsewhere.
-
-    They belong behind those that add to the log of an epoch.
+    """Returns the callbacks that report the epochs of a run elsewhere.
 
     Args:
-        model: What is trained.
-        run: The `fitting.Run`.
+        run: The run.
         dataset: Its data.
         directory: Its folder; TensorBoard's log goes to a folder in it.
         tensorboard: Whether to write that log, with the betas and what flows into them.
         wandb: Whether to report to Weights & Biases.
     """
-    found: list[keras.callbacks.Callback] = []
+    loggers: list[keras.callbacks.Callback] = []
     if tensorboard:
-        log, sample = directory / "tensorboard", inputs(dataset, run.seed)
-        found.append(_TensorBoard(log, pictures(sample), run.recipe.batch_size))
+        log, sample = directory / "tensorboard", sample_inputs(dataset, run.seed)
+        loggers.append(_TensorBoard(log, as_images(sample), run.recipe.batch_size))
         # TensorBoard follows one file a folder.
-        found.append(keras_swish.BetaLogger(log / "activations", sample))
+        loggers.append(keras_swish.BetaLogger(log / "activations", sample))
     if wandb:
-        found.append(_wandb(run, directory))
-    return found
+        loggers.append(_wandb(run, directory))
+    return loggers
 
 
 @contextlib.contextmanager
 def finishing() -> Iterator[None]:
-    """Ends the report to Weights & Biases, if there is one, with what it stands around."""
+    """Ends the report to Weights & Biases, if there is one, at the end of the block."""
     try:
         yield
     finally:
@@ -79,29 +85,31 @@ def finishing() -> Iterator[None]:
 class _TensorBoard(keras.callbacks.TensorBoard):
     """Keras's, with the throughput and a sample of the inputs."""
 
-    def __init__(self, directory, images, batch_size):
-        super().__init__(directory)
+    def __init__(self, directory: pathlib.Path, images: np.ndarray, batch_size: int) -> None:
+        super().__init__(str(directory))
         self.images = images
         self.batch_size = batch_size
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         with self._train_writer.as_default():
             self.summary.image("augmented inputs", self.images, step=0, max_outputs=8)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         speed = {"images_per_second": logs["steps"] * self.batch_size / logs["seconds"]}
         super().on_epoch_end(epoch, {**logs, **speed})
 
 
-def _wandb(run, directory) -> keras.callbacks.Callback:
-    import wandb
-    from wandb.integration.keras import WandbMetricsLogger
+def _wandb(run: "Run", directory: pathlib.Path) -> keras.callbacks.Callback:
+    import wandb  # pyright: ignore[reportMissingImports]
+    from wandb.integration.keras import (  # pyright: ignore[reportMissingImports]
+        WandbMetricsLogger,
+    )
 
     wandb.init(
         project="keras-swish",
         name=f"{run.model}, {run.activation}, seed {run.seed}",
-        # A run that goes on is the same one there.
+        # A resumed run is the same one there.
         id=hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16],
         resume="allow",
         config=run.config(),

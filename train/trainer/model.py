@@ -1,7 +1,8 @@
-"""From a run to its network: built, compiled, with weights drawn from the run's seed."""
+"""The network of a run: built, compiled, with weights drawn from the run's seed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -11,6 +12,10 @@ from keras_swish import models
 from ..errors import as_argument_error
 from . import recipes
 
+if TYPE_CHECKING:
+    from ..datasets.base import Dataset
+    from .trainer import Run
+
 
 class WithAuxiliary(keras.Model):
     """A network with a second output, the auxiliary classifier, that only training looks at.
@@ -19,30 +24,39 @@ class WithAuxiliary(keras.Model):
     of a training step alone.
     """
 
-    auxiliary_weight = 0.0
-    auxiliary_loss = None
+    auxiliary_weight: float = 0.0
+    auxiliary_loss: Callable[..., Any] | None = None
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         """Returns the loss, in training with the auxiliary one."""
         classified, auxiliary = y_pred
         loss = super().compute_loss(x, y, classified, sample_weight, training)
-        if training:
+        if training and self.auxiliary_loss is not None:
             loss += self.auxiliary_weight * self.auxiliary_loss(y, auxiliary, sample_weight)
         return loss
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Returns the metrics of the classifier."""
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
 
-def build(run, dataset) -> keras.Model:
+def build(run: "Run", dataset: "Dataset") -> keras.Model:
     """Builds and compiles the network of a run, with weights drawn from its seed.
 
     Networks that differ in their activation alone get the same kernels: initialisers
     take their seeds in the order of the layers, and an activation's beta takes none.
 
     Args:
-        run: The `fitting.Run`.
+        run: The run.
         dataset: The data that it names: `input_shape`, `classes` and `training_images` are used.
 
     Raises:
@@ -76,11 +90,11 @@ def build(run, dataset) -> keras.Model:
     apply_weight_decay(model, recipe)
     optimizer = recipes.optimizer(recipe, steps_per_pass)
     compile_for(model, None, recipe.label_smoothing, optimizer)
-    model.optimizer.build(model.trainable_variables)
+    optimizer.build(model.trainable_variables)
     return model
 
 
-def _loss(label_smoothing, from_logits=True):
+def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
 
 
@@ -88,36 +102,46 @@ def compile_for(
     model: keras.Model,
     input_shape: tuple[int, int, int] | None = None,
     label_smoothing: float = 0.0,
-    optimizer=None,
+    optimizer: keras.optimizers.Optimizer | None = None,
 ) -> None:
     """Compiles a network for labels that are one-hot.
 
-    Beside the accuracy it gets the top-5 accuracy, where there are more than ten classes.
+    Its metrics are the accuracy and, with more than ten classes, the top-5 accuracy.
 
     Args:
         model: The network.
         input_shape: Shape of one image, to find out whether it gives logits or probabilities;
             None: it gives logits.
         label_smoothing: As in a recipe.
-        optimizer: What trains it; None, if nothing does.
+        optimizer: The optimizer of its training; None if it is only tested.
     """
     classes = model.outputs[0].shape[-1]
-    metrics = ["accuracy"]
+    metrics: list[str | keras.metrics.Metric] = ["accuracy"]
     if classes > 10:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
     from_logits = input_shape is None or not _gives_probabilities(model, input_shape)
-    model.compile(optimizer, _loss(label_smoothing, from_logits), weighted_metrics=metrics)
+    model.compile(
+        optimizer,  # pyright: ignore[reportArgumentType]
+        _loss(label_smoothing, from_logits),
+        weighted_metrics=metrics,
+    )
 
 
-def _gives_probabilities(model, input_shape) -> bool:
+def _gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
     images = np.random.default_rng(0).standard_normal((8, *input_shape)).astype("float32")
     outputs = model(keras.ops.convert_to_tensor(images), training=False)
-    outputs = keras.ops.convert_to_numpy(outputs).astype("float32")
+    outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
     return bool(outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2))
 
 
-def fits(shape, wanted: tuple) -> bool:
-    """Whether a shape that a network says it has, None for any, is that one."""
+def fits(shape: object, wanted: tuple[int | None, ...]) -> bool:
+    """Returns whether a network's shape of inputs or outputs, where None is any, is that one.
+
+    Example:
+        >>> from keras_swish.train.trainer.model import fits
+        >>> fits((None, 8, 8, None), (None, 8, 8, 3)), fits((None, 10), (None, 100))
+        (True, False)
+    """
     return (
         isinstance(shape, tuple)
         and len(shape) == len(wanted)
@@ -126,7 +150,7 @@ def fits(shape, wanted: tuple) -> bool:
 
 
 def make_metrics(model: keras.Model) -> None:
-    """Makes the metrics' variables, which Keras does at the first step: late for a checkpoint."""
+    """Makes the metrics' variables, which Keras makes at the first step, to be restored before."""
     blanks = [keras.ops.zeros((1, output.shape[-1])) for output in model.outputs]
     model.compute_metrics(None, blanks[0], blanks if blanks[1:] else blanks[0])
     model.reset_metrics()
@@ -140,26 +164,26 @@ def classifier(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
-def averages(model: keras.Model) -> list[tuple]:
-    """Returns pairs of a weight and its moving average; none, where none is kept."""
+def averages(model: keras.Model) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Returns pairs of a weight and its moving average; none where there are no averages."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    kept = getattr(optimizer, "averages", [])
-    return list(zip(model.trainable_variables, kept, strict=True)) if kept else []
+    variables = getattr(optimizer, "averages", [])
+    return list(zip(model.trainable_variables, variables, strict=True)) if variables else []
 
 
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Puts the moving averages in place of the weights, where there are any, for a while."""
+    """Puts the moving averages, where there are any, in place of the weights within the block."""
     pairs = averages(model)
     # Copies: Keras's own callback swaps by additions, which rounds the weights.
-    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
+    weights = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
     for variable, average in pairs:
         # JAX would let both share one buffer, and give it away in the next step.
         variable.assign(keras.ops.convert_to_numpy(average))
     try:
         yield
     finally:
-        for (variable, _), value in zip(pairs, kept, strict=True):
+        for (variable, _), value in zip(pairs, weights, strict=True):
             variable.assign(value)
 
 

@@ -1,11 +1,12 @@
 """Recipes: everything about a training run but its data, network, activation and seed.
 
-A new recipe is one object in `RECIPES`. Each field is also a flag of the programs, which
-print the help that stands beside it here.
+A new recipe is one object in `RECIPES`. Each field is also a flag of the programs, whose help is
+the text next to it here.
 """
 
 import dataclasses
 import inspect
+from typing import Any
 
 import keras
 
@@ -18,26 +19,26 @@ SCHEDULES = ("cosine", "step", "exponential")
 OPTIMIZERS = ("sgd", "rmsprop")
 
 
-def _field(help_text: str, default=dataclasses.MISSING, **limits):
+def _field(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
     """Returns a field with its help, and the limits that its flag checks."""
     return dataclasses.field(default=default, metadata={"help": help_text, **limits})
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: optimizer, schedule, regularisation.
+    """The settings of a training: optimizer, schedule, regularisation.
 
     Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each
     kernel. Biases and the weights of batch normalisation are never decayed, those of
     activations (a beta) on request, depthwise kernels unless the recipe says otherwise.
     """
 
-    source: str = _field("Where the settings come from, and which of them are this project's own.")
+    source: str = _field("Source of the settings, and which of them are this project's own.")
     epochs: int = _field("Passes over the training split.", lower_bound=1)
     batch_size: int = _field("Images a step, over all devices.", lower_bound=1)
     learning_rate: float = _field("Highest learning rate.", lower_bound=0)
     schedule: str = _field(
-        "How the learning rate falls: 'cosine' to zero; 'step' by --decay_factor at each of the "
+        "Schedule of the learning rate: 'cosine' to zero; 'step' by --decay_factor at each of the "
         "--milestones; 'exponential' by --decay_factor every --decay_epochs.",
         enum_values=SCHEDULES,
     )
@@ -55,10 +56,10 @@ class Recipe:
         lower_bound=0,
     )
     milestones: tuple[float, ...] = _field(
-        "Where the learning rate of 'step' falls, as shares of the run.", (0.5, 0.75)
+        "Shares of the run after which the learning rate of 'step' falls.", (0.5, 0.75)
     )
     decay_factor: float = _field(
-        "What the learning rate is multiplied by.", 0.1, lower_bound=0, upper_bound=1
+        "Factor of each fall of the learning rate.", 0.1, lower_bound=0, upper_bound=1
     )
     decay_epochs: float = _field(
         "Passes between two falls of the 'exponential' schedule.", 2.0, lower_bound=1e-6
@@ -73,7 +74,7 @@ class Recipe:
     rho: float = _field("RMSProp's decay of the mean square.", 0.9, lower_bound=0, upper_bound=1)
     epsilon: float = _field("RMSProp's epsilon, inside the root.", 1.0, lower_bound=0)
     clip_norm: float | None = _field(
-        "Greatest norm of all gradients together; by default none.", None, lower_bound=0
+        "Largest global norm of the gradients; by default none.", None, lower_bound=0
     )
     ema_momentum: float = _field(
         "Momentum of the moving average of the weights, which validation and test then use; "
@@ -135,7 +136,7 @@ class Recipe:
             raise ArgumentError("learning_rates", "must be positive numbers, such as '0.1,0.05'")
 
 
-# What a recipe is that was written down before it had these fields.
+# The values of fields that a recipe did not have yet when it was written.
 DEFAULTS = {
     field.name: field.default
     for field in dataclasses.fields(Recipe)
@@ -319,13 +320,13 @@ def converged_bn_momentum(steps: int) -> float:
     return min(0.99, max(0.0, 1 - 20 / steps))
 
 
-def network_arguments(recipe: Recipe, model: str, steps: int) -> dict:
-    """Returns what the recipe asks of `models.create` beyond what every network takes.
+def network_arguments(recipe: Recipe, model: str, steps: int) -> dict[str, Any]:
+    """Returns the arguments of `models.create` that a recipe adds to those of every network.
 
     Raises:
         ArgumentError: If the network has no such part.
     """
-    asked = {
+    requested = {
         "dropout": ("dropout", {"dropout": recipe.dropout}),
         "auxiliary_weight": ("auxiliary", {"auxiliary": bool(recipe.auxiliary_weight)}),
         "drop_path": (
@@ -333,11 +334,11 @@ def network_arguments(recipe: Recipe, model: str, steps: int) -> dict:
             {"drop_path": recipe.drop_path, "drop_path_steps": steps},
         ),
     }
-    known = inspect.signature(models.BUILDERS[model]).parameters
+    parameters = inspect.signature(models.BUILDERS[model]).parameters
     arguments = {}
-    for field, (parameter, values) in asked.items():
+    for field, (parameter, values) in requested.items():
         if getattr(recipe, field):
-            if parameter not in known:
+            if parameter not in parameters:
                 raise ArgumentError(field, f"{model} has no {parameter.replace('_', ' ')}")
             arguments |= values
     return arguments

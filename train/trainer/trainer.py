@@ -1,37 +1,40 @@
-"""One training run, from the first step to the test accuracy; it survives being killed."""
+"""One training run, from the first step to the test accuracy; killed at any moment, it resumes."""
 
-import csv
 import dataclasses
-import hashlib
 import json
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_swish import io
 
-from ..errors import ArgumentError, DivergedError, PreemptedError
-from . import callbacks, loggers, recipes
+from ..errors import ArgumentError, DivergedError
+from . import loggers, recipes
+from .callbacks import Preemption, ProgressBar, RunCallback, StepCounter, StopEvaluation
 from .checkpoints import Checkpoints
 from .distribution import ONE_DEVICE, Devices
 from .environment import CONFIG, environment
+from .epoch_log import EpochLog
 from .model import averaged, build, classifier, make_metrics
 
-CHECKPOINTS, LOG, MODEL, RESULT = "checkpoints", "log.csv", "model.keras", "result.json"
+if TYPE_CHECKING:
+    from ..datasets.base import Dataset
+
+CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """All that determines the outcome of a training run.
+    """Everything that determines the outcome of a training run.
 
     Attributes:
         dataset: Name of the dataset, and below it which part of it.
         model: Name of the network.
         activation: Name of its activation.
         seed: Seed of the kernels, the order of the images and their augmentation.
-        recipe: How it is trained.
+        recipe: The recipe of its training.
         train_split: Training split.
         test_split: Test split.
         image_size: Side that the images are scaled to, or None.
@@ -39,7 +42,8 @@ class Run:
         flip: Whether half of the images are mirrored.
         dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
         backend: Keras's backend.
-        pictures: Of ImageNet's form: `picture_dataset.Pictures.facts`; None for images in memory.
+        pictures: Of ImageNet's form: how many classes there are, and images in each split; None
+            for images in memory.
     """
 
     dataset: str
@@ -54,36 +58,27 @@ class Run:
     flip: bool = True
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
-    pictures: dict | None = None
+    pictures: dict[str, int] | None = None
 
-    def config(self) -> dict:
-        """Returns the settings in the form in which JSON gives them back."""
+    def config(self) -> dict[str, Any]:
+        """Returns the settings in the form in which JSON returns them."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_config(cls, config: dict) -> "Run":
-        """Returns the run with these settings, in whichever form."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        recipe = {
+    def from_config(cls, config: dict[str, Any]) -> "Run":
+        """Returns the run with these settings, as JSON has them or not; it ignores others."""
+        fields = {field.name for field in dataclasses.fields(cls)}
+        recipe: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config["recipe"].items()
         }
-        given = {name: value for name, value in config.items() if name in known}
-        return cls(**{**given, "recipe": recipes.Recipe(**recipe)})
-
-
-def slug(activation: str, seed: int) -> str:
-    """Returns the name of a run's folder within a comparison, another one for each activation."""
-    readable = re.sub(r"\W+", "_", activation).strip("_")
-    if readable != activation:
-        # Different formulas may read alike: x + 1 and x - 1.
-        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
-    return f"{readable}-seed{seed}"
+        settings = {name: value for name, value in config.items() if name in fields}
+        return cls(**{**settings, "recipe": recipes.Recipe(**recipe)})
 
 
 def train(
     run: Run,
-    dataset,
+    dataset: "Dataset",
     directory: pathlib.Path,
     *,
     checkpoint_seconds: float = 30.0,
@@ -93,28 +88,28 @@ def train(
     title: str | None = None,
     build: Callable[..., keras.Model] = build,
     devices: Devices = ONE_DEVICE,
-) -> dict:
-    """Trains, tests and writes one run, or goes on with it where it was cut off.
+) -> dict[str, Any]:
+    """Trains, tests and writes one run, or resumes it where it was interrupted.
 
     Args:
-        run: What to train.
-        dataset: The data that `run` names, loaded: a `data.Dataset`, or anything else with its
-            `classes`, `input_shape`, `training_images`, `training` and `evaluation`.
+        run: The run.
+        dataset: The data that it names, loaded.
         directory: Folder of the run: settings and hardware, the log, the checkpoints, at the end
             the model and the result. A finished run is not trained again, its result is read.
         checkpoint_seconds: A checkpoint is written when the last one is older than this.
-        keep_checkpoints: How many of the newest checkpoints to keep, beside the best.
+        keep_checkpoints: How many of the newest checkpoints to keep, in addition to the best.
         tensorboard: Whether to write a TensorBoard log as well.
         wandb: Whether to report to Weights & Biases.
-        title: What to call the run above its progress bar.
-        build: Gives the network of a run for its data, compiled; the same one each time.
-        devices: What `distribution.start` gave.
+        title: Name of the run above its progress bar.
+        build: Function that returns the network of a run for its data, compiled; the same one each
+            time.
+        devices: The devices that `distribution.start` returned.
 
     Returns:
         The result, one row of a table. `test_loss` is the loss that was trained, with the
         L2 penalty and label smoothing and without the auxiliary classifier's; `seconds` are those
         of the epochs, validation and compilation included. Where the loss did not stay
-        finite, `status` says "diverged: ..." and the test's figures are None.
+        finite, `status` says "diverged: ..." and the test's numbers are None.
 
     Raises:
         ArgumentError: If a checkpoint in the folder is of another run, or the network cannot be
@@ -122,87 +117,61 @@ def train(
         PreemptedError: If SIGTERM came. A checkpoint was written, unless the disk is full.
         HostLostError: If another host was lost.
     """
-    result = io.read_json(directory / RESULT)
-    if result is not None:
-        return result
+    if (finished := io.read_json(directory / RESULT)) is not None:
+        return finished
+    title = title or f"{run.model}, {run.activation}, seed {run.seed}"
+    _prepare(run, directory, devices)
+    with devices.scope():
+        model = build(run, dataset)
+        make_metrics(model)
+
+    checkpoints = Checkpoints(
+        directory / CHECKPOINTS, run.config(), keep_checkpoints, devices.writes
+    )
+    restored = checkpoints.restore(model) or {}
+    counter = _counter(run, dataset, restored)
+    if counter.step and devices.writes:
+        print(f"{title}: resuming from step {counter.step}", flush=True)
+    preemption = Preemption()
+    callback = RunCallback(
+        model,
+        counter,
+        checkpoints,
+        checkpoint_seconds,
+        preemption,
+        lambda split: _test(model, run, dataset, split, devices, preemption),
+        EpochLog(directory, counter.epochs, devices.writes),
+        ProgressBar(title, counter, devices.writes),
+        loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else (),
+    )
+
+    status, test = "ok", {"accuracy": None, "loss": None}
+    try:
+        with preemption.watched(), devices.watching_hosts(), loggers.finishing():
+            _fit(model, run, dataset, devices, callback, restored.get("trained"))
+            test = callback.evaluate("test")
+    except DivergedError as error:
+        status = f"diverged: {error}"
+
+    result = _result(run, model, counter, callback.log.rows, test, status)
+    _write(directory, model, result, devices)
+    checkpoints.keep_best()
+    return result
+
+
+def _prepare(run: Run, directory: pathlib.Path, devices: Devices) -> None:
+    """Makes the folder of a run, and Keras ready for it."""
     if devices.writes:
         directory.mkdir(parents=True, exist_ok=True)
         io.remove_temporaries(directory)
         _record(run, directory)
     make_deterministic()
-    recipe = run.recipe
-    if recipe.batch_size % devices.count:
+    if run.recipe.batch_size % devices.count:
         raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
     keras.utils.clear_session()
-    with devices.scope():
-        model = build(run, dataset)
-        make_metrics(model)
-    steps_per_pass = dataset.training_images // recipe.batch_size
-    steps = recipes.total_steps(recipe, steps_per_pass)
-    steps_per_epoch = min(steps, recipe.steps_per_epoch or steps_per_pass)
-    preemption = callbacks.Preemption()
-
-    def tested(split):
-        with averaged(model):
-            watchers = [callbacks.Stop(preemption)]
-            metrics = evaluate(model, dataset, split, recipe.batch_size, devices, watchers)
-        preemption.stop()
-        return metrics
-
-    checkpoints = Checkpoints(
-        directory / CHECKPOINTS, run.config(), keep_checkpoints, devices.writes
-    )
-    saved = checkpoints.restore(model) or {"step": 0, "epochs": 0, "seconds": 0.0}
-    title = title or f"{run.model}, {run.activation}, seed {run.seed}"
-    if saved["step"] and devices.writes:
-        print(f"{title}: going on from step {saved['step']}", flush=True)
-    trained = saved.pop("trained", None)
-    position = callbacks.Position(
-        steps, steps_per_epoch, saved["step"], saved["epochs"], saved["seconds"]
-    )
-    if position.is_within_epoch:
-        position.keep_metrics(model)
-    checkpoint = callbacks.Checkpoint(checkpoints, position, preemption, checkpoint_seconds)
-    checkpoint.set_model(model)
-    watchers = [
-        position,
-        callbacks.StopWhenDiverged(position),
-        callbacks.Validate(lambda: tested("validation"), checkpoint),
-    ]
-    if devices.writes:
-        cut_log(directory, position.epochs)
-        watchers.append(keras.callbacks.CSVLogger(directory / LOG, append=True))
-        watchers.append(callbacks.Progress(title, position))
-        watchers += loggers.callbacks(model, run, dataset, directory, tensorboard, wandb)
-    watchers.append(checkpoint)
-
-    status, test = "ok", {"accuracy": None, "loss": None}
-    try:
-        with preemption.watched(), devices.together(), loggers.finishing():
-            if trained:
-                _end_epoch(model, watchers, position.epochs, trained)
-            _fit(model, run, dataset, devices, watchers)
-            try:
-                test = tested("test")
-            except PreemptedError:
-                checkpoint.save()
-                raise
-    except DivergedError as error:
-        status = f"diverged: {error}"
-    log = read_log(directory) if devices.writes else []
-    result = _result(run, model, position, log, test, status)
-    if status == "ok":
-        with averaged(model):  # on every host: in JAX they have to assign together
-            if devices.writes:
-                with io.atomic(directory / MODEL) as path:
-                    classifier(model).save(path)
-    if devices.writes:
-        io.write_json(directory / RESULT, result)
-    checkpoints.keep_best()
-    return result
 
 
-def _record(run, directory) -> None:
+def _record(run: Run, directory: pathlib.Path) -> None:
     """Writes down the settings, and where it is trained, unless a program has done so there."""
     record = io.read_json(directory / CONFIG) or {"config": run.config(), "starts": []}
     if "program" in record["config"]:
@@ -213,24 +182,90 @@ def _record(run, directory) -> None:
         io.write_json(directory / CONFIG, record)
 
 
-def _fit(model, run, dataset, devices, watchers) -> None:
-    position = watchers[0]
-    for first, epochs, length in _stretches(position):
-        steps = epochs * length
+def _counter(run: Run, dataset: "Dataset", restored: dict[str, Any]) -> StepCounter:
+    """Returns how many steps and epochs the run has, and how many a checkpoint had done."""
+    steps_per_pass = dataset.training_images // run.recipe.batch_size
+    steps = recipes.total_steps(run.recipe, steps_per_pass)
+    steps_per_epoch = min(steps, run.recipe.steps_per_epoch or steps_per_pass)
+    done = {name: restored[name] for name in ("step", "epochs", "seconds") if name in restored}
+    return StepCounter(steps, steps_per_epoch, **done)
+
+
+def _fit(
+    model: keras.Model,
+    run: Run,
+    dataset: "Dataset",
+    devices: Devices,
+    callback: RunCallback,
+    trained: dict[str, Any] | None,
+) -> None:
+    """Trains the rest of a run.
+
+    `trained` has the metrics of an epoch that a checkpoint was written behind the last step of.
+    """
+    counter = callback.counter
+    if trained:
+        callback.set_model(model)
+        callback.on_train_begin()
+        callback.on_epoch_end(counter.epochs, trained)
+        callback.on_train_end()
+    for first, epochs, length in _stretches(counter):
         model.fit(
-            dataset.training(run.recipe.batch_size, run.seed, first, steps, devices.shard),
-            initial_epoch=position.epochs,
-            epochs=position.epochs + epochs,
+            dataset.training(
+                run.recipe.batch_size, run.seed, first, epochs * length, devices.shard
+            ),
+            initial_epoch=counter.epochs,
+            epochs=counter.epochs + epochs,
             steps_per_epoch=length,
-            callbacks=watchers,
+            callbacks=[callback],
             shuffle=False,  # the batches are shuffled already
-            verbose=0,
+            verbose=0,  # pyright: ignore[reportArgumentType]
         )
 
 
-def _result(run, model, position, log, test, status) -> dict:
+def _stretches(counter: StepCounter) -> Iterator[tuple[int, int, int]]:
+    """Yields the calls of `fit`: first step, number of epochs, and their length.
+
+    Usually it is one. The rest of an epoch that was interrupted is another, as is a last epoch
+    that is shorter than the others.
+    """
+    step, length = counter.step, counter.steps_per_epoch
+    rest = min(-step % length, counter.steps - step)
+    if rest:
+        yield step, 1, rest
+        step += rest
+    complete = (counter.steps - step) // length
+    if complete:
+        yield step, complete, length
+        step += complete * length
+    if step < counter.steps:
+        yield step, 1, counter.steps - step
+
+
+def _test(
+    model: keras.Model,
+    run: Run,
+    dataset: "Dataset",
+    split: str,
+    devices: Devices,
+    preemption: Preemption,
+) -> dict[str, float]:
+    """Evaluates the weights, or their moving averages, until SIGTERM comes."""
+    with averaged(model):
+        stop = StopEvaluation(preemption)
+        return evaluate(model, dataset, split, run.recipe.batch_size, devices, [stop])
+
+
+def _result(
+    run: Run,
+    model: keras.Model,
+    counter: StepCounter,
+    log: list[dict[str, Any]],
+    test: dict[str, Any],
+    status: str,
+) -> dict[str, Any]:
     seconds = sum(row["seconds"] for row in log)
-    steps = min(position.steps, position.epochs * position.steps_per_epoch)
+    steps = min(counter.steps, counter.epochs * counter.steps_per_epoch)
     speed = round(steps * run.recipe.batch_size / seconds, 1) if seconds else None
     return {
         "model": run.model,
@@ -239,7 +274,7 @@ def _result(run, model, position, log, test, status) -> dict:
         "seed": run.seed,
         **{f"test_{name}": value for name, value in test.items()},
         "validation_accuracy": log[-1]["val_accuracy"] if log and status == "ok" else None,
-        "epochs": position.epochs,
+        "epochs": counter.epochs,
         "steps": steps,
         "parameters": classifier(model).count_params(),
         "seconds": round(seconds, 1),
@@ -248,65 +283,35 @@ def _result(run, model, position, log, test, status) -> dict:
     }
 
 
-def _stretches(position: callbacks.Position) -> Iterator[tuple[int, int, int]]:
-    """Gives the calls of `fit`: first step, number of epochs, and their length.
-
-    Usually it is one. The rest of an epoch that was cut off is another, as is a last epoch
-    that is shorter than the others.
-    """
-    step, length = position.step, position.steps_per_epoch
-    rest = min(-step % length, position.steps - step)
-    if rest:
-        yield step, 1, rest
-        step += rest
-    whole = (position.steps - step) // length
-    if whole:
-        yield step, whole, length
-        step += whole * length
-    if step < position.steps:
-        yield step, 1, position.steps - step
-
-
-def _end_epoch(model, watchers, epoch, logs):
-    """Does what `fit` does behind an epoch's last step, which is as far as the checkpoint went."""
-    watched = keras.callbacks.CallbackList(watchers, model=model)
-    watched.on_train_begin()
-    watched.on_epoch_end(epoch, logs)
-    watched.on_train_end()
+def _write(
+    directory: pathlib.Path, model: keras.Model, result: dict[str, Any], devices: Devices
+) -> None:
+    """Writes the network, unless it diverged, and at last the result: the run is finished."""
+    if result["status"] == "ok":
+        with averaged(model):  # on every host: in JAX they have to assign together
+            if devices.writes:
+                with io.atomic(directory / MODEL) as path:
+                    classifier(model).save(path)
+    if devices.writes:
+        io.write_json(directory / RESULT, result)
 
 
 def evaluate(
     model: keras.Model,
-    dataset,
+    dataset: "Dataset",
     split: str,
     batch_size: int,
     devices: Devices = ONE_DEVICE,
-    watchers: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, float]:
     """Returns loss and metrics of a compiled network on the "validation" or "test" split."""
     batches = dataset.evaluation(split, batch_size, devices.shard, devices.even)
-    return model.evaluate(batches, callbacks=list(watchers), verbose=0, return_dict=True)
-
-
-def cut_log(directory: pathlib.Path, epochs: int) -> None:
-    """Leaves the rows of the first epochs in the log: the others will be logged again."""
-    log = [row for row in read_log(directory) if row["epoch"] < epochs]
-    if log:
-        io.write_csv(directory / LOG, [{**row, "epoch": int(row["epoch"])} for row in log])
-    else:
-        (directory / LOG).unlink(missing_ok=True)
-
-
-def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
-    """Reads a run's log: a row an epoch (from 0), with the metrics and the seconds it took."""
-    path = directory / LOG
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    # A kill may have cut the last row.
-    whole = [row for row in rows if None not in row.values() and None not in row]
-    return [{key: float(value) for key, value in row.items()} for row in whole]
+    return model.evaluate(
+        batches,
+        callbacks=list(callbacks),
+        verbose=0,  # pyright: ignore[reportArgumentType]
+        return_dict=True,
+    )
 
 
 def make_deterministic() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from keras_swish.train.app import executors
 from keras_swish.train.errors import ArgumentError, PreemptedError
-from keras_swish.train.trainer import recipes, trainer
+from keras_swish.train.trainer import epoch_log, recipes, trainer
 
 
 def test_local_asks_for_a_job_when_the_one_before_is_done():
@@ -88,7 +88,7 @@ def cluster(monkeypatch):
 
 def kill_in_its_third_epoch(directory, before):
     """Kills the process that trains in a folder, as soon as the log has two rows."""
-    while len(log := trainer.read_log(directory)) < 2:
+    while len(log := epoch_log.read_log(directory)) < 2:
         time.sleep(0.005)
     before += log[:1]  # the second row may be younger than its checkpoint
     os.kill(int((directory / "processes").read_text()), signal.SIGKILL)
@@ -118,7 +118,7 @@ def test_a_lost_workers_run_goes_on_and_all_results_are_those_of_local(tiny, tmp
     processes = [(tmp_path / f"ray/{seed}/processes").read_text().split() for seed in (0, 1)]
     assert [len(of_one) for of_one in processes] == [2, 1]
     # It went on and did not begin anew: the first epoch has the time of the first process.
-    assert trainer.read_log(tmp_path / "ray/0")[:1] == log
+    assert epoch_log.read_log(tmp_path / "ray/0")[:1] == log
     timing = {"seconds", "images_per_second"}
     for job, expected in executors.local(train, jobs("local"), shared):
         result = dict(found)[job["run"].seed]

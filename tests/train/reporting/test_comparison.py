@@ -1,4 +1,4 @@
-"""The page of a comparison: what it says, and that a real browser shows it."""
+"""The page of a comparison: its text, and that a real browser shows it."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from keras_swish import io
 from keras_swish.models import paper
-from keras_swish.train.reporting import comparison, html, statistics
+from keras_swish.train.reporting import comparison, html, runs
 
 
 def row(activation, seed, accuracy, model="resnet164", rate=0.1, **others):
@@ -41,11 +41,11 @@ def folder(tmp_path):
     """A comparison of two networks, three functions and two learning rates, as if trained."""
     out = tmp_path / "out"
     out.mkdir()
-    settled = {"program": "compare", "dataset": "cifar10", "train_split": "train"}
-    settled |= {"test_split": "test", "image_size": None, "pad": 4, "flip": True}
-    settled["recipe"] = {"source": "a test", "epochs": 2, "bn_momentum": None}
+    common = {"program": "compare", "dataset": "cifar10", "train_split": "train"}
+    common |= {"test_split": "test", "image_size": None, "pad": 4, "flip": True}
+    common["recipe"] = {"source": "a test", "epochs": 2, "bn_momentum": None}
     starts = [{"command": COMMAND, "environment": {"system": "<b>Linux</b>"}}]
-    io.write_json(out / "config.json", {"config": settled, "starts": starts})
+    io.write_json(out / "config.json", {"config": common, "starts": starts})
     found = {"relu": 0.90, "swish": 0.95, HOSTILE: 0.85}
     for model in ("resnet164", "wrn_28_10"):
         for place, (activation, accuracy) in enumerate(found.items()):
@@ -76,22 +76,22 @@ def test_table_says_who_is_better_and_how_sure_that_is():
     assert "+2.00" in swish
     assert "0.25" in swish
     assert "swish is 2.00 points better than relu on average over 3 seeds: the interval" in table
-    assert "so few seeds cannot settle it (p = 0.25; 3 seeds cannot give less than 0.25)" in table
-    assert "tanh is 0.43 points worse than relu on average over 3 seeds: not settled" in table
+    assert "nothing can be significant (p = 0.25; 3 seeds cannot give less than 0.25)" in table
+    assert "tanh is 0.43 points worse than relu on average over 3 seeds: not statistically" in table
     assert "-0.43" in tanh
 
 
-def test_only_what_both_methods_say_is_settled():
+def test_only_what_both_methods_say_is_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(8)]
     rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(8)]
-    assert "points better than relu on average over 8 seeds: settled at" in comparison.table(rows)
+    table = comparison.table(rows)
+    assert "points better than relu on average over 8 seeds: statistically significant" in table
 
 
-def test_no_difference_on_average_is_not_a_draw_that_is_settled():
+def test_no_difference_on_average_is_not_a_significant_draw():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.5), row("swish", 0, 0.55), row("swish", 1, 0.45)]
-    assert "swish is as good as relu on average over 2 seeds: not settled (p = 1" in (
-        comparison.table(rows)
-    )
+    table = comparison.table(rows)
+    assert "as good as relu on average over 2 seeds: not statistically significant (p = 1" in table
 
 
 def test_seeds_that_only_one_has_do_not_count():
@@ -105,30 +105,30 @@ def test_diverged_runs_are_shown_and_not_averaged():
     assert "no seed in common" in comparison.table([*rows[:3], row("exp", 1, None)])
 
 
-def test_many_comparisons_settle_less():
+def test_with_many_comparisons_less_is_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(7)]
     rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(7)]
-    assert "settled at the 5% level (p = 0.0156;" in comparison.table(rows)
+    assert "significant at the 5% level (p = 0.0156;" in comparison.table(rows)
     others = [row(f"f{n}", seed, 0.9 + 0.01 * (-1) ** seed) for n in range(5) for seed in range(7)]
     table = comparison.table(rows + others)
     assert "swish is 2.03 points better" in table
-    assert "the interval excludes 0, but so few seeds cannot settle it (p = 0.0156;" in table
+    assert "excludes 0, but with so few seeds nothing can be significant (p = 0.0156;" in table
     assert "| p (Holm) |" in table
 
 
 def test_the_page_has_every_table(folder):
-    rows = statistics.read_runs(folder, {"activation": ["relu"]})
+    rows = runs.read_runs(folder, {"activation": ["relu"]})
     assert len(rows) == 18
     comparison.write(folder, rows)
     text = (folder / "table.md").read_text()
-    (_, first), _, _, (header, beside), (_, signs), _ = pages.tables(text)
+    (_, first), _, _, (header, compared), (_, signs), _ = pages.tables(text)
     hostile = html.code(HOSTILE).replace("|", "\\|")
     assert first["swish"][:3] == ["95.50", "95.50", "0.71"]
     assert header[1:] == [
         f"{model}, {who}" for model in ("resnet164", "wrn_28_10") for who in ("here", "paper")
     ]
-    assert beside["swish"] == ["95.5", "94.7", "95.5", "95.5"]
-    assert beside[hostile] == ["85.5", "", "85.5", ""]
+    assert compared["swish"] == ["95.5", "94.7", "95.5", "95.5"]
+    assert compared[hostile] == ["85.5", "", "85.5", ""]
     assert signs["relu"] == ["2 / 0 / 0", "4 / 0 / 0", "9 / 0 / 0"]
     assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
     assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
@@ -142,10 +142,10 @@ def test_what_the_paper_did_not_measure_is_an_empty_cell(folder, other):
     record = io.read_json(folder / "config.json")
     record["config"] |= other
     io.write_json(folder / "config.json", record)
-    comparison.write(folder, statistics.read_runs(folder))
+    comparison.write(folder, runs.read_runs(folder))
     text = (folder / "table.md").read_text()
-    beside = next(body for header, body in pages.tables(text) if header[1] == "resnet164, here")
-    assert beside["swish"] == ["95.5", "", "95.5", ""]
+    compared = next(body for header, body in pages.tables(text) if header[1] == "resnet164, here")
+    assert compared["swish"] == ["95.5", "", "95.5", ""]
     assert "They did not measure" in text
 
 
@@ -160,7 +160,7 @@ def test_what_the_paper_did_not_measure_is_an_empty_cell(folder, other):
         ((1000, 1_281_167, 50_000), 96, False),
     ],
 )
-def test_all_of_imagenet_is_beside_the_paper_wherever_it_lies(folder, counts, size, measured):
+def test_all_of_imagenet_is_compared_with_the_paper_wherever_it_is(folder, counts, size, measured):
     record = io.read_json(folder / "config.json")
     names = {"resnet164": "nasnet_mobile", "wrn_28_10": "mobilenet"}
     recipes = [{"source": f"a test of {name}", "bn_momentum": 0.9} for name in names.values()]
@@ -179,8 +179,8 @@ def test_all_of_imagenet_is_beside_the_paper_wherever_it_lies(folder, counts, si
         result = io.read_json(path)
         result = {**result, "model": names[result["model"]], "test_top_5_accuracy": 0.98}
         io.write_json(path, result)
-    text = comparison.text(folder, statistics.read_runs(folder, {"model": list(names.values())}))
-    header, beside = next(
+    text = comparison.text(folder, runs.read_runs(folder, {"model": list(names.values())}))
+    header, compared = next(
         found for found in pages.tables(text) if found[0][1:2] == ["nasnet_mobile, here"]
     )
     assert header[1:4] == [
@@ -189,13 +189,13 @@ def test_all_of_imagenet_is_beside_the_paper_wherever_it_lies(folder, counts, si
         "nasnet_mobile, top-5, here",
     ]
     three, one = ("74.6 74.7 74.7", "74.2") if measured else ("", "")
-    assert beside["swish"] == ["95.5", three, "98.0", "95.5", one, "98.0"]
+    assert compared["swish"] == ["95.5", three, "98.0", "95.5", one, "98.0"]
     words = " ".join(text.split())
     assert ("They did not measure" in words) != measured
     assert ("the middle one their median" in words) == measured
     assert "Recipe of mobilenet: " in words
     assert "(a test of nasnet_mobile)." in words
-    assert f"{counts[1]:,} pictures of the split training for training" in words
+    assert f"{counts[1]:,} images of the split training for training" in words
 
 
 def test_the_papers_accuracies_are_found_by_dataset():
@@ -208,12 +208,12 @@ def test_the_papers_accuracies_are_found_by_dataset():
 
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder):
-    comparison.write(folder, statistics.read_runs(folder))
+    comparison.write(folder, runs.read_runs(folder))
     text = (folder / "report.html").read_text()
-    pages.check(text, pictures=2)
+    pages.check(text, figures=2)
 
 
-def test_report_is_written_anew_and_refuses_other_folders(folder, call, tmp_path):
+def test_report_is_written_again_and_refuses_other_folders(folder, call, tmp_path):
     code, out, err = call("report", folder)
     assert code == 0, err
     assert out.strip() == f"report: {folder / 'report.html'}"
@@ -238,9 +238,11 @@ def test_report_is_written_anew_and_refuses_other_folders(folder, call, tmp_path
 
 
 def test_the_committed_reports_say_what_their_runs_say(root):
-    for path in root.glob("results/*/runs"):
-        rows = statistics.read_runs(path.parent)
-        config = io.read_json(path.parent / statistics.CONFIG)["config"]
+    folders = list(root.glob("results/*/runs"))
+    assert folders
+    for path in folders:
+        rows = runs.read_runs(path.parent)
+        config = io.read_json(path.parent / runs.CONFIG)["config"]
         if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own
             rows = [{**row, "model": config["model"]} for row in rows]
         table = comparison.summary([row for row in rows if row["chosen"]])
@@ -249,13 +251,13 @@ def test_the_committed_reports_say_what_their_runs_say(root):
 
 @pytest.mark.slow
 def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
-    comparison.write(folder, statistics.read_runs(folder, {"activation": ["relu", "swish"]}))
+    comparison.write(folder, runs.read_runs(folder, {"activation": ["relu", "swish"]}))
     show = functools.partial(browse, folder / "report.html")
     document = show(
-        "document.body.dataset.pictures = "
+        "document.body.dataset.figures = "
         "[...document.images].filter(image => image.naturalWidth > 100).length"
     )
-    assert 'data-pictures="2"' in document
+    assert 'data-figures="2"' in document
     assert "<title>resnet164, wrn_28_10 on cifar10</title>" in document  # no script was let in
 
     def order(document):
@@ -269,30 +271,22 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
     assert 'aria-sort="descending"' in show(click + "mean.click()")
 
 
-def test_no_file_beside_the_page_gets_into_it(tmp_path):
-    (tmp_path / "secret.txt").write_text("secret")
-    (tmp_path / "in").mkdir()
-    for name in ("/etc/hostname", "../secret.txt", "secret.txt"):
-        with pytest.raises(ValueError, match="No picture of this page"):
-            html.render(f"# A\n\n![x]({name})", tmp_path / "in")
-
-
-def test_a_network_by_a_hostile_name_brings_no_picture(folder):
+def test_a_network_by_a_hostile_name_brings_no_figure(folder):
     for path in folder.glob("runs/*/result.json"):
         result = io.read_json(path)
         io.write_json(path, {**result, "model": FILE})
-    rows = statistics.read_runs(folder, {"model": [FILE]})
+    rows = runs.read_runs(folder, {"model": [FILE]})
     comparison.write(folder, rows)
     html = (folder / "report.html").read_text()
-    assert html.count("base64") == 2  # the page's own pictures
+    assert html.count("base64") == 2  # the page's own figures
     assert "<code>![x](/etc/hostname)</code>" in html
 
 
-def test_what_diverged_at_times_is_not_settled():
+def test_what_diverged_at_times_is_not_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(10)]
     better = [row("swish", seed, 0.95 + 0.0012 * seed) for seed in range(10)]
-    assert "settled at the 5% level" in comparison.table(rows + better)
+    assert "statistically significant at the 5% level" in comparison.table(rows + better)
     better[3]["test_accuracy"] = None
     text = comparison.table(rows + better)
-    assert "not settled, as runs diverged (1) and are left out" in text
-    assert "settled at the 5% level" not in text
+    assert "not significant, as runs diverged (1) and are left out" in text
+    assert "statistically significant" not in text

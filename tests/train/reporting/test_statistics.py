@@ -1,5 +1,4 @@
 import itertools
-import json
 import math
 
 import numpy as np
@@ -7,17 +6,6 @@ import pytest
 from scipy import stats
 
 from keras_swish.train.reporting import statistics
-
-
-def row(activation, seed, accuracy, model="resnet8", rate=0.1, validation=0.5):
-    return {
-        "model": model,
-        "learning_rate": rate,
-        "activation": activation,
-        "seed": seed,
-        "test_accuracy": accuracy,
-        "validation_accuracy": validation,
-    }
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 8])
@@ -99,41 +87,6 @@ def test_holm_is_that_of_statsmodels():
         )
 
 
-def test_comparisons_are_corrected_together():
-    rows = [row("relu", seed, 0.5) for seed in range(6)]
-    rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
-    rows += [row("elu", seed, 0.5 + 0.01 * (-1) ** seed) for seed in range(6)]
-    found = statistics.comparisons(rows)["relu"]
-    assert found["swish"].p == 2 / 2**6
-    assert found["swish"].holm_p == 2 * found["swish"].p == found["swish"].smallest_holm_p
-    assert found["elu"].holm_p == 1
-
-
-def test_two_baselines_are_corrected_as_one():
-    rows = [row("relu", seed, 0.5) for seed in range(6)]
-    rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
-    rows += [row("elu", seed, 0.8 + 0.01 * seed**2) for seed in range(6)]
-    found = statistics.comparisons(rows, 2)
-    assert {name: list(own) for name, own in found.items()} == {
-        "relu": ["swish", "elu"],
-        "swish": ["elu"],
-    }
-    assert found["swish"]["elu"].difference == pytest.approx(100 * (0.2 + 0.2 / 3), abs=0.1)
-    assert found["swish"]["elu"].holm_p == pytest.approx(3 * 2 / 2**6)
-
-
-def test_only_seeds_of_both_are_compared():
-    rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
-    assert statistics.comparisons(rows)["relu"]["swish"].difference == pytest.approx(-10)
-
-
-def test_runs_that_diverged_are_not_compared():
-    rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
-    assert statistics.comparisons(rows)["relu"]["exp"].seeds == 1
-    rows[3] = row("exp", 1, None)
-    assert statistics.comparisons(rows)["relu"]["exp"] is None
-
-
 def test_a_run_that_diverged_is_the_worst_in_median_and_signs():
     assert statistics.median([1.0, math.nan, 3.0]) == 1.0
     assert statistics.median([math.nan, math.nan, 3.0]) == -math.inf
@@ -142,58 +95,3 @@ def test_a_run_that_diverged_is_the_worst_in_median_and_signs():
         2,
         1,
     )
-
-
-def test_the_learning_rate_is_chosen_by_validation_and_not_by_test():
-    rows = [
-        row("relu", 0, 0.9, rate=0.1, validation=0.5),
-        row("relu", 0, 0.1, rate=0.2, validation=0.6),
-        row("swish", 0, 0.1, rate=0.1, validation=0.6),
-        row("swish", 0, 0.9, rate=0.2, validation=0.6),
-        row("exp", 0, 0.1, rate=0.1, validation=0.1),
-        row("exp", 0, None, rate=0.2, validation=None),
-    ]
-    assert statistics.choose_learning_rates(rows) == {
-        ("resnet8", "relu"): 0.2,
-        ("resnet8", "swish"): 0.1,
-        ("resnet8", "exp"): 0.1,
-    }
-
-
-def test_the_seeds_that_only_the_best_has_do_not_unseat_it():
-    rows = [
-        row("relu", 0, 0.5, rate=0.1, validation=0.5),
-        row("relu", 0, 0.5, rate=0.2, validation=0.6),
-        row("relu", 1, 0.5, rate=0.2, validation=0.1),
-    ]
-    assert statistics.choose_learning_rates(rows) == {("resnet8", "relu"): 0.2}
-
-
-def write_runs(out, rows, **settled):
-    """Writes a folder of finished runs, with what its config.json settles for all."""
-    settled = {"recipe": {}} | settled
-    out.mkdir()
-    (out / "config.json").write_text(json.dumps({"config": settled, "starts": []}))
-    for number, one in enumerate(rows):
-        (out / f"runs/{number}").mkdir(parents=True)
-        (out / f"runs/{number}/result.json").write_text(json.dumps(one))
-
-
-def test_runs_come_in_the_order_asked_for_then_as_before_then_by_name(tmp_path):
-    names = ["gelu", "swish", "relu", "elu", "selu"]
-    write_runs(tmp_path / "out", [row(name, seed, 0.5) for seed in (1, 0) for name in names])
-    (tmp_path / "out/results.csv").write_text("activation\nswish\ngelu\nrelu\n")
-    rows = statistics.read_runs(tmp_path / "out", {"activation": ["relu"]})
-    assert [row["activation"] for row in rows[::2]] == ["relu", "swish", "gelu", "elu", "selu"]
-    assert [row["seed"] for row in rows[:2]] == [0, 1]
-
-
-def test_a_folder_from_before_networks_were_compared_is_read(tmp_path):
-    old = {k: v for k, v in row("relu", 0, 0.5).items() if k not in ("model", "learning_rate")}
-    new = row("relu", 0, 0.5, model="resnet14", rate=0.2)
-    write_runs(tmp_path / "out", [old, new], model="resnet20", recipe={"learning_rate": 0.1})
-    rows = statistics.read_runs(tmp_path / "out", {"model": ["resnet20"]})
-    assert [(row["model"], row["learning_rate"]) for row in rows] == [
-        ("resnet20", 0.1),
-        ("resnet14", 0.2),
-    ]

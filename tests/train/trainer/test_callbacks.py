@@ -1,30 +1,30 @@
 import signal
 import threading
 
+import keras
 import numpy as np
 import pytest
 
 from keras_swish.train.errors import DivergedError, PreemptedError
-from keras_swish.train.trainer import callbacks, checkpoints
+from keras_swish.train.trainer import callbacks
+from keras_swish.train.trainer.epoch_log import EpochLog
 
 
-def test_the_diverged_callback_names_epoch_and_step():
-    position = callbacks.Position(steps=50, steps_per_epoch=10, step=48, epochs=4)
-    callback = callbacks.StopWhenDiverged(position)
-    callback.on_train_batch_end(0, {"loss": 1.0})
+def test_a_run_that_diverged_names_epoch_and_step():
+    counter = callbacks.StepCounter(steps=50, steps_per_epoch=10, step=48, epochs=4)
+    callbacks.raise_if_diverged(counter, {"loss": 1.0})
     with pytest.raises(DivergedError, match="the loss is inf in epoch 5, step 8"):
-        callback.on_train_batch_end(2, {"loss": np.inf})
+        callbacks.raise_if_diverged(counter, {"loss": np.inf})
 
 
 def test_progress_in_a_file_moves_once_an_epoch(capsys):
-    position = callbacks.Position(steps=6, steps_per_epoch=3)
-    progress = callbacks.Progress("relu", position)
-    for epoch in range(2):
-        position.on_epoch_begin(epoch)
-        for batch in range(3):
-            position.on_train_batch_end(batch)
-            progress.on_train_batch_end(batch, {"loss": 1.0})
-        progress.on_epoch_end(epoch, {"loss": 0.5, "val_accuracy": 0.25, "seconds": 9})
+    counter = callbacks.StepCounter(steps=6, steps_per_epoch=3)
+    bar = callbacks.ProgressBar("relu", counter)
+    for _ in range(2):
+        for _ in range(3):
+            counter.step += 1
+            bar.show_step({"loss": 1.0})
+        bar.show_epoch({"loss": 0.5, "val_accuracy": 0.25, "seconds": 9})
     out = capsys.readouterr().out
     assert out.startswith("relu\n")
     assert out.count("val_accuracy: 0.25") == 2
@@ -32,12 +32,20 @@ def test_progress_in_a_file_moves_once_an_epoch(capsys):
     assert "seconds" not in out
 
 
-def test_a_position_knows_where_an_epoch_ends():
-    position = callbacks.Position(steps=5, steps_per_epoch=2)
+def test_a_host_that_does_not_write_shows_nothing(capsys):
+    counter = callbacks.StepCounter(steps=6, steps_per_epoch=3)
+    bar = callbacks.ProgressBar("relu", counter, shown=False)
+    bar.show_step({"loss": 1.0})
+    bar.show_epoch({"loss": 1.0})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_counter_knows_where_an_epoch_ends():
+    counter = callbacks.StepCounter(steps=5, steps_per_epoch=2)
     within = []
-    for batch in range(5):
-        position.on_train_batch_end(batch)
-        within.append(position.is_within_epoch)
+    for _ in range(5):
+        counter.step += 1
+        within.append(counter.is_within_epoch)
     assert within == [True, False, True, False, False]
 
 
@@ -45,10 +53,10 @@ def test_sigterm_is_noticed_while_watched_and_then_no_more():
     preemption = callbacks.Preemption()
     before = signal.getsignal(signal.SIGTERM)
     with preemption.watched():
-        preemption.stop()
+        preemption.raise_if_noticed()
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(PreemptedError):
-            preemption.stop()
+            preemption.raise_if_noticed()
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -64,23 +72,74 @@ def test_elsewhere_than_in_the_main_thread_signals_are_left_alone():
     assert done
 
 
+class Checkpoints:
+    """Notes what is saved, in place of a disk."""
+
+    def __init__(self, calls, written=True):
+        self.calls = calls
+        self.written = written
+
+    def best_accuracy(self):
+        return None
+
+    def save(self, model, **record):
+        self.calls.append(("save", *sorted(record.keys() - {"step", "epochs", "seconds"})))
+        return self.written
+
+
+class Logger(keras.callbacks.Callback):
+    """Notes the epochs that it is told of."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.calls.append(("log", epoch, logs["val_loss"]))
+
+
+def run_callback(tmp_path, calls, written=True):
+    def evaluate(split):
+        calls.append(("evaluate", split))
+        return {"loss": 2.0, "accuracy": 0.5}
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    counter = callbacks.StepCounter(steps=4, steps_per_epoch=2)
+    return callbacks.RunCallback(
+        model,
+        counter,
+        Checkpoints(calls, written),
+        0.0,
+        callbacks.Preemption(),
+        evaluate,
+        EpochLog(tmp_path),
+        callbacks.ProgressBar("relu", counter, shown=False),
+        [Logger(calls)],
+    )
+
+
+def test_an_epoch_is_saved_validated_logged_and_saved_again(tmp_path):
+    calls = []
+    callback = run_callback(tmp_path, calls)
+    model = callback.model
+    batches = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    model.fit(*batches, batch_size=2, callbacks=[callback], verbose=0)
+    assert calls == [
+        ("save",),  # behind the first step
+        ("save", "trained"),
+        ("evaluate", "validation"),
+        ("log", 0, 2.0),
+        ("save", "val_accuracy"),
+    ]
+    (row,) = callback.log.rows
+    assert (row["val_accuracy"], row["steps"]) == (0.5, 2)
+
+
 @pytest.mark.parametrize("written", [True, False])
-def test_sigterm_says_that_it_saved_only_where_it_did(written):
-    class Checkpoints:
-        def best_accuracy(self):
-            return None
-
-        def save(self, model, **record):
-            return written
-
-    preemption = callbacks.Preemption()
-    preemption.noticed = True
-    position = callbacks.Position(steps=5, steps_per_epoch=2)
-    checkpoint = callbacks.Checkpoint(Checkpoints(), position, preemption, 1e9)
+def test_sigterm_says_that_it_saved_only_where_it_did(written, tmp_path):
+    callback = run_callback(tmp_path, [], written)
+    callback.preemption.noticed = True
     with pytest.raises(PreemptedError) as caught:
-        checkpoint.save()
+        callback.save_if_due()
     assert (str(caught.value) == "stopped by SIGTERM, and saved") == written
-
-
-def test_a_checkpoint_that_another_host_writes_is_not_called_written(tmp_path):
-    assert checkpoints.Checkpoints(tmp_path, {}, writes=False).save(None, 1) is False

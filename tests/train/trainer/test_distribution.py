@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_swish.train.errors import ArgumentError
-from keras_swish.train.trainer import distribution, trainer
+from keras_swish.train.trainer import distribution, epoch_log, trainer
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def ended(process):
 
 
 def assert_same_losses(ours, theirs, rtol):
-    logs = [trainer.read_log(directory) for directory in (ours, theirs)]
+    logs = [epoch_log.read_log(directory) for directory in (ours, theirs)]
     assert len(logs[0]) == len(logs[1]) > 0
     for left, right in zip(*logs):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
@@ -110,16 +110,15 @@ def test_four_devices_of_jax_give_the_losses_of_one(alone, start, tmp_path):
 def test_the_weights_lie_on_all_devices(python):
     pytest.importorskip("jax")
     code = """
-import dataclasses
 from keras_swish.train.trainer import model as model_building
 from keras_swish.train.datasets import in_memory
 from keras_swish.train.trainer import distribution
 from keras_swish.train.trainer import trainer
 from keras_swish.train.trainer import recipes
 devices = distribution.start("data_parallel")
-run = fitting.Run("digits", "resnet8", "swish", 0, recipes.RECIPES["short"])
+run = trainer.Run("digits", "resnet8", "swish", 0, recipes.RECIPES["short"])
 with devices.scope():
-    model = building.build(run, data.load("digits"))
+    model = model_building.build(run, in_memory.load("digits"))
 print(devices.count, {len(v.value.sharding.device_set) for v in model.variables})
 """
     four = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
@@ -145,11 +144,11 @@ def test_a_killed_process_ends_the_others_and_a_restart_goes_on(alone, start, tm
     assert processes[0].returncode == 1, output
     assert output.splitlines()[-1].endswith(f"--out={out} goes on, on all hosts")
     assert list((out / trainer.CHECKPOINTS).glob("step-*"))
-    before = len(trainer.read_log(out))
+    before = len(epoch_log.read_log(out))
     processes = [start(command, **JAX) for command in hosts(out, flags[1])]
     for process in processes:
         ended(process)
-    assert 0 <= before < len(trainer.read_log(out)) == 40
+    assert 0 <= before < len(epoch_log.read_log(out)) == 40
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
@@ -167,7 +166,7 @@ def test_two_devices_of_tensorflow_train_a_network_of_the_zoo(start, tmp_path):
     pytest.importorskip("tensorflow")
     command = [sys.executable, "-c", MIRRORED + TRAIN, *FLAGS, "--strategy=data_parallel"]
     ended(start([*command, f"--out={tmp_path}"], KERAS_BACKEND="tensorflow"))
-    losses = [row["loss"] for row in trainer.read_log(tmp_path)]
+    losses = [row["loss"] for row in epoch_log.read_log(tmp_path)]
     assert losses[1] < losses[0]
 
 

@@ -1,4 +1,4 @@
-"""A run that was cut off goes on as if it had not been."""
+"""An interrupted run ends as if it had not been interrupted."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from small_run import run, small_network
 
 from keras_swish import models
 from keras_swish.train.errors import ArgumentError, PreemptedError
-from keras_swish.train.trainer import callbacks, trainer
+from keras_swish.train.trainer import callbacks, epoch_log, trainer
 
 pytestmark = pytest.mark.usefixtures("small")
 SLOW = pytest.mark.slow
@@ -23,7 +23,7 @@ SLOW = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def sound(request, capsys):
-    """Sees to it that no run started again where it should have gone on."""
+    """Sees to it that no run started again where it should have resumed."""
     yield
     if "damaged" not in request.node.name and "no_whole" not in request.node.name:
         assert "is broken" not in capsys.readouterr().err
@@ -31,7 +31,7 @@ def sound(request, capsys):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, tiny):
-    """The folder of a run that was never cut off."""
+    """The folder of a run that was never interrupted."""
     directory = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.BUILDERS, "small", small_network)
@@ -53,7 +53,7 @@ def assert_same_outcome(whole, cut):
     for ours, theirs in zip(weights(whole), weights(cut)):
         np.testing.assert_array_equal(ours, theirs)
     results = [json.loads((directory / trainer.RESULT).read_text()) for directory in (whole, cut)]
-    logs = [trainer.read_log(directory) for directory in (whole, cut)]
+    logs = [epoch_log.read_log(directory) for directory in (whole, cut)]
     for rows in (results, *zip(*logs, strict=True)):
         for row in rows:
             row.pop("seconds")
@@ -66,11 +66,11 @@ def cut_off(monkeypatch, step):
 
     def interrupt(self, batch, logs=None):
         save(self, batch, logs)
-        if self.position.step == step:
+        if self.counter.step == step:
             raise CutError
 
-    save = callbacks.Checkpoint.on_train_batch_end
-    monkeypatch.setattr(callbacks.Checkpoint, "on_train_batch_end", interrupt)
+    save = callbacks.RunCallback.on_train_batch_end
+    monkeypatch.setattr(callbacks.RunCallback, "on_train_batch_end", interrupt)
 
 
 # All that has a state of its own: dropout and drop path their seeds and a count, RMSProp its
@@ -96,7 +96,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
             trainer.train(run(), tiny, tmp_path, checkpoint_seconds=0)
     capsys.readouterr()
     trainer.train(run(), tiny, tmp_path, checkpoint_seconds=0)
-    assert f"going on from step {saved}\n" in capsys.readouterr().out
+    assert f"resuming from step {saved}\n" in capsys.readouterr().out
     assert_same_outcome(whole, tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_epochs_of_any_length_take_as_many_steps_as_the_recipe_says(tiny, tmp_pa
     steps = {"steps": 7, "steps_per_epoch": 3}
     result = trainer.train(run(**steps), tiny, tmp_path / "whole")
     assert result["steps"] == 7
-    assert [row["epoch"] for row in trainer.read_log(tmp_path / "whole")] == [0, 1, 2]
+    assert [row["epoch"] for row in epoch_log.read_log(tmp_path / "whole")] == [0, 1, 2]
     with monkeypatch.context() as patch:
         cut_off(patch, 4)
         with pytest.raises(CutError):
@@ -132,30 +132,30 @@ def terminate(*_):
 
 
 @pytest.mark.parametrize(("where", "step"), [("train", 1), ("validation", 4), ("test", 16)])
-def test_sigterm_saves_and_the_run_goes_on_from_there(
+def test_sigterm_saves_and_the_run_resumes_from_there(
     where, step, whole, tiny, tmp_path, monkeypatch, capsys
 ):
-    evaluate, look = trainer.evaluate, callbacks.StopWhenDiverged.on_train_batch_end
+    evaluate, look = trainer.evaluate, callbacks.raise_if_diverged
 
     def evaluated(model, dataset, split, *rest):
         if split == where:
             terminate()
         return evaluate(model, dataset, split, *rest)
 
-    def looked(self, batch, logs=None):
+    def looked(counter, logs):
         if where == "train":
             terminate()
-        look(self, batch, logs)
+        look(counter, logs)
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "evaluate", evaluated)
-        patch.setattr(callbacks.StopWhenDiverged, "on_train_batch_end", looked)
+        patch.setattr(callbacks, "raise_if_diverged", looked)
         with pytest.raises(PreemptedError):
             trainer.train(run(), tiny, tmp_path)  # no checkpoint is due for long
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     capsys.readouterr()
     trainer.train(run(), tiny, tmp_path)
-    assert f"going on from step {step}\n" in capsys.readouterr().out
+    assert f"resuming from step {step}\n" in capsys.readouterr().out
     assert_same_outcome(whole, tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_sigterm_saves_and_the_run_goes_on_from_there(
 def test_sigterm_on_jax(python, root):
     # Where a model's weights are elsewhere during an evaluation.
     pytest.importorskip("jax")
-    path = "tests/train/test_resuming.py"
+    path = "tests/train/trainer/test_resuming.py"
     tests = "test_sigterm_saves or test_a_resumed"
     printed = python("-m", "pytest", "-k", tests, path, cwd=root, KERAS_BACKEND="jax").stdout
     assert "4 passed" in printed
@@ -172,31 +172,35 @@ def test_sigterm_on_jax(python, root):
 def test_the_best_checkpoint_is_there_however_short_the_run(tiny, tmp_path):
     trainer.train(run(), tiny, tmp_path)
     (best,) = (tmp_path / trainer.CHECKPOINTS).iterdir()
-    log = trainer.read_log(tmp_path)
+    log = epoch_log.read_log(tmp_path)
     first = max(log, key=lambda row: row["val_accuracy"])
     assert best.name == f"step-{4 * (int(first['epoch']) + 1):010}.npz"
 
 
 def test_rows_behind_the_checkpoint_are_logged_once(tiny, tmp_path, monkeypatch):
-    save = callbacks.Checkpoint.on_epoch_end
+    save_epoch, save_if_due = callbacks.RunCallback.save_epoch, callbacks.RunCallback.save_if_due
 
-    def interrupt(self, epoch, logs=None):
-        if epoch == 2:
+    def interrupt(self, accuracy):
+        if self.counter.epochs == 3:
             # The row of this epoch is in the log, its checkpoint is not.
             raise CutError
-        save(self, epoch, logs)
+        save_epoch(self, accuracy)
+
+    def save_epochs_only(self, at_once=False, **record):
+        if "val_accuracy" in record:
+            save_if_due(self, at_once, **record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Checkpoint, "on_epoch_end", interrupt)
-        patch.setattr(callbacks.Checkpoint, "on_train_batch_end", lambda *_, **__: None)
+        patch.setattr(callbacks.RunCallback, "save_epoch", interrupt)
+        patch.setattr(callbacks.RunCallback, "save_if_due", save_epochs_only)
         with pytest.raises(CutError):
             trainer.train(run(), tiny, tmp_path, checkpoint_seconds=0)
-    before = trainer.read_log(tmp_path)
+    before = epoch_log.read_log(tmp_path)
     assert [row["epoch"] for row in before] == [0, 1, 2]
-    with open(tmp_path / trainer.LOG, "a") as file:
+    with open(tmp_path / epoch_log.LOG, "a") as file:
         file.write("3,0.5")  # a row that a kill cut short
     trainer.train(run(), tiny, tmp_path)
-    after = trainer.read_log(tmp_path)
+    after = epoch_log.read_log(tmp_path)
     assert [row["epoch"] for row in after] == [0, 1, 2, 3]
     # Epochs 0 and 1 were not trained again: their times are the old ones.
     assert after[:2] == before[:2]
@@ -249,7 +253,7 @@ def test_behind_a_damaged_checkpoint_is_the_one_before(
     capsys.readouterr()
     trainer.train(run(), tiny, tmp_path)
     assert f"{newest} is broken" in (said := capsys.readouterr().err)
-    assert "going on from step 5" in said
+    assert "resuming from step 5" in said
     assert newest.with_suffix(".npz.broken").read_bytes() == damaged[damage]
     assert_same_outcome(whole, tmp_path)
 
@@ -262,12 +266,12 @@ def test_with_no_whole_checkpoint_a_run_starts_again(tiny, tmp_path, capsys):
 
 
 def killed_run(command, checkpoints, random, kills):
-    """Starts a command until it ends by itself; returns the steps that it went on from.
+    """Starts a command until it ends by itself; returns the steps that it resumed from.
 
     Each second time it is killed when it has saved and trains on, and otherwise at any moment
     from its start: while it starts, loads, or saves for the first time.
     """
-    gone_on, startup = [], 10.0
+    resumed, startup = [], 10.0
     for kill in range(kills + 1):
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -284,8 +288,8 @@ def killed_run(command, checkpoints, random, kills):
             time.sleep(0.002)
         printed = process.communicate()[0]
         assert process.returncode == (-signal.SIGKILL if kill < kills else 0), printed
-        gone_on += map(int, re.findall(r"going on from step (\d+)", printed))
-    return gone_on
+        resumed += map(int, re.findall(r"resuming from step (\d+)", printed))
+    return resumed
 
 
 @pytest.mark.parametrize(("kills", "epochs"), [(1, 12), pytest.param(20, 120, marks=SLOW)])
@@ -300,11 +304,11 @@ def test_killed_at_a_random_moment_it_ends_with_the_same_weights(
     subprocess.run([*quick, f"--out={whole}"], check=True, capture_output=True)
     random = np.random.default_rng()
     command += [f"--out={cut}"]
-    gone_on = killed_run(command, cut / trainer.CHECKPOINTS, random, kills)
+    resumed = killed_run(command, cut / trainer.CHECKPOINTS, random, kills)
     # Those that were killed while they started may not have said so.
-    assert len(gone_on) >= kills / 2
-    assert gone_on == sorted(gone_on)
-    assert gone_on[0] > 0
+    assert len(resumed) >= kills / 2
+    assert resumed == sorted(resumed)
+    assert resumed[0] > 0
     assert_same_outcome(whole, cut)
 
 
@@ -319,7 +323,7 @@ def test_killed_between_the_last_epoch_and_the_test_it_is_only_tested(
         patch.setattr(keras.Model, "save", interrupt)
         with pytest.raises(CutError):
             trainer.train(run(), tiny, tmp_path / "cut", checkpoint_seconds=0)
-    log = trainer.read_log(tmp_path / "cut")
+    log = epoch_log.read_log(tmp_path / "cut")
     trainer.train(run(), tiny, tmp_path / "cut")
-    assert trainer.read_log(tmp_path / "cut") == log
+    assert epoch_log.read_log(tmp_path / "cut") == log
     assert_same_outcome(whole, tmp_path / "cut")

@@ -8,7 +8,7 @@ from small_run import RECIPE, run
 
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.errors import ArgumentError
-from keras_swish.train.trainer import recipes, trainer
+from keras_swish.train.trainer import epoch_log, recipes, trainer
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -26,14 +26,6 @@ def test_one_seed_gives_every_activation_the_same_kernels(tiny):
     assert not any(np.array_equal(ours, theirs) for ours, theirs in zip(expected, other))
 
 
-def test_folders_of_runs_are_readable_and_never_the_same():
-    assert trainer.slug("swish_beta", 3) == "swish_beta-seed3"
-    formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]
-    slugs = [trainer.slug(formula, 0) for formula in formulas]
-    assert len(set(slugs)) == 4
-    assert slugs[0].startswith("x_sin_x-")
-
-
 def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
     result = trainer.train(run(epochs=12), tiny, tmp_path)
     assert result["status"] == "ok"
@@ -42,7 +34,7 @@ def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
     assert result["steps"] == 12 * 4
     left = {"checkpoints", "config.json", "log.csv", "model.keras", "result.json"}
     assert {p.name for p in tmp_path.iterdir()} == left
-    log = trainer.read_log(tmp_path)
+    log = epoch_log.read_log(tmp_path)
     assert [row["epoch"] for row in log] == list(range(12))
     assert log[-1]["loss"] < log[0]["loss"]
     assert log[-1]["val_accuracy"] == pytest.approx(result["validation_accuracy"])

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+
+from keras_swish.train.reporting import runs
+
+
+def row(activation, seed, accuracy, model="resnet8", rate=0.1, validation=0.5):
+    return {
+        "model": model,
+        "learning_rate": rate,
+        "activation": activation,
+        "seed": seed,
+        "test_accuracy": accuracy,
+        "validation_accuracy": validation,
+    }
+
+
+def test_comparisons_are_corrected_together():
+    rows = [row("relu", seed, 0.5) for seed in range(6)]
+    rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
+    rows += [row("elu", seed, 0.5 + 0.01 * (-1) ** seed) for seed in range(6)]
+    found = runs.comparisons(rows)["relu"]
+    assert found["swish"].p == 2 / 2**6
+    assert found["swish"].holm_p == 2 * found["swish"].p == found["swish"].smallest_holm_p
+    assert found["elu"].holm_p == 1
+
+
+def test_two_baselines_are_corrected_as_one():
+    rows = [row("relu", seed, 0.5) for seed in range(6)]
+    rows += [row("swish", seed, 0.6 + 0.01 * seed) for seed in range(6)]
+    rows += [row("elu", seed, 0.8 + 0.01 * seed**2) for seed in range(6)]
+    found = runs.comparisons(rows, 2)
+    assert {name: list(own) for name, own in found.items()} == {
+        "relu": ["swish", "elu"],
+        "swish": ["elu"],
+    }
+    assert found["swish"]["elu"].difference == pytest.approx(100 * (0.2 + 0.2 / 3), abs=0.1)
+    assert found["swish"]["elu"].holm_p == pytest.approx(3 * 2 / 2**6)
+
+
+def test_only_seeds_of_both_are_compared():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
+    assert runs.comparisons(rows)["relu"]["swish"].difference == pytest.approx(-10)
+
+
+def test_runs_that_diverged_are_not_compared():
+    rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
+    assert runs.comparisons(rows)["relu"]["exp"].seeds == 1
+    rows[3] = row("exp", 1, None)
+    assert runs.comparisons(rows)["relu"]["exp"] is None
+
+
+def test_the_learning_rate_is_chosen_by_validation_and_not_by_test():
+    rows = [
+        row("relu", 0, 0.9, rate=0.1, validation=0.5),
+        row("relu", 0, 0.1, rate=0.2, validation=0.6),
+        row("swish", 0, 0.1, rate=0.1, validation=0.6),
+        row("swish", 0, 0.9, rate=0.2, validation=0.6),
+        row("exp", 0, 0.1, rate=0.1, validation=0.1),
+        row("exp", 0, None, rate=0.2, validation=None),
+    ]
+    assert runs.choose_learning_rates(rows) == {
+        ("resnet8", "relu"): 0.2,
+        ("resnet8", "swish"): 0.1,
+        ("resnet8", "exp"): 0.1,
+    }
+
+
+def test_the_seeds_that_only_the_best_has_do_not_unseat_it():
+    rows = [
+        row("relu", 0, 0.5, rate=0.1, validation=0.5),
+        row("relu", 0, 0.5, rate=0.2, validation=0.6),
+        row("relu", 1, 0.5, rate=0.2, validation=0.1),
+    ]
+    assert runs.choose_learning_rates(rows) == {("resnet8", "relu"): 0.2}
+
+
+def write_runs(out, rows, **common):
+    """Writes a folder of finished runs, with the settings of all in its config.json."""
+    common = {"recipe": {}} | common
+    out.mkdir()
+    (out / "config.json").write_text(json.dumps({"config": common, "starts": []}))
+    for number, one in enumerate(rows):
+        (out / f"runs/{number}").mkdir(parents=True)
+        (out / f"runs/{number}/result.json").write_text(json.dumps(one))
+
+
+def test_runs_come_in_the_order_asked_for_then_as_before_then_by_name(tmp_path):
+    names = ["gelu", "swish", "relu", "elu", "selu"]
+    write_runs(tmp_path / "out", [row(name, seed, 0.5) for seed in (1, 0) for name in names])
+    (tmp_path / "out/results.csv").write_text("activation\nswish\ngelu\nrelu\n")
+    rows = runs.read_runs(tmp_path / "out", {"activation": ["relu"]})
+    assert [row["activation"] for row in rows[::2]] == ["relu", "swish", "gelu", "elu", "selu"]
+    assert [row["seed"] for row in rows[:2]] == [0, 1]
+
+
+def test_a_folder_from_before_networks_were_compared_is_read(tmp_path):
+    old = {k: v for k, v in row("relu", 0, 0.5).items() if k not in ("model", "learning_rate")}
+    new = row("relu", 0, 0.5, model="resnet14", rate=0.2)
+    write_runs(tmp_path / "out", [old, new], model="resnet20", recipe={"learning_rate": 0.1})
+    rows = runs.read_runs(tmp_path / "out", {"model": ["resnet20"]})
+    assert [(row["model"], row["learning_rate"]) for row in rows] == [
+        ("resnet20", 0.1),
+        ("resnet14", 0.2),
+    ]
+
+
+def test_folders_of_runs_are_readable_and_never_the_same():
+    assert runs.slug("swish_beta", 3) == "swish_beta-seed3"
+    formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]
+    slugs = [runs.slug(formula, 0) for formula in formulas]
+    assert len(set(slugs)) == 4
+    assert slugs[0].startswith("x_sin_x-")

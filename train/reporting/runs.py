@@ -1,0 +1,175 @@
+"""The runs of a comparison: their folders, their results as rows, and how they compare.
+
+A row is what `trainer.train` returns of a run, with its folder.
+"""
+
+import dataclasses
+import hashlib
+import math
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from keras_swish import io
+
+from ..trainer import trainer
+from ..trainer.environment import CONFIG
+from . import statistics
+from .statistics import Paired
+
+Row = dict[str, Any]
+TABLE = "results.csv"
+
+
+def slug(activation: str, seed: int) -> str:
+    """Returns the name of a run's folder within a comparison, another one for each activation.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> runs.slug("swish", 0), runs.slug("x * sin(x)", 3)
+        ('swish-seed0', 'x_sin_x-ffb84972-seed3')
+    """
+    readable = re.sub(r"\W+", "_", activation).strip("_")
+    if readable != activation:
+        # Different formulas may read alike: x + 1 and x - 1.
+        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
+    return f"{readable}-seed{seed}"
+
+
+def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
+    """Returns the folder of one run of a comparison.
+
+    Its name has the settings that the comparison's config.json does not: before networks and
+    learning rates could be compared, it had both.
+    """
+    common = io.read_json(out / CONFIG)["config"]
+    name = slug(run.activation, run.seed)
+    if common["recipe"].get("learning_rate") != run.recipe.learning_rate:
+        name = f"lr{run.recipe.learning_rate:g}-{name}"
+    if common.get("model") != run.model:
+        name = f"{run.model}-{name}"
+    return out / "runs" / name
+
+
+def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> list[Row]:
+    """Reads the finished runs of a comparison.
+
+    Args:
+        out: Its folder.
+        first: Models and activations to put first, as `{"model": [...], "activation": [...]}`;
+            those of `results.csv` follow, in their order, and then all others by name.
+
+    Returns:
+        A row for each run. Its `chosen` says whether its learning rate counts: it is the only
+        one, or has the best validation accuracy (see `choose_learning_rates`).
+    """
+    common = io.read_json(out / CONFIG)["config"]
+    defaults = {
+        "model": common.get("model"),
+        "learning_rate": common["recipe"].get("learning_rate"),
+    }
+    rows: list[Row] = [
+        {**defaults, **io.read_json(path), "folder": path.parent.name}
+        for path in sorted(out.glob(f"runs/*/{trainer.RESULT}"))
+    ]
+    before = io.read_csv(out / TABLE)
+    rank = {}
+    for column in ("model", "activation"):
+        names = [*(first or {}).get(column, ()), *(row[column] for row in before if column in row)]
+        names += sorted(row[column] for row in rows)
+        rank[column] = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    rows.sort(
+        key=lambda row: (
+            *(rank[column][row[column]] for column in ("model", "activation")),
+            row["learning_rate"],
+            row["seed"],
+        )
+    )
+    best = choose_learning_rates(rows)
+    for row in rows:
+        row["chosen"] = row["learning_rate"] == best[row["model"], row["activation"]]
+    return rows
+
+
+def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
+    """Returns the learning rate of each model and activation with the best validation accuracy.
+
+    The mean is taken over the seeds that every learning rate was run with: that is the first
+    one, because only the best is repeated. A run that diverged is worse than every other, and
+    among equals the lowest learning rate is taken. The test accuracy plays no part.
+    """
+    accuracies_by_rate: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
+    for row in rows:
+        accuracy = row["validation_accuracy"]
+        rates = accuracies_by_rate.setdefault((row["model"], row["activation"]), {})
+        by_seed = rates.setdefault(row["learning_rate"], {})
+        by_seed[row["seed"]] = -math.inf if accuracy is None else accuracy
+    best = {}
+    for key, rates in accuracies_by_rate.items():
+        seeds = set.intersection(*map(set, rates.values()))
+        means = {
+            rate: float(np.mean([rates[rate][seed] for seed in seeds])) if seeds else -math.inf
+            for rate in sorted(rates)
+        }
+        best[key] = max(means, key=lambda rate: means[rate])
+    return best
+
+
+def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    """Returns the rows by the value that they have in a column, in their order.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> runs.group([{"seed": 0}, {"seed": 1}, {"seed": 0}], "seed")
+        {0: [{'seed': 0}, {'seed': 0}], 1: [{'seed': 1}]}
+    """
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
+def accuracies(rows: Iterable[Row], column: str = "test_accuracy") -> dict[str, dict[int, float]]:
+    """Returns the test accuracy in percent by activation and seed; nan where it diverged."""
+    by_activation: dict[str, dict[int, float]] = {}
+    for row in rows:
+        accuracy = row.get(column)
+        percent = math.nan if accuracy is None else 100 * accuracy
+        by_activation.setdefault(row["activation"], {})[row["seed"]] = percent
+    return by_activation
+
+
+def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, Paired | None]]:
+    """Compares each activation with the first ones, whose comparisons are corrected together.
+
+    Args:
+        rows: Those of one model, with the learning rate that counts.
+        baselines: With how many; each of them is compared with those before it, too.
+
+    Returns:
+        By baseline, and by what is compared with it; None where no seed of both has a result.
+    """
+    by_activation = accuracies(rows)
+    names = list(by_activation)
+    outcomes: dict[tuple[str, str], Paired | None] = {}
+    for number, baseline in enumerate(names[:baselines], 1):
+        for other in names[number:]:
+            seeds = [seed for seed in by_activation[other] if seed in by_activation[baseline]]
+            pairs = np.array(
+                [(by_activation[other][seed], by_activation[baseline][seed]) for seed in seeds]
+            )
+            pairs = pairs[np.isfinite(pairs).all(axis=1)] if seeds else pairs
+            outcome = statistics.paired(pairs[:, 0], pairs[:, 1]) if len(pairs) else None
+            outcomes[baseline, other] = outcome
+    made = {pair: outcome for pair, outcome in outcomes.items() if outcome is not None}
+    corrected = statistics.holm([outcome.p for outcome in made.values()])
+    for (pair, outcome), p in zip(made.items(), corrected, strict=True):
+        smallest = min(1.0, outcome.smallest_p * len(made))
+        outcomes[pair] = dataclasses.replace(outcome, holm_p=p, smallest_holm_p=smallest)
+    by_baseline: dict[str, dict[str, Paired | None]] = {}
+    for (baseline, other), outcome in outcomes.items():
+        by_baseline.setdefault(baseline, {})[other] = outcome
+    return by_baseline

@@ -1,0 +1,51 @@
+"""The log of a run: a CSV file with a row for each epoch."""
+
+import pathlib
+from typing import Any
+
+from keras_swish import io
+
+LOG = "log.csv"
+
+
+class EpochLog:
+    """Writes the log of a run, from which a resumed run takes the epochs that it has done.
+
+    Args:
+        directory: Folder of the run.
+        epochs: How many epochs are done; later ones will be logged again.
+        writes: Whether to write at all: of many hosts, one does.
+
+    Attributes:
+        rows: A row for each epoch, as `read_log` returns them; none on the other hosts.
+    """
+
+    def __init__(self, directory: pathlib.Path, epochs: int = 0, writes: bool = True) -> None:
+        self.path = directory / LOG
+        self.writes = writes
+        self.rows: list[dict[str, Any]] = []
+        if writes:
+            done = [row for row in read_log(directory) if row["epoch"] < epochs]
+            self.rows = [{**row, "epoch": int(row["epoch"])} for row in done]
+            self._write()
+
+    def append(self, epoch: int, metrics: dict[str, Any]) -> None:
+        """Adds the row of an epoch, counted from 0."""
+        if self.writes:
+            self.rows.append({"epoch": epoch, **dict(sorted(metrics.items()))})
+            self._write()
+
+    def _write(self) -> None:
+        if self.rows:
+            io.write_csv(self.path, self.rows)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
+    """Reads a run's log: a row an epoch (from 0), with the metrics and the seconds it took."""
+    # A column that an earlier version did not write is empty in its rows.
+    return [
+        {key: float(value) for key, value in row.items() if value}
+        for row in io.read_csv(directory / LOG)
+    ]
