@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
+from keras_swish import optimizers
 from keras_swish.messages import unknown
 from keras_swish.replacement.replace import find_activations, replace_activations
 from keras_swish.search import rewards
@@ -24,9 +25,9 @@ from keras_swish.search.space import Candidate, SearchSpace
 from keras_swish.search.steps import rows_of, steps_of, together
 
 OPTIMIZERS = {
-    "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+    "sgd": functools.partial(optimizers.SGD, momentum=0.9, nesterov=True),
     "adam": keras.optimizers.Adam,
-    "rmsprop": lambda rate: keras.optimizers.RMSprop(rate, momentum=0.9, epsilon=1.0),
+    "rmsprop": functools.partial(optimizers.RMSprop, momentum=0.9, epsilon=1.0),
 }
 OK, DIVERGED, PRUNED = "ok", "diverged", "pruned"
 
@@ -40,10 +41,10 @@ class Recipe:
         batch_size: Examples a step; what is left over at the end of an epoch is left out.
         learning_rate: The highest learning rate, which falls to 0 along a cosine.
         warmup: The part of the steps in which it rises to that first.
-        optimizer: One of "sgd" (Nesterov momentum of 0.9), "adam", "rmsprop".
-        bn_momentum: Momentum of batch normalisation's moving statistics, or None for one whose
-            window is a twentieth of the run: Keras's 0.99 over 190 steps made Swish look like
-            0.32 to 0.74 on the digits, 0.9 gave 0.99.
+        optimizer: One of "sgd" (Nesterov momentum of 0.9), "adam", "rmsprop" (TensorFlow 1's,
+            momentum of 0.9, epsilon of 1).
+        bn_momentum: Momentum of batch normalisation's moving statistics, or None for the one of
+            `keras_swish.optimizers.converged_bn_momentum`.
         diverged: The reward of a child whose loss, outputs or reward are not finite. It must lie
             below all others.
     """
@@ -220,18 +221,15 @@ class Child:
         """Compiles a network as the recipe says, and lets its batch statistics converge."""
         recipe = self.recipe
         steps = recipe.epochs * self.steps_per_epoch
-        warmup = round(recipe.warmup * steps)
-        rate = recipe.learning_rate
-        schedule = keras.optimizers.schedules.CosineDecay(
-            rate / 10 if warmup else rate,
-            decay_steps=steps - warmup,
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
+        schedule = optimizers.learning_rate_schedule(
+            "cosine", recipe.learning_rate, steps, round(recipe.warmup * steps)
         )
         momentum = recipe.bn_momentum
+        if momentum is None:
+            momentum = optimizers.converged_bn_momentum(steps)
         for layer in leaves(network):
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = max(0.0, 1 - 20 / steps) if momentum is None else momentum
+                layer.momentum = momentum
         network.compile(optimizer=OPTIMIZERS[recipe.optimizer](schedule), loss=self.loss)
         network.optimizer.build(network.trainable_variables)
         network.steps = steps_of(network, recipe.batch_size)

@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.models import paper
+from keras_swish.optimizers import converged_bn_momentum
 
 from ..trainer import trainer
-from ..trainer.recipes import converged_bn_momentum
 from . import figures, html, statistics
 
 _SWISH = ("swish_beta", "swish")
