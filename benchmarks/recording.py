@@ -23,7 +23,7 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 def fashion_mnist_child(
-    space: SearchSpace, data_dir: str | None, settings: search.Settings = search.OTHER
+    space: SearchSpace, data_dir: str | None, settings: search.DatasetChild = search.DEFAULT_CHILD
 ) -> Child:
     """Returns a child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
     trainer.make_deterministic()

@@ -23,7 +23,7 @@ import time
 
 import recording
 
-from keras_swish.search import Outcome, Pruner, Recipe, Search, SearchSpace, Study, algorithms
+from keras_swish.search import ChildConfig, Outcome, Pruner, Search, SearchSpace, Study, algorithms
 from keras_swish.search.child import OK, PRUNED
 
 
@@ -31,14 +31,14 @@ class Instant:
     """A child whose reward is there at once."""
 
     def __init__(self, space: SearchSpace):
-        self.space, self.recipe = space, Recipe()
+        self.space, self.config = space, ChildConfig()
 
     def evaluate(self, candidate, seed):
         """Returns some reward, always the same."""
-        *_, outcome = self.stages(candidate, seed)
+        *_, outcome = self.train_by_epoch(candidate, seed)
         return dataclasses.replace(outcome, curve=())
 
-    def stages(self, candidate, seed):
+    def train_by_epoch(self, candidate, seed):
         """Yields what there is after each epoch."""
         reward, curve = self.space.index(candidate) * 0.618 % 1, ()
         for status in (PRUNED, PRUNED, OK):

@@ -25,7 +25,7 @@ import numpy as np
 import recording
 
 from keras_swish.search import Pruner, Search, SearchSpace, Study, algorithms, executors
-from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, Outcome, Recipe
+from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, ChildConfig, Outcome
 from keras_swish.search.space import Candidate
 
 TEN, KNOWN = 10, 8
@@ -47,7 +47,7 @@ class Recorded:
 
     def __init__(self, study: Study, epochs: int):
         self.space, self.recorded, self.epochs = study.space, study.outcomes, epochs
-        self.recipe, self.clock = Recipe(), 0.0
+        self.config, self.clock = ChildConfig(), 0.0
 
     def evaluate(self, candidate: Candidate, seed: int) -> Outcome:
         """Returns what became of the child."""
@@ -57,7 +57,7 @@ class Recorded:
         self.clock += outcome.seconds if seed else statistics.mean(others)
         return Outcome(outcome.reward, outcome.status, outcome.steps, outcome.seconds)
 
-    def stages(self, candidate: Candidate, seed: int):
+    def train_by_epoch(self, candidate: Candidate, seed: int):
         """Yields what there was after each epoch, in time with it."""
         outcome = self.recorded[candidate][seed]
         parts = len(outcome.curve) + (outcome.status == DIVERGED)
@@ -144,7 +144,7 @@ def main() -> None:
     candidates = [found.ask().candidate for _ in range(arguments.candidates)]
     child = recording.fashion_mnist_child(space, arguments.data_dir)
     arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    study = Study(space, child.config(), arguments.record)
+    study = Study(space, child.fingerprint(), arguments.record)
     record(child, study, candidates, arguments.seeds)
     rows = []
     for way in ("all seeds", "racing", "racing and stopping"):

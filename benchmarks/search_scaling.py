@@ -26,7 +26,7 @@ import time
 import numpy as np
 import recording
 
-from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.train import search
 from keras_swish.train.datasets import in_memory
 
@@ -39,7 +39,7 @@ class Sleep:
 
     def __init__(self, mean: float, space: SearchSpace | None = None):
         self.mean, self.space = mean, space
-        self.recipe = space and Recipe()
+        self.config = space and ChildConfig()
 
     def __reduce__(self):
         return Sleep, (self.mean,)

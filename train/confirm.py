@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
         for flag in ("dataset", "out"):
             if not program.FLAGS[flag].present:
                 raise ArgumentError(flag, f"{arguments[0]} is in no folder of a search: name one")
-        _longer(study.child.get("recipe", {}))
+        _longer(study.child.get("config", {}))
     else:
         _default("out", str(folder / "confirm"))
         _like_the_search(io.read_json(folder / statistics.CONFIG)["config"])
@@ -98,17 +98,17 @@ def first_seed(study: Study, out: pathlib.Path) -> int:
 
 
 def _like_the_search(searched: dict) -> None:
-    child = searched["settings"]
+    child = searched["child"]
     _default("dataset", searched["dataset"])
     _default("image_size", child["image_size"])
     if not child["filters"] and not compare.MODELS.present:
         _default("model", child["model"])  # named by the user, and of full width already
-    _longer(child)
+    _longer(child["config"])
 
 
-def _longer(child: dict) -> None:
-    if "epochs" in child and not any(program.FLAGS[f].present for f in ("recipe", "steps")):
-        _default("epochs", EPOCHS * child["epochs"])
+def _longer(child_config: dict) -> None:
+    if "epochs" in child_config and not any(program.FLAGS[f].present for f in ("recipe", "steps")):
+        _default("epochs", EPOCHS * child_config["epochs"])
 
 
 def _default(flag: str, value) -> None:

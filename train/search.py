@@ -34,12 +34,26 @@ import importlib.util
 import itertools
 import pathlib
 import signal
+from typing import Any
 
 import keras
+import numpy as np
 from absl import flags
 
 from keras_swish import models
 from keras_swish.messages import unknown
+from keras_swish.search import (
+    Child,
+    ChildConfig,
+    Outcome,
+    Pruner,
+    Result,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+)
+from keras_swish.search.space import Candidate
 
 from .app import executors, program, recipe_flags
 from .datasets import in_memory
@@ -50,7 +64,7 @@ from .trainer import trainer
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class DatasetChild:
     """The child of a dataset.
 
     Attributes:
@@ -58,30 +72,31 @@ class Settings:
         filters: Filters of its three stages, or None: its own.
         image_size: Side to scale the images to, or None.
         images: How many images to train on, or None: all.
-        epochs: Passes over them.
-        batch_size: Images a step.
-        learning_rate: Highest learning rate.
-        bn_momentum: Momentum of batch normalisation, or None for one that converges.
+        config: How it is trained.
     """
 
     model: str = "resnet8"
     filters: tuple[int, ...] | None = (8, 16, 32)
     image_size: int | None = 14
     images: int | None = 10240
-    epochs: int = 3
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    bn_momentum: float | None = None
+    config: ChildConfig = dataclasses.field(default_factory=ChildConfig)
 
 
-CHILDREN = {"digits": Settings(image_size=None, images=None, epochs=6, batch_size=64)}
-OTHER = Settings()
+CHILDREN = {
+    "digits": DatasetChild(
+        image_size=None, images=None, config=ChildConfig(epochs=6, batch_size=64)
+    ),
+}
+DEFAULT_CHILD = DatasetChild()
+# The flags of each.
+_NETWORK_FLAGS = ("model", "image_size", "images")
+_CONFIG_FLAGS = ("epochs", "batch_size", "learning_rate", "bn_momentum")
 # What a child has no use for, of the flags that the programs share.
 _FOREIGN = {
     *recipe_flags.NAMES,
     *("recipe", "print_recipe", "pad", "flip", "dtype_policy", "checkpoint_seconds"),
     *("keep_checkpoints", "strategy", "coordinator", "hosts", "host", "tensorboard", "wandb"),
-} - {field.name for field in dataclasses.fields(Settings)}
+}.difference(_NETWORK_FLAGS, _CONFIG_FLAGS)
 
 ALGORITHM = flags.DEFINE_string(
     "algorithm",
@@ -118,14 +133,12 @@ def main() -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
         program.fail("the search needs Optuna: pip install 'keras-swish[search]'")
-    from keras_swish.search import SearchSpace, algorithms
-
     for flag in sorted(_FOREIGN):
         if program.FLAGS[flag].present:
             raise ArgumentError(flag, "says nothing about a child of the search")
     executors.check()
-    settings = _settings()
-    if PRUNER.value != "none" and settings.epochs == 1:
+    settings = _child_settings()
+    if PRUNER.value != "none" and settings.config.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
     space = SearchSpace(CORE_UNITS.value)
     with as_argument_error("algorithm"):
@@ -133,7 +146,7 @@ def main() -> None:
     config = {
         "dataset": program.FLAGS.dataset,
         "train_split": program.FLAGS.train_split,
-        "settings": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
+        "child": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
@@ -148,12 +161,10 @@ def main() -> None:
     _search(out, child, algorithm)
 
 
-def _search(out: pathlib.Path, child, algorithm) -> None:
-    from keras_swish.search import Pruner, Result, Search, Study
-
+def _search(out: pathlib.Path, child: Child, algorithm: algorithms.Algorithm) -> None:
     with executors.of_children(child) as executor:
         with as_argument_error("out"):
-            study = Study(child.space, child.config(), out / search_report.STUDY)
+            study = Study(child.space, child.fingerprint(), out / search_report.STUDY)
             number = itertools.count(1)
             search = Search(
                 child,
@@ -180,35 +191,42 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
 
 
-def _stop(*_) -> None:
+def _stop(*_: object) -> None:
     raise PreemptedError("stopped by SIGTERM, and saved")
 
 
-def _print(number, space, candidate, seed, outcome) -> None:
+def _print(
+    number: int, space: SearchSpace, candidate: Candidate, seed: int, outcome: Outcome
+) -> None:
     note = "" if outcome.status == "ok" else f" ({outcome.status})"
     line = f"{number:5}  {outcome.reward:.4f}{note}  {space.formula(candidate)}  (seed {seed}, "
     print(f"{line}{outcome.seconds:.1f} s)", flush=True)
 
 
-def _settings() -> Settings:
-    settings = CHILDREN.get(program.FLAGS.dataset, OTHER)
-    names = [field.name for field in dataclasses.fields(settings) if field.name != "filters"]
-    given = {n: program.FLAGS[n].value for n in names if program.FLAGS[n].value is not None}
+def _child_settings() -> DatasetChild:
+    """Returns the child that the flags describe."""
+    settings = CHILDREN.get(program.FLAGS.dataset, DEFAULT_CHILD)
+    given: dict[str, Any] = _given(_NETWORK_FLAGS)
     if FILTERS.value is not None:
         try:
             given["filters"] = tuple(map(int, FILTERS.value))
         except ValueError:
             raise ArgumentError("filters", "must be whole numbers, such as 8,16,32") from None
     elif "model" in given:
-        # Any network of the zoo: not all are resnet8's kind.
+        # Any network of the zoo: not all take filters as resnet8 does.
         given["filters"] = None
-    settings = dataclasses.replace(settings, **given)
+    config = dataclasses.replace(settings.config, **_given(_CONFIG_FLAGS))
+    settings = dataclasses.replace(settings, **given, config=config)
     if settings.model not in models.names():
         raise ArgumentError("model", unknown("network", settings.model, models.names()))
     return settings
 
 
-def _dataset(settings: Settings) -> in_memory.Dataset:
+def _given(names: tuple[str, ...]) -> dict[str, Any]:
+    return {n: program.FLAGS[n].value for n in names if program.FLAGS[n].value is not None}
+
+
+def _dataset(settings: DatasetChild) -> in_memory.Dataset:
     dataset = in_memory.load(
         program.FLAGS.dataset,
         program.FLAGS.data_dir,
@@ -220,24 +238,22 @@ def _dataset(settings: Settings) -> in_memory.Dataset:
     if IMAGES.value and IMAGES.value > images:
         raise ArgumentError("images", f"there are {images} to train on")
     images = min(images, settings.images or images)
-    if settings.batch_size > images:
+    if settings.config.batch_size > images:
         flag = "batch_size" if program.FLAGS["batch_size"].present else "images"
         raise ArgumentError(
-            flag, f"a batch of {settings.batch_size} is larger than {images} images"
+            flag, f"a batch of {settings.config.batch_size} is larger than {images} images"
         )
     return dataset
 
 
-def build(dataset: in_memory.Dataset, settings: Settings, space):
+def build(dataset: in_memory.Dataset, settings: DatasetChild, space: SearchSpace) -> Child:
     """Returns the child of a dataset.
 
     Args:
         dataset: What to train and validate on.
-        settings: How.
-        space: The `SearchSpace`.
+        settings: Its network, and how it is trained.
+        space: The search space.
     """
-    from keras_swish.search import Child, Recipe
-
     filters = {"filters": settings.filters} if settings.filters else {}
     with as_argument_error("filters" if filters else "model"):
         try:
@@ -252,21 +268,20 @@ def build(dataset: in_memory.Dataset, settings: Settings, space):
             if not filters:
                 raise
             raise ArgumentError("filters", f"{settings.model} takes none") from error
-    recipe = Recipe(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        bn_momentum=settings.bn_momentum,
-    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     train, validation = dataset.train[: settings.images], dataset.validation
     with as_argument_error("dataset"):
         return Child(
-            model, _whole(dataset, train), _whole(dataset, validation), space, recipe, loss
+            model,
+            _arrays(dataset, train),
+            _arrays(dataset, validation),
+            space,
+            settings.config,
+            loss,
         )
 
 
-def _whole(dataset: in_memory.Dataset, split: in_memory.Split):
+def _arrays(dataset: in_memory.Dataset, split: in_memory.Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split's images, normalised, and its labels."""
     images, _ = Batches(dataset, split, len(split))[0]
     return images, split.labels

@@ -3,7 +3,7 @@
 Source: Ramachandran et al. 2017, section 2.
 """
 
-from keras_swish.search.child import Child, Outcome, Recipe
+from keras_swish.search.child import Child, ChildConfig, Outcome
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.search import Result, Search, search_activations
 from keras_swish.search.searchable import SearchableActivation
@@ -12,9 +12,9 @@ from keras_swish.search.study import Study
 
 __all__ = [
     "Child",
+    "ChildConfig",
     "Outcome",
     "Pruner",
-    "Recipe",
     "Result",
     "Search",
     "SearchSpace",

@@ -53,7 +53,7 @@ class Local:
         if stop is None:
             outcome = self._child.evaluate(candidate, seed)
         else:
-            for outcome in self._child.stages(candidate, seed):
+            for outcome in self._child.train_by_epoch(candidate, seed):
                 if outcome.status == PRUNED and stop(candidate, seed, outcome):
                     break
         self._job = None  # not before: one that is interrupted is still to be trained
@@ -163,7 +163,7 @@ def _worker() -> type:
                 return self.child.evaluate(candidate, seed)
             # Also where this worker took over from one that was lost: all stages again.
             if self.job is None or self.job[:3] != (candidate, seed, stage):
-                self.job = (candidate, seed, 1, self.child.stages(candidate, seed))
+                self.job = (candidate, seed, 1, self.child.train_by_epoch(candidate, seed))
             *_, reached, stages = self.job
             for _ in range(reached, stage + 1):
                 outcome = next(stages)

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_swish.search import algorithms, executors
 from keras_swish.search.algorithms import Algorithm, Proposal
-from keras_swish.search.child import OK, PRUNED, Child, Recipe
+from keras_swish.search.child import OK, PRUNED, Child, ChildConfig
 from keras_swish.search.history import History, Told
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.space import Candidate, SearchSpace
@@ -98,7 +98,7 @@ def search_activations(
     trials: int | None = 500,
     seeds: int = 4,
     top: float = 0.1,
-    recipe: Recipe | None = None,
+    child_config: ChildConfig | None = None,
     loss=None,
     reward: Callable[[np.ndarray, np.ndarray], float] | None = None,
     activations: list[str] | None = None,
@@ -127,8 +127,8 @@ def search_activations(
             proposes. One whose last 2,000 proposals were all known or unfit is asked no more.
         seeds: With how many seeds the best are trained.
         top: Which part of the candidates these are: those that are the best with the first seed.
-        recipe: How the network is trained; by default `Recipe()`, three epochs of SGD, whatever
-            optimizer the model is compiled with.
+        child_config: How the network is trained; by default `ChildConfig()`, three epochs of SGD,
+            whatever optimizer the model is compiled with.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: From labels and outputs to a number, higher being better; by default accuracy, for
             models of one output that are trained with a cross-entropy. A storage knows a function
@@ -164,7 +164,7 @@ def search_activations(
         ... )
         >>> result = keras_swish.search_activations(
         ...     model, (x, y), (x, y), loss="sparse_categorical_crossentropy", trials=2, seeds=1,
-        ...     algorithm="random", recipe=keras_swish.search.Recipe(batch_size=32),
+        ...     algorithm="random", child_config=keras_swish.search.ChildConfig(batch_size=32),
         ... )
         >>> len(result.study), result.model().layers[1].formula == result.best.formula
         (2, True)
@@ -189,8 +189,8 @@ def search_activations(
         if space is not None and space.config() != algorithm.space.config():
             raise ValueError("The algorithm was made for another `space`.")
         space = algorithm.space
-    child = Child(model, train, validation, space, recipe, loss, reward, activations)
-    study = Study(space, child.config(), storage)
+    child = Child(model, train, validation, space, child_config, loss, reward, activations)
+    study = Study(space, child.fingerprint(), storage)
     stops = Pruner(pruner, study) if pruner else None
     needs = {"cpus": cpus, "gpus": gpus} if executor == "ray" else {}
     with executors.create(executor, child, **needs) as where:
@@ -335,7 +335,7 @@ class Search:
         """Tells the reward of a proposal if it is known, and has it trained if not."""
         candidate = self._open[number].candidate
         if self.child.space.reason(candidate):
-            self._tell(number, None, self.child.recipe.diverged)
+            self._tell(number, None, self.child.config.diverged_reward)
             return
         candidate = self.child.space.canonical(candidate)
         known = self.study.outcomes.get(candidate, {}).get(self.seed)

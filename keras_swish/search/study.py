@@ -56,7 +56,7 @@ class Study:
 
     Args:
         space: The search space.
-        child: What `Child.config` returns.
+        child: What `Child.fingerprint` returns.
         storage: Path of a journal file; or the URL of a database that Optuna takes, such as
             "postgresql://..."; or None to keep everything in memory.
         name: Name of the study within the storage.

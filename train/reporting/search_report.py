@@ -334,15 +334,17 @@ def _provenance(study: Study, entries: list[Entry], record: dict | None) -> str:
         *_proposals(study),
     ]
     if record:
-        child = ", ".join(f"{k} {v}" for k, v in record["config"]["settings"].items())
+        child = dict(record["config"]["child"])
+        child |= child.pop("config")
+        child = ", ".join(f"{k} {v}" for k, v in child.items())
         facts += [
             f"Child: {html.code(child)}; SGD with Nesterov momentum, cosine schedule after a tenth "
             "of warm-up, no augmentation.",
             *html.origin(record),
         ]
     else:
-        recipe = study.child.get("recipe", {})
-        facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in recipe.items()))}.")
+        child = study.child.get("config", {})
+        facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in child.items()))}.")
     return "\n".join(f"* {fact}" for fact in facts)
 
 

@@ -62,7 +62,7 @@ class Slow:
 
     def __init__(self, child, directory, kill_at=None):
         self.child, self.directory, self.kill_at = child, directory, kill_at
-        self.space, self.recipe = child.space, child.recipe
+        self.space, self.config = child.space, child.config
 
     def _log(self, candidate):
         with open(self.directory / "trained", "a") as file:
@@ -78,8 +78,8 @@ class Slow:
         self._log(candidate)
         return self.child.evaluate(candidate, seed)
 
-    def stages(self, candidate, seed):
-        for outcome in self.child.stages(candidate, seed):
+    def train_by_epoch(self, candidate, seed):
+        for outcome in self.child.train_by_epoch(candidate, seed):
             self._log(candidate)
             yield outcome
 
@@ -134,7 +134,7 @@ def test_a_child_that_can_be_stopped_is_brought_as_far_as_it_was(child, cluster,
         *_, outcome = two.wait()
     assert [len(arguments[-1].curve) for arguments in asked] == [1, 2, 3]
     assert (outcome.status, len(outcome.curve)) == (PRUNED, 3)
-    here = child.stages(candidate, 0)
+    here = child.train_by_epoch(candidate, 0)
     assert [next(here) for _ in range(3)][-1].curve == outcome.curve
     assert len(slow.log()) == 2 * 3
 
@@ -172,14 +172,14 @@ def test_more_than_the_cluster_has_is_refused(child, cluster):
 DRIVER = """
     import os, pathlib, sys, time
     import ray
-    from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
+    from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
     from collections import namedtuple
 
     Outcome = namedtuple("Outcome", "reward status steps seconds curve")
 
     class Sleep:
         def __init__(self, space):
-            self.space, self.recipe = space, Recipe()
+            self.space, self.config = space, ChildConfig()
 
         def evaluate(self, candidate, seed):
             with open("trained", "a") as file:

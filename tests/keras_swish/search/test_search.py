@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, history
+from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, history
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.search import Result
 
@@ -17,8 +17,8 @@ pytest.importorskip("optuna")
 class Fake:
     """A child that knows the rewards without training."""
 
-    def __init__(self, space, recipe=None, stop_after=None):
-        self.space, self.recipe, self.stop_after = space, recipe or Recipe(), stop_after
+    def __init__(self, space, config=None, stop_after=None):
+        self.space, self.config, self.stop_after = space, config or ChildConfig(), stop_after
         self.trained = []
 
     def evaluate(self, candidate, seed):
@@ -31,8 +31,8 @@ class Fake:
             return Outcome(0.0, DIVERGED, 3, 0.1)
         return Outcome(0.5 + (index % 100) / 400 + 0.01 * noise, OK, 10, 0.5)
 
-    def config(self):
-        return {"fake": True, "recipe": {"epochs": self.recipe.epochs}}
+    def fingerprint(self):
+        return {"fake": True, "config": {"epochs": self.config.epochs}}
 
 
 OPTIONS = {"rl": {"batch": 5, "units": 8}, "evolution": {"population": 12, "sample": 4}}
@@ -40,7 +40,7 @@ OPTIONS = {"rl": {"batch": 5, "units": 8}, "evolution": {"population": 12, "samp
 
 def search(child, storage, name="random", **kwargs):
     algorithm = algorithms.create(name, child.space, 0, **OPTIONS.get(name, {}))
-    study = Study(child.space, child.config(), storage)
+    study = Study(child.space, child.fingerprint(), storage)
     return Search(child, study, algorithm, name, 0, **kwargs)
 
 
@@ -73,7 +73,7 @@ def test_a_study_is_opened_without_knowing_its_space_and_child(tmp_path):
     done.explore(3)
     found = Study.load(path)
     assert found.space.config() == wide.config()
-    assert found.child == Fake(wide).config()
+    assert found.child == Fake(wide).fingerprint()
     assert rewards(found) == rewards(done.study)
     with pytest.raises(ValueError, match="there is no such file"):
         Study.load(tmp_path / "missing.log")
@@ -245,7 +245,7 @@ def test_a_race_that_was_interrupted_goes_on_in_the_same_object(space):
 
 def test_a_second_first_seed_is_refused(tmp_path, space):
     search(Fake(space), tmp_path / "study.log").explore(5)
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     algorithm = algorithms.create("random", space, 1)
     with pytest.raises(ValueError, match=r"first seed is 0: .*Received: seed=1"):
         Search(Fake(space), study, algorithm, "random", 1)
@@ -259,13 +259,13 @@ def search_of(space, trials):
 
 def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path, space):
     candidate = space.survey().candidates[10]
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     study.add(candidate, 0, Outcome(0.1, PRUNED, 1, 1.0, (0.1,)))
     child = Fake(space)
     again = Search(child, study, algorithms.create("exhaustive", space, 0), "exhaustive")
     again.explore(None)
     assert (candidate, 0) in child.trained
-    (reopened,) = [Study(space, child.config(), tmp_path / "study.log").outcomes[candidate][0]]
+    (reopened,) = [Study(space, child.fingerprint(), tmp_path / "study.log").outcomes[candidate][0]]
     assert reopened.status != PRUNED
 
 
@@ -292,7 +292,7 @@ def test_a_storage_of_another_search_is_refused_and_left_alone(tmp_path):
     before = journal.read_bytes()
     for child, message in [
         (Fake(SearchSpace(2)), "space core_units 1, now 2"),
-        (Fake(SearchSpace(), Recipe(epochs=9)), "child recipe epochs 3, now 9"),
+        (Fake(SearchSpace(), ChildConfig(epochs=9)), "child config epochs 3, now 9"),
     ]:
         with pytest.raises(ValueError, match=f"another space or child .{message}"):
             search(child, journal)
@@ -312,7 +312,13 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     other = space.candidate(u1="-x", u2="cos(x)", b="x1+x2", **passed_on)
     assert space.canonical(one) == space.canonical(other) == one
     found = keras_swish.search_activations(
-        model, *data, space=space, algorithm="random", trials=1, seeds=1, recipe=Recipe(epochs=1)
+        model,
+        *data,
+        space=space,
+        algorithm="random",
+        trials=1,
+        seeds=1,
+        child_config=ChildConfig(epochs=1),
     )
     assert found.study.space.canonical(other) == other
 
@@ -340,7 +346,7 @@ def test_a_trial_cut_short_by_a_kill_is_trained_again(tmp_path, space):
         child = Fake(space)
         search(child, journal).explore(7)
         assert len(child.trained) == 3
-        assert len(Study(space, child.config(), journal)) == 7
+        assert len(Study(space, child.fingerprint(), journal)) == 7
 
 
 @pytest.mark.slow
@@ -382,7 +388,7 @@ def test_a_broken_checkpoint_is_named(tmp_path, space):
 def test_a_checkpoint_of_another_controller_is_named(tmp_path, space):
     search(Fake(space), tmp_path / "study.log", "rl").explore(5)
     algorithm = algorithms.create("rl", space, 0, units=16)
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     with pytest.raises(ValueError, match="it is of a controller of another size"):
         Search(Fake(space), study, algorithm, "rl", 0)
 
@@ -509,7 +515,7 @@ def test_with_several_workers_a_cut_search_loses_and_repeats_nothing(
                 }.items()
                 assert known._asked <= asked
     assert len(trained) == len(set(trained))
-    again = Study(space, Fake(space).config(), tmp_path / "study.log")
+    again = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     written = [t.user_attrs["candidate"] for t in again.study.get_trials(deepcopy=False)]
     assert len(written) == len(again.outcomes) == len(trained)
     if name != "optuna:TPESampler":
@@ -545,7 +551,7 @@ def test_a_second_process_is_kept_from_the_same_search(tmp_path, space):
     assert first.progress.tried == second.progress.tried == 3
 
 
-def test_a_network_of_ones_own_gets_a_better_activation(model, data, recipe, tmp_path):
+def test_a_network_of_ones_own_gets_a_better_activation(model, data, child_config, tmp_path):
     seen = []
     result = keras_swish.search_activations(
         model,
@@ -554,7 +560,7 @@ def test_a_network_of_ones_own_gets_a_better_activation(model, data, recipe, tmp
         trials=6,
         seeds=2,
         top=0.3,
-        recipe=recipe,
+        child_config=child_config,
         storage=tmp_path / "study.log",
         on_child=lambda *arguments: seen.append(arguments),
     )

@@ -39,7 +39,7 @@ def space():
 def made(tmp_path_factory, space):
     """The folder of a search of 60 candidates by two algorithms, as if trained."""
     out = tmp_path_factory.mktemp("search")
-    study, random = Study(space, {"recipe": {"epochs": 3}}, out / "study.log"), _random()
+    study, random = Study(space, {"config": {"epochs": 3}}, out / "study.log"), _random()
     chosen = [c for c in space.survey().candidates if _is_simple(space.choices(c))]
     swish = space.candidate(**SWISH)
     places = random.permutation([i for i, c in enumerate(chosen) if c != swish])[:59]
@@ -52,8 +52,8 @@ def made(tmp_path_factory, space):
         if candidate == swish or (number < 12 and not diverged):
             again = Outcome(reward + 0.005 * random.normal(), "ok", 10, 2.0)
             study.add(candidate, 1, again, algorithm)
-    settings = {"model": "<b>resnet8</b>", "filters": [8, 16, 32], "image_size": 8, "epochs": 3}
-    config = {"program": "search", "dataset": "<b>digits</b>", "settings": settings}
+    child = {"model": "<b>resnet8</b>", "filters": [8, 16, 32], "config": {"epochs": 3}}
+    config = {"program": "search", "dataset": "<b>digits</b>", "child": child}
     starts = [{"command": HOSTILE, "environment": {"system": "<b>Linux</b>"}}]
     io.write_json(out / "config.json", {"config": config, "starts": starts})
     progress = {"tried": 30, "repeats": 4, "rejected": {"not finite": 3}}
