@@ -54,7 +54,7 @@ def train(child: Child, study: Study, chosen: dict[str, list[Candidate]], seeds:
         for seed in range(FIRST_SEED, FIRST_SEED + seeds)
         for candidate in dict.fromkeys(itertools.chain(*chosen.values()))
     ]
-    with executors.create("ray", child) as executor:
+    with executors.start_for(child, "ray") as executor:
         recording.complete(executor, study, jobs)
 
 

@@ -21,7 +21,7 @@ import pathlib
 import numpy as np
 import recording
 
-from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import OK, Child
 from keras_swish.train import search
 from keras_swish.train.reporting import paper_claims, statistics
@@ -41,7 +41,7 @@ def explore(
     algorithm = algorithms.create(name, child.space, seed)
     found = Search(child, study, algorithm, name, seed * SEEDS, executor=executor)
     found.explore(trials)
-    found.race(SEEDS, 0.1)
+    found.race(Race(SEEDS, 0.1))
     return study, found
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     arguments.record.mkdir(parents=True, exist_ok=True)
     child = recording.fashion_mnist_child(SearchSpace(2), arguments.data_dir, SMALL)
     rows = []
-    with executors.create("ray", child) as executor:
+    with executors.start_for(child, "ray") as executor:
         for seed in range(arguments.repetitions):
             relu = baseline(child, executor, arguments.record / "relu.log", seed * SEEDS)
             for name in arguments.algorithms:

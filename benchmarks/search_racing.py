@@ -10,7 +10,7 @@ candidate's reward with a seed is the same in each.
 
 * "all seeds": each candidate with every seed, one candidate after the other.
 * "racing": each with one seed, then the best tenth with the others.
-* "racing and stopping": likewise, and of the children with the first seed two thirds are stopped
+* "racing and stopping": as "racing", and of the children with the first seed two thirds are stopped
   after the first epoch.
 
 The ten best are those with the highest mean over all seeds but the first, which chooses in a race,
@@ -24,7 +24,7 @@ import statistics
 import numpy as np
 import recording
 
-from keras_swish.search import Pruner, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import Pruner, Race, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, ChildConfig, Outcome
 from keras_swish.search.space import Candidate
 
@@ -32,14 +32,12 @@ TEN, KNOWN = 10, 8
 
 
 def record(child: Child, study: Study, candidates: list[Candidate], seeds: int) -> None:
-    """Trains what the study lacks: the first seed by stages, for its curve."""
-    jobs = [
-        (candidate, seed, (lambda *arguments: False) if seed == 0 else None)
-        for candidate in candidates
-        for seed in range(seeds)
-    ]
-    with executors.create("ray", child) as executor:
-        recording.complete(executor, study, jobs)
+    """Trains what the study lacks: with the first seed by epochs, for the curve."""
+    others = [(candidate, seed) for candidate in candidates for seed in range(1, seeds)]
+    with executors.start_for(child, "ray") as executor:
+        first = [(candidate, 0) for candidate in candidates]
+        recording.complete(executor, study, first, lambda job, outcome: outcome.status != PRUNED)
+        recording.complete(executor, study, others)
 
 
 class Recorded:
@@ -115,7 +113,7 @@ def replay(recorded: Study, candidates: list[Candidate], seeds: int, way: str, t
         pruner = Pruner("halving", study) if "stopping" in way else None
         found = Search(child, study, Given(child.space, candidates), "given", pruner=pruner)
         found.explore(None)
-        found.race(seeds, top)
+        found.race(Race(seeds, top))
     last = max((i for i, (_, count) in enumerate(study.known) if count < KNOWN), default=-1)
     is_known = last + 1 < len(study.known)
     return {

@@ -182,7 +182,7 @@ def main() -> None:
     activations = list(dict.fromkeys(program.split(ACTIVATIONS.value)))
     if not activations:
         raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
-    execute = executors.from_flags()
+    executor = executors.from_flags()
     devices = _devices()
     program.check_activations({"activations": activations})
     kind = _kind(program.FLAGS.dataset)
@@ -224,7 +224,8 @@ def main() -> None:
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
         jobs = [job for job in jobs if job not in finished]
-        for job, result in execute(kind.train, jobs, {"dataset": dataset, **options}):
+        shared = {"dataset": dataset, **options}
+        for job, result in executors.execute(executor, kind.train, jobs, shared):
             if result["status"] != "ok":
                 print(f"{job['title']}: {result['status']}", flush=True)
             # Pictures take a second, and a run may take no longer.

@@ -47,12 +47,14 @@ from keras_swish.search import (
     ChildConfig,
     Outcome,
     Pruner,
+    Race,
     Result,
     Search,
     SearchSpace,
     Study,
     algorithms,
 )
+from keras_swish.search.executors import Executor, start_for
 from keras_swish.search.space import Candidate
 
 from .app import executors, program, recipe_flags
@@ -136,7 +138,7 @@ def main() -> None:
     for flag in sorted(_FOREIGN):
         if program.FLAGS[flag].present:
             raise ArgumentError(flag, "says nothing about a child of the search")
-    executors.check()
+    executor = executors.from_flags(limit_threads=True)
     settings = _child_settings()
     if PRUNER.value != "none" and settings.config.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
@@ -158,11 +160,15 @@ def main() -> None:
     )
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
-    _search(out, child, algorithm)
+    _search(out, child, algorithm, executor)
 
 
-def _search(out: pathlib.Path, child: Child, algorithm: algorithms.Algorithm) -> None:
-    with executors.of_children(child) as executor:
+def _search(
+    out: pathlib.Path, child: Child, algorithm: algorithms.Algorithm, executor: Executor
+) -> None:
+    with executors.as_flag_error():
+        start_for(child, executor)
+    with executor:
         with as_argument_error("out"):
             study = Study(child.space, child.fingerprint(), out / search_report.STUDY)
             number = itertools.count(1)
@@ -182,7 +188,8 @@ def _search(out: pathlib.Path, child: Child, algorithm: algorithms.Algorithm) ->
         before = signal.signal(signal.SIGTERM, _stop)
         try:
             search.explore(TRIALS.value or None)
-            search.race(TOP_SEEDS.value, TOP.value)
+            if TOP.value:
+                search.race(Race(TOP_SEEDS.value, TOP.value))
         finally:
             if len(study):
                 search_report.write(out, study, out)

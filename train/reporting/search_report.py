@@ -11,6 +11,7 @@ import numpy as np
 from keras_swish import catalogue, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
+from keras_swish.search.result import progress_by_algorithm
 from keras_swish.search.study import Entry
 
 from ..app import program
@@ -353,15 +354,9 @@ def _times(starts: int) -> str:
 
 
 def _proposals(study: Study) -> list[str]:
-    """Returns what the algorithms' checkpoints beside the journal say of their proposals."""
-    if study.path is None:
-        return []
-    found = []
-    for path in sorted(study.path.parent.glob(f"{study.path.name}.*.json")):
-        algorithm = path.name.removeprefix(f"{study.path.name}.").removesuffix(".json")
-        state = io.read_json(path)["progress"]
-        found.append(
-            f"Proposals of {html.code(algorithm)}: {state['tried']} candidates, {state['repeats']} "
-            f"repeated, {sum(state['rejected'].values())} rejected untried."
-        )
-    return found
+    """Returns what the study says of the algorithms' proposals."""
+    return [
+        f"Proposals of {html.code(algorithm)}: {progress.tried} candidates, {progress.repeats} "
+        f"repeated, {sum(progress.rejected.values())} rejected untried."
+        for algorithm, progress in progress_by_algorithm(study).items()
+    ]

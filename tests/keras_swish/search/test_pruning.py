@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import ChildConfig, Pruner, Search, SearchSpace, Study, algorithms, pruning
+from keras_swish.search import (
+    ChildConfig,
+    Pruner,
+    Race,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+    pruning,
+)
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.search import Result
+from keras_swish.search.result import Result
 
 optuna = pytest.importorskip("optuna")
 EPOCHS = 6
@@ -88,7 +97,7 @@ def test_what_was_stopped_never_outranks_what_was_trained(halved):
     stati = [entry.status for entry in halved.study.entries()]
     assert stati == sorted(stati, key=lambda status: status == PRUNED)
     assert stati.count(PRUNED) > 60
-    halved.race(2, 0.1)
+    halved.race(Race(2, 0.1))
     raced = [e for e in halved.study.entries() if len(e.rewards) == 2]
     assert raced
     assert all(entry.status != PRUNED for entry in raced)
@@ -132,7 +141,7 @@ def test_on_a_network_of_ones_own(model, data, child_config):
         *data,
         algorithm="random",
         trials=8,
-        seeds=1,
+        race=Race(seeds=1),
         child_config=child_config,
         pruner="halving",
     )

@@ -11,7 +11,7 @@ from scipy import stats
 
 from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
-from keras_swish.search.study import standing
+from keras_swish.search.study import Proposed, ranking_key
 from keras_swish.train.reporting import paper_claims, search_report
 
 pytest.importorskip("optuna")
@@ -48,7 +48,10 @@ def made(tmp_path_factory, space):
         algorithm = HOSTILE if number % 2 else "random"
         diverged = space.choices(candidate)["b"] == "x1/(x2+eps)" and number % 3 > 0
         outcome = Outcome(0.0, "diverged", 3, 0.1) if diverged else Outcome(reward, "ok", 10, 2.0)
-        study.add(candidate, 0, outcome, algorithm)
+        repeats = 4 * [Proposed(candidate, None, candidate, 0.5)] if number == 0 else []
+        rejected = 3 * [Proposed(candidate, "not finite", candidate, 0.0)] if number == 2 else []
+        proposals = [Proposed(candidate, None, candidate, None), *repeats, *rejected]
+        study.add(candidate, 0, outcome, algorithm, proposals=() if number % 2 else proposals)
         if candidate == swish or (number < 12 and not diverged):
             again = Outcome(reward + 0.005 * random.normal(), "ok", 10, 2.0)
             study.add(candidate, 1, again, algorithm)
@@ -56,9 +59,6 @@ def made(tmp_path_factory, space):
     config = {"program": "search", "dataset": "<b>digits</b>", "child": child}
     starts = [{"command": HOSTILE, "environment": {"system": "<b>Linux</b>"}}]
     io.write_json(out / "config.json", {"config": config, "starts": starts})
-    progress = {"tried": 30, "repeats": 4, "rejected": {"not finite": 3}}
-    state = {"state": {}, "progress": progress}
-    io.write_json(out / "study.log.random-0.json", state)
     return out
 
 
@@ -113,7 +113,7 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     assert int(diverged) == round(100 * share) >= 50
     assert others == "0"
     assert "holds only candidates of one core unit" in " ".join(observed.split())
-    assert "Proposals of `random-0`: 30 candidates, 4 repeated, 3 rejected untried." in text
+    assert "Proposals of random: 30 candidates, 4 repeated, 3 rejected untried." in text
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 61)]
@@ -124,8 +124,8 @@ def test_division_and_the_raw_x_are_what_they_were_made(study, space):
     entries = study.entries()
     divides = [space.choices(entry.candidate)["b"] == "x1/(x2+eps)" for entry in entries]
     found = paper_claims.division(space, entries)
-    standings = [standing(entry) for entry in entries]
-    own, others = ([s for s, d in zip(standings, divides) if d == wanted] for wanted in (1, 0))
+    keys = [ranking_key(entry) for entry in entries]
+    own, others = ([s for s, d in zip(keys, divides) if d == wanted] for wanted in (1, 0))
     assert np.mean([[a > b for b in others] for a in own]) > 0.9
     assert found.rank - found.other_rank > 0.3
     assert found.rank_p < 1e-4
@@ -133,7 +133,7 @@ def test_division_and_the_raw_x_are_what_they_were_made(study, space):
     assert found.other_diverged == 0
 
     # The effect that was made up is found where there is enough of it, and no other.
-    many = sorted(entries * 5, key=standing)
+    many = sorted(entries * 5, key=ranking_key)
     seen = paper_claims.observations(space, many)
     expected, raw = seen["the last binary function has the raw x as an input"]
     assert (expected, raw.side) == (1, 1)
