@@ -45,6 +45,7 @@ def test_import_brings_nothing_that_keras_does_not(python):
     assert not third_party & {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "optuna"}
 
 
+@pytest.mark.jax
 def test_on_jax_the_programs_do_not_import_tensorflow(python):
     pytest.importorskip("jax")
     python(
@@ -58,6 +59,7 @@ def test_on_jax_the_programs_do_not_import_tensorflow(python):
 WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None; "
 
 
+@pytest.mark.jax
 def test_without_tensorflow_the_main_job_runs_on_jax(python, tmp_path):
     pytest.importorskip("jax")
     outcome = python(
@@ -72,6 +74,7 @@ def test_without_tensorflow_the_main_job_runs_on_jax(python, tmp_path):
     assert config["config"]["backend"] == "jax"
 
 
+@pytest.mark.jax
 def test_without_tensorflow_tfds_on_jax_says_what_it_needs(python, tmp_path):
     pytest.importorskip("jax")
     outcome = python(

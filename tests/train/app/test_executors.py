@@ -94,6 +94,7 @@ def kill_in_its_third_epoch(directory, before):
     os.kill(int((directory / "processes").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_lost_workers_run_goes_on_and_all_results_are_those_of_local(tiny, tmp_path, cluster):
     recipe = recipes.Recipe("a test", 40, 16, learning_rate=0.1, schedule="cosine")
@@ -127,6 +128,7 @@ def test_a_lost_workers_run_goes_on_and_all_results_are_those_of_local(tiny, tmp
         }
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_what_a_run_raises_on_ray_is_raised_here(cluster):
     def work(number):
@@ -137,6 +139,7 @@ def test_what_a_run_raises_on_ray_is_raised_here(cluster):
     assert caught.value.argument == "model"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_preempted_workers_job_is_started_again(cluster, tmp_path):
     def work(directory):
@@ -149,6 +152,7 @@ def test_a_preempted_workers_job_is_started_again(cluster, tmp_path):
     assert result == "done"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_asks_for_a_job_when_a_worker_is_free(cluster):
     asked = []
