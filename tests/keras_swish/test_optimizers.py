@@ -94,7 +94,9 @@ def test_moving_statistics_have_converged_when_a_run_ends(steps, momentum):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=getattr(pytest.mark, b)) for b in ("jax", "torch")]
+)
 def test_they_are_the_same_on_every_backend(backend, python):
     pytest.importorskip(backend)
     python("-m", "pytest", "-q", "-m", "not slow", __file__, KERAS_BACKEND=backend)

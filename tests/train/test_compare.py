@@ -165,6 +165,7 @@ def test_wandb_gets_the_log(tiny, tmp_path, monkeypatch):
     assert list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_on_ray_a_comparison_ends_with_the_table_of_local(call, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")

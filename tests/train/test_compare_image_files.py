@@ -244,6 +244,7 @@ def test_the_recipes_of_all_networks_are_printed(call):
     )
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_on_ray_a_comparison_ends_with_the_table_of_local(call, folder, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
@@ -263,6 +264,7 @@ def test_on_ray_a_comparison_ends_with_the_table_of_local(call, folder, tmp_path
     assert tables["local"] == tables["ray"]
 
 
+@pytest.mark.jax
 @pytest.mark.slow
 def test_the_runs_of_a_comparison_take_all_devices(python, folder, tmp_path):
     pytest.importorskip("jax")

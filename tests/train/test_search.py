@@ -86,6 +86,7 @@ def test_without_ray_its_executor_is_refused_at_once(call, monkeypatch, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_finds_what_is_found_here(call, narrow, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
@@ -137,6 +138,7 @@ def test_stopped_within_a_child_it_writes_the_report(
     assert (out / "report.html").exists()
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_sigterm_under_ray_leaves_the_report(tmp_path):
     """Ray has a handler of its own, which would end the process before the report is drawn."""

@@ -115,6 +115,7 @@ def test_infinities_and_nan():
         assert np.isnan(ours[2]), name
 
 
+@pytest.mark.jax
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
     import jax
@@ -130,6 +131,7 @@ def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
     assert "from the argument" in arrays[0]
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_pytorch_compiles_large_tensors_to_the_same_values():
     import torch
@@ -146,6 +148,7 @@ def test_pytorch_compiles_large_tensors_to_the_same_values():
     torch.testing.assert_close(slope[:1000], small_slope, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_pytorch_has_vmap_and_forward_mode():
     import torch

@@ -143,6 +143,7 @@ def rewards(study):
     }
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_lost_workers_child_is_trained_again_and_all_rewards_are_those_of_local(
     child, cluster, tmp_path
@@ -161,6 +162,7 @@ def test_a_lost_workers_child_is_trained_again_and_all_rewards_are_those_of_loca
     assert rewards(found.study) == rewards(explored(child, "local").study)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_child_that_can_be_stopped_is_brought_as_far_as_it_was(child, cluster, tmp_path, space):
     slow = Slow(child, tmp_path, kill_at=3)
@@ -177,6 +179,7 @@ def test_a_child_that_can_be_stopped_is_brought_as_far_as_it_was(child, cluster,
     assert len(slow.log()) == 2 * 3
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_what_a_child_raises_is_raised_here_and_what_was_found_is_kept(child, cluster, tmp_path):
     class Broken(Slow):
@@ -190,6 +193,7 @@ def test_what_a_child_raises_is_raised_here_and_what_was_found_is_kept(child, cl
     assert len(Study(child.space, {}, tmp_path / "study.log")) in (2, 3, 4)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path, monkeypatch):
     class Deadly(Slow):
@@ -201,6 +205,7 @@ def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path,
         explored(Deadly(child, tmp_path), "ray")
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_more_than_the_cluster_has_is_refused(child, cluster):
     with pytest.raises(ValueError, match="no run fits into the Ray cluster, which has 2 CPU"):
@@ -237,6 +242,7 @@ DRIVER = """
 """
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_killed_drivers_search_resumes_from_its_storage(tmp_path, root):
     pytest.importorskip("ray")

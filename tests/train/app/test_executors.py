@@ -63,6 +63,7 @@ def kill_in_its_third_epoch(directory, before):
     os.kill(int((directory / "processes").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_lost_workers_run_resumes_and_all_results_are_those_of_local(tiny, tmp_path, two_workers):
     recipe = recipes.Recipe("a test", 40, 16, learning_rate=0.1, schedule="cosine")
@@ -97,6 +98,7 @@ def test_a_lost_workers_run_resumes_and_all_results_are_those_of_local(tiny, tmp
         }
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_what_a_run_raises_on_ray_is_raised_here(two_workers):
     def work(number):
@@ -107,6 +109,7 @@ def test_what_a_run_raises_on_ray_is_raised_here(two_workers):
     assert caught.value.argument == "model"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_preempted_workers_job_is_started_again(two_workers, tmp_path):
     def work(directory):
@@ -119,6 +122,7 @@ def test_a_preempted_workers_job_is_started_again(two_workers, tmp_path):
     assert result == "done"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_asks_for_a_job_when_a_worker_is_free(two_workers):
     asked = []

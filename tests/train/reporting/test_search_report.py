@@ -137,6 +137,7 @@ def test_a_database_is_reported_on(space, call, tmp_path):
     assert "`sigmoid(beta * x) * x`" in (tmp_path / "out/table.md").read_text()
 
 
+@pytest.mark.browser
 @pytest.mark.slow
 def test_a_browser_shows_the_page_and_sorts_its_tables(folder, call, browse):
     assert call("report", folder)[0] == 0

@@ -120,6 +120,7 @@ def test_tensorboard_log_is_written(tiny, tmp_path):
     assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
 
 
+@pytest.mark.jax
 def test_on_jax_a_run_learns(tmp_path, python):
     pytest.importorskip("jax")
     outcome = python(
