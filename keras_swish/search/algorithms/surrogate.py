@@ -166,7 +166,7 @@ class Surrogate(Algorithm):
         space: SearchSpace,
         seed: int = 0,
         initial: int = 32,
-        kappa: float = 1.0,
+        kappa: float = 0.5,
         length: float = 0.2,
         noise: float = 0.2,
     ):
