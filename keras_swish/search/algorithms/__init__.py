@@ -62,6 +62,7 @@ ALGORITHMS = {
     "evolution": ("evolution", "RegularisedEvolution"),
     "rl": ("rl", "ReinforcementLearning"),
     "pqt": ("pqt", "PriorityQueueTraining"),
+    "surrogate": ("surrogate", "Surrogate"),
 }
 OPTUNA = "optuna:"
 
