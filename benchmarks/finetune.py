@@ -11,7 +11,7 @@ Examples:
   python benchmarks/finetune.py --epochs=10 --out=/tmp/finetune
       on the digits, in two minutes.
 
-The same command goes on where it was cut off. The folder --out gets what that of
+The same command resumes an interrupted run. The folder --out gets what that of
 `keras-swish compare` gets; base/ holds the trained networks.
 """
 
@@ -30,13 +30,15 @@ from keras_swish import io  # noqa: E402
 from keras_swish.train.app import program  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
 from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
+from keras_swish.train.reporting.runs import Row  # noqa: E402
 from keras_swish.train.trainer import recipes, trainer  # noqa: E402
+from keras_swish.train.trainer.environment import CONFIG  # noqa: E402
 
 KEPT = "relu:relu"
-ACTIVATIONS = flags.DEFINE_list("activations", ["swish", "swish_beta"], "What ReLU becomes.")
+ACTIVATIONS = flags.DEFINE_list("activations", ["swish", "swish_beta"], "What replaces ReLU.")
 SHARE = flags.DEFINE_float("share", 0.1, "Epochs of fine-tuning as a share of --epochs.")
 RATE = flags.DEFINE_float("tuning_learning_rate", 0.01, "Highest learning rate of fine-tuning.")
-SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
+SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds, from 0.", lower_bound=1)
 
 
 def main() -> None:
@@ -80,7 +82,7 @@ def main() -> None:
 
 def write(out: pathlib.Path, tunings: list[str]) -> None:
     """Writes the report of the runs so far."""
-    network = io.read_json(out / runs.CONFIG)["config"]["model"]
+    network = io.read_json(out / CONFIG)["config"]["model"]
     rows = runs.read_runs(out, {"activation": tunings})
     rows = [{**row, "model": network, **stages(out, row)} for row in rows]
     comparison.write(out, rows)
@@ -92,21 +94,21 @@ def write(out: pathlib.Path, tunings: list[str]) -> None:
     io.write_text(out / "report.html", html.render(text, out))
 
 
-def stages(out: pathlib.Path, row: dict) -> dict:
+def stages(out: pathlib.Path, row: Row) -> dict[str, float]:
     """Returns the test accuracies of a run before its training."""
     directory = out / "runs" / runs.slug(row["activation"], row["seed"])
     return io.read_json(directory / "stages.json")
 
 
-def introduction(out: pathlib.Path, rows: list[dict]) -> str:
-    """Returns what was done, and the means of the accuracies at each stage."""
-    config = io.read_json(out / "config.json")["config"]
+def introduction(out: pathlib.Path, rows: list[Row]) -> str:
+    """Returns an introduction, with the mean accuracies at each stage."""
+    config = io.read_json(out / CONFIG)["config"]
     training, recipe = config["training"], config["recipe"]
     lines = [["replaced", "before", "right after", "fine-tuned"]]
     for tuning in dict.fromkeys(row["activation"] for row in rows):
-        mine = [row for row in rows if row["activation"] == tuning]
+        tuned = [row for row in rows if row["activation"] == tuning]
         means = [
-            sum(row[key] for row in mine) / len(mine)
+            sum(row[key] for row in tuned) / len(tuned)
             for key in ("before", "replaced", "test_accuracy")
         ]
         lines.append([tuning, *(f"{100 * mean:.2f}" for mean in means)])
