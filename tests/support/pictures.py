@@ -13,14 +13,14 @@ CLASSES = ("n01440764", "n01443537", "n01484850", "n01491361")
 def make_folder(
     path: pathlib.Path, *, classes: int = 3, per_class: int = 8, seed: int = 0, suffix=".JPEG"
 ) -> pathlib.Path:
-    """Writes a folder of class folders of pictures that differ in size, colour by class.
+    """Writes a folder of class folders of images that differ in size, colour by class.
 
     Args:
         path: Folder to make, such as ".../train".
         classes: Number of classes.
-        per_class: Pictures in each.
-        seed: Seed of the pictures.
-        suffix: Format of the pictures: ".JPEG", ".png".
+        per_class: Images in each.
+        seed: Seed of the images.
+        suffix: Format of the images: ".JPEG", ".png".
 
     Returns:
         `path`.
@@ -42,7 +42,7 @@ def make_folder(
 def write_records(
     folder: pathlib.Path, out: pathlib.Path, *, name="train", shards=3, first_label=1
 ) -> str:
-    """Writes the pictures of class folders into TFRecord shards as TF-Slim does.
+    """Writes the images of class folders into TFRecord shards as TF-Slim does.
 
     Returns:
         The pattern that the files match.
@@ -68,20 +68,20 @@ def write_records(
 def prepare_imagenet2012(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
     """Runs TFDS's own imagenet2012 builder over class folders, as its training split.
 
-    Four of the pictures are its validation split.
+    Four of the images are its validation split.
     """
     import tensorflow_datasets as tfds
 
     manual = data_dir / "manual"
     manual.mkdir(parents=True)
-    with tarfile.open(manual / "ILSVRC2012_img_train.tar", "w") as whole:
+    with tarfile.open(manual / "ILSVRC2012_img_train.tar", "w") as outer:
         for class_folder in sorted(folder.iterdir()):
             inner = manual / f"{class_folder.name}.tar"
             with tarfile.open(inner, "w") as tar:
                 for file in sorted(class_folder.iterdir()):
                     tar.add(file, arcname=file.name)
-            whole.add(inner, arcname=inner.name)
-    # The builder gives them the labels of ImageNet's own first pictures, whatever they are.
+            outer.add(inner, arcname=inner.name)
+    # The builder gives them the labels of ImageNet's own first images, whatever they show.
     with tarfile.open(manual / "ILSVRC2012_img_val.tar", "w") as tar:
         for number, file in enumerate(sorted(folder.glob("*/*"))[:4], start=1):
             tar.add(file, arcname=f"ILSVRC2012_val_{number:08}.JPEG")
