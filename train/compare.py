@@ -47,7 +47,6 @@ learning rate has seen the test.
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -56,6 +55,7 @@ from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
+from keras_swish.search.executors import Executor
 
 from .app import data, executors, flags, folder, settings, training
 from .app import main as app
@@ -152,7 +152,7 @@ class Grid:
 
 def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    execute = executors.from_flags(flag_values)
+    executor = executors.from_flags(flag_values)
     devices = _devices(flag_values)
     grid = plan(flag_values)
     if flag_values.print_recipe:
@@ -166,7 +166,7 @@ def main(flag_values: FlagValues) -> None:
 
     trials = grid.trials()
     count = len(trials) + len(grid.rates) * (len(grid.seeds) - 1)
-    jobs = Jobs(out, grid, count, execute, {"dataset": dataset, **options})
+    jobs = Jobs(out, grid, count, executor, {"dataset": dataset, **options})
     jobs.execute(trials)
     best = finished_runs.choose_learning_rates(finished_runs.read_runs(out))
     jobs.execute(grid.repetitions(best))
@@ -280,7 +280,7 @@ class Jobs:
         out: Folder of the results.
         grid: The runs.
         count: How many runs there are in all.
-        executor: An executor of `app.executors`.
+        executor: Where they are computed.
         shared: The arguments of `training.train` that all runs have in common.
         done: How many runs were executed.
         written: When the report was written.
@@ -289,7 +289,7 @@ class Jobs:
     out: pathlib.Path
     grid: Grid
     count: int
-    executor: Callable[..., Iterable]
+    executor: Executor
     shared: dict[str, Any]
     done: int = 0
     written: float = dataclasses.field(default_factory=time.monotonic)
@@ -302,7 +302,7 @@ class Jobs:
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
         jobs = [job for job in jobs if job not in finished]
-        for job, result in self.executor(training.train, jobs, self.shared):
+        for job, result in executors.execute(self.executor, training.train, jobs, self.shared):
             if result["status"] != "ok":
                 print(f"{job['title']}: {result['status']}", flush=True)
             self._update_report()

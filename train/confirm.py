@@ -70,7 +70,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         for flag in ("dataset", "out"):
             if not flag_values[flag].present:
                 raise ArgumentError(flag, f"{arguments[0]} is in no folder of a search: name one")
-        _train_longer(flag_values, study.child.get("recipe", {}))
+        _train_longer(flag_values, study.child.get("config", {}))
     else:
         flags.set_unless_given(flag_values, out=str(folder / "confirm"))
         _take_settings(flag_values, io.read_json(folder / runs.CONFIG)["config"])
@@ -120,16 +120,16 @@ def first_seed(flag_values: FlagValues, study: Study, out: pathlib.Path) -> int:
 
 def _take_settings(flag_values: FlagValues, searched: dict[str, Any]) -> None:
     """Takes the data of the search, and a network that the user has named for it."""
-    child = searched["settings"]
+    child = searched["child"]
     flags.set_unless_given(flag_values, dataset=searched["dataset"], image_size=child["image_size"])
     if not child["filters"] and not flag_values["models"].present:
         flags.set_unless_given(flag_values, model=child["model"])  # of full width already
-    _train_longer(flag_values, child)
+    _train_longer(flag_values, child["config"])
 
 
-def _train_longer(flag_values: FlagValues, child: dict[str, Any]) -> None:
-    if "epochs" in child and not flags.given(flag_values, ["recipe", "steps"]):
-        flags.set_unless_given(flag_values, epochs=EPOCHS * child["epochs"])
+def _train_longer(flag_values: FlagValues, child_config: dict[str, Any]) -> None:
+    if "epochs" in child_config and not flags.given(flag_values, ["recipe", "steps"]):
+        flags.set_unless_given(flag_values, epochs=EPOCHS * child_config["epochs"])
 
 
 if __name__ == "__main__":

@@ -282,6 +282,11 @@ class SearchSpace:
         if self.core_units > 1:
             self._identities.find_all(candidates)
 
+    def remember(self, candidate: Candidate, reason: str | None, same: Candidate) -> None:
+        """Takes note of what `reason` and `canonical` gave in an earlier process."""
+        if self.core_units > 1:
+            self._identities.remember(candidate, reason, same)
+
     def survey(self) -> Survey:
         """Looks at every candidate of a space of one unit.
 

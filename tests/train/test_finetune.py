@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish import io, models
+from keras_swish import io, models, optimizers
 from keras_swish.train import finetune
 from keras_swish.train.datasets import in_memory
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.trainer import model as model_building
-from keras_swish.train.trainer import optimizers, recipes
+from keras_swish.train.trainer import recipes
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32", "--test_split=test[:100]"]
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.train.trainer import optimizers
+from keras_swish import optimizers
 
 
 def gradients(steps=6):
@@ -82,6 +82,15 @@ def test_they_are_saved_and_loaded_as_any_optimizer():
         loaded = keras.saving.deserialize_keras_object(config)
         assert type(loaded) is type(optimizer)
         assert loaded.get_config() == optimizer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("steps", "momentum"), [(10, 0.0), (100, 0.8), (190, 0.8947), (2000, 0.99), (10**6, 0.99)]
+)
+def test_moving_statistics_have_converged_when_a_run_ends(steps, momentum):
+    assert optimizers.converged_bn_momentum(steps) == pytest.approx(momentum, abs=1e-4)
+    # What is left of the initial values, whatever the length of the run.
+    assert momentum**steps < 1e-8
 
 
 @pytest.mark.slow
