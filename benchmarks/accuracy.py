@@ -16,14 +16,17 @@ kept in the temporary folder.
 
 import argparse
 import collections
-import csv
 import functools
 import hashlib
 import multiprocessing
+import multiprocessing.pool
 import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
 
 import ml_dtypes
 import mpmath
@@ -39,8 +42,8 @@ BETA = 1.7
 Case = collections.namedtuple("Case", "name formula variables quantity")
 
 
-def cases():
-    """Every function with each quantity: its value, and the derivative by each variable."""
+def cases() -> Iterator[Case]:
+    """Yields every function with each quantity: its value, and the derivative by each variable."""
     from keras_swish import catalogue
     from keras_swish.formulas import language, primitives
 
@@ -54,7 +57,7 @@ def cases():
             yield Case(name, text, variables + betas, quantity)
 
 
-def inputs(dtype, count, seed=0):
+def inputs(dtype: str, count: int, seed: int = 0) -> list[np.ndarray]:
     """Returns `count` arrays of the sample, the second one in another order than the first."""
     if dtype == "float32":
         x = _stratified(np.random.default_rng(seed))
@@ -69,7 +72,7 @@ def inputs(dtype, count, seed=0):
     return arrays
 
 
-def _stratified(random):
+def _stratified(random: np.random.Generator) -> np.ndarray:
     exponents = np.repeat(np.arange(0, 255, dtype=np.uint32), 24)
     bits = exponents << 23 | random.integers(0, 2**23, exponents.size, dtype=np.uint32)
     strata = bits.view(np.float32)
@@ -80,7 +83,9 @@ def _stratified(random):
     return random.permutation(ordered.astype(np.float32))
 
 
-def reference(job):
+def reference(
+    job: tuple[str, tuple[str, ...], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns true values and the size of their largest terms at the points, in 50 digits."""
     text, variables, points = job
     import reference as independent
@@ -98,7 +103,7 @@ def reference(job):
     return true, np.fmax(largest, np.abs(true))
 
 
-def _number(code, functions, names):
+def _number(code: CodeType, functions: dict[str, Any], names: dict[str, Any]) -> float:
     used = {name: value for name, value in names.items() if name in code.co_names}
     if any(mpmath.isnan(value) for value in used.values()):
         return np.nan
@@ -118,7 +123,7 @@ def _number(code, functions, names):
     return b if np.isinf(b) or max(abs(a - b), abs(b - c)) < 1e-9 else np.nan
 
 
-def _evaluated(code, functions, names):
+def _evaluated(code: CodeType, functions: dict[str, Any], names: dict[str, Any]) -> float:
     try:
         value = eval(code, functions, dict(names))
     except ZeroDivisionError:
@@ -131,8 +136,8 @@ def _evaluated(code, functions, names):
     return float(value)
 
 
-def _terms(text, variables):
-    """Texts of the summands of a formula, each multiplied by what stands outside the sum."""
+def _terms(text: str, variables: tuple[str, ...]) -> list[str]:
+    """Returns the summands of a formula as texts, each multiplied by the factors of the sum."""
     from keras_swish.formulas.language import Call, parse, substitute
 
     def of(tree):
@@ -156,17 +161,17 @@ def _terms(text, variables):
                 return [substitute(term, {"x": tree.arguments[0]}) for term in terms]
         return [tree]
 
-    found = of(parse(text, variables))
-    return [str(term) for term in found] if len(found) > 1 else []
+    terms = of(parse(text, variables))
+    return [str(term) for term in terms] if len(terms) > 1 else []
 
 
 @functools.cache
-def _pool():
+def _pool() -> multiprocessing.pool.Pool:
     return multiprocessing.get_context("spawn").Pool()
 
 
-def references(dtype, case):
-    """The references of a case, from the temporary folder where they are there already."""
+def references(dtype: str, case: Case) -> np.ndarray:
+    """Returns the references of a case, from the temporary folder if they are there already."""
     from keras_swish.formulas.derivative import derivative
     from keras_swish.formulas.language import parse
 
@@ -186,7 +191,7 @@ def references(dtype, case):
     return np.load(file)
 
 
-def points_of(dtype, case):
+def points_of(dtype: str, case: Case) -> list[np.ndarray]:
     """Returns the values of each variable, in float64."""
     free = [name for name in case.variables if not name.startswith("beta")]
     arrays = dict(zip(free, inputs(dtype, len(free)), strict=True))
@@ -197,7 +202,7 @@ def points_of(dtype, case):
     ]
 
 
-def ours(case):
+def ours(case: Case) -> Callable[..., Any]:
     """Returns a function from tensors to the case's value."""
     from keras_swish.elementwise.operation import Operation
     from keras_swish.formulas.language import parse
@@ -208,7 +213,7 @@ def ours(case):
     return lambda *tensors: operation(*tensors)[0]
 
 
-def frameworks():
+def frameworks() -> dict[str, Callable[..., Any]]:
     """Returns the backend's own versions of named activations."""
     import keras
 
@@ -235,7 +240,7 @@ def frameworks():
     return own
 
 
-def computed(function, dtype, case):
+def computed(function: Callable[..., Any], dtype: str, case: Case) -> np.ndarray:
     """Returns the case's quantity as the backend computes it, in float64."""
     from keras import ops
 
@@ -250,7 +255,7 @@ def computed(function, dtype, case):
     return ops.convert_to_numpy(ops.cast(result, "float32")).astype("float64")
 
 
-def gradient(function, tensors, place):
+def gradient(function: Callable[..., Any], tensors: list[Any], place: int) -> Any:
     """Returns the gradient by one argument, for an upstream gradient of ones."""
     import keras
 
@@ -273,7 +278,9 @@ def gradient(function, tensors, place):
     return torch.autograd.grad(function(*tensors).sum(), tensors[place], allow_unused=True)[0]
 
 
-def errors(result, true, largest, dtype):
+def errors(
+    result: np.ndarray, true: np.ndarray, largest: np.ndarray, dtype: str
+) -> tuple[float, int, np.ndarray]:
     """Returns the largest error in units in the last place, its place, and the misses."""
     info = ml_dtypes.finfo(DTYPES[dtype])
     tiny, most = float(info.tiny), float(info.max)
@@ -284,7 +291,7 @@ def errors(result, true, largest, dtype):
         # A finite value beyond the format's largest is rounded to inf.
         beyond = np.abs(true) > most
         error = np.where(beyond & (result == np.sign(true) * np.inf), 0, error)
-        # What is lost with a subnormal term.
+        # The loss of a subnormal term.
         error = np.where(np.abs(result - true) <= tiny, 0, error)
         error = np.where(np.isnan(true) & np.isnan(result), 0, error)
         error = np.where(result == true, 0, error)
@@ -294,8 +301,8 @@ def errors(result, true, largest, dtype):
     return float(error[place]), place, np.flatnonzero(missed)
 
 
-def _unjudged(points, dtype):
-    """Where a subnormal input, or difference of inputs, may be taken as 0.
+def _unjudged(points: list[np.ndarray], dtype: str) -> np.ndarray:
+    """Returns where a subnormal input, or difference of inputs, may be taken as 0.
 
     And where both of two variables are infinite.
     """
@@ -310,7 +317,7 @@ def _unjudged(points, dtype):
     return unjudged
 
 
-def measure(functions=None):
+def measure(functions: list[str] | None = None) -> None:
     """Writes the CSV of this backend; with names, prints those only."""
     import keras
 
@@ -353,13 +360,13 @@ def measure(functions=None):
         io.write_csv(OUT / f"{backend}.csv", rows)
 
 
-def write_table():
+def write_table() -> None:
     """Writes the table of all measured backends."""
     from keras_swish import io
 
     rows = []
     for file in sorted(OUT.glob("*.csv")):
-        rows += [{"backend": file.stem, **row} for row in csv.DictReader(file.open())]
+        rows += [{"backend": file.stem, **row} for row in io.read_csv(file)]
     backends = sorted({row["backend"] for row in rows})
     columns = [(backend, dtype) for backend in backends for dtype in DTYPES]
     head = [f"{backend} {dtype}" for backend, dtype in columns]
@@ -368,15 +375,15 @@ def write_table():
         "",
         "The largest error of each function and derivative, in units in the last place of its",
         "largest term, against mpmath in 50 digits: at every float16 and bfloat16, and at a",
-        f"stratified sample of float32; beta is {BETA}. What is counted stands at the top of",
-        "`benchmarks/accuracy.py`. A number in brackets counts misses: a wrong NaN, inf or finite",
-        "value. Written by `python benchmarks/accuracy.py --table` from the CSV files beside it,",
+        f"stratified sample of float32; beta is {BETA}. `benchmarks/accuracy.py` says",
+        "how errors are counted. A number in brackets counts misses: a wrong NaN, inf or finite",
+        "value. Written by `python benchmarks/accuracy.py --table` from the CSV files next to it,",
         "each from `KERAS_BACKEND=NAME python benchmarks/accuracy.py`.",
     ]
-    for title, own in (("keras_swish", False), ("The frameworks' own functions", True)):
+    for title, is_framework in (("keras_swish", False), ("The frameworks' own functions", True)):
         cells = collections.defaultdict(dict)
         for row in rows:
-            if (row["version"] != "keras_swish") == own:
+            if (row["version"] != "keras_swish") == is_framework:
                 missed = f" ({row['missed']})" if row["missed"] != "0" else ""
                 error = float(row["ulp"])
                 shown = f"{error:.2f}" if error < 1e4 else f"{error:.0e}"
@@ -384,11 +391,11 @@ def write_table():
                 cells[row["function"], row["quantity"]][place] = shown + missed
         lines += ["", f"## {title}", "", "| function | quantity | " + " | ".join(head) + " |"]
         lines.append("|---|---" + "|---" * len(columns) + "|")
-        for (name, quantity), found in cells.items():
+        for (name, quantity), values in cells.items():
             name = name.replace("|", "\\|")
             quantity = "value" if quantity == "value" else f"slope by {quantity}"
-            values = [found.get(column, "") for column in columns]
-            lines.append(f"| {name} | {quantity} | " + " | ".join(values) + " |")
+            row = [name, quantity, *(values.get(column, "") for column in columns)]
+            lines.append(f"| {' | '.join(row)} |")
     io.write_text(OUT / "table.md", "\n".join(lines) + "\n")
 
 

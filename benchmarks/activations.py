@@ -1,4 +1,4 @@
-"""Time and peak memory of the named activations beside their peers, forward and backward.
+"""Time and peak memory of the named activations and their peers, forward and backward.
 
     KERAS_BACKEND=jax python benchmarks/activations.py
 
@@ -11,7 +11,6 @@ ours is 1.5 times the floor or 0.8 times the best peer, whichever is larger.
 """
 
 import argparse
-import csv
 import os
 import pathlib
 import platform
@@ -19,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -30,7 +31,7 @@ CHAIN = 8
 MEMORY = ("swish", "swish_beta", "cos_minus_x", "x_arcsinh_squared")
 
 
-def naive():
+def naive() -> dict[str, Callable[..., Any]]:
     """The formulas as anyone would write them, with `keras.ops`."""
     from keras import ops
 
@@ -57,7 +58,7 @@ def naive():
     }
 
 
-def versions(name):
+def versions(name: str) -> dict[str, Callable[..., Any]]:
     """Returns the functions to compare, by version."""
     import keras
 
@@ -66,20 +67,22 @@ def versions(name):
 
     entry = catalogue.ENTRIES[name]
     if entry.beta is None:
-        found = {"ours": getattr(activations, name)}
+        functions = {"ours": getattr(activations, name)}
     else:
-        found = {"ours": lambda x, beta: apply_formula(entry.formula, x, beta=beta)}
+        functions = {"ours": lambda x, beta: apply_formula(entry.formula, x, beta=beta)}
     if name in naive():
-        found["naive"] = naive()[name]
+        functions["naive"] = naive()[name]
     own = getattr(keras.activations, name, None)
     if name == "gelu":
-        found["own"] = lambda x: keras.activations.gelu(x, approximate=False)
+        functions["own"] = lambda x: keras.activations.gelu(x, approximate=False)
     elif own and name in ("relu", "relu6", "leaky_relu", "softplus", "elu", "selu", "swish"):
-        found["own"] = own
-    return found
+        functions["own"] = own
+    return functions
 
 
-def stepper(function, mode, arguments, upstream):
+def stepper(
+    function: Callable[..., Any], mode: str, arguments: tuple[Any, ...], upstream: Any
+) -> Callable[[], Any]:
     """Returns a function that runs forward and backward pass once, and waits for them."""
     import keras
 
@@ -118,8 +121,8 @@ def stepper(function, mode, arguments, upstream):
     return step
 
 
-def floor_function():
-    """Y = -x with the gradient g * x: two passes over memory forward, three backward."""
+def floor_function() -> Callable[..., Any]:
+    """Returns y = -x with the gradient g * x: two passes over memory forward, three backward."""
     import keras
 
     backend = keras.backend.backend()
@@ -155,7 +158,7 @@ def floor_function():
     return Floor.apply
 
 
-def tensors(name, shape=SHAPE):
+def tensors(name: str, shape: tuple[int, ...] = SHAPE) -> tuple[tuple[Any, ...], Any]:
     """Returns the inputs of a named activation, and an upstream gradient."""
     import keras
     import numpy as np
@@ -170,7 +173,7 @@ def tensors(name, shape=SHAPE):
     return (x,), g
 
 
-def milliseconds(steps, repeats):
+def milliseconds(steps: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Returns each step's median time, all taken in turn."""
     times = {version: [] for version in steps}
     for step in steps.values():
@@ -183,10 +186,10 @@ def milliseconds(steps, repeats):
     return {version: statistics.median(taken) for version, taken in times.items()}
 
 
-def measure_memory(name, version, mode):
+def measure_memory(name: str, version: str, mode: str) -> None:
     """Prints by how much a chain of activations raises the process's peak memory, in MiB."""
     function = versions(name)[version]
-    # What tracing and compiling need, with little data.
+    # With little data first: what tracing and compiling need is not counted.
     for shape in ((2, 4, 4, SHAPE[-1]), SHAPE):
         arguments, upstream = tensors(name, shape)
 
@@ -202,19 +205,19 @@ def measure_memory(name, version, mode):
     print((_kibibytes("VmHWM") - before) / 1024)
 
 
-def _kibibytes(field):
+def _kibibytes(field: str) -> int:
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def memory(name, version, mode):
-    """Returns what `measure_memory` prints, from a process of its own."""
+def memory(name: str, version: str, mode: str) -> float:
+    """Returns what `measure_memory` prints in a new process."""
     command = [sys.executable, __file__, "--memory_of", name, version, mode]
     outcome = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(outcome.stdout.split()[-1])
 
 
-def measure(names, repeats):
+def measure(names: list[str], repeats: int) -> None:
     """Writes the CSV of this backend."""
     import keras
 
@@ -228,8 +231,8 @@ def measure(names, repeats):
     for mode in modes:
         for name in names or catalogue.ENTRIES:
             arguments, upstream = tensors(name)
-            found = versions(name)
-            steps = {v: stepper(f, mode, arguments, upstream) for v, f in found.items()}
+            functions = versions(name)
+            steps = {v: stepper(f, mode, arguments, upstream) for v, f in functions.items()}
             # At the memory's speed whatever the mode.
             steps["floor"] = stepper(
                 floor_function(), "xla" if mode != "eager" else mode, arguments[:1], upstream
@@ -255,31 +258,29 @@ def measure(names, repeats):
         io.write_csv(OUT / f"{backend}.csv", rows)
 
 
-def _version(backend):
+def _version(backend: str) -> str:
     from importlib import metadata
 
     return metadata.version(backend)
 
 
-def write_table():
+def write_table() -> None:
     """Writes the table of all measured backends, as ratios."""
     from keras_swish import io
 
-    rows = []
-    for file in sorted(OUT.glob("*.csv")):
-        rows += csv.DictReader(file.open())
-    groups = {}
+    rows = [row for file in sorted(OUT.glob("*.csv")) for row in io.read_csv(file)]
+    groups: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
     for row in rows:
         key = (row["backend"], row["mode"], row["function"])
         groups.setdefault(key, {})[row["version"]] = row
     lines = [
-        "# Activations beside their peers",
+        "# Activations compared with their peers",
         "",
         f"Forward and backward pass of {SHAPE} float32. The floor is five passes over memory, in",
         "milliseconds; the other times are multiples of it. Best peer: the faster of the",
         "framework's own function and the naive formula. Goal: 1.5 floors or 0.8 times the best",
         f"peer, whichever is larger. Memory: what a chain of {CHAIN} adds to the peak, in MiB.",
-        "Written by `python benchmarks/activations.py --table` from the CSV files beside it;",
+        "Written by `python benchmarks/activations.py --table` from the CSV files next to it;",
         "each comes from `KERAS_BACKEND=NAME python benchmarks/activations.py`.",
         "",
         *sorted({f"* {row['versions']}" for row in rows}),
@@ -288,13 +289,13 @@ def write_table():
         "| memory own | naive | ours |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (backend, mode, name), found in groups.items():
-        ms = {version: float(row["milliseconds"]) for version, row in found.items()}
+    for (backend, mode, name), group in groups.items():
+        ms = {version: float(row["milliseconds"]) for version, row in group.items()}
         floor, ours = ms["floor"], ms["ours"]
         best = min(ms.get(peer, float("inf")) for peer in ("own", "naive"))
         met = ours <= max(1.5 * floor, 0.8 * best)
         shown = [f"{ms[v] / floor:.2f}" if v in ms else "" for v in ("own", "naive", "ours")]
-        kept = [found[v]["memory_mib"] if v in found else "" for v in ("own", "naive", "ours")]
+        kept = [group[v]["memory_mib"] if v in group else "" for v in ("own", "naive", "ours")]
         cells = [backend, mode, name, f"{floor:.1f}", *shown, f"{ours / best:.2f}"]
         lines.append("| " + " | ".join([*cells, "met" if met else "not met", *kept]) + " |")
     io.write_text(OUT / "table.md", "\n".join(lines) + "\n")

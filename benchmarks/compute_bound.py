@@ -5,8 +5,8 @@ Example:
       ResNet-8 and ResNet-20 on 10,000 images of CIFAR's form: minutes on two quiet cores.
 
 Each network is trained on the batches that `keras-swish cifar` gives it, shuffled, cropped and
-mirrored, and in turn on one batch that lies ready: the time beyond that is what the input costs.
-The images are random numbers: nothing here depends on what they show. results.csv has each
+mirrored, and in turn on one batch that is ready: the rest of the time is the cost of the input.
+The images are random numbers: nothing here depends on their content. results.csv has each
 round, table.md the medians.
 """
 
@@ -15,8 +15,12 @@ import shlex
 import statistics
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 from absl import app, flags
+
+if TYPE_CHECKING:
+    from keras_swish.train.datasets import in_memory
 
 # Run from a checkout as well as with the package installed.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -30,7 +34,7 @@ _OUT = flags.DEFINE_string("out", str(ROOT / "results" / "compute_bound"), "Fold
 IMAGES = 10_000
 
 
-def make_dataset():
+def make_dataset() -> "in_memory.Dataset":
     """Returns random images in CIFAR's form."""
     import numpy as np
 
@@ -47,7 +51,7 @@ def make_dataset():
     )
 
 
-def measure(model: str, dataset) -> list[dict]:
+def measure(model: str, dataset: "in_memory.Dataset") -> list[dict[str, Any]]:
     """Returns a row for each round: seconds a step, with the input and with one batch."""
     import tensorflow as tf
 
@@ -65,33 +69,34 @@ def measure(model: str, dataset) -> list[dict]:
     rows = []
     for number in range(-1, _ROUNDS.value):
         row = {"model": model, "round": number}
-        for kind in list(sources)[:: 1 if number % 2 else -1]:
+        for source in list(sources)[:: 1 if number % 2 else -1]:
             start = time.perf_counter()
-            network.fit(sources[kind](), shuffle=False, verbose=0)
-            row[kind] = (time.perf_counter() - start) / _STEPS.value
+            network.fit(sources[source](), shuffle=False, verbose=0)
+            row[source] = (time.perf_counter() - start) / _STEPS.value
         if number >= 0:  # the first one compiles
             rows.append(row)
             print(row, flush=True)
     return rows
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """Returns the medians, in milliseconds a step."""
     lines = [
         "| network | ms a step, with its batches | with one batch | input costs |",
         "|---|---|---|---|",
     ]
     for model in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == model]
+        rounds = [row for row in rows if row["model"] == model]
         full, bare = (
-            1000 * statistics.median(row[kind] for row in own) for kind in ("batches", "one batch")
+            1000 * statistics.median(row[source] for row in rounds)
+            for source in ("batches", "one batch")
         )
-        ratio = statistics.median(row["batches"] / row["one batch"] - 1 for row in own)
+        ratio = statistics.median(row["batches"] / row["one batch"] - 1 for row in rounds)
         lines.append(f"| {model} | {full:.1f} | {bare:.1f} | {ratio:.1%} |")
     return "\n".join(lines)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     """Measures, prints and writes."""
     del argv
     from keras_swish import io
@@ -103,7 +108,7 @@ def main(argv):
     out.mkdir(parents=True, exist_ok=True)
     io.write_csv(out / "results.csv", rows)
     machine = ", ".join(f"{name} {value}" for name, value in environment().items() if value)
-    page = f"""# What the input costs in training on small images
+    page = f"""# The cost of the input in training on small images
 
 {table(rows)}
 

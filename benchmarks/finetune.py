@@ -11,7 +11,7 @@ Examples:
   python benchmarks/finetune.py --epochs=10 --out=/tmp/finetune
       on the digits, in two minutes.
 
-The same command resumes where it was cut off. The folder --out gets what that of
+The same command resumes an interrupted run. The folder --out gets what that of
 `keras-swish compare` gets; base/ holds the trained networks.
 """
 
@@ -33,7 +33,9 @@ from keras_swish.train.app import main as app  # noqa: E402
 from keras_swish.train.datasets import in_memory  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
 from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
+from keras_swish.train.reporting.runs import Row  # noqa: E402
 from keras_swish.train.trainer import recipes, trainer  # noqa: E402
+from keras_swish.train.trainer.environment import CONFIG  # noqa: E402
 
 KEPT = "relu:relu"
 
@@ -41,7 +43,7 @@ KEPT = "relu:relu"
 def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     absl_flags.DEFINE_list(
-        "activations", ["swish", "swish_beta"], "The activations in place of ReLU.", flag_values
+        "activations", ["swish", "swish_beta"], "What replaces ReLU.", flag_values
     )
     absl_flags.DEFINE_float(
         "share",
@@ -56,7 +58,7 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     absl_flags.DEFINE_integer(
-        "seeds", 3, "How many seeds, from 0.", lower_bound=1, flag_values=flag_values
+        "seeds", 3, "Number of seeds, from 0.", lower_bound=1, flag_values=flag_values
     )
     flags.define_model_flag(flag_values)
     flags.define_data_flags(flag_values)
@@ -114,7 +116,7 @@ def main(flag_values: FlagValues) -> None:
 
 def write(out: pathlib.Path, tunings: list[str]) -> None:
     """Writes the report of the runs so far."""
-    network = io.read_json(out / runs.CONFIG)["config"]["model"]
+    network = io.read_json(out / CONFIG)["config"]["model"]
     rows = runs.read_runs(out, {"activation": tunings})
     rows = [{**row, "model": network, **stages(out, row)} for row in rows]
     comparison.write(out, rows)
@@ -126,21 +128,21 @@ def write(out: pathlib.Path, tunings: list[str]) -> None:
     io.write_text(out / "report.html", html.render(text, out))
 
 
-def stages(out: pathlib.Path, row: dict) -> dict:
+def stages(out: pathlib.Path, row: Row) -> dict[str, float]:
     """Returns the test accuracies of a run before its training."""
     directory = out / "runs" / runs.slug(row["activation"], row["seed"])
     return io.read_json(directory / "stages.json")
 
 
-def introduction(out: pathlib.Path, rows: list[dict]) -> str:
-    """Returns what was done, and the means of the accuracies at each stage."""
-    config = io.read_json(out / "config.json")["config"]
+def introduction(out: pathlib.Path, rows: list[Row]) -> str:
+    """Returns an introduction, with the mean accuracies at each stage."""
+    config = io.read_json(out / CONFIG)["config"]
     training, recipe = config["training"], config["recipe"]
     lines = [["replaced", "before", "right after", "fine-tuned"]]
     for tuning in dict.fromkeys(row["activation"] for row in rows):
-        mine = [row for row in rows if row["activation"] == tuning]
+        tuned = [row for row in rows if row["activation"] == tuning]
         means = [
-            sum(row[key] for row in mine) / len(mine)
+            sum(row[key] for row in tuned) / len(tuned)
             for key in ("before", "replaced", "test_accuracy")
         ]
         lines.append([tuning, *(f"{100 * mean:.2f}" for mean in means)])

@@ -1,10 +1,10 @@
-r"""Counts the pictures a second that a core prepares: ours, Keras's loader, TFDS with a map.
+r"""Counts the images a second that a core prepares: ours, Keras's loader, TFDS with a map.
 
 Examples:
   python benchmarks/input_pipeline.py
-      2,000 pictures, five rounds: a few minutes on two quiet cores.
-  python benchmarks/input_pipeline.py --pictures=64 --rounds=1 --out=/tmp/benchmark
-      a try.
+      2,000 images, five rounds: a few minutes on two quiet cores.
+  python benchmarks/input_pipeline.py --images=64 --rounds=1 --out=/tmp/benchmark
+      a trial.
 
 The JPEGs, 500x375, are random parts of the photographs that scikit-learn and scikit-image ship
 (pip install scikit-image). All contenders read the same files' bytes, from memory once they have
@@ -20,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
+from typing import Any
 
 from absl import app, flags
 
@@ -27,13 +28,13 @@ from absl import app, flags
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-_PICTURES = flags.DEFINE_integer("pictures", 2000, "Pictures to make.", lower_bound=10)
+_IMAGES = flags.DEFINE_integer("images", 2000, "Images to make.", lower_bound=10)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; their median counts.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch_size", 32, "Pictures in a batch.", lower_bound=1)
-_SIZE = flags.DEFINE_integer("image_size", 224, "Side of the pictures that come out.")
+_BATCH = flags.DEFINE_integer("batch_size", 32, "Images in a batch.", lower_bound=1)
+_SIZE = flags.DEFINE_integer("image_size", 224, "Side of the resulting images.")
 _QUALITY = flags.DEFINE_integer("quality", 95, "Quality of the JPEGs.")
 _OUT = flags.DEFINE_string("out", str(ROOT / "results" / "input_pipeline"), "Folder.")
-_NOTE = flags.DEFINE_string("note", None, "What to say beside the machine, of its other load.")
+_NOTE = flags.DEFINE_string("note", None, "Note next to the machine, on its other load.")
 
 CLASSES = 10
 WORK = {
@@ -43,7 +44,7 @@ WORK = {
 }
 
 
-def make_pictures(folder: pathlib.Path, count: int, quality: int) -> int:
+def make_images(folder: pathlib.Path, count: int, quality: int) -> int:
     """Writes class folders of JPEGs, 500x375; returns their mean size in bytes."""
     import numpy as np
     import skimage.data
@@ -75,15 +76,15 @@ def store_as_tfds(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
     """Writes the same files as a dataset of TFDS, their bytes unchanged."""
     import tensorflow_datasets as tfds
 
-    io = sorted(folder.glob("*/*"))
+    files = sorted(folder.glob("*/*"))
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="pictures",
+        name="images",
         version="1.0.0",
         data_dir=data_dir,
         split_datasets={
             "train": [
                 (number, {"image": str(path), "label": int(path.parent.name[5:])})
-                for number, path in enumerate(io)
+                for number, path in enumerate(files)
             ]
         },
         features=tfds.features.FeaturesDict(
@@ -96,7 +97,7 @@ def store_as_tfds(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
     )
 
 
-def contenders(work: str, folder: pathlib.Path, data_dir: pathlib.Path) -> dict:
+def contenders(work: str, folder: pathlib.Path, data_dir: pathlib.Path) -> dict[str, Any]:
     """Returns the datasets of batches, each without end, by the name of their maker."""
     import keras
     import tensorflow as tf
@@ -109,7 +110,7 @@ def contenders(work: str, folder: pathlib.Path, data_dir: pathlib.Path) -> dict:
         prepared = pairs.repeat().map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         return prepared.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
-    # To be cropped, pictures must come from Keras's loader as large as they are.
+    # To be cropped, images must come from Keras's loader in their full size.
     load = functools.partial(
         keras.utils.image_dataset_from_directory,
         folder.parent / "train",
@@ -123,18 +124,18 @@ def contenders(work: str, folder: pathlib.Path, data_dir: pathlib.Path) -> dict:
         by_keras = batches(load(image_size=(375, 500), batch_size=None))
     # TFDS would keep so small a dataset in memory, decoded, which ImageNet is too large for.
     uncached = tfds.ReadConfig(try_autocache=False)
-    by_tfds = tfds.load("pictures", split="train", data_dir=data_dir, read_config=uncached)
+    by_tfds = tfds.load("images", split="train", data_dir=data_dir, read_config=uncached)
     one_hot = by_tfds.map(lambda read: (read["image"], tf.one_hot(read["label"], CLASSES)))
     return {
         "ours, folder": _ours(work, str(folder.parent), None),
-        "ours, TFDS": _ours(work, "pictures", str(data_dir)),
+        "ours, TFDS": _ours(work, "images", str(data_dir)),
         "image_dataset_from_directory": by_keras.prefetch(tf.data.AUTOTUNE),
         "tfds.load, map": batches(one_hot),
     }
 
 
-def _as_anyone_would(image, label, work, size):
-    """The same work as ours on a decoded picture, out of `tf.image`."""
+def _as_anyone_would(image: Any, label: Any, work: str, size: int) -> tuple[Any, Any]:
+    """Does the same work as ours on a decoded image, with `tf.image`."""
     import tensorflow as tf
 
     if work == "scaled":
@@ -160,7 +161,7 @@ def _as_anyone_would(image, label, work, size):
     return image * 2 - 1, label
 
 
-def _ours(work, dataset, data_dir):
+def _ours(work: str, dataset: str, data_dir: str | None) -> Any:
     from keras_swish.train.datasets import inception_preprocessing, pipeline, sources
 
     source = sources.open_source(dataset, "train", data_dir=data_dir)
@@ -174,16 +175,16 @@ def _ours(work, dataset, data_dir):
     return batches.repeat() if work == "scaled" else batches
 
 
-def measure(folder: pathlib.Path, data_dir: pathlib.Path) -> list[dict]:
+def measure(folder: pathlib.Path, data_dir: pathlib.Path) -> list[dict[str, Any]]:
     """Times all contenders in turn; returns a row a contender, work and round."""
-    steps = max(1, _PICTURES.value // _BATCH.value)
+    steps = max(1, _IMAGES.value // _BATCH.value)
     rows = []
     for work in WORK:
         datasets = contenders(work, folder, data_dir)
         for round_ in range(_ROUNDS.value + 1):
             # There and back again, so that none is always the first.
             for name in list(datasets)[:: (-1) ** round_]:
-                # A stream of its own: one that waits goes on reading ahead beside the others.
+                # A new stream: one that waits would keep reading ahead while the others run.
                 stream = iter(datasets[name])
                 for _ in range(3):
                     images, _ = next(stream)
@@ -207,16 +208,18 @@ def measure(folder: pathlib.Path, data_dir: pathlib.Path) -> list[dict]:
     return rows
 
 
-def _medians(rows, work, field="images_per_s_and_core"):
-    found = {}
+def _medians(
+    rows: list[dict[str, Any]], work: str, field: str = "images_per_s_and_core"
+) -> dict[str, float]:
+    by_contender: dict[str, list[float]] = {}
     for row in rows:
         if row["work"] == work:
-            found.setdefault(row["contender"], []).append(row[field])
-    return {name: statistics.median(values) for name, values in found.items()}
+            by_contender.setdefault(row["contender"], []).append(row[field])
+    return {name: statistics.median(values) for name, values in by_contender.items()}
 
 
-def table(rows: list[dict], field: str) -> str:
-    """Returns the table: a row for each kind of work, medians, ours over the better peer."""
+def table(rows: list[dict[str, Any]], field: str) -> str:
+    """Returns the table: a row for each work: medians, and ours over the better peer."""
     names = list(dict.fromkeys(row["contender"] for row in rows))
     ours = [name for name in names if name.startswith("ours")]
     ratios = [f"{name} / better peer" for name in ours]
@@ -224,19 +227,19 @@ def table(rows: list[dict], field: str) -> str:
     for work in dict.fromkeys(row["work"] for row in rows):
         medians = _medians(rows, work, field)
         peer = max(medians[name] for name in names if name not in ours)
-        figures = [f"{medians[name]:.0f}" for name in names]
-        lines.append([work, *figures, *(f"{medians[name] / peer:.2f}" for name in ours)])
+        cells = [f"{medians[name]:.0f}" for name in names]
+        lines.append([work, *cells, *(f"{medians[name] / peer:.2f}" for name in ours)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _report(rows, size):
+def _report(rows: list[dict[str, Any]], size: int) -> str:
     from keras_swish.train.trainer.environment import environment
 
     machine = ", ".join(f"{key} {value}" for key, value in environment().items() if value)
     works = "\n".join(f"* {name}: {text}." for name, text in WORK.items())
-    return f"""# The input pipeline beside Keras's loader and TFDS with a map
+    return f"""# The input pipeline compared with Keras's loader and TFDS with a map
 
-Pictures a second and core, from {_PICTURES.value} JPEGs of 500x375, {size // 1000} kB each on
+Images a second and core, from {_IMAGES.value} JPEGs of 500x375, {size // 1000} kB each on
 average, to batches of {_BATCH.value} of {_SIZE.value}x{_SIZE.value}, float32 in [-1, 1]; the
 median of {_ROUNDS.value} rounds in which all take turns.
 
@@ -249,15 +252,15 @@ The same by the processor time that they took, whatever else the machine did:
 {works}
 
 The peers do the same work with `tf.image`, on as many threads. Ours gives the same batches from
-the same seed and survives corrupt pictures; theirs do not. Keras's loader cannot crop before it
-scales: for crops it gives the pictures in full size.
+the same seed and survives corrupt images; theirs do not. Keras's loader cannot crop before it
+scales: for crops it gives the images in full size.
 
 * Command: `{shlex.join(["python", *sys.argv])}`; every round is in results.csv.
 * Machine: {machine}.{f" {_NOTE.value}" if _NOTE.value else ""}
 """
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     """Runs the program."""
     from keras_swish import io
 
@@ -265,7 +268,7 @@ def main(argv):
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder, data_dir = pathlib.Path(temporary, "train"), pathlib.Path(temporary, "tfds")
-        size = make_pictures(folder, _PICTURES.value, _QUALITY.value)
+        size = make_images(folder, _IMAGES.value, _QUALITY.value)
         data_dir.mkdir()
         store_as_tfds(folder, data_dir)
         rows = measure(folder, data_dir)

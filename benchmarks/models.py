@@ -1,4 +1,4 @@
-r"""Times the networks beside `keras.applications` and timm, on the machine that it runs on.
+r"""Times the networks and their peers in `keras.applications` and timm, on this machine.
 
 Examples:
   python benchmarks/models.py
@@ -6,12 +6,12 @@ Examples:
   python benchmarks/models.py --networks=mobilenet --steps=1 --xla= --out=/tmp/benchmark
       one small network, in a minute.
   python benchmarks/models.py --timm_python=/path/to/env/bin/python
-      timm from an environment of its own.
+      timm from another environment.
 
-First steps and memory are those of a process of its own for each contender. Keras's network, ours
+First steps and memory are those of a separate process for each contender. Keras's network, ours
 and ours with Swish then take steps in turn within one process, so that a load of the machine that
-comes and goes slows all three. What is measured is written to results.json at once, and
-table.md from it; the same command goes on where it was cut off.
+comes and goes slows all three. Each measurement is written to results.json at once, and table.md
+from it; the same command resumes an interrupted one.
 """
 
 import json
@@ -22,6 +22,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import app, flags
 
@@ -46,11 +48,17 @@ _BATCH = flags.DEFINE_integer("batch_size", 16, "Images a step.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps after the first; their median counts.")
 _OUT = flags.DEFINE_string("out", str(ROOT / "results" / "models_benchmark"), "Folder.")
 _TIMM = flags.DEFINE_string("timm_python", sys.executable, "Python that has timm.")
-_NOTE = flags.DEFINE_string("note", None, "What to say beside the machine, of its other load.")
+_NOTE = flags.DEFINE_string("note", None, "Note next to the machine, on its other load.")
 _WORKER = flags.DEFINE_list("worker", None, "A network and contenders to time in this process.")
 
 
-def measure(network: str, contenders: list[str], batch_size: int, steps: int) -> list[dict]:
+# A training step, an inference step, and the seconds that building took.
+Contender = tuple[Callable[[], object], Callable[[], object], float]
+
+
+def measure(
+    network: str, contenders: list[str], batch_size: int, steps: int
+) -> list[dict[str, Any]]:
     """Times contenders of one network in this process; returns a row for each.
 
     One alone: its first step and its memory. Several: their throughput, step by step in turn.
@@ -67,20 +75,20 @@ def measure(network: str, contenders: list[str], batch_size: int, steps: int) ->
         rows[0]["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if len(contenders) > 1 or contenders[0] in ("timm", "xla"):
         for field, which in (("training_images_per_s", 0), ("inference_images_per_s", 1)):
-            rounds = [[_seconds(own[which]) for own in built] for _ in range(steps + 1)]
+            rounds = [[_seconds(functions[which]) for functions in built] for _ in range(steps + 1)]
             # Not the first one, which may compile.
             for row, seconds in zip(rows, zip(*rounds[1:], strict=True), strict=True):
                 row[field] = batch_size / statistics.median(seconds)
     return rows
 
 
-def _seconds(step):
+def _seconds(step: Callable[[], object]) -> float:
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
 
 
-def _keras_or_ours(network, contender, batch_size):
+def _keras_or_ours(network: str, contender: str, batch_size: int) -> Contender:
     import keras
     import numpy as np
     import tensorflow as tf
@@ -110,7 +118,7 @@ def _keras_or_ours(network, contender, batch_size):
     )
 
 
-def _timm(network, contender, batch_size):
+def _timm(network: str, contender: str, batch_size: int) -> Contender:
     from benchmarks import torchvision_stub
 
     torchvision_stub.install()
@@ -139,7 +147,7 @@ def _timm(network, contender, batch_size):
     return train, infer, building
 
 
-def _wanted():
+def _wanted() -> Iterator[tuple[str, list[str]]]:
     """The processes to start: a network and its contenders."""
     for network in _NETWORKS.value:
         in_keras, in_timm = NETWORKS[network]
@@ -153,7 +161,7 @@ def _wanted():
             yield network, ["xla"]
 
 
-def _in_a_process(network, contenders):
+def _in_a_process(network: str, contenders: list[str]) -> list[dict[str, Any]]:
     python = _TIMM.value if contenders == ["timm"] else sys.executable
     command = [python, __file__, f"--worker={','.join([network, *contenders])}"]
     command += [f"--batch_size={_BATCH.value}", f"--steps={_STEPS.value}"]
@@ -190,33 +198,33 @@ COLUMNS = {
 }
 
 
-def table(rows: list[dict]) -> str:
-    """Returns the table: a row a network, the peers' figures beside ours."""
-    figures = {
+def table(rows: list[dict[str, Any]]) -> str:
+    """Returns the table: a row a network, with the peers' numbers and ours."""
+    measured = {
         (row["network"], row["contender"], field): value
         for row in rows
         for field, value in row.items()
     }
     lines = [["network", *map(str.strip, COLUMNS)], ["---"] * (len(COLUMNS) + 1)]
-    measured = {row["network"] for row in rows}
-    for network in filter(measured.__contains__, NETWORKS):
+    networks = {row["network"] for row in rows}
+    for network in filter(networks.__contains__, NETWORKS):
         line = [network]
         for what in COLUMNS.values():
             is_ratio = isinstance(what[0], tuple)
-            found = [figures.get((network, *figure)) for figure in (what if is_ratio else [what])]
-            if None in found:
+            values = [measured.get((network, *key)) for key in (what if is_ratio else [what])]
+            if None in values:
                 line.append("")
             else:
-                line.append(f"{found[0] / found[1]:.2f}" if is_ratio else f"{found[0]:.1f}")
+                line.append(f"{values[0] / values[1]:.2f}" if is_ratio else f"{values[0]:.1f}")
         lines.append(line)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _report(rows):
+def _report(rows: list[dict[str, Any]]) -> str:
     from keras_swish.train.trainer.environment import environment
 
     machine = ", ".join(f"{key} {value}" for key, value in environment().items() if value)
-    return f"""# The networks beside keras.applications and timm
+    return f"""# The networks compared with keras.applications and timm
 
 First step: seconds for building the network and its first training step; "unoptimised" is ours
 with TensorFlow's graph optimiser off. Training and inference: images a second in batches of
@@ -227,12 +235,12 @@ says Swish.
 
 {table(rows)}
 
-* Command: `{shlex.join(["python", *sys.argv])}`; every figure is in results.json.
+* Command: `{shlex.join(["python", *sys.argv])}`; every number is in results.json.
 * Machine: {machine}.{f" {_NOTE.value}" if _NOTE.value else ""}
 """
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     """Runs the program."""
     if _WORKER.value:
         network, *contenders = _WORKER.value
@@ -252,7 +260,7 @@ def main(argv):
             print(name, *rows, sep="\n  ", flush=True)
             done[name] = rows
             io.write_json(out / "results.json", done)
-            rows = [row for found in done.values() for row in found]
+            rows = [row for measured in done.values() for row in measured]
             io.write_text(out / "table.md", _report(rows))
 
 

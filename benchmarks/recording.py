@@ -1,8 +1,9 @@
-"""What the benchmarks of the search have in common: children to train, figures to keep."""
+"""Functions that the benchmarks of the search share: children to train, numbers to write."""
 
 import argparse
 import pathlib
 import sys
+from typing import Any
 
 from keras_swish import io
 from keras_swish.search import Child, SearchSpace, Study, executors
@@ -13,11 +14,11 @@ from keras_swish.train.trainer.environment import environment
 
 
 def parser(text: str) -> argparse.ArgumentParser:
-    """Returns a parser that prints the benchmark's text as it stands, and knows `--out`."""
+    """Returns a parser that prints the benchmark's text as it is, and has `--out`."""
     made = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--out", type=_folder, help="folder for the figures; made if need be")
+    made.add_argument("--out", type=_folder, help="folder for the numbers; made if need be")
     return made
 
 
@@ -30,8 +31,8 @@ def fashion_mnist_child(
     return search.build(dataset, settings, space)
 
 
-def write(out: pathlib.Path | None, name: str, rows: list[dict], **more) -> None:
-    """Writes NAME.csv, and NAME.json with the command, the machine and whatever else."""
+def write(out: pathlib.Path | None, name: str, rows: list[dict[str, Any]], **more: Any) -> None:
+    """Writes NAME.csv, and NAME.json with the command, the machine and further entries."""
     if out:
         io.write_csv(out / f"{name}.csv", rows)
         record = {"command": ["python", *sys.argv], **more, "environment": environment()}

@@ -11,7 +11,7 @@ BENCHMARK = pathlib.Path(__file__).parents[2] / "benchmarks" / "input_pipeline.p
 @pytest.mark.slow
 def test_the_benchmark_runs_and_names_all_contenders(tmp_path):
     pytest.importorskip("skimage")
-    options = ["--pictures=20", "--rounds=1", "--batch_size=4", "--image_size=32"]
+    options = ["--images=20", "--rounds=1", "--batch_size=4", "--image_size=32"]
     subprocess.run([sys.executable, BENCHMARK, *options, f"--out={tmp_path}"], check=True)
     with open(tmp_path / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))

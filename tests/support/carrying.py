@@ -5,7 +5,7 @@ import numpy as np
 
 
 def disturbed(model, seed=0):
-    """Draws all float weights anew, so that no two are equal and no output is zero."""
+    """Draws new values for all float weights, so that no two are equal and no output is zero."""
     random = np.random.default_rng(seed)
     for variable in model.weights:
         if keras.backend.is_float_dtype(variable.dtype):

@@ -74,14 +74,14 @@ def prepare_imagenet2012(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
 
     manual = data_dir / "manual"
     manual.mkdir(parents=True)
-    with tarfile.open(manual / "ILSVRC2012_img_train.tar", "w") as whole:
+    with tarfile.open(manual / "ILSVRC2012_img_train.tar", "w") as outer:
         for class_folder in sorted(folder.iterdir()):
             inner = manual / f"{class_folder.name}.tar"
             with tarfile.open(inner, "w") as tar:
                 for file in sorted(class_folder.iterdir()):
                     tar.add(file, arcname=file.name)
-            whole.add(inner, arcname=inner.name)
-    # The builder gives them the labels of ImageNet's own first images, whatever they are.
+            outer.add(inner, arcname=inner.name)
+    # The builder gives them the labels of ImageNet's own first images, whatever they show.
     with tarfile.open(manual / "ILSVRC2012_img_val.tar", "w") as tar:
         for number, file in enumerate(sorted(folder.glob("*/*"))[:4], start=1):
             tar.add(file, arcname=f"ILSVRC2012_val_{number:08}.JPEG")

@@ -6,12 +6,12 @@ import re
 
 def tables(markdown):
     """Returns the tables of a page, each as its header and a dictionary of rows."""
-    found = []
+    parsed = []
     for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
         lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
         header, _, *body = [[cell.strip() for cell in line] for line in lines]
-        found.append((header, {line[0]: line[1:] for line in body}))
-    return found
+        parsed.append((header, {line[0]: line[1:] for line in body}))
+    return parsed
 
 
 class Parser(html.parser.HTMLParser):
@@ -19,21 +19,21 @@ class Parser(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.found = []
+        self.tags = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
 
 
 def check(text, figures):
     """Checks that nothing from outside became a tag, and that nothing is loaded."""
-    found = Parser(text).found
-    tags = [tag for tag, _ in found]
+    parsed = Parser(text).tags
+    tags = [tag for tag, _ in parsed]
     assert tags.count("script") == 1
     assert tags.count("b") == 0
     assert tags.count("img") == figures
-    for tag, attributes in found:
+    for tag, attributes in parsed:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in attributes.keys() & {"src", "href"}:
             assert attributes[name].startswith("data:image/png;base64,")

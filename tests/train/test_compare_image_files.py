@@ -91,7 +91,7 @@ def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_p
     assert code == 0, err
     text = (out / "table.md").read_text()
     for words in (
-        "12 classes; 36 pictures of the split train for",
+        "12 classes; 36 images of the split train for",
         "12 of the split validation for validation and test",
         "the test split is also the one that validates",
         "resnet8, top-5, here",

@@ -238,7 +238,7 @@ def division(space: SearchSpace, entries: list[Entry]) -> Division | None:
     divides = np.array([_divides(used_units(space, entry.candidate)) for entry in entries])
     if divides.all() or not divides.any():
         return None
-    order = {one: number for number, one in enumerate(dict.fromkeys(map(ranking_key, entries)))}
+    order = {key: number for number, key in enumerate(dict.fromkeys(map(ranking_key, entries)))}
     ranks = stats.rankdata([order[ranking_key(entry)] for entry in entries]) / len(entries)
     diverged = np.array([entry.status == "diverged" for entry in entries])
     table = [
