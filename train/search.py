@@ -284,7 +284,7 @@ def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchS
         settings: Its network, and how it is trained.
         space: The search space.
     """
-    filters = {"filters": settings.filters} if settings.filters else {}
+    filters: dict[str, Any] = {"filters": settings.filters} if settings.filters else {}
     with as_argument_error("filters" if filters else "model"):
         try:
             model = models.create(

@@ -282,8 +282,8 @@ def candidate(space: SearchSpace, name: str) -> Candidate:
         >>> from keras_swish.search import SearchSpace
         >>> from keras_swish.train.reporting import paper_claims
         >>> space = SearchSpace()
-        >>> space.formula(paper_claims.candidate(space, "swish_beta"))
-        'sigmoid(beta * x) * x'
+        >>> print(space.formula(paper_claims.candidate(space, "swish_beta")))
+        sigmoid(beta * x) * x
     """
     (u1, u2, b), *rest = FUNCTIONS[name]
     units: list[Unit] = [(0, u1, 0, u2, b), *rest]

@@ -100,6 +100,14 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     The mean is taken over the seeds that every learning rate was run with: that is the first
     one, because only the best is repeated. A run that diverged is worse than every other, and
     among equals the lowest learning rate is taken. The test accuracy plays no part.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> run = {"model": "resnet8", "activation": "relu", "seed": 0}
+        >>> rows = [{**run, "learning_rate": 0.1, "validation_accuracy": 0.8},
+        ...         {**run, "learning_rate": 0.2, "validation_accuracy": 0.9}]
+        >>> runs.choose_learning_rates(rows)
+        {('resnet8', 'relu'): 0.2}
     """
     accuracies_by_rate: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
     for row in rows:
@@ -133,7 +141,13 @@ def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
 
 
 def accuracies(rows: Iterable[Row], column: str = "test_accuracy") -> dict[str, dict[int, float]]:
-    """Returns the test accuracy in percent by activation and seed; nan where it diverged."""
+    """Returns the test accuracy in percent by activation and seed; nan where it diverged.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> runs.accuracies([{"activation": "relu", "seed": 0, "test_accuracy": 0.5}])
+        {'relu': {0: 50.0}}
+    """
     by_activation: dict[str, dict[int, float]] = {}
     for row in rows:
         accuracy = row.get(column)
@@ -150,7 +164,15 @@ def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, 
         baselines: With how many; each of them is compared with those before it, too.
 
     Returns:
-        By baseline, and by what is compared with it; None where no seed of both has a result.
+        By baseline, and by the activation that is compared with it; None where no seed of both has
+        a result.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> rows = [{"activation": name, "seed": seed, "test_accuracy": accuracy}
+        ...         for name, accuracy in (("relu", 0.5), ("swish", 0.75)) for seed in (0, 1)]
+        >>> runs.comparisons(rows)["relu"]["swish"].difference
+        25.0
     """
     by_activation = accuracies(rows)
     names = list(by_activation)

@@ -36,6 +36,12 @@ class StepCounter:
     Attributes:
         step: Number of training steps done.
         epochs: Number of epochs done.
+
+    Example:
+        >>> from keras_swish.train.trainer.callbacks import StepCounter
+        >>> counter = StepCounter(steps=5, steps_per_epoch=2, step=4, epochs=2)
+        >>> counter.is_within_epoch, counter.finish_epoch()["steps"], counter.epochs
+        (False, 1, 3)
     """
 
     def __init__(

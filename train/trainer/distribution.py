@@ -86,6 +86,11 @@ def start(
 
     Raises:
         ArgumentError: If the backend cannot do it.
+
+    Example:
+        >>> from keras_swish.train.trainer import distribution
+        >>> distribution.start("none").count
+        1
     """
     backend = keras.backend.backend()
     if strategy == "none":

@@ -43,7 +43,16 @@ class EpochLog:
 
 
 def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
-    """Reads a run's log: a row an epoch (from 0), with the metrics and the seconds it took."""
+    """Reads a run's log: a row an epoch (from 0), with its metrics, seconds and steps.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from keras_swish.train.trainer.epoch_log import EpochLog, read_log
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     EpochLog(pathlib.Path(folder)).append(0, {"loss": 0.5, "steps": 20})
+        ...     read_log(pathlib.Path(folder))
+        [{'epoch': 0.0, 'loss': 0.5, 'steps': 20.0}]
+    """
     # A column that an earlier version did not write is empty in its rows.
     return [
         {key: float(value) for key, value in row.items() if value}

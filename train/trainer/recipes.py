@@ -119,7 +119,7 @@ class Recipe:
         (),
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, valid in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):
             if getattr(self, name) not in valid:
                 raise ValueError(

@@ -112,14 +112,6 @@ def test_short_runs_get_statistics_that_converge(tiny):
     assert trainer.build(run(bn_momentum=0.7), tiny).get_layer("conv1_bn").momentum == 0.7
 
 
-def test_tensorboard_log_is_written(tiny, tmp_path):
-    pytest.importorskip("tensorboard")
-    pytest.importorskip("tensorflow")
-    trainer.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
-    assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
-    assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
-
-
 @pytest.mark.jax
 def test_on_jax_a_run_learns(tmp_path, python):
     pytest.importorskip("jax")
