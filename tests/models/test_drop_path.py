@@ -10,9 +10,9 @@ ONES = np.ones((10_000, 1, 2, 3), "float32")
 def kept(layer):
     """The share of images that a training step keeps."""
     y = keras.ops.convert_to_numpy(layer(ONES, training=True))
-    whole = y.reshape(len(ONES), -1)
-    assert np.all(whole == whole[:, :1]), "an image was dropped in part"
-    return np.mean(whole[:, 0] > 0), y
+    values = y.reshape(len(ONES), -1)
+    assert np.all(values == values[:, :1]), "an image was dropped in part"
+    return np.mean(values[:, 0] > 0), y
 
 
 def test_images_are_dropped_whole_and_the_expectation_stays():

@@ -1,4 +1,4 @@
-"""Inception-v4, which `keras.applications` has not, is that of timm."""
+"""Inception-v4, which `keras.applications` does not have, is that of timm."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What holds for every network of the zoo: its arguments, its parts, what it refuses."""
+"""Properties of every network of the zoo: its arguments, its parts, what it refuses."""
 
 import equality
 import keras
@@ -18,7 +18,7 @@ def trainable(model):
     return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
-# Those that keras.applications has not; where each figure comes from.
+# Networks that keras.applications does not have; where each figure comes from.
 @pytest.mark.parametrize(
     ("name", "published"),
     [
@@ -201,8 +201,8 @@ def test_the_auxiliary_classifier_stands_where_the_authors_put_it(name, place, w
         assert model.get_layer(place).input is before
 
 
-def rates(model, kind):
-    return {v.name: round(v.rate, 6) for v in model.layers if isinstance(v, kind)}
+def rates(model, layer_class):
+    return {v.name: round(v.rate, 6) for v in model.layers if isinstance(v, layer_class)}
 
 
 def test_dropout_before_the_classifier(family, network):
@@ -225,14 +225,14 @@ def test_dropout_inside():
 
 def test_drop_path_grows_with_the_cells():
     model = nasnet.nasnet(2, 96, drop_path=0.4, drop_path_steps=100)
-    found = rates(model, models.drop_path.DropPath)
+    all_rates = rates(model, models.drop_path.DropPath)
     cells = ["stem_cell1", "stem_cell2", "stage1_cell1", "stage1_cell2", "reduction1"]
     cells += ["stage2_cell1", "stage2_cell2", "reduction2", "stage3_cell1", "stage3_cell2"]
     for number, cell in enumerate(cells, 1):
-        own = {name: rate for name, rate in found.items() if name.startswith(cell + "_")}
+        of_cell = {name: rate for name, rate in all_rates.items() if name.startswith(cell + "_")}
         # Each operation but "none": nine in a reduction cell, eight in a normal one.
-        assert len(own) == (8 if cell.startswith("stage") else 9), cell
-        assert set(own.values()) == {round(0.4 * number / 10, 6)}
+        assert len(of_cell) == (8 if cell.startswith("stage") else 9), cell
+        assert set(of_cell.values()) == {round(0.4 * number / 10, 6)}
     steps = {v.steps for v in model.layers if isinstance(v, models.drop_path.DropPath)}
     assert steps == {100}
 
