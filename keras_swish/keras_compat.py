@@ -258,3 +258,8 @@ def trained_variables(optimizer: keras.optimizers.Optimizer) -> list:
 def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
     """Returns the moving averages of squared gradients that RMSprop divides by."""
     return list(optimizer._velocities)
+
+
+def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
+    """Returns the writer of TensorBoard's log of the training, for what a callback adds to it."""
+    return callback._train_writer

@@ -15,12 +15,6 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path != ROOT / "keras_swish" / "keras_compat.py"
 )
-# Files that await a function of keras_compat.
-EXCEPTIONS = {
-    "keras_swish/optimizers.py",
-    "train/trainer/loggers.py",
-    "train/trainer/optimizers.py",
-}
 
 
 @functools.cache
@@ -64,4 +58,4 @@ def test_a_private_part_is_seen(text):
 def test_no_other_file_touches_a_private_part_of_keras():
     uses = {file: [*private_uses((ROOT / file).read_text(encoding="utf-8"))] for file in FILES}
     assert len(uses) > 80
-    assert {file: used for file, used in uses.items() if used and file not in EXCEPTIONS} == {}
+    assert {file: used for file, used in uses.items() if used} == {}

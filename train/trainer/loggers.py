@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 import keras_swish
+from keras_swish.keras_compat import train_writer
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
@@ -92,7 +93,7 @@ class _TensorBoard(keras.callbacks.TensorBoard):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
-        with self._train_writer.as_default():
+        with train_writer(self).as_default():
             self.summary.image("augmented inputs", self.images, step=0, max_outputs=8)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
