@@ -63,13 +63,13 @@ def versions(name: str) -> dict[str, Callable[..., Any]]:
     import keras
 
     from keras_swish import activations, catalogue
-    from keras_swish.formulas.evaluate import evaluate
+    from keras_swish.elementwise.operation import apply_formula
 
     entry = catalogue.ENTRIES[name]
     if entry.beta is None:
         functions = {"ours": getattr(activations, name)}
     else:
-        functions = {"ours": lambda x, beta: evaluate(entry.formula, x, beta=beta)}
+        functions = {"ours": lambda x, beta: apply_formula(entry.formula, x, beta=beta)}
     if name in naive():
         functions["naive"] = naive()[name]
     own = getattr(keras.activations, name, None)

@@ -46,7 +46,7 @@ def make_dataset() -> "in_memory.Dataset":
         images = random.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
         return in_memory.Split(images, random.integers(0, 10, count, dtype="int32"))
 
-    return in_memory.Dataset(
+    return in_memory.ImageArrays(
         "random", split(IMAGES), split(10), split(10), 10, in_memory.SPECS["cifar10"]
     )
 

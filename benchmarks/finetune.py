@@ -20,14 +20,17 @@ import pathlib
 import sys
 
 import keras
-from absl import flags
+from absl import flags as absl_flags
+from absl.flags import FlagValues
 
 # Run from a checkout as well as with the package installed.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from keras_swish import io  # noqa: E402
-from keras_swish.train.app import program  # noqa: E402
+from keras_swish.train.app import data, flags, folder, settings  # noqa: E402
+from keras_swish.train.app import main as app  # noqa: E402
+from keras_swish.train.datasets import in_memory  # noqa: E402
 from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
 from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
 from keras_swish.train.reporting.runs import Row  # noqa: E402
@@ -35,47 +38,78 @@ from keras_swish.train.trainer import recipes, trainer  # noqa: E402
 from keras_swish.train.trainer.environment import CONFIG  # noqa: E402
 
 KEPT = "relu:relu"
-ACTIVATIONS = flags.DEFINE_list("activations", ["swish", "swish_beta"], "What replaces ReLU.")
-SHARE = flags.DEFINE_float("share", 0.1, "Epochs of fine-tuning as a share of --epochs.")
-RATE = flags.DEFINE_float("tuning_learning_rate", 0.01, "Highest learning rate of fine-tuning.")
-SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds, from 0.", lower_bound=1)
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    absl_flags.DEFINE_list(
+        "activations", ["swish", "swish_beta"], "What replaces ReLU.", flag_values
+    )
+    absl_flags.DEFINE_float(
+        "share",
+        0.1,
+        "Epochs of fine-tuning as a share of --epochs.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_float(
+        "tuning_learning_rate",
+        0.01,
+        "Highest learning rate of fine-tuning.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_integer(
+        "seeds", 3, "Number of seeds, from 0.", lower_bound=1, flag_values=flag_values
+    )
+    flags.define_model_flag(flag_values)
+    flags.define_data_flags(flag_values)
+    flags.define_augmentation_flags(flag_values)
+    flags.define_recipe_flags(flag_values, without=["learning_rates", "swish_learning_rate"])
+    flags.define_training_flags(flag_values)
+    flags.define_output_flags(flag_values)
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    settings = program.settings({"activations": ACTIVATIONS.value}, recipe="short")
-    dataset = program.load_dataset(settings)
-    trained = settings["recipe"]
+    settings.check_activations("activations", flag_values.activations)
+    default_model = in_memory.SPECS.get(flag_values.dataset, in_memory.OTHER).model
+    model = settings.chosen_model(flag_values, default_model)
+    chosen = data.in_memory_settings(flag_values, model, recipe="short")
+    if flag_values.print_recipe:
+        settings.print_recipes({model: chosen["recipe"]})
+        return
+    dataset = data.load(flag_values, chosen)
+    trained = chosen["recipe"]
     # Of the recipe for fine-tuning all but what the training decides.
     recipe = dataclasses.replace(
         recipes.RECIPES["finetune"],
-        epochs=max(1, round(SHARE.value * trained.epochs)),
+        epochs=max(1, round(flag_values.share * trained.epochs)),
         batch_size=trained.batch_size,
-        learning_rate=RATE.value,
+        learning_rate=flag_values.tuning_learning_rate,
         weight_decay=trained.weight_decay,
     )
     config = {
-        **settings,
+        **chosen,
         "training": dataclasses.asdict(trained),
         "recipe": dataclasses.asdict(recipe),
         "backend": keras.backend.backend(),
     }
-    out = program.out_directory("benchmarks/finetune", config)
-    tunings = [KEPT, *(f"relu:{activation}" for activation in ACTIVATIONS.value)]
-    for seed in range(SEEDS.value):
+    options = settings.training_options(flag_values)
+    out = folder.out_directory(flag_values, "benchmarks/finetune", config)
+    tunings = [KEPT, *(f"relu:{activation}" for activation in flag_values.activations)]
+    for seed in range(flag_values.seeds):
         base = out / "base" / f"seed{seed}"
-        run = trainer.Run(activation="relu", seed=seed, **settings)
-        trainer.train(run, dataset, base, title=f"training, seed {seed}")
-        model = base / trainer.MODEL
+        run = trainer.Run(activation="relu", seed=seed, **chosen)
+        trainer.train(run, dataset, base, title=f"training, seed {seed}", **options)
+        network = base / trainer.MODEL
         for tuning in tunings:
             run = Finetuning(
                 activation=tuning,
                 seed=seed,
-                digest=digest(str(model)),
-                **{**settings, "model": str(model), "recipe": recipe},
+                digest=digest(str(network)),
+                **{**chosen, "model": str(network), "recipe": recipe},
             )
             directory = out / "runs" / runs.slug(tuning, seed)
-            finetune(run, dataset, directory, title=f"{tuning}, seed {seed}")
+            finetune(run, dataset, directory, title=f"{tuning}, seed {seed}", **options)
         write(out, tunings)
     print(f"results: {out}")
 
@@ -125,4 +159,4 @@ same network, fine-tuned in the same way with ReLU kept. Mean test accuracy in p
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -3,11 +3,10 @@
 import argparse
 import pathlib
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from keras_swish import io
-from keras_swish.search import Child, SearchSpace, Study
+from keras_swish.search import Child, SearchSpace, Study, executors
 from keras_swish.train import search
 from keras_swish.train.datasets import in_memory
 from keras_swish.train.trainer import trainer
@@ -24,7 +23,7 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 def fashion_mnist_child(
-    space: SearchSpace, data_dir: str | None, settings: search.Settings = search.OTHER
+    space: SearchSpace, data_dir: str | None, settings: search.DatasetChild = search.DEFAULT_CHILD
 ) -> Child:
     """Returns a child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
     trainer.make_deterministic()
@@ -40,22 +39,17 @@ def write(out: pathlib.Path | None, name: str, rows: list[dict[str, Any]], **mor
         io.write_json(out / f"{name}.json", record)
 
 
-def trained(executor, jobs: list[tuple]) -> Iterator[tuple]:
-    """Has an executor of children train all jobs; yields each with its outcome when it ends."""
-    left = list(reversed(jobs))
-    while left or executor.idle < executor.places:
-        if left and executor.idle:
-            executor.submit(*left.pop())
-        else:
-            yield executor.wait()
-
-
-def complete(executor, study: Study, jobs: list[tuple]) -> None:
-    """Has an executor train the jobs that a study lacks, and adds them to it."""
+def complete(
+    executor: executors.Executor,
+    study: Study,
+    jobs: list[tuple],
+    done: executors.Done | None = None,
+) -> None:
+    """Has an executor train what a study lacks of the jobs, and writes it there."""
     left = [job for job in jobs if job[1] not in study.outcomes[job[0]]]
     print(f"{len(left)} children to train", flush=True)
-    for finished in trained(executor, left):
-        study.add(*finished)
+    for job, outcome in executors.compute_all(executor, left, done):
+        study.add(*job, outcome)
 
 
 def _folder(text: str) -> pathlib.Path:

@@ -28,7 +28,7 @@ from keras_swish.search.space import Candidate
 from keras_swish.train import search
 from keras_swish.train.reporting import paper_claims
 
-DEEPER = dataclasses.replace(search.OTHER, model="resnet20")
+DEEPER = dataclasses.replace(search.DEFAULT_CHILD, model="resnet20")
 # Seeds of which the shallow child has seen none.
 FIRST_SEED = 4
 PAPER, BEST, DRAWN = "paper", "best", "drawn"
@@ -54,7 +54,7 @@ def train(child: Child, study: Study, chosen: dict[str, list[Candidate]], seeds:
         for seed in range(FIRST_SEED, FIRST_SEED + seeds)
         for candidate in dict.fromkeys(itertools.chain(*chosen.values()))
     ]
-    with executors.create("ray", child) as executor:
+    with executors.start_for(child, "ray") as executor:
         recording.complete(executor, study, jobs)
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     space = SearchSpace()
     child = recording.fashion_mnist_child(space, arguments.data_dir, DEEPER)
     arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    deeper = Study(space, child.config(), arguments.record)
+    deeper = Study(space, child.fingerprint(), arguments.record)
     train(child, deeper, chosen, arguments.seeds)
     rows, found = compare(shallow, deeper, chosen)
     for group, figures in found.items():

@@ -21,14 +21,14 @@ import pathlib
 import numpy as np
 import recording
 
-from keras_swish.search import Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import OK, Child
 from keras_swish.train import search
 from keras_swish.train.reporting import paper_claims, statistics
 
 TEN, SEEDS = 10, 4
 # An algorithm learns from many children more than from a few that say more.
-SMALL = dataclasses.replace(search.OTHER, images=2560, batch_size=64)
+SMALL = dataclasses.replace(search.DEFAULT_CHILD, images=2560, config=ChildConfig(batch_size=64))
 
 
 def explore(
@@ -37,11 +37,11 @@ def explore(
     """Searches, and trains the best tenth with three seeds more."""
     # A new one: it takes note of the candidates that it is asked about, as a new process does.
     child.space = SearchSpace(2)
-    study = Study(child.space, child.config(), path)
+    study = Study(child.space, child.fingerprint(), path)
     algorithm = algorithms.create(name, child.space, seed)
     found = Search(child, study, algorithm, name, seed * SEEDS, executor=executor)
     found.explore(trials)
-    found.race(SEEDS, 0.1)
+    found.race(Race(SEEDS, 0.1))
     return study, found
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     arguments.record.mkdir(parents=True, exist_ok=True)
     child = recording.fashion_mnist_child(SearchSpace(2), arguments.data_dir, SMALL)
     rows = []
-    with executors.create("ray", child) as executor:
+    with executors.start_for(child, "ray") as executor:
         for seed in range(arguments.repetitions):
             relu = baseline(child, executor, arguments.record / "relu.log", seed * SEEDS)
             for name in arguments.algorithms:
@@ -92,7 +92,7 @@ def main() -> None:
 def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int, float]:
     """Returns ReLU's reward with each of a search's seeds."""
     child.space = SearchSpace(2)
-    study = Study(child.space, child.config(), path)
+    study = Study(child.space, child.fingerprint(), path)
     relu = paper_claims.candidate(child.space, "relu")
     seeds = range(first, first + SEEDS)
     recording.complete(executor, study, [(relu, seed) for seed in seeds])

@@ -6,10 +6,10 @@ A child that answers at once stands in for training, in the space of two core un
 search exhausts; the study is a journal file. Reported is the time a trial takes when there are so
 many, over the tenth of the trials before, with all the proposals that it took: asking the
 algorithm and telling it, finding out whether a function is new and fit, writing the trial to
-Optuna's journal, and what is left, of which the line in the algorithm's history is most. The
-algorithm's checkpoint is written once a minute, whatever the number of trials, and timed apart;
-then the study is opened again, in a new object of the same process. With --pruner=halving the
-child has three epochs, and Optuna's pruner, which looks through all trials, is asked after each.
+Optuna's journal with the proposals before it, and what is left. Snapshots of an algorithm that is
+slow to replay are timed apart. Then the study is opened again and the algorithm replayed, in new
+objects of the same process. With --pruner=halving the child has three epochs, and Optuna's pruner,
+which looks through all trials, is asked after each.
 
 Takes a minute for 10,000 trials, and about ten for 100,000.
 """
@@ -23,7 +23,7 @@ import time
 
 import recording
 
-from keras_swish.search import Outcome, Pruner, Recipe, Search, SearchSpace, Study, algorithms
+from keras_swish.search import ChildConfig, Outcome, Pruner, Search, SearchSpace, Study, algorithms
 from keras_swish.search.child import OK, PRUNED
 
 
@@ -31,14 +31,14 @@ class Instant:
     """A child whose reward is there at once."""
 
     def __init__(self, space: SearchSpace):
-        self.space, self.recipe = space, Recipe()
+        self.space, self.config = space, ChildConfig()
 
     def evaluate(self, candidate, seed):
         """Returns some reward, always the same."""
-        *_, outcome = self.stages(candidate, seed)
+        *_, outcome = self.train_by_epoch(candidate, seed)
         return dataclasses.replace(outcome, curve=())
 
-    def stages(self, candidate, seed):
+    def train_by_epoch(self, candidate, seed):
         """Yields what there is after each epoch."""
         reward, curve = self.space.index(candidate) * 0.618 % 1, ()
         for status in (PRUNED, PRUNED, OK):
@@ -69,7 +69,7 @@ class Clock:
 
 
 def start(name: str, pruner: str, path: pathlib.Path) -> Search:
-    """Returns a search, new or gone on with."""
+    """Returns a search, new or resumed."""
     space = SearchSpace(2)
     study = Study(space, {}, path)
     stops = None if pruner == "none" else Pruner(pruner, study)
@@ -84,18 +84,17 @@ def measure(name: str, pruner: str, sizes: list[int], path: pathlib.Path) -> lis
     clock.watch("journal", search.study, "add")
     if search.pruner:
         clock.watch("pruner", search.pruner, "stops", "finish")
-    clock.watch("checkpoint", search, "_save")
+    clock.watch("snapshot", search, "_save_snapshot")
     for size in sizes:
         window = max(50, size // 10)
         search.explore(size - window)
         clock.seconds.clear()
-        asked = search._asked
+        asked = search.progress.asked
         begun, busy = time.perf_counter(), time.process_time()
         search.explore(size)
         whole, busy = time.perf_counter() - begun, time.process_time() - busy
-        # One at the end, and one a minute.
-        saved = clock.seconds.pop("checkpoint") / (1 + whole // search.checkpoint_seconds)
-        whole -= saved
+        snapshots = clock.seconds.pop("snapshot", 0.0)
+        whole -= snapshots
         parts = {**clock.seconds, "rest": whole - clock.seconds.total()}
         begun = time.perf_counter()
         again = start(name, pruner, path)
@@ -106,11 +105,11 @@ def measure(name: str, pruner: str, sizes: list[int], path: pathlib.Path) -> lis
                 "algorithm": name,
                 "pruner": pruner,
                 "trials": size,
-                "proposals a trial": round((search._asked - asked) / window, 2),
+                "proposals a trial": round((search.progress.asked - asked) / window, 2),
                 "ms a trial": round(1000 * whole / window, 2),
-                "of the processor": round(1000 * (busy - saved) / window, 2),
+                "of the processor": round(1000 * (busy - snapshots) / window, 2),
                 **{f"{k}, ms": round(1000 * v / window, 2) for k, v in parts.items()},
-                "a checkpoint, ms": round(1000 * saved, 1),
+                "snapshots, ms": round(1000 * snapshots, 1),
                 "opened again, s": round(opened, 1),
                 "journal, MB": round(path.stat().st_size / 1e6, 1),
                 # The largest so far, of this process, which opened the study twice.

@@ -10,7 +10,7 @@ candidate's reward with a seed is the same in each.
 
 * "all seeds": each candidate with every seed, one candidate after the other.
 * "racing": each with one seed, then the best tenth with the others.
-* "racing and stopping": likewise, and of the children with the first seed two thirds are stopped
+* "racing and stopping": as "racing", and of the children with the first seed two thirds are stopped
   after the first epoch.
 
 The ten best are those with the highest mean over all seeds but the first, which chooses in a race,
@@ -24,22 +24,20 @@ import statistics
 import numpy as np
 import recording
 
-from keras_swish.search import Pruner, Search, SearchSpace, Study, algorithms, executors
-from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, Outcome, Recipe
+from keras_swish.search import Pruner, Race, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search.child import DIVERGED, OK, PRUNED, Child, ChildConfig, Outcome
 from keras_swish.search.space import Candidate
 
 TEN, KNOWN = 10, 8
 
 
 def record(child: Child, study: Study, candidates: list[Candidate], seeds: int) -> None:
-    """Trains what the study lacks: the first seed by stages, for its curve."""
-    jobs = [
-        (candidate, seed, (lambda *arguments: False) if seed == 0 else None)
-        for candidate in candidates
-        for seed in range(seeds)
-    ]
-    with executors.create("ray", child) as executor:
-        recording.complete(executor, study, jobs)
+    """Trains what the study lacks: with the first seed by epochs, for the curve."""
+    others = [(candidate, seed) for candidate in candidates for seed in range(1, seeds)]
+    with executors.start_for(child, "ray") as executor:
+        first = [(candidate, 0) for candidate in candidates]
+        recording.complete(executor, study, first, lambda job, outcome: outcome.status != PRUNED)
+        recording.complete(executor, study, others)
 
 
 class Recorded:
@@ -47,7 +45,7 @@ class Recorded:
 
     def __init__(self, study: Study, epochs: int):
         self.space, self.recorded, self.epochs = study.space, study.outcomes, epochs
-        self.recipe, self.clock = Recipe(), 0.0
+        self.config, self.clock = ChildConfig(), 0.0
 
     def evaluate(self, candidate: Candidate, seed: int) -> Outcome:
         """Returns what became of the child."""
@@ -57,7 +55,7 @@ class Recorded:
         self.clock += outcome.seconds if seed else statistics.mean(others)
         return Outcome(outcome.reward, outcome.status, outcome.steps, outcome.seconds)
 
-    def stages(self, candidate: Candidate, seed: int):
+    def train_by_epoch(self, candidate: Candidate, seed: int):
         """Yields what there was after each epoch, in time with it."""
         outcome = self.recorded[candidate][seed]
         parts = len(outcome.curve) + (outcome.status == DIVERGED)
@@ -115,7 +113,7 @@ def replay(recorded: Study, candidates: list[Candidate], seeds: int, way: str, t
         pruner = Pruner("halving", study) if "stopping" in way else None
         found = Search(child, study, Given(child.space, candidates), "given", pruner=pruner)
         found.explore(None)
-        found.race(seeds, top)
+        found.race(Race(seeds, top))
     last = max((i for i, (_, count) in enumerate(study.known) if count < KNOWN), default=-1)
     is_known = last + 1 < len(study.known)
     return {
@@ -144,7 +142,7 @@ def main() -> None:
     candidates = [found.ask().candidate for _ in range(arguments.candidates)]
     child = recording.fashion_mnist_child(space, arguments.data_dir)
     arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    study = Study(space, child.config(), arguments.record)
+    study = Study(space, child.fingerprint(), arguments.record)
     record(child, study, candidates, arguments.seeds)
     rows = []
     for way in ("all seeds", "racing", "racing and stopping"):

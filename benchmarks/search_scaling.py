@@ -26,7 +26,7 @@ import time
 import numpy as np
 import recording
 
-from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
+from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.train import search
 from keras_swish.train.datasets import in_memory
 
@@ -39,7 +39,7 @@ class Sleep:
 
     def __init__(self, mean: float, space: SearchSpace | None = None):
         self.mean, self.space = mean, space
-        self.recipe = space and Recipe()
+        self.config = space and ChildConfig()
 
     def __reduce__(self):
         return Sleep, (self.mean,)
@@ -58,14 +58,14 @@ class Sleep:
 class Recorder(executors.Ray):
     """Workers that keep in mind the order in which they were given candidates."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self):
+        super().__init__()
         self.submitted = []
 
-    def submit(self, candidate, *rest):
+    def submit(self, job, done=None):
         """Takes a child to train."""
-        self.submitted.append(candidate)
-        super().submit(candidate, *rest)
+        self.submitted.append(job[0])
+        super().submit(job, done)
 
 
 def schedule(lengths: list[float], workers: int) -> float:
@@ -84,7 +84,8 @@ def simulated(workers: int, children: int, mean: float) -> dict:
     space = SearchSpace(2)
     child = Sleep(mean, space)
     try:
-        with Recorder(child) as executor, tempfile.TemporaryDirectory() as directory:
+        recorder = executors.start_for(child, Recorder())
+        with recorder as executor, tempfile.TemporaryDirectory() as directory:
             study = Study(space, {}, pathlib.Path(directory) / "study.log")
             pass_through(executor, [(space.from_index(i), -1) for i in range(workers)])
             executor.submitted = []
@@ -111,7 +112,7 @@ def simulated(workers: int, children: int, mean: float) -> dict:
 
 def pass_through(executor, jobs: list) -> dict:
     """Trains these children; returns their rewards by candidate and seed."""
-    return {(c, seed): outcome.reward for c, seed, outcome in recording.trained(executor, jobs)}
+    return {job: outcome.reward for job, outcome in executors.compute_all(executor, jobs)}
 
 
 def real(counts: list[int], children: int) -> list[dict]:
@@ -139,13 +140,13 @@ def real(counts: list[int], children: int) -> list[dict]:
         )
         print(rows[-1], flush=True)
 
-    local = executors.Local(child)
+    local = executors.start_for(child)
     pass_through(local, jobs)
     timed("local", local)
     for workers in counts:
         ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
         try:
-            with executors.Ray(child) as executor:
+            with executors.start_for(child, "ray") as executor:
                 warm(executor, jobs)
                 timed(workers, executor)
         finally:
@@ -161,7 +162,7 @@ def warm(executor: executors.Ray, jobs: list) -> None:
     for worker in workers:
         executor._idle = [worker]
         for job in jobs:
-            executor.submit(*job)
+            executor.submit(job)
             executor.wait()
     executor._idle = workers
 

@@ -34,7 +34,7 @@ from keras_swish.train import search
 def measure(images: int, candidates: int, data_dir: str | None) -> dict:
     """Measures both ways with children of so many images."""
     random = np.random.default_rng(0)
-    settings = dataclasses.replace(search.OTHER, images=images)
+    settings = dataclasses.replace(search.DEFAULT_CHILD, images=images)
     space = SearchSpace()
     child = recording.fashion_mnist_child(space, data_dir, settings)
     build = functools.partial(
@@ -97,8 +97,8 @@ def measure(images: int, candidates: int, data_dir: str | None) -> dict:
 
 def fitted(child: Child, network: keras.Model) -> float:
     """Trains a network with the batches of a child's seed 0; returns its reward."""
-    (x, y), size = child.train_data, child.recipe.batch_size
-    rows = np.concatenate([child.order(0, epoch) for epoch in range(child.recipe.epochs)])
+    (x, y), size = child.train_data, child.config.batch_size
+    rows = np.concatenate([child.order(0, epoch) for epoch in range(child.config.epochs)])
     network.fit(x[rows], y[rows], batch_size=size, shuffle=False, verbose=0)
     inputs, labels = child.validation
     return child.reward(labels, network.predict(inputs, batch_size=size, verbose=0))

@@ -5,6 +5,7 @@ Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from keras_swish import activations
 from keras_swish.callbacks import BetaLogger
@@ -20,6 +21,10 @@ from keras_swish.replacement.replace import (
 )
 from keras_swish.version import __version__
 
+if TYPE_CHECKING:
+    from keras_swish import models, search
+    from keras_swish.search import search_activations
+
 __all__ = [
     "ActivationSite",
     "BetaLogger",
@@ -32,19 +37,25 @@ __all__ = [
     "export",
     "find_activations",
     "layer",
+    "models",
     "names",
     "plot_betas",
     "replace_activations",
+    "search",
     "search_activations",
 ]
 
 register_with_keras()
 
 
-def __getattr__(name):
-    # When they are asked for: the search imports SciPy, which takes longer than all the rest.
+def __getattr__(name: str) -> Any:
+    # On first use: the search imports SciPy, which takes longer than all the rest.
     if name in ("models", "search"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "search_activations":
         return importlib.import_module(f"{__name__}.search").search_activations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

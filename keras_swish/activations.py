@@ -1,26 +1,30 @@
 """The named activation functions without weights, tensor to tensor.
 
-`swish` is written out, `relu` and `relu6` are Keras's; the others are the catalogue's formulas:
-`leaky_relu`, `softplus`, `elu`, `selu`, `gelu`, and what the search found: `max_sigmoid`,
-`cos_minus_x`, `min_sin`, `arctan_squared_minus_x`, `max_tanh`, `sinc_plus_x`,
-`x_arcsinh_squared`.
+One for each entry of the catalogue without a weight: `swish` is written out, as its beta may be
+given; `relu` and `relu6` are Keras's; the others compute the entry's formula.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_swish import catalogue
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import parse
+
+if TYPE_CHECKING:
+    # The functions that `_from_catalogue` makes below.
+    def __getattr__(name: str) -> Callable[[Any], Any]: ...
+
 
 _SWISH = parse(catalogue.ENTRIES["swish"].formula)
 _SWISH_BETA = parse(catalogue.ENTRIES["swish_beta"].formula)
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-def swish(x, beta=1.0):
-    """Swish: `x * sigmoid(beta * x)`.
+def swish(x: Any, beta: Any = 1.0) -> Any:
+    """Returns Swish of x, `x * sigmoid(beta * x)`.
 
     With `beta=1` it is what Keras calls `silu`; `beta=0` gives the linear function
     `x / 2`, and as `beta` grows Swish tends to ReLU.
@@ -41,16 +45,17 @@ def swish(x, beta=1.0):
     Source: Ramachandran et al. 2017, section 4.
     """
     if isinstance(beta, (int, float)) and beta == 1:
-        return evaluate(_SWISH, x)
-    return evaluate(_SWISH_BETA, x, beta=beta)
+        return apply_formula(_SWISH, x)
+    return apply_formula(_SWISH_BETA, x, beta=beta)
 
 
-def _from_catalogue(name: str) -> Callable:
-    entry = catalogue.ENTRIES[name]
+def _from_catalogue(name: str, entry: catalogue.Entry) -> Callable[[Any], Any]:
+    if entry.is_keras_function:
+        return getattr(keras.activations, name)
     tree = parse(entry.formula)
 
-    def activation(x):
-        return evaluate(tree, x)
+    def activation(x: Any) -> Any:
+        return apply_formula(tree, x)
 
     activation.__name__ = activation.__qualname__ = name
     activation.__doc__ = f"""`{entry.formula}`.
@@ -66,18 +71,10 @@ def _from_catalogue(name: str) -> Callable:
     return keras.saving.register_keras_serializable(package="keras_swish")(activation)
 
 
-# Keras's own: the same functions, and known to every exporter and optimiser of graphs.
-relu = keras.activations.relu
-relu6 = keras.activations.relu6
-leaky_relu = _from_catalogue("leaky_relu")
-softplus = _from_catalogue("softplus")
-elu = _from_catalogue("elu")
-selu = _from_catalogue("selu")
-gelu = _from_catalogue("gelu")
-max_sigmoid = _from_catalogue("max_sigmoid")
-cos_minus_x = _from_catalogue("cos_minus_x")
-min_sin = _from_catalogue("min_sin")
-arctan_squared_minus_x = _from_catalogue("arctan_squared_minus_x")
-max_tanh = _from_catalogue("max_tanh")
-sinc_plus_x = _from_catalogue("sinc_plus_x")
-x_arcsinh_squared = _from_catalogue("x_arcsinh_squared")
+# The functions of this module.
+BY_NAME: dict[str, Callable[..., Any]] = {
+    name: swish if name == "swish" else _from_catalogue(name, entry)
+    for name, entry in catalogue.ENTRIES.items()
+    if entry.beta is None
+}
+globals().update(BY_NAME)

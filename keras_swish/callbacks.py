@@ -1,17 +1,18 @@
-"""What to watch while a model is trained."""
+"""Callbacks that record the activations of a model while it is trained."""
 
 import contextlib
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
+from keras_swish.keras_compat import ops
 from keras_swish.layers import activation_layers, betas, weighted_layers
 
-# As many of them make a histogram.
+# How many of them a histogram is made of, at most.
 _PRE_ACTIVATIONS = 100_000
 
 
@@ -24,11 +25,11 @@ class BetaLogger(keras.callbacks.Callback):
         log_dir: Folder for a log with histograms of them that TensorBoard shows; `None`: no log.
             Needs the package `tensorboard`, not TensorFlow.
         samples: A batch of inputs, as the model takes them. After each epoch the model is
-            called with it, and histograms of what flows into each activation layer, with
-            weights or without, go into the log as well.
+            called with it, and histograms of the inputs of each activation layer, with
+            weights or without, are logged too.
 
     Attributes:
-        epochs: How many epochs were over at each record, from 0.
+        epochs: The number of epochs completed at each record, from 0.
         history: By path of a weight, such as `"swish/beta"`, its value at each record.
 
     Raises:
@@ -47,7 +48,7 @@ class BetaLogger(keras.callbacks.Callback):
         ([0, 1, 2], 3)
     """
 
-    def __init__(self, log_dir: str | os.PathLike | None = None, samples=None):
+    def __init__(self, log_dir: str | os.PathLike | None = None, samples: Any = None):
         super().__init__()
         if samples is not None and log_dir is None:
             raise ValueError("`samples` needs `log_dir`: their histograms are written there.")
@@ -56,19 +57,20 @@ class BetaLogger(keras.callbacks.Callback):
         self.history: dict[str, list[np.ndarray]] = {}
         self._writer = None if log_dir is None else _Writer(log_dir)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the weights before the first epoch."""
         if not self.epochs:
             self._record(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records the weights."""
         self._record(epoch + 1)
 
-    def _record(self, epochs):
+    def _record(self, epochs: int) -> None:
         self.epochs.append(epochs)
-        has_weights = self.samples is None or weighted_layers(self.model)
-        for path, variable in (betas(self.model) if has_weights else {}).items():
+        model: Any = self.model
+        has_weights = self.samples is None or weighted_layers(model)
+        for path, variable in (betas(model) if has_weights else {}).items():
             value = np.array(ops.convert_to_numpy(variable))
             self.history.setdefault(path, []).append(value)
             if self._writer:
@@ -76,43 +78,43 @@ class BetaLogger(keras.callbacks.Callback):
         if self._writer:
             if self.samples is not None:
                 random = np.random.default_rng(0)
-                for path, value in pre_activations(self.model, self.samples).items():
+                for path, value in pre_activations(model, self.samples).items():
                     some = random.choice(value, min(len(value), _PRE_ACTIVATIONS), replace=False)
                     self._writer.histogram(f"{path}/pre_activation", some, epochs)
             self._writer.flush()
 
 
-def pre_activations(model: keras.Model, samples) -> dict[str, np.ndarray]:
-    """Returns what flows into each activation layer, by its path.
+def pre_activations(model: keras.Model, samples: Any) -> dict[str, np.ndarray]:
+    """Returns the inputs of each activation layer, by its path.
 
     Args:
         model: The model.
         samples: A batch of inputs, as the model takes them.
     """
-    seen: dict[str, list] = {}
+    inputs_by_path: dict[str, list] = {}
     with contextlib.ExitStack() as stack:
         for layer in activation_layers(model):
             # A layer without weights has no path.
             path = (layer.path or layer.name).removeprefix(f"{model.name}/")
-            stack.enter_context(_overheard(layer, seen.setdefault(path, [])))
+            stack.enter_context(_recorded_inputs(layer, inputs_by_path.setdefault(path, [])))
         model(keras.tree.map_structure(ops.convert_to_tensor, samples), training=False)
     return {
         path: np.concatenate([np.ravel(ops.convert_to_numpy(x)) for x in inputs])
-        for path, inputs in seen.items()
+        for path, inputs in inputs_by_path.items()
         if inputs
     }
 
 
 @contextlib.contextmanager
-def _overheard(layer: keras.Layer, seen: list) -> Iterator[None]:
-    """Keeps what the layer is called with."""
+def _recorded_inputs(layer: keras.Layer, record: list) -> Iterator[None]:
+    """Records what the layer is called with."""
     call = layer.call
 
-    def listening(inputs, *args, **kwargs):
-        seen.append(inputs)
+    def recording_call(inputs, *args, **kwargs):
+        record.append(inputs)
         return call(inputs, *args, **kwargs)
 
-    layer.call = listening
+    layer.call = recording_call
     try:
         yield
     finally:
@@ -132,7 +134,9 @@ class _Writer:
         self.file = EventFileWriter(os.fspath(log_dir))
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.event_pb2 import (
+            Event,  # pyright: ignore[reportAttributeAccessIssue] (made when it is imported)
+        )
         from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 
         summary = histogram_pb(tag, values.astype("float64"))

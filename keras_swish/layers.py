@@ -1,15 +1,21 @@
 """Activation layers with weights."""
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import initial_value, parse, weights
-from keras_swish.keras_compat import sublayers
+from keras_swish.keras_compat import Tensor, sublayers
+
+# What Keras takes for each: an object, its name, or its configuration.
+Initializer = initializers.Initializer | str | dict[str, Any]
+Regularizer = regularizers.Regularizer | str | dict[str, Any]
+Constraint = constraints.Constraint | str | dict[str, Any]
+Shape = tuple[int | None, ...]
 
 
 class TrainableActivation(keras.layers.Layer):
@@ -19,16 +25,16 @@ class TrainableActivation(keras.layers.Layer):
         initial_values: The initial value of each weight, by name.
     """
 
-    initial_values: dict[str, float]
+    initial_values: Mapping[str, float]
 
     def __init__(
         self,
-        beta_initializer=None,
-        beta_regularizer=None,
-        beta_constraint=None,
+        beta_initializer: Initializer | None = None,
+        beta_regularizer: Regularizer | None = None,
+        beta_constraint: Constraint | None = None,
         shared_axes: int | Sequence[int] | None = None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -45,16 +51,16 @@ class TrainableActivation(keras.layers.Layer):
                 f"Received: data_format={data_format!r}"
             )
 
-    def add_betas(self, input_shape) -> dict[str, keras.Variable]:
+    def add_betas(self, input_shape: Shape) -> dict[str, keras.Variable]:
         """Creates the weights for inputs of this shape."""
         if not self.initial_values:
             return {}
-        rank, own = len(input_shape), self._own_axes(input_shape)
-        self.input_spec = keras.layers.InputSpec(ndim=rank, axes=own)
+        rank, sizes = len(input_shape), self._unshared_sizes(input_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=rank, axes=sizes)
         return {
             name: self.add_weight(
                 name=name,
-                shape=[own.get(axis, 1) for axis in range(1, rank)],
+                shape=[sizes.get(axis, 1) for axis in range(1, rank)],
                 initializer=self._initializer(value),
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
@@ -62,14 +68,14 @@ class TrainableActivation(keras.layers.Layer):
             for name, value in self.initial_values.items()
         }
 
-    def _initializer(self, initial_value: float):
+    def _initializer(self, initial_value: float) -> Any:
         if self.beta_initializer is None:
             return initializers.Constant(initial_value)
-        # A Keras initializer draws the same values at each call: each weight needs its own.
+        # A Keras initializer draws the same values at each call: each weight needs another one.
         clone = getattr(self.beta_initializer, "clone", None)
         return clone() if clone else self.beta_initializer
 
-    def _own_axes(self, input_shape) -> dict[int, int]:
+    def _unshared_sizes(self, input_shape: Shape) -> dict[int, int]:
         """Returns the axes that a weight is not shared over, with their sizes."""
         rank = len(input_shape)
         if self.shared_axes is None:
@@ -82,21 +88,22 @@ class TrainableActivation(keras.layers.Layer):
                     f"`shared_axes` must lie between 1 and {rank - 1} for an input of shape "
                     f"{tuple(input_shape)}. Received: shared_axes={self.shared_axes}"
                 )
-        own = {axis: input_shape[axis] for axis in range(1, rank) if axis not in shared}
-        for axis, size in own.items():
+        sizes = {}
+        for axis in sorted(set(range(1, rank)) - shared):
+            size = sizes[axis] = input_shape[axis]
             if size is None:
                 raise ValueError(
-                    f"Axis {axis} of the input {tuple(input_shape)} has no known size, so beta "
+                    f"Axis {axis} of the input {tuple(input_shape)} has no fixed size, so beta "
                     "cannot have one value for each of its elements: put the axis into "
                     f"`shared_axes`. Received: shared_axes={self.shared_axes}"
                 )
-        return own
+        return sizes
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the input's shape: the function is elementwise."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same layer."""
         initializer = self.beta_initializer
         return {
@@ -113,9 +120,9 @@ class TrainableActivation(keras.layers.Layer):
 class Swish(TrainableActivation):
     """Swish with a trainable beta: `x * sigmoid(beta * x)`.
 
-    By default each channel owns one beta, shared over all spatial axes, as in the
-    paper. `shared_axes` shares differently, in the words of `keras.layers.PReLU`:
-    for images, `shared_axes=[1, 2, 3]` makes one beta for the whole layer and
+    By default each channel has one beta, shared over all spatial axes, as in the
+    paper. `shared_axes` shares differently, as that of `keras.layers.PReLU`:
+    for images, `shared_axes=[1, 2, 3]` makes one beta for the layer and
     `shared_axes=[]` one for each element. `trainable=False` keeps beta fixed until, as with any
     Keras layer, `trainable` is set again.
 
@@ -132,14 +139,14 @@ class Swish(TrainableActivation):
 
     Input shape:
         Any, of two dimensions or more; the axes that beta is not shared over must
-        be of known size.
+        be of fixed size.
 
     Output shape:
         That of the input, in the layer's compute dtype.
 
     Raises:
         ValueError: If an entry of `shared_axes` is no axis of the input, or an axis
-            that needs a beta of its own has no known size.
+            that needs a beta of its own has no fixed size.
 
     Example:
         >>> import keras, keras_swish
@@ -152,13 +159,13 @@ class Swish(TrainableActivation):
     trainable parameter".
     """
 
-    initial_values: ClassVar = {"beta": 1.0}
+    initial_values: ClassVar[dict[str, float]] = {"beta": 1.0}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates beta for inputs of this shape."""
         self.beta = self.add_betas(input_shape)["beta"]
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns `inputs * sigmoid(beta * inputs)`."""
         return activations.swish(inputs, self.beta)
 
@@ -167,14 +174,14 @@ class Swish(TrainableActivation):
 class SearchedActivation(TrainableActivation):
     """Any formula as an activation layer; its betas are trainable weights.
 
-    The same name is the same weight. Weights are shared as in `Swish`: by default each
-    channel owns its own.
+    A name that occurs again is the same weight. Weights are shared as in `Swish`: by default each
+    channel has its own.
 
     Args:
         formula: The function, in the language of `keras_swish.formulas.language`, such as
             `"x * sigmoid(beta * x)"` or `"max(x, beta1 * x + beta2)"`.
         beta_initializer: Initializer of all the weights, or `None`: each starts from the
-            value that its place in the formula calls for (a factor from 1, a summand from
+            value that its role in the formula calls for (a factor from 1, a summand from
             0, a blend from 0.5).
         beta_regularizer: Regularizer of the weights, or `None`.
         beta_constraint: Constraint on the weights, or `None`.
@@ -189,7 +196,7 @@ class SearchedActivation(TrainableActivation):
         That of the input, in the layer's compute dtype.
 
     Raises:
-        FormulaError: A `ValueError`, if the formula is none.
+        FormulaError: A `ValueError`, if the text is no formula.
 
     Example:
         >>> import keras, keras_swish
@@ -201,22 +208,33 @@ class SearchedActivation(TrainableActivation):
     Source: Ramachandran et al. 2017, section 2.
     """
 
-    def __init__(self, formula: str, beta_initializer=None, **kwargs):
-        super().__init__(beta_initializer, **kwargs)
+    def __init__(
+        self,
+        formula: str,
+        beta_initializer: Initializer | None = None,
+        beta_regularizer: Regularizer | None = None,
+        beta_constraint: Constraint | None = None,
+        shared_axes: int | Sequence[int] | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            beta_initializer, beta_regularizer, beta_constraint, shared_axes, data_format, **kwargs
+        )
         self.tree = parse(formula)
         self.formula = str(self.tree)
         self.initial_values = {name: initial_value(self.tree, name) for name in weights(self.tree)}
         self.betas: dict[str, keras.Variable] = {}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the formula's weights for inputs of this shape."""
         self.betas = self.add_betas(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the formula's value at the inputs."""
-        return evaluate(self.tree, inputs, **self.betas)
+        return apply_formula(self.tree, inputs, **self.betas)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same layer."""
         return {"formula": self.formula, **super().get_config()}
 
@@ -227,22 +245,25 @@ def weighted_layers(model: keras.Layer) -> list[TrainableActivation]:
     return [layer for layer in layers if isinstance(layer, TrainableActivation) and layer.weights]
 
 
+_ACTIVATIONS = (
+    TrainableActivation,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+
+
 def activation_layers(model: keras.Layer) -> list[keras.Layer]:
     """Returns each layer in a model that is an activation and nothing else: ours and Keras's."""
-    kinds = (
-        TrainableActivation,
-        keras.layers.Activation,
-        keras.layers.ReLU,
-        keras.layers.LeakyReLU,
-    )
-    kinds += (keras.layers.PReLU, keras.layers.ELU)
-    layers = [layer for layer in dict.fromkeys(_walk(model)) if isinstance(layer, kinds)]
-    # One inside an `Activation` stands for both.
+    layers = [layer for layer in dict.fromkeys(_walk(model)) if isinstance(layer, _ACTIVATIONS)]
+    # Of an `Activation` and the layer in it, the latter.
     return [one for one in layers if not isinstance(getattr(one, "activation", None), keras.Layer)]
 
 
 def _walk(layer: keras.Layer) -> Iterator[keras.Layer]:
-    # Not `model.layers`, which leaves out what stands inside other layers.
+    # Not `model.layers`, which leaves out what other layers hold.
     yield layer
     for inner in sublayers(layer):
         yield from _walk(inner)
@@ -264,16 +285,16 @@ def betas(model: keras.Layer) -> dict[str, keras.Variable]:
         >>> {path: tuple(beta.shape) for path, beta in betas(model).items()}
         {'act/beta': (3,)}
     """
-    found: dict[str, keras.Variable] = {}
+    by_path: dict[str, keras.Variable] = {}
     for layer in weighted_layers(model):
         for variable in layer.weights:
             path = variable.path.removeprefix(f"{model.name}/")
             # Two inner models may each have an "act/beta".
-            same = sum(other.partition(" ")[0] == path for other in found)
-            found[f"{path} {same + 1}" if same else path] = variable
-    if not found:
+            same = sum(other.partition(" ")[0] == path for other in by_path)
+            by_path[f"{path} {same + 1}" if same else path] = variable
+    if not by_path:
         raise ValueError(
             f"The model {model.name!r} has no activation with weights, such as keras_swish.Swish, "
             "or is not built yet."
         )
-    return found
+    return by_path

@@ -1,23 +1,32 @@
-"""What errors say."""
+"""Parts of error messages."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def unknown(kind: str, received: str, known: Iterable[str], valid: str | None = None) -> str:
-    """Returns the message for an unknown name: what came, the nearest, all valid ones.
+def unknown(noun: str, received: str, names: Iterable[str], valid: str | None = None) -> str:
+    """Returns the message for an unknown name: what was received, the nearest, all valid ones.
 
-    `valid` says in words what is valid where the known names are too many to list.
+    Args:
+        noun: What the name should be the name of, such as `"activation"`.
+        received: The name.
+        names: The valid names.
+        valid: Describes them where they are too many to list.
+
+    Example:
+        >>> from keras_swish.messages import unknown
+        >>> unknown("activation", "swsh", ["relu", "swish"])
+        "Unknown activation 'swsh'. Did you mean 'swish'? Valid: relu, swish."
     """
-    known = sorted(known)
-    nearest = difflib.get_close_matches(str(received)[:100], known, n=3, cutoff=0.5)
+    names = sorted(names)
+    nearest = difflib.get_close_matches(str(received)[:100], names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
     received = str(received) if len(str(received)) < 100 else f"{str(received)[:100]}..."
-    return f"Unknown {kind} {received!r}.{hint} Valid: {valid or ', '.join(known)}."
+    return f"Unknown {noun} {received!r}.{hint} Valid: {valid or ', '.join(names)}."
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error says, or its kind, if it says nothing.
+    """Returns the first line of what an error says, or its class, if it says nothing.
 
     Example:
         >>> from keras_swish.messages import first_line
@@ -30,21 +39,21 @@ def first_line(error: BaseException) -> str:
 def differences(present: dict, wanted: dict, prefix: str = "") -> str:
     """Returns in which entries settings differ from what is wanted; empty where they agree.
 
-    Entries of `present` alone count for nothing; dictionaries inside are compared in the same way.
+    Entries of `present` alone are ignored; dictionaries in it are compared in the same way.
 
     Example:
         >>> from keras_swish.messages import differences
         >>> differences({"seed": 1, "recipe": {"epochs": 2}}, {"seed": 1, "recipe": {"epochs": 3}})
         'recipe epochs 2, now 3'
     """
-    found = []
+    parts = []
     for key, value in wanted.items():
-        there = present.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            found.append(differences(there, value, f"{prefix}{key} "))
-        elif there != value:
-            found.append(f"{prefix}{key} {_short(there)}, now {_short(value)}")
-    return "; ".join(filter(None, found))
+        current = present.get(key)
+        if isinstance(current, dict) and isinstance(value, dict):
+            parts.append(differences(current, value, f"{prefix}{key} "))
+        elif current != value:
+            parts.append(f"{prefix}{key} {_short(current)}, now {_short(value)}")
+    return "; ".join(filter(None, parts))
 
 
 def _short(value: object) -> str:

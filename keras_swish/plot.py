@@ -1,24 +1,29 @@
-"""Pictures of activation functions."""
+"""Figures of activation functions and of their trained weights."""
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_swish import catalogue
 from keras_swish.callbacks import BetaLogger
+from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas import language
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.formulas.language import Formula
+from keras_swish.keras_compat import ops
 from keras_swish.layers import betas
 from keras_swish.messages import unknown
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def plot(identifiers: Sequence[str], low: float = -5.0, high: float = 5.0):
-    """Draws functions and their derivatives into one picture.
+
+def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0) -> "Figure":
+    """Draws functions and their derivatives into one figure.
 
     Weights (beta) have their initial values.
 
@@ -63,7 +68,7 @@ def plot(identifiers: Sequence[str], low: float = -5.0, high: float = 5.0):
     return figure
 
 
-def gallery(identifiers: Sequence[str] | None = None):
+def gallery(identifiers: Sequence[str] | None = None) -> "Figure":
     """Draws a panel for each function: the function and its derivative.
 
     Args:
@@ -107,17 +112,17 @@ def gallery(identifiers: Sequence[str] | None = None):
     return figure
 
 
-def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None = None):
+def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None = None) -> "Figure":
     """Draws the weights of a model's activations: all of them, by layer, and over the epochs.
 
     A row of panels for each name of a weight: a formula may have `beta1` and `beta2`. In the
-    second and third panel each column is a distribution of its own, the darker the denser,
+    second and third panel each column is one distribution, the darker the denser,
     with a dot at its median.
 
     Args:
         source: A model whose activations have weights, such as `Swish`; or the `BetaLogger` that
-            watched it being trained, for the panel with the epochs.
-        path: Where to write the picture, if anywhere; the suffix gives the format.
+            recorded its training, for the panel with the epochs.
+        path: Where to write the figure, if anywhere; the suffix gives the format.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -146,14 +151,14 @@ def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None 
     columns = 3 if len(epochs) > 1 else 2
     figure = Figure(figsize=(4.5 * columns, 3.6 * len(names)), layout="constrained")
     for name, row in zip(names, figure.subplots(len(names), columns, squeeze=False), strict=True):
-        mine = [values for path, values in history.items() if _weight_name(path) == name]
-        _draw_betas(row, name, mine, epochs)
+        histories = [values for path, values in history.items() if _weight_name(path) == name]
+        _draw_betas(row, name, histories, epochs)
     if path is not None:
         figure.savefig(path, dpi=120)
     return figure
 
 
-def _draw_betas(panels, name, history, epochs):
+def _draw_betas(panels: Any, name: str, history: list[list[np.ndarray]], epochs: list[int]) -> None:
     """Draws the panels of one weight; `history` has a list of arrays over time for each layer."""
     last = [values[-1].ravel() for values in history]
     times = [np.concatenate([v.ravel() for v in values]) for values in zip(*history, strict=True)]
@@ -171,10 +176,12 @@ def _draw_betas(panels, name, history, epochs):
         panel.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_distributions(panel, x, distributions, bins):
+def _draw_distributions(
+    panel: Any, x: Iterable[int], distributions: list[np.ndarray], bins: np.ndarray
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    x = np.array(x)
+    x = np.array(list(x))
     heights = [np.histogram(np.clip(v, bins[0], bins[-1]), bins)[0] for v in distributions]
     heights = np.array([height / height.max() for height in heights])
     edges = np.append(x, x[-1] + 1) - 0.5
@@ -187,24 +194,26 @@ def _weight_name(path: str) -> str:
     return path.rpartition("/")[2].partition(" ")[0]
 
 
-def _array(variable) -> np.ndarray:
+def _array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(variable)
 
 
-def _tree(identifier: str):
+def _tree(identifier: str) -> tuple[Formula, float | None]:
     entry = catalogue.ENTRIES.get(identifier)
     if entry is None and not language.is_formula(identifier):
         raise ValueError(unknown("activation", identifier, catalogue.ENTRIES))
-    return language.parse(entry.formula if entry else identifier), entry and entry.beta
+    if entry is None:
+        return language.parse(identifier), None
+    return language.parse(entry.formula), entry.beta
 
 
-def _values(drawn, tree, beta, x):
+def _values(drawn: Formula, tree: Formula, beta: float | None, x: np.ndarray) -> np.ndarray:
     weights = {
         name: language.initial_value(tree, name) if beta is None else beta
         for name in language.weights(drawn)
     }
-    return ops.convert_to_numpy(evaluate(drawn, x, **weights))
+    return ops.convert_to_numpy(apply_formula(drawn, x, **weights))
 
 
-def _label(name: str, tree) -> str:
+def _label(name: str, tree: Formula) -> str:
     return f"{name}: {tree}" if name in catalogue.ENTRIES else name

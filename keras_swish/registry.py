@@ -3,30 +3,28 @@
 import functools
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula
+from keras_swish.keras_compat import activation_module
 from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
 from keras_swish.messages import unknown
 
-# Names with weights, whose layer is not simply `Activation` of a function of that name.
-_LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {
-    "swish_beta": Swish,
-    "prelu": functools.partial(
-        SearchedActivation,
-        catalogue.ENTRIES["prelu"].formula,
-        keras.initializers.Constant(catalogue.ENTRIES["prelu"].beta),
-    ),
-}
+# Classes of their own; any other entry with a weight is a `SearchedActivation` of its formula.
+_LAYER_CLASSES: dict[str, type[TrainableActivation]] = {"swish_beta": Swish}
+
+# Marks Keras's `get` where it takes our formulas already.
+_MARK = "takes_formulas_of_keras_swish"
 
 # What an activation may be given as.
 Identifier = str | Callable | keras.layers.Layer | type[keras.layers.Layer] | None
 
 
 def names() -> list[str]:
-    """Returns the names of this package's own activations, sorted.
+    """Returns the names of this package's activations, sorted.
 
     `layer` takes the names of `keras.activations` as well.
 
@@ -39,7 +37,7 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> str:
-    """Returns what is known of a named activation: formula, source, limits, and so on.
+    """Returns the facts of a named activation: formula, source, limits, and so on.
 
     Args:
         name: One of `names()`.
@@ -60,8 +58,8 @@ def describe(name: str) -> str:
 def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer:
     """Returns a new activation layer, at each call another one.
 
-    Network builders call it once for each place, so that every place owns its
-    weights (its beta, say) even where all were given the same identifier.
+    Network builders call it once for each activation of the network, so that each has weights (its
+    beta, say) that no other one shares, even where all were given the same identifier.
 
     Args:
         identifier: What to make the layer from:
@@ -78,8 +76,8 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
 
     Raises:
         ValueError: If a name is unknown, a formula cannot be read, or a layer cannot be made
-            anew from its configuration.
-        TypeError: If the identifier is of another kind.
+            again from its configuration.
+        TypeError: If the identifier is of another type.
 
     Example:
         >>> import keras, keras_swish
@@ -106,10 +104,9 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
 
 
 def is_homogeneous(identifier: Identifier) -> bool:
-    """Says whether an activation is known to be positively homogeneous.
+    """Says whether an activation is positively homogeneous: f(a x) = a f(x) for a > 0, as ReLU.
 
-    It is where f(a x) = a f(x) for a > 0, as for ReLU. What is not known, such as a function
-    of the user's own, counts as not.
+    A function of which no entry of the catalogue says so, such as a user's own, counts as not.
 
     Args:
         identifier: What `layer` takes.
@@ -123,22 +120,30 @@ def is_homogeneous(identifier: Identifier) -> bool:
     if type(identifier) is keras.layers.Activation:
         identifier = identifier.activation
     names = ["linear", *(name for name, entry in catalogue.ENTRIES.items() if entry.homogeneous)]
-    modules = (activations, keras.activations)
-    functions = [getattr(module, name, None) for module in modules for name in names]
+    functions = [activations.BY_NAME.get(name) for name in names]
+    functions += [getattr(keras.activations, name, None) for name in names]
     return identifier in [None, *names, *functions]
 
 
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
-    if identifier in _LAYERS:
-        return _LAYERS[identifier](name=name)
     if identifier in catalogue.ENTRIES:
-        return keras.layers.Activation(getattr(activations, identifier), name=name)
-    known = keras_names()
-    if identifier in known:
+        return _from_entry(identifier, name)
+    valid_in_keras = keras_names()
+    if identifier in valid_in_keras:
         return keras.layers.Activation(identifier, name=name)
     if is_formula(identifier):
         return SearchedActivation(identifier, name=name)
-    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *known}))
+    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *valid_in_keras}))
+
+
+def _from_entry(identifier: str, name: str | None) -> keras.layers.Layer:
+    entry = catalogue.ENTRIES[identifier]
+    if entry.beta is None:
+        return keras.layers.Activation(activations.BY_NAME[identifier], name=name)
+    if identifier in _LAYER_CLASSES:
+        return _LAYER_CLASSES[identifier](name=name)
+    initial = keras.initializers.Constant(entry.beta)
+    return SearchedActivation(entry.formula, initial, name=name)
 
 
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
@@ -153,17 +158,17 @@ def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
             trainable=template.trainable,
         )
     try:
-        # Two layers of one name cannot stand in one model: None lets Keras find one.
+        # One model cannot have two layers of one name: None lets Keras find one.
         return type(template).from_config({**template.get_config(), "name": name})
     except Exception as error:
         raise ValueError(
-            f"The layer {template.name!r} of class {type(template).__name__} cannot be made anew "
-            f"from its configuration ({error}): pass the class, or a functools.partial of it."
+            f"The layer {template.name!r} of class {type(template).__name__} cannot be made "
+            f"again from its configuration ({error}): pass the class, or a functools.partial of it."
         ) from error
 
 
 def keras_names() -> list[str]:
-    """Names that `keras.activations.get` answers with a function."""
+    """Returns the names for which `keras.activations.get` returns a function."""
     helpers = {"get", "serialize", "deserialize"}
     return [name for name in dir(keras.activations) if name[0] != "_" and name not in helpers]
 
@@ -171,31 +176,27 @@ def keras_names() -> list[str]:
 def register_with_keras() -> None:
     """Lets `Dense(8, activation="max_sigmoid")` and every other string in Keras work.
 
-    Keras 3 looks strings up in a table of its own and never asks the custom objects, so
+    Keras 3 looks strings up in a table of its own and never in the custom objects, so
     the names are written into that table; those that Keras has keep Keras's meaning.
-    Formulas, and what has weights, are met before the table is asked.
+    Formulas, and activations with weights, are handled before the look-up.
     """
-    try:
-        import keras.src.activations as kept
-
-        table, get = kept.ALL_OBJECTS_DICT, kept.get
-    except (ImportError, AttributeError):
+    module = activation_module()
+    if module is None:
         warnings.warn(
             f"Keras {keras.__version__} keeps its activations elsewhere: strings such as "
             "activation='max_sigmoid' will not work, keras_swish.layer('max_sigmoid') does.",
             stacklevel=2,
         )
         return
-    for name, entry in catalogue.ENTRIES.items():
-        if entry.beta is None:
-            table.setdefault(name, getattr(activations, name))
-    if not hasattr(get, "before_keras_swish"):
-        kept.get = keras.activations.get = _with_formulas(get)
+    for name, function in activations.BY_NAME.items():
+        module.ALL_OBJECTS_DICT.setdefault(name, function)
+    if not hasattr(module.get, _MARK):
+        module.get = keras.activations.get = _with_formulas(module.get)
 
 
 def _with_formulas(get: Callable) -> Callable:
     @functools.wraps(get)
-    def get_activation(identifier):
+    def get_activation(identifier: Any) -> Any:
         if isinstance(identifier, str) and identifier not in keras_names():
             entry = catalogue.ENTRIES.get(identifier)
             if entry and entry.beta is not None:
@@ -218,12 +219,12 @@ def _with_formulas(get: Callable) -> Callable:
             )
         return activation
 
-    get_activation.before_keras_swish = get
+    vars(get_activation)[_MARK] = True
     return get_activation
 
 
-def _needs_a_layer(what: str, identifier: str) -> str:
+def _needs_a_layer(subject: str, identifier: str) -> str:
     return (
-        f"{what} has trainable weights, which a string cannot carry: use the layer "
+        f"{subject} has trainable weights, which a string cannot carry: use the layer "
         f"keras_swish.layer({identifier!r}) behind this one instead."
     )

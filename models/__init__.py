@@ -4,7 +4,9 @@ A new network is one file and one line in `BUILDERS`.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
+from typing import Unpack
 
 import keras
 
@@ -21,8 +23,9 @@ from . import (
     wide_resnet,
 )
 from .cost import multiply_adds
+from .network import NetworkArguments
 
-__all__ = ["BUILDERS", "create", "multiply_adds", "names"]
+__all__ = ["BUILDERS", "BuilderArguments", "create", "multiply_adds", "names"]
 
 _partial = functools.partial
 
@@ -49,8 +52,23 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
 }
 
 
+class BuilderArguments(NetworkArguments, total=False):
+    """The arguments that the builders take, each described at the builders that have it."""
+
+    alpha: float
+    auxiliary: bool
+    bottleneck: bool
+    depth_multiplier: int
+    drop_path: float
+    drop_path_steps: int | None
+    dropout: float
+    filters: tuple[int, int, int]
+    skip_reduction: bool
+    stem_filters: int
+
+
 def names() -> list[str]:
-    """Returns the names that `create` knows, in the order of the table.
+    """Returns the names that `create` takes, in the order of the table.
 
     Example:
         >>> from keras_swish import models
@@ -60,20 +78,21 @@ def names() -> list[str]:
     return list(BUILDERS)
 
 
-def create(name: str, /, **kwargs) -> keras.Model:
+def create(name: str, /, **arguments: Unpack[BuilderArguments]) -> keras.Model:
     """Builds the network of that name.
 
     Args:
         name: One of `names()`.
-        **kwargs: Arguments of the network's builder: `activation`, `weights` and all else
-            that `keras_swish.models.network.Network` takes, and what it has of its own, such as
+        **arguments: Arguments of the network's builder: `activation`, `weights` and all others
+            of `keras_swish.models.network.Network`, and those of this builder alone, such as
             `dropout` and `auxiliary`.
 
     Returns:
         A `keras.Model`.
 
     Raises:
-        ValueError: If the name is unknown, or the builder refuses an argument.
+        TypeError: If the builder has no such argument.
+        ValueError: If the name is unknown, or the builder refuses an argument's value.
 
     Example:
         >>> from keras_swish import models
@@ -83,4 +102,23 @@ def create(name: str, /, **kwargs) -> keras.Model:
     """
     if name not in BUILDERS:
         raise ValueError(unknown("network", name, BUILDERS))
-    return BUILDERS[name](**{"name": name, **kwargs})
+    builder = BUILDERS[name]
+    valid = builder_arguments(builder)
+    for argument in arguments:
+        if argument not in valid:
+            raise TypeError(unknown(f"argument of {name}", argument, valid))
+    return builder(**{"name": name, **arguments})
+
+
+def builder_arguments(builder: Callable[..., keras.Model]) -> list[str]:
+    """Returns the names of the arguments that a builder takes by keyword.
+
+    Example:
+        >>> from keras_swish import models
+        >>> models.builder_arguments(models.BUILDERS["inception_v4"])[:3]
+        ['auxiliary', 'dropout', 'activation']
+    """
+    parameters = inspect.signature(builder).parameters
+    spelt_out = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    takes_common = len(spelt_out) < len(parameters)
+    return spelt_out + list(NetworkArguments.__annotations__) * takes_common

@@ -1,4 +1,4 @@
-"""What a network costs: its multiply-adds, counted from its graph."""
+"""The cost of a network: its multiply-adds, counted from its graph."""
 
 import math
 

@@ -4,10 +4,12 @@ Huang et al., "Densely Connected Convolutional Networks", 2017. DenseNet-100-12 
 that the Swish paper trains.
 """
 
+from typing import Unpack
+
 import keras
 from keras import layers
 
-from .network import CIFAR, Network, Published
+from .network import CIFAR, Network, NetworkArguments, Published, Tensor
 from .resnet import units_per_stage
 
 # Layers of each of the four dense blocks of the ImageNet networks.
@@ -15,18 +17,22 @@ _LAYERS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
 
 
 def cifar_densenet(
-    depth: int, growth: int, bottleneck: bool = False, dropout: float = 0.0, **common
+    depth: int,
+    growth: int,
+    bottleneck: bool = False,
+    dropout: float = 0.0,
+    **common: Unpack[NetworkArguments],
 ) -> keras.Model:
     """Builds the DenseNet for small images: three dense blocks of as many layers.
 
     Args:
-        depth: 3n + 4 for a whole n, with bottlenecks 6n + 4; 100 in the Swish paper.
+        depth: 3n + 4 for an integer n, with bottlenecks 6n + 4; 100 in the Swish paper.
         growth: Growth rate, the filters that each layer adds; 12 in the Swish paper.
         bottleneck: Whether it is a DenseNet-BC: a 1x1 convolution before each 3x3 one, and
             transitions that halve the channels.
         dropout: Rate of the dropout behind each convolution but the first; 0.2 in the paper
             where the images are not augmented.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 32x32x3, here from 8x8 up, and 10 classes.
 
     Returns:
@@ -51,14 +57,14 @@ def cifar_densenet(
     return _dense_blocks(net, x, (count,) * 3, growth, bottleneck, dropout)
 
 
-def densenet(depth: int, **common) -> keras.Model:
+def densenet(depth: int, **common: Unpack[NetworkArguments]) -> keras.Model:
     """Builds the DenseNet-BC for ImageNet: 121, 169 or 201 layers, growth rate 32.
 
     It is, weight for weight, that of `keras.applications`.
 
     Args:
         depth: One of the three depths.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 224x224x3, here from 32x32 up, and 1000 classes.
 
     Returns:
@@ -85,10 +91,19 @@ def densenet(depth: int, **common) -> keras.Model:
     return _dense_blocks(net, x, _LAYERS[depth], growth=32, bottleneck=True)
 
 
-def _dense_blocks(net, x, counts, growth, bottleneck, dropout=0.0):
+def _dense_blocks(
+    net: Network,
+    x: Tensor,
+    counts: tuple[int, ...],
+    growth: int,
+    bottleneck: bool,
+    dropout: float = 0.0,
+) -> keras.Model:
     """Adds the dense blocks, the transitions between them, and the head."""
 
-    def norm_act_conv(x, filters, size, at, number=""):
+    def norm_act_conv(
+        x: Tensor, filters: int, size: int, at: str, number: int | str = ""
+    ) -> Tensor:
         x = net.norm(x, f"{at}bn{number}")
         x = net.act(x, f"{at}act{number}")
         x = net.conv(x, filters, size, f"{at}conv{number}")

@@ -1,5 +1,7 @@
 """Drop path: whole branches are left out at random while training."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,7 +10,7 @@ from keras import ops
 class DropPath(keras.layers.Layer):
     """Sets a branch to zero for some of the images of a training batch.
 
-    What is kept is divided by the probability of being kept, so the expectation stays.
+    The images that are kept are divided by the probability of that, so the expectation stays.
 
     Args:
         rate: Probability that a branch is dropped, at least 0 and below 1.
@@ -16,10 +18,10 @@ class DropPath(keras.layers.Layer):
             `None`: it is `rate` from the first step on. The layer counts the steps itself,
             in a weight that is saved with the others.
         seed: Seed of the random numbers, or `None` for one from Keras's global seed.
-        **kwargs: Those of every Keras layer.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: If the rate or the number of steps is none.
+        ValueError: If the rate or the number of steps is out of range.
 
     Example:
         >>> import keras
@@ -32,7 +34,9 @@ class DropPath(keras.layers.Layer):
     (NASNet), appendix A.7: ScheduledDropPath.
     """
 
-    def __init__(self, rate: float, steps: int | None = None, seed: int | None = None, **kwargs):
+    def __init__(
+        self, rate: float, steps: int | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
             raise ValueError(f"`rate` must be at least 0 and below 1. Received: rate={rate}")
@@ -42,31 +46,34 @@ class DropPath(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the counter of steps, if the rate follows a schedule."""
         if self.steps is not None:
             self.step = self.add_weight(
                 name="step", shape=(), initializer="zeros", dtype="float32", trainable=False
             )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the branch with some of its images set to zero, in training."""
         if not training or not self.rate:
             return inputs
-        keep = 1.0 - self.rate
+        # Any: Keras's annotations of its operations are incomplete.
+        keep: Any = 1.0 - self.rate
         if self.steps is not None:
-            keep = 1.0 - self.rate * ops.minimum(self.step / self.steps, 1.0)
+            progress: Any = ops.minimum(self.step / self.steps, 1.0)
+            keep = 1.0 - self.rate * progress
             self.step.assign_add(1.0)
-        shape = (ops.shape(inputs)[0], *(1,) * (len(inputs.shape) - 1))
+        sizes: Any = ops.shape(inputs)
+        shape = (sizes[0], *(1,) * (len(sizes) - 1))
         kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
         return inputs * ops.cast(ops.cast(kept, "float32") / keep, inputs.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""
         return input_shape
 
-    def get_config(self):
-        """Returns what `from_config` needs to make the same layer."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments from which `from_config` makes the same layer."""
         return {
             **super().get_config(),
             "rate": self.rate,

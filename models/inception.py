@@ -1,13 +1,16 @@
-"""How the Inception networks are written down: modules of branches, as data.
+"""Notation of the Inception networks: modules of branches, as data.
 
 A branch is a list of steps, from the module's input upwards. A step is a `Conv`, a pooling
 (`AVERAGE`, `MAXIMUM`) or, where a branch forks, a module inside it. A module is a list of
 branches, whose outputs are concatenated.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from keras import layers
+
+from .network import Network, Tensor
 
 AVERAGE = "average pooling, 3x3, stride 1, padding same"
 MAXIMUM = "max pooling, 3x3, stride 2, no padding"
@@ -22,13 +25,18 @@ class Conv(NamedTuple):
     padding: str = "same"
 
 
-def valid(filters, size, stride=1) -> Conv:
+# Strings, because each needs the other: a branch forks into a module.
+Step: TypeAlias = "Conv | str | Module"
+Module: TypeAlias = "Sequence[Sequence[Step]]"
+
+
+def valid(filters: int, size: int | tuple[int, int], stride: int = 1) -> Conv:
     """Returns a convolution without padding."""
     return Conv(filters, size, stride, "valid")
 
 
-# What Inception-v3 and Inception-ResNet-v2 begin with.
-STEM = [
+# The first layers of Inception-v3 and Inception-ResNet-v2.
+STEM: list[Step] = [
     valid(32, 3, 2),
     valid(32, 3),
     Conv(64, 3),
@@ -39,7 +47,12 @@ STEM = [
 ]
 
 
-def stack(net, stem, modules, auxiliary_after=None):
+def stack(
+    net: Network,
+    stem: Sequence[Step],
+    modules: Mapping[str, Module],
+    auxiliary_after: str | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Adds a stem and modules, one after the other.
 
     Args:
@@ -59,14 +72,14 @@ def stack(net, stem, modules, auxiliary_after=None):
     return x, auxiliary
 
 
-def branch(net, x, steps, at):
+def branch(net: Network, x: Tensor, steps: Sequence[Step], at: str) -> Tensor:
     """Adds the steps of a branch, one after the other.
 
     Args:
         net: The network.
-        x: Where the branch starts.
+        x: Input of the branch.
         steps: Its steps.
-        at: What its layers' names begin with.
+        at: Prefix of its layers' names.
     """
     for number, step in enumerate(steps, 1):
         if step == AVERAGE:
@@ -81,14 +94,14 @@ def branch(net, x, steps, at):
     return x
 
 
-def module(net, x, branches, name):
+def module(net: Network, x: Tensor, branches: Module, name: str) -> Tensor:
     """Adds a module.
 
     Args:
         net: The network.
-        x: Where it starts.
+        x: Input of the module.
         branches: Its branches.
-        name: Its name, which its layers' names begin with.
+        name: Its name, and the prefix of its layers' names.
     """
     outputs = [
         branch(net, x, steps, f"{name}_branch{number}_") for number, steps in enumerate(branches, 1)

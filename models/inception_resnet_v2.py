@@ -4,41 +4,45 @@ Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Conne
 Learning", 2017. Modules are named as in the authors' code: `mixed_5b`, `block35_1`.
 """
 
+from typing import Unpack
+
 import keras
 
-from .inception import AVERAGE, MAXIMUM, STEM, Conv, branch, module, valid
-from .network import Network, Published
+from .inception import AVERAGE, MAXIMUM, STEM, Conv, Module, branch, module, valid
+from .network import Network, NetworkArguments, Published, Tensor
 
-_MIXED_5B = [
+_MIXED_5B: Module = [
     [Conv(96, 1)],
     [Conv(48, 1), Conv(64, 5)],
     [Conv(64, 1), Conv(96, 3), Conv(96, 3)],
     [AVERAGE, Conv(64, 1)],
 ]
 # Figure 7, with the filters of table 1.
-_MIXED_6A = [
+_MIXED_6A: Module = [
     [valid(384, 3, 2)],
     [Conv(256, 1), Conv(256, 3), valid(384, 3, 2)],
     [MAXIMUM],
 ]
 # Figure 18.
-_MIXED_7A = [
+_MIXED_7A: Module = [
     [Conv(256, 1), valid(384, 3, 2)],
     [Conv(256, 1), valid(288, 3, 2)],
     [Conv(256, 1), Conv(288, 3), valid(320, 3, 2)],
     [MAXIMUM],
 ]
-# Figures 16, 17 and 19: what is scaled and added to the module's input.
-_BLOCK_35 = [
+# Figures 16, 17 and 19: residuals, which are scaled and added to the module's input.
+_BLOCK_35: Module = [
     [Conv(32, 1)],
     [Conv(32, 1), Conv(32, 3)],
     [Conv(32, 1), Conv(48, 3), Conv(64, 3)],
 ]
-_BLOCK_17 = [[Conv(192, 1)], [Conv(128, 1), Conv(160, (1, 7)), Conv(192, (7, 1))]]
-_BLOCK_8 = [[Conv(192, 1)], [Conv(192, 1), Conv(224, (1, 3)), Conv(256, (3, 1))]]
+_BLOCK_17: Module = [[Conv(192, 1)], [Conv(128, 1), Conv(160, (1, 7)), Conv(192, (7, 1))]]
+_BLOCK_8: Module = [[Conv(192, 1)], [Conv(192, 1), Conv(224, (1, 3)), Conv(256, (3, 1))]]
 
 
-def inception_resnet_v2(auxiliary: bool = False, dropout: float = 0.0, **common) -> keras.Model:
+def inception_resnet_v2(
+    auxiliary: bool = False, dropout: float = 0.0, **common: Unpack[NetworkArguments]
+) -> keras.Model:
     """Builds Inception-ResNet-v2.
 
     It is, weight for weight, that of `keras.applications`.
@@ -47,7 +51,7 @@ def inception_resnet_v2(auxiliary: bool = False, dropout: float = 0.0, **common)
         auxiliary: Whether the network has a second output, of the auxiliary classifier that
             was trained with it, at a weight of 0.4.
         dropout: Rate of the dropout before the classifier; 0.2 in the paper.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 299x299x3, here from 75x75 up, and 1000 classes. Its batch normalisations
             were published without a scale.
 
@@ -85,8 +89,10 @@ def inception_resnet_v2(auxiliary: bool = False, dropout: float = 0.0, **common)
     return net.model(x, dropout, second)
 
 
-def _residual(net, x, branches, scale, name, activated=True):
+def _residual(
+    net: Network, x: Tensor, branches: Module, scale: float, name: str, activated: bool = True
+) -> Tensor:
     residual = module(net, x, branches, f"{name}_mixed")
     residual = net.conv(residual, net.channels(x), 1, f"{name}_conv", use_bias=True)
-    x = x + scale * residual
+    x = x + scale * residual  # pyright: ignore[reportAssignmentType]
     return net.act(x, f"{name}_act") if activated else x

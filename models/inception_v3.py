@@ -4,24 +4,26 @@ Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 201
 named as in the authors' code, `mixed_5b` and so on.
 """
 
+from typing import Unpack
+
 import keras
 
-from .inception import AVERAGE, MAXIMUM, STEM, Conv, stack, valid
-from .network import Network, Published
+from .inception import AVERAGE, MAXIMUM, STEM, Conv, Module, stack, valid
+from .network import Network, NetworkArguments, Published
 
 
-def _module_a(pooled):
-    """Figure 5: 35x35 pixels."""
+def _module_a(pool_filters: int) -> Module:
+    """Returns figure 5: 35x35 pixels."""
     return [
         [Conv(64, 1)],
         [Conv(48, 1), Conv(64, 5)],
         [Conv(64, 1), Conv(96, 3), Conv(96, 3)],
-        [AVERAGE, Conv(pooled, 1)],
+        [AVERAGE, Conv(pool_filters, 1)],
     ]
 
 
-def _module_b(inner):
-    """Figure 6: 17x17 pixels, 7x7 convolutions factorised."""
+def _module_b(inner: int) -> Module:
+    """Returns figure 6: 17x17 pixels, 7x7 convolutions factorised."""
     row, column = (1, 7), (7, 1)
     return [
         [Conv(192, 1)],
@@ -38,15 +40,15 @@ def _module_b(inner):
 
 
 # Figure 7: 8x8 pixels, branches that fork.
-_FORK = [[Conv(384, (1, 3))], [Conv(384, (3, 1))]]
-_MODULE_C = [
+_FORK: Module = [[Conv(384, (1, 3))], [Conv(384, (3, 1))]]
+_MODULE_C: Module = [
     [Conv(320, 1)],
     [Conv(384, 1), _FORK],
     [Conv(448, 1), Conv(384, 3), _FORK],
     [AVERAGE, Conv(192, 1)],
 ]
 
-_MODULES = {
+_MODULES: dict[str, Module] = {
     "mixed_5b": _module_a(32),
     "mixed_5c": _module_a(64),
     "mixed_5d": _module_a(64),
@@ -69,7 +71,9 @@ _MODULES = {
 }
 
 
-def inception_v3(auxiliary: bool = False, dropout: float = 0.0, **common) -> keras.Model:
+def inception_v3(
+    auxiliary: bool = False, dropout: float = 0.0, **common: Unpack[NetworkArguments]
+) -> keras.Model:
     """Builds Inception-v3.
 
     It is, weight for weight, that of `keras.applications`.
@@ -78,7 +82,7 @@ def inception_v3(auxiliary: bool = False, dropout: float = 0.0, **common) -> ker
         auxiliary: Whether the network has a second output, of the auxiliary classifier that
             was trained with it, at a weight of 0.4.
         dropout: Rate of the dropout before the classifier; 0.2 in the authors' code.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 299x299x3, here from 75x75 up, and 1000 classes. Its batch normalisations
             were published without a scale.
 

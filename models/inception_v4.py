@@ -4,28 +4,30 @@ Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Conne
 Learning", 2017. Modules are named as in the authors' code, `mixed_5b` and so on.
 """
 
+from typing import Unpack
+
 import keras
 
-from .inception import AVERAGE, MAXIMUM, Conv, stack, valid
-from .network import Network, Published
+from .inception import AVERAGE, MAXIMUM, Conv, Module, Step, stack, valid
+from .network import Network, NetworkArguments, Published
 
 _ROW, _COLUMN = (1, 7), (7, 1)
 
 # Figure 4 (35x35 pixels), figure 5 (17x17), figure 6 (8x8).
-_MODULE_A = [
+_MODULE_A: Module = [
     [Conv(96, 1)],
     [Conv(64, 1), Conv(96, 3)],
     [Conv(64, 1), Conv(96, 3), Conv(96, 3)],
     [AVERAGE, Conv(96, 1)],
 ]
-_MODULE_B = [
+_MODULE_B: Module = [
     [Conv(384, 1)],
     [Conv(192, 1), Conv(224, _ROW), Conv(256, _COLUMN)],
     [Conv(192, 1), Conv(192, _COLUMN), Conv(224, _ROW), Conv(224, _COLUMN), Conv(256, _ROW)],
     [AVERAGE, Conv(128, 1)],
 ]
-_FORK = [[Conv(256, (1, 3))], [Conv(256, (3, 1))]]
-_MODULE_C = [
+_FORK: Module = [[Conv(256, (1, 3))], [Conv(256, (3, 1))]]
+_MODULE_C: Module = [
     [Conv(256, 1)],
     [Conv(384, 1), _FORK],
     [Conv(384, 1), Conv(448, (3, 1)), Conv(512, (1, 3)), _FORK],
@@ -33,8 +35,8 @@ _MODULE_C = [
 ]
 
 # Figure 3.
-_STEM = [valid(32, 3, 2), valid(32, 3), Conv(64, 3)]
-_MODULES = {
+_STEM: list[Step] = [valid(32, 3, 2), valid(32, 3), Conv(64, 3)]
+_MODULES: dict[str, Module] = {
     "mixed_3a": [[MAXIMUM], [valid(96, 3, 2)]],
     "mixed_4a": [
         [Conv(64, 1), valid(96, 3)],
@@ -59,14 +61,16 @@ _MODULES = {
 }
 
 
-def inception_v4(auxiliary: bool = False, dropout: float = 0.0, **common) -> keras.Model:
+def inception_v4(
+    auxiliary: bool = False, dropout: float = 0.0, **common: Unpack[NetworkArguments]
+) -> keras.Model:
     """Builds Inception-v4.
 
     Args:
         auxiliary: Whether the network has a second output, of the auxiliary classifier that
             was trained with it, at a weight of 0.4.
         dropout: Rate of the dropout before the classifier; 0.2 in the paper.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 299x299x3, here from 75x75 up, and 1000 classes.
 
     Returns:

@@ -4,10 +4,12 @@ Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile V
 Applications", 2017.
 """
 
+from typing import Unpack
+
 import keras
 from keras import layers
 
-from .network import Network, Published
+from .network import Network, NetworkArguments, Published
 
 # Filters and stride of each unit: the paper's table 1, from the second row on.
 _UNITS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
@@ -17,7 +19,10 @@ _SIZES = (128, 160, 192, 224)
 
 
 def mobilenet(
-    alpha: float = 1.0, depth_multiplier: int = 1, dropout: float = 0.001, **common
+    alpha: float = 1.0,
+    depth_multiplier: int = 1,
+    dropout: float = 0.001,
+    **common: Unpack[NetworkArguments],
 ) -> keras.Model:
     """Builds MobileNet, with a width multiplier.
 
@@ -28,7 +33,7 @@ def mobilenet(
         alpha: Width multiplier: factor on the filters of all layers.
         depth_multiplier: Outputs of a depthwise convolution for each input channel.
         dropout: Rate of the dropout before the classifier.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 224x224x3, here from 32x32 up, 1000 classes and `activation="relu6"`.
 
     Returns:

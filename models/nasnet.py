@@ -5,33 +5,36 @@ Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Unpack
 
 import keras
 from keras import layers
 
 from .drop_path import DropPath
-from .network import Network, Published
+from .network import Network, NetworkArguments, Published, Tensor
 
 # The paper's figure 4. A block applies an operation to each of two inputs and adds the
 # results: (operation, input, operation, input). Inputs are h, the cell before this one; p, the
 # cell before that one; or the number of an earlier block.
-_NORMAL = (
+Block = tuple[str, str | int, str, str | int]
+_NORMAL: tuple[Block, ...] = (
     ("sep5", "h", "sep3", "p"),
     ("sep5", "p", "sep3", "p"),
     ("avg3", "h", "none", "p"),
     ("avg3", "p", "avg3", "p"),
     ("sep3", "h", "none", "h"),
 )
-_REDUCTION = (
+_REDUCTION: tuple[Block, ...] = (
     ("sep5", "h", "sep7", "p"),
     ("max3", "h", "sep7", "p"),
     ("avg3", "h", "sep5", "p"),
     ("none", 2, "avg3", 1),
     ("sep3", 1, "max3", "h"),
 )
-# What a cell concatenates.
-_NORMAL_OUTPUTS = ("p", 1, 2, 3, 4, 5)
-_REDUCTION_OUTPUTS = (2, 3, 4, 5)
+# The outputs that a cell concatenates.
+_NORMAL_OUTPUTS: tuple[str | int, ...] = ("p", 1, 2, 3, 4, 5)
+_REDUCTION_OUTPUTS: tuple[str | int, ...] = (2, 3, 4, 5)
 
 # By cells, penultimate filters, stem filters and skip_reduction.
 _PUBLISHED = {
@@ -49,7 +52,7 @@ def nasnet(
     dropout: float = 0.0,
     drop_path: float = 0.0,
     drop_path_steps: int | None = None,
-    **common,
+    **common: Unpack[NetworkArguments],
 ) -> keras.Model:
     """Builds NASNet-A (`cells` @ `penultimate_filters`), by default the mobile one.
 
@@ -69,7 +72,7 @@ def nasnet(
             number. In the authors' code 0.3 for the large network, none for the mobile one.
         drop_path_steps: Number of training steps over which the drop path rises to its rate,
             in the authors' code all of them; `None`: it has its rate from the first step on.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 224x224x3 (the large network: 331x331x3), here from 32x32 up and of known
             height and width, and 1000 classes.
 
@@ -126,17 +129,25 @@ def nasnet(
     return net.model(x, dropout, second)
 
 
-def _cell(net, x, previous, filters, reduces, at, drop):
+def _cell(
+    net: Network,
+    x: Tensor,
+    previous: Tensor | None,
+    filters: int,
+    reduces: bool,
+    at: str,
+    drop: Callable[..., DropPath] | None,
+) -> Tensor:
     h = net.act(x, at + "act")
     h = net.conv(h, filters, 1, at + "conv")
     h = net.norm(h, at + "bn")
     p = x if previous is None else _fitted(net, previous, x, filters, at + "previous_")
-    states = {"h": h, "p": p}
+    states: dict[str | int, Tensor] = {"h": h, "p": p}
     for number, block in enumerate(_REDUCTION if reduces else _NORMAL, 1):
         branches = []
         for side, operation, source in (("left", *block[:2]), ("right", *block[2:])):
             name = f"{at}block{number}_{side}_"
-            # Only what comes from outside of the cell is not reduced yet.
+            # Only the inputs from outside of the cell are not reduced yet.
             stride = 2 if reduces and source in ("h", "p") else 1
             y = _operation(net, states[source], operation, filters, stride, name)
             if drop and operation != "none":
@@ -147,14 +158,16 @@ def _cell(net, x, previous, filters, reduces, at, drop):
     return net.concat([states[key] for key in outputs], at + "concat")
 
 
-def _operation(net, x, operation, filters, stride, at):
+def _operation(
+    net: Network, x: Tensor, operation: str, filters: int, stride: int, at: str
+) -> Tensor:
     if operation == "none":
         return x
-    kind, size = operation[:3], int(operation[3:])
-    if kind == "sep":
-        for number, own_stride in ((1, stride), (2, 1)):
+    name, size = operation[:3], int(operation[3:])
+    if name == "sep":
+        for number, conv_stride in ((1, stride), (2, 1)):
             x = net.act(x, f"{at}act{number}")
-            x = net.separable_conv(x, filters, size, f"{at}conv{number}", own_stride)
+            x = net.separable_conv(x, filters, size, f"{at}conv{number}", conv_stride)
             x = net.norm(x, f"{at}bn{number}")
         return x
     padding = "same"
@@ -164,17 +177,17 @@ def _operation(net, x, operation, filters, stride, at):
         x = layers.ZeroPadding2D([(side % 2, size // 2) for side in net.size(x)], name=at + "pad")(
             x
         )
-    pooling = {"avg": layers.AveragePooling2D, "max": layers.MaxPooling2D}[kind]
+    pooling = {"avg": layers.AveragePooling2D, "max": layers.MaxPooling2D}[name]
     return pooling(size, stride, padding=padding, name=at + "pool")(x)
 
 
-def _fitted(net, previous, x, filters, at):
+def _fitted(net: Network, previous: Tensor, x: Tensor, filters: int, at: str) -> Tensor:
     """Gives the output of the cell before the last one the size and channels of this cell."""
     previous = net.act(previous, at + "act")
     if net.size(previous) == net.size(x):
         previous = net.conv(previous, filters, 1, at + "conv")
         return net.norm(previous, at + "bn")
-    # Every second pixel, and beside it every second one from the next row and column on.
+    # Every second pixel, next to every second one from the next row and column on.
     shifted = layers.ZeroPadding2D(((0, 1), (0, 1)), name=at + "pad")(previous)
     shifted = layers.Cropping2D(((1, 0), (1, 0)), name=at + "crop")(shifted)
     halves = []

@@ -1,9 +1,10 @@
-"""What all networks of the zoo share: their arguments, their layers, their head."""
+"""Arguments, layers and head that all networks of the zoo share."""
 
 import dataclasses
 import numbers
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import keras
 from keras import layers
@@ -14,26 +15,29 @@ from keras_swish.registry import Identifier, is_homogeneous
 from . import weights as weight_files
 from .normalization import BatchNormalization
 
+# A tensor of the graph being built.
+Tensor = keras.KerasTensor
 # He et al. 2015 for depthwise kernels, whose inputs are those of one channel: Keras counts
 # the channels of all into the fan-in, and the one output channel into the fan-out.
-_HE_DEPTHWISE = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
+# Typed as Any because Keras's annotations allow only strings.
+_HE_DEPTHWISE: Any = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A network as it was published: what its arguments default to.
+    """A network as it was published: the defaults of its arguments.
 
     Attributes:
         size: Height and width of its images.
         min_size: The least height and width that leave a pixel at the end.
         any_size: Whether it can be built for images of unknown height and width.
         classes: Number of classes.
-        activation: Its activation, which its published weights were trained with.
+        activation: The activation that its published weights were trained with.
         bn_momentum: Momentum of batch normalisation's moving statistics.
         bn_epsilon: Epsilon of batch normalisation.
         bn_scale: Whether its batch normalisations have a gamma.
         application: Name of the same network in `keras.applications`, if its weights are there.
-        application_arguments: What that has to be called with.
+        application_arguments: Arguments to call that with.
     """
 
     size: int = 224
@@ -45,23 +49,44 @@ class Published:
     bn_epsilon: float = 1e-3
     bn_scale: bool = True
     application: str | None = None
-    application_arguments: Mapping = dataclasses.field(default_factory=dict)
+    application_arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 # The settings that the networks for small images have in common.
 CIFAR = Published(size=32, min_size=8, classes=10, bn_momentum=0.9, bn_epsilon=1e-5)
 
 
+class NetworkArguments(TypedDict, total=False):
+    """The arguments that every builder of the zoo takes, described at `Network`.
+
+    A builder passes them on as `**common: Unpack[NetworkArguments]`, so that a type checker
+    knows them by name.
+    """
+
+    activation: Identifier
+    include_top: bool
+    weights: str | os.PathLike[str] | None
+    input_tensor: Tensor | None
+    input_shape: tuple[int | None, ...] | None
+    pooling: str | None
+    classes: int | None
+    classifier_activation: str | Callable | None
+    bn_momentum: float | None
+    bn_epsilon: float | None
+    bn_scale: bool | None
+    name: str | None
+
+
 class Network:
     """A network being built: its settings, its input, and the layers it is made of.
 
-    Its arguments but the first are those that every builder of the zoo takes, named as in
-    `keras.applications`.
+    Its keyword arguments are those that every builder of the zoo takes, named as in
+    `keras.applications`; `NetworkArguments` is their type.
 
     Args:
         published: The published network.
-        activation: What `keras_swish.layer` takes; each place gets a layer of its own. `None`
-            stands for the published activation, `"linear"` for no activation.
+        activation: An identifier, as `keras_swish.layer` takes; each activation is a new layer.
+            `None` stands for the published activation, `"linear"` for no activation.
         include_top: Whether the network ends in its classifier.
         weights: `None` for random ones; `"imagenet"` for those of `keras.applications`,
             whatever the activation; or the path of a file saved from the same network.
@@ -69,8 +94,8 @@ class Network:
         input_shape: Shape of one image, in Keras's image data format; height and width may
             be `None` where the network does not need them. By default the published shape;
             without the classifier, of any height and width.
-        pooling: What follows the last layer where `include_top` is `False`: `"avg"` or
-            `"max"` for global pooling, or `None`.
+        pooling: Global pooling after the last layer where `include_top` is `False`: `"avg"`,
+            `"max"` or `None`.
         classes: Number of classes.
         classifier_activation: Activation of the last layer; `None` returns logits.
         bn_momentum: Momentum of the moving statistics of batch normalisation.
@@ -88,10 +113,10 @@ class Network:
         self,
         published: Published,
         *,
-        activation: Identifier | None = None,
+        activation: Identifier = None,
         include_top: bool = True,
-        weights: str | os.PathLike | None = None,
-        input_tensor: keras.KerasTensor | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        input_tensor: Tensor | None = None,
         input_shape: tuple[int | None, ...] | None = None,
         pooling: str | None = None,
         classes: int | None = None,
@@ -100,7 +125,7 @@ class Network:
         bn_epsilon: float | None = None,
         bn_scale: bool | None = None,
         name: str | None = None,
-    ):
+    ) -> None:
         self.published = published
         self.activation = published.activation if activation is None else activation
         self.include_top = include_top
@@ -128,12 +153,12 @@ class Network:
         self.weights = weights
         weight_files.check(weights, published, include_top, self.classes, self.channels(self.image))
 
-    def channels(self, x) -> int:
+    def channels(self, x: Tensor) -> int:
         """Returns the number of channels of a tensor."""
         return x.shape[self.channel_axis]
 
-    def size(self, x) -> tuple[int, int]:
-        """Returns height and width of a tensor, for what cannot be built without.
+    def size(self, x: Tensor) -> tuple[int, int]:
+        """Returns height and width of a tensor, for layers that cannot be built without.
 
         Raises:
             ValueError: If they are unknown.
@@ -146,7 +171,16 @@ class Network:
             )
         return tuple(size)
 
-    def conv(self, x, filters, size, name, stride=1, padding="centred", use_bias=False):
+    def conv(
+        self,
+        x: Tensor,
+        filters: int,
+        size: int | tuple[int, int],
+        name: str,
+        stride: int = 1,
+        padding: str = "centred",
+        use_bias: bool = False,
+    ) -> Tensor:
         """Convolves; `"centred"` pads by half the kernel on both sides.
 
         Padding `"same"` does so too, but not where there is a stride: it would shift the
@@ -155,9 +189,10 @@ class Network:
         """
         if padding == "centred":
             padding = "same"
-            if size > 1 and stride > 1:
+            height, width = (size, size) if isinstance(size, int) else size
+            if stride > 1 and max(height, width) > 1:
                 padding = "valid"
-                x = layers.ZeroPadding2D(size // 2, name=name + "_pad")(x)
+                x = layers.ZeroPadding2D((height // 2, width // 2), name=name + "_pad")(x)
         return layers.Conv2D(
             filters,
             size,
@@ -168,7 +203,15 @@ class Network:
             name=name,
         )(x)
 
-    def depthwise_conv(self, x, size, name, stride=1, padding="same", multiplier=1):
+    def depthwise_conv(
+        self,
+        x: Tensor,
+        size: int,
+        name: str,
+        stride: int = 1,
+        padding: str = "same",
+        multiplier: int = 1,
+    ) -> Tensor:
         """Convolves each channel on its own."""
         return layers.DepthwiseConv2D(
             size,
@@ -180,7 +223,9 @@ class Network:
             name=name,
         )(x)
 
-    def separable_conv(self, x, filters, size, name, stride=1):
+    def separable_conv(
+        self, x: Tensor, filters: int, size: int, name: str, stride: int = 1
+    ) -> Tensor:
         """Convolves each channel on its own, and then across the channels."""
         return layers.SeparableConv2D(
             filters,
@@ -193,31 +238,39 @@ class Network:
             name=name,
         )(x)
 
-    def norm(self, x, name):
+    def norm(self, x: Tensor, name: str) -> Tensor:
         """Normalises over the batch."""
         return BatchNormalization(**self.bn, name=name)(x)
 
-    def act(self, x, name):
-        """Applies the network's activation, in a layer of this place's own."""
+    def act(self, x: Tensor, name: str) -> Tensor:
+        """Applies the network's activation, in a new layer."""
         return keras_swish.layer(self.activation, name=name)(x)
 
-    def conv_norm_act(self, x, filters, size, name, stride=1, padding="same"):
+    def conv_norm_act(
+        self,
+        x: Tensor,
+        filters: int,
+        size: int | tuple[int, int],
+        name: str,
+        stride: int = 1,
+        padding: str = "same",
+    ) -> Tensor:
         """Convolves, normalises, applies the activation."""
         x = self.conv(x, filters, size, name, stride, padding)
         return self.act(self.norm(x, name + "_bn"), name + "_act")
 
-    def max_pool(self, x):
+    def max_pool(self, x: Tensor) -> Tensor:
         """Halves the image by 3x3 max pooling, as the stems of ResNet and DenseNet do."""
         # Not padding "same": its windows would lie elsewhere, and zero is not its least value.
         x = layers.ZeroPadding2D(1, name="max_pool_pad")(x)
         return layers.MaxPooling2D(3, strides=2, name="max_pool")(x)
 
-    def concat(self, branches, name):
+    def concat(self, branches: Sequence[Tensor], name: str) -> Tensor:
         """Concatenates the channels of all branches."""
         return layers.Concatenate(axis=self.bn["axis"], name=name)(branches)
 
-    def classifier(self, x, name="classifier"):
-        """Applies the layer that gives the classes, in float32 where the others have half of it."""
+    def classifier(self, x: Tensor, name: str = "classifier") -> Tensor:
+        """Applies the layer of the classes, in float32 where the other layers compute in half."""
         is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
         return layers.Dense(
             self.classes,
@@ -227,7 +280,7 @@ class Network:
             name=name,
         )(x)
 
-    def auxiliary_classifier(self, x):
+    def auxiliary_classifier(self, x: Tensor) -> Tensor:
         """Classifies from halfway, as the Inception networks and NASNet do to train better.
 
         Source: Szegedy et al. 2016 (Rethinking the Inception Architecture), section 4 and
@@ -243,7 +296,12 @@ class Network:
         x = self.conv_norm_act(x, 768, self.size(x), "auxiliary_conv2", padding="valid")
         return self.classifier(layers.Flatten(name="auxiliary_flatten")(x), "auxiliary")
 
-    def model(self, x, dropout=0.0, auxiliary=None) -> keras.Model:
+    def model(
+        self,
+        x: Tensor,
+        dropout: float = 0.0,
+        auxiliary: Tensor | None = None,
+    ) -> keras.Model:
         """Returns the network that ends in `x`: with its head, its weights loaded.
 
         Args:
@@ -266,7 +324,11 @@ class Network:
         weight_files.load(model, self.weights, self.published, self.include_top, self.activation)
         return model
 
-    def _image(self, tensor, shape):
+    def _image(
+        self,
+        tensor: Tensor | None,
+        shape: tuple[int | None, ...] | None,
+    ) -> Tensor:
         channels_first = self.channel_axis == 1
         if tensor is not None:
             if not keras.backend.is_keras_tensor(tensor):
@@ -298,4 +360,6 @@ class Network:
                 f"`input_shape` must be ({order}), in Keras's image data format, with "
                 f"height and width of at least {least}. Received: input_shape={shape}"
             )
-        return keras.Input(shape, name="image") if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        return keras.Input(shape, name="image")  # pyright: ignore[reportReturnType]

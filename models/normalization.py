@@ -1,5 +1,7 @@
 """Batch normalisation as one operation where the backend has one."""
 
+from typing import Any
+
 import keras
 
 
@@ -22,13 +24,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         (2, 4, 4, 3)
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalises, with the batch's statistics in training and the moving ones otherwise."""
         if training and self.trainable and self._can_be_fused(inputs, mask):
             return self._fused(inputs)
         return super().call(inputs, training=training, mask=mask)
 
-    def _can_be_fused(self, inputs, mask):
+    def _can_be_fused(self, inputs: Any, mask: Any) -> bool:
         return (
             keras.backend.backend() == "tensorflow"
             and mask is None
@@ -40,7 +42,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and not getattr(self, "renorm", False)  # newer than the oldest Keras we support
         )
 
-    def _fused(self, inputs):
+    def _fused(self, inputs: Any) -> Any:
         import tensorflow as tf
 
         channels = inputs.shape[-1]
@@ -54,6 +56,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         # The operation returns the unbiased variance; Keras's moving one is of the biased.
         count = tf.cast(tf.size(inputs) // channels, variance.dtype)
         variance = variance * (count - 1) / count
+        moving: Any  # annotated as None before the layer is built
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             batch = tf.cast(batch, moving.dtype)
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))

@@ -11,10 +11,13 @@
 Layers are named as in the papers' figures: `stage2_unit1_conv2`.
 """
 
+from collections.abc import Sequence
+from typing import Unpack
+
 import keras
 from keras import layers, ops
 
-from .network import CIFAR, Network, Published
+from .network import CIFAR, Network, NetworkArguments, Published, Tensor
 
 # Units of each of the four stages; from 50 on they are bottlenecks.
 _UNITS = {
@@ -28,14 +31,14 @@ _FILTERS = (64, 128, 256, 512)
 
 
 def cifar_resnet(
-    depth: int, *, filters: tuple[int, int, int] = (16, 32, 64), **common
+    depth: int, *, filters: tuple[int, int, int] = (16, 32, 64), **common: Unpack[NetworkArguments]
 ) -> keras.Model:
     """Builds the CIFAR ResNet of depth 6n + 2: 20, 32, 44, 56, 110 in the paper.
 
     Args:
-        depth: 6n + 2 for a whole n; 8 and 14 make small ones for quick runs.
+        depth: 6n + 2 for an integer n; 8 and 14 make small ones for quick runs.
         filters: Those of the three stages; each at least as many as the one before.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 32x32x3, here from 8x8x1 up, and 10 classes.
 
     Returns:
@@ -72,12 +75,12 @@ def cifar_resnet(
     return net.model(x)
 
 
-def cifar_resnet_v2(depth: int, **common) -> keras.Model:
+def cifar_resnet_v2(depth: int, **common: Unpack[NetworkArguments]) -> keras.Model:
     """Builds the pre-activation bottleneck ResNet of depth 9n + 2, such as ResNet-164.
 
     Args:
-        depth: 9n + 2 for a whole n; 164 in the paper.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        depth: 9n + 2 for an integer n; 164 in the paper.
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 32x32x3, here from 8x8x1 up, and 10 classes.
 
     Returns:
@@ -107,7 +110,7 @@ def cifar_resnet_v2(depth: int, **common) -> keras.Model:
     return net.model(x)
 
 
-def resnet(depth: int, **common) -> keras.Model:
+def resnet(depth: int, **common: Unpack[NetworkArguments]) -> keras.Model:
     """Builds the ResNet for ImageNet: 18, 34, 50, 101 or 152 layers.
 
     From 50 layers on it is, weight for weight, that of `keras.applications`: the strides in
@@ -115,7 +118,7 @@ def resnet(depth: int, **common) -> keras.Model:
 
     Args:
         depth: One of the five depths.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 224x224x3, here from 32x32 up, and 1000 classes.
 
     Returns:
@@ -152,7 +155,7 @@ def resnet(depth: int, **common) -> keras.Model:
     return net.model(x)
 
 
-def resnet_v2(depth: int, **common) -> keras.Model:
+def resnet_v2(depth: int, **common: Unpack[NetworkArguments]) -> keras.Model:
     """Builds the pre-activation ResNet for ImageNet: 18, 34, 50, 101 or 152 layers.
 
     From 50 layers on it is, weight for weight, that of `keras.applications`: the strides in
@@ -160,7 +163,7 @@ def resnet_v2(depth: int, **common) -> keras.Model:
 
     Args:
         depth: One of the five depths.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 224x224x3, here from 32x32 up, and 1000 classes.
 
     Returns:
@@ -198,21 +201,29 @@ def resnet_v2(depth: int, **common) -> keras.Model:
     return net.model(x)
 
 
-def preactivation_unit(net, x, convs, at, widens, use_bias=False, dropout=0.0):
+def preactivation_unit(
+    net: Network,
+    x: Tensor,
+    convs: Sequence[tuple[int, int, int]],
+    at: str,
+    widens: bool,
+    use_bias: bool = False,
+    dropout: float = 0.0,
+) -> Tensor:
     """Adds a residual unit whose normalisations and activations stand before its convolutions.
 
     Args:
         net: The network.
-        x: Where the unit starts.
+        x: Input of the unit.
         convs: Filters, size and stride of each convolution.
-        at: What its layers' names begin with.
+        at: Prefix of its layers' names.
         widens: Whether the shortcut is a convolution too, because the width changes.
         use_bias: Whether the convolutions have a bias that no normalisation follows.
         dropout: Rate of the dropout before the last convolution.
     """
     stride = max(stride for *_, stride in convs)
     y, shortcut = x, x
-    for number, (filters, size, own_stride) in enumerate(convs, 1):
+    for number, (filters, size, conv_stride) in enumerate(convs, 1):
         is_last = number == len(convs)
         y = net.norm(y, f"{at}bn{number}")
         y = net.act(y, f"{at}act{number}")
@@ -223,7 +234,7 @@ def preactivation_unit(net, x, convs, at, widens, use_bias=False, dropout=0.0):
         if is_last and dropout:
             y = layers.Dropout(dropout, name=at + "dropout")(y)
         bias = use_bias and is_last
-        y = net.conv(y, filters, size, f"{at}conv{number}", own_stride, use_bias=bias)
+        y = net.conv(y, filters, size, f"{at}conv{number}", conv_stride, use_bias=bias)
     if stride > 1 and not widens:
         shortcut = layers.MaxPooling2D(1, strides=stride, name=at + "shortcut_pool")(x)
     return layers.Add(name=at + "add")([shortcut, y])
@@ -240,7 +251,14 @@ def units_per_stage(depth: int, layers_per_unit: int, outside: int = 2) -> int:
     return units
 
 
-def _unit(net, x, shortcut, convs, at, use_bias=False):
+def _unit(
+    net: Network,
+    x: Tensor,
+    shortcut: Tensor,
+    convs: Sequence[tuple[int, int, int]],
+    at: str,
+    use_bias: bool = False,
+) -> Tensor:
     for number, (filters, size, stride) in enumerate(convs, 1):
         x = net.conv(x, filters, size, f"{at}conv{number}", stride, use_bias=use_bias)
         x = net.norm(x, f"{at}bn{number}")
@@ -250,17 +268,18 @@ def _unit(net, x, shortcut, convs, at, use_bias=False):
     return net.act(x, f"{at}act{len(convs)}")
 
 
-def _padded_shortcut(net, x, filters, stride, name):
+def _padded_shortcut(net: Network, x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Option A: every second pixel, missing channels zero; no parameters."""
     if stride > 1:
         x = layers.MaxPooling2D(1, strides=stride, name=name + "_pool")(x)
     missing = filters - net.channels(x)
     if missing:
-        x = ops.pad(x, [(0, missing if axis == net.channel_axis else 0) for axis in range(4)])
+        width = [(0, missing if axis == net.channel_axis else 0) for axis in range(4)]
+        x = ops.pad(x, width)  # pyright: ignore[reportAssignmentType]
     return x
 
 
-def _imagenet(depth, version, common):
+def _imagenet(depth: int, version: str, common: NetworkArguments) -> Network:
     if depth not in _UNITS:
         raise ValueError(f"`depth` must be one of {[*_UNITS]}. Received: depth={depth}")
     application = f"ResNet{depth}{version}" if depth >= 50 else None

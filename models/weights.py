@@ -4,6 +4,8 @@ import contextlib
 import os
 import warnings
 import zipfile
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import h5py
 import keras
@@ -11,6 +13,10 @@ import numpy as np
 
 import keras_swish
 from keras_swish.messages import first_line
+from keras_swish.registry import Identifier
+
+if TYPE_CHECKING:
+    from .network import Published
 
 _WEIGHTED = (
     keras.layers.Conv2D,
@@ -21,8 +27,14 @@ _WEIGHTED = (
 )
 
 
-def check(weights, published, include_top: bool, classes: int, channels: int) -> None:
-    """Refuses weights that there are not, or that cannot fit, before the network is built.
+def check(
+    weights: str | os.PathLike[str] | None,
+    published: "Published",
+    include_top: bool,
+    classes: int,
+    channels: int,
+) -> None:
+    """Refuses weights that do not exist or cannot fit, before the network is built.
 
     Raises:
         ValueError: If `weights` is neither None, "imagenet" nor a file, or contradicts the
@@ -54,8 +66,14 @@ def check(weights, published, include_top: bool, classes: int, channels: int) ->
         )
 
 
-def load(model: keras.Model, weights, published, include_top: bool, activation) -> None:
-    """Loads what the argument `weights` of a network's builder names.
+def load(
+    model: keras.Model,
+    weights: str | os.PathLike[str] | None,
+    published: "Published",
+    include_top: bool,
+    activation: Identifier,
+) -> None:
+    """Loads the weights that the argument `weights` of a network's builder names.
 
     Raises:
         ValueError: If the weights are those of another network.
@@ -76,6 +94,7 @@ def load(model: keras.Model, weights, published, include_top: bool, activation) 
                 f"({first_line(error)})"
             ) from error
         return
+    assert published.application is not None  # `check` has refused it
     application = getattr(keras.applications, published.application)
     # Kernels are the same in both formats, and some applications refuse channels_first.
     with _channels_last():
@@ -98,7 +117,7 @@ def load(model: keras.Model, weights, published, include_top: bool, activation) 
 def transfer(source: keras.Model, target: keras.Model) -> list[str]:
     """Copies the weights of a network into another one of the same architecture.
 
-    Layers correspond by their place in the graph, not by their names: see `weighted_layers`.
+    Layers correspond by their position in the graph, not by their names: see `weighted_layers`.
     Weights of activations, and layers that only an auxiliary output needs, are left alone.
 
     Args:
@@ -151,9 +170,9 @@ def transfer(source: keras.Model, target: keras.Model) -> list[str]:
     for variable, value in pairs:
         # A copy: on JAX a step of one network would else delete the other one's weights.
         variable.assign(np.reshape(value.numpy(), variable.shape))
-    reached = {id(layer) for layer in to_layers}
+    targets = {id(layer) for layer in to_layers}
     for layer in target.layers:
-        if isinstance(layer, _WEIGHTED) and id(layer) not in reached:
+        if isinstance(layer, _WEIGHTED) and id(layer) not in targets:
             missing += [f"{layer.name}/{variable.name}" for variable in layer.weights]
     return missing
 
@@ -170,13 +189,13 @@ def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
         for operation in model.operations
         for tensor in keras.tree.flatten(operation.output)
     }
-    found, seen = [], set()
+    layers, seen = [], set()
     pending = [(producers[id(model.outputs[0])], False)]
     while pending:
         operation, is_done = pending.pop()
         if is_done:
             if isinstance(operation, _WEIGHTED):
-                found.append(operation)
+                layers.append(operation)
         elif id(operation) not in seen:
             seen.add(id(operation))
             pending.append((operation, True))
@@ -184,14 +203,14 @@ def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
                 continue
             inputs = [producers.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
             pending += [(before, False) for before in reversed(inputs) if before is not None]
-    return found
+    return layers
 
 
-def _count_saved(path) -> int:
+def _count_saved(path: str | os.PathLike[str]) -> int:
     """Counts the weights of layers in a file that `save` or `save_weights` wrote."""
     names = []
 
-    def collect(name, item):
+    def collect(name: str, item: object) -> None:
         if name.startswith("layers/") and isinstance(item, h5py.Dataset):
             names.append(name)
 
@@ -204,12 +223,12 @@ def _count_saved(path) -> int:
     return sum("seed_generator" not in name for name in names)
 
 
-def _as_dense(shape) -> tuple[int, ...]:
+def _as_dense(shape: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(shape)
     return shape[2:] if len(shape) == 4 and shape[:2] == (1, 1) else shape
 
 
-def _shapes(layer) -> str:
+def _shapes(layer: keras.Layer) -> str:
     return ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
 
 
@@ -218,14 +237,17 @@ def _few(names: list[str]) -> str:
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more such weights"
 
 
-def _computes_the_same(activation, other) -> bool:
+def _computes_the_same(activation: Identifier, other: Identifier) -> bool:
     x = np.linspace(-8, 8, 33, dtype="float32").reshape(1, 1, 1, -1)
-    values = [keras.ops.convert_to_numpy(keras_swish.layer(a)(x)) for a in (activation, other)]
-    return np.allclose(*values, atol=1e-6)
+    y, z = (
+        np.asarray(keras.ops.convert_to_numpy(keras_swish.layer(identifier)(x)))
+        for identifier in (activation, other)
+    )
+    return np.allclose(y, z, atol=1e-6)
 
 
 @contextlib.contextmanager
-def _channels_last():
+def _channels_last() -> Iterator[None]:
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_last")
     try:

@@ -4,21 +4,25 @@ Zagoruyko and Komodakis, "Wide Residual Networks", 2016. WRN-28-10 is the one th
 paper trains.
 """
 
+from typing import Unpack
+
 import keras
 
-from .network import CIFAR, Network
+from .network import CIFAR, Network, NetworkArguments
 from .resnet import preactivation_unit, units_per_stage
 
 
-def wide_resnet(depth: int, width: int, dropout: float = 0.0, **common) -> keras.Model:
+def wide_resnet(
+    depth: int, width: int, dropout: float = 0.0, **common: Unpack[NetworkArguments]
+) -> keras.Model:
     """Builds WRN-`depth`-`width`, a pre-activation ResNet of basic units.
 
     Args:
-        depth: 6n + 4 for a whole n; 28 in the Swish paper.
+        depth: 6n + 4 for an integer n; 28 in the Swish paper.
         width: Factor on the 16, 32 and 64 filters of the three stages; 10 in the Swish paper.
         dropout: Rate of the dropout between the two convolutions of a unit; 0.3 in the paper
             where it has one.
-        **common: What all networks take, see `keras_swish.models.network.Network`. By default
+        **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
             images of 32x32x3, here from 8x8 up, and 10 classes.
 
     Returns:

@@ -39,12 +39,8 @@ def python():
 def call(monkeypatch, capsys):
     """Runs `keras-swish ARGUMENTS` in this process; gives exit code, stdout and stderr."""
     from keras_swish.train import cli
-    from keras_swish.train.app.program import FLAGS
 
     def run(*arguments):
-        FLAGS.unparse_flags()
-        for name in FLAGS:
-            FLAGS[name].unparse()
         monkeypatch.setattr(sys, "argv", ["keras-swish", *map(str, arguments)])
         capsys.readouterr()
         try:
@@ -71,4 +67,4 @@ def tiny():
         return in_memory.Split(images.astype("uint8"), labels)
 
     spec = in_memory.Spec((100.0,), (70.0,), pad=1, flip=False)
-    return in_memory.Dataset("tiny", split(64), split(20), split(30), 3, spec)
+    return in_memory.ImageArrays("tiny", split(64), split(20), split(30), 3, spec)

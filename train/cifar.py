@@ -6,40 +6,48 @@ Examples:
   keras-swish cifar --dataset=cifar10 --model=resnet110 --activation=swish
       the network and the recipe of He et al. 2016; hours on a GPU.
   keras-swish cifar --dataset=cifar10 --model=resnet20 --epochs=20 --out=runs/mine
-      a shorter schedule, in a folder of its own; killed, the same command goes on.
+      a shorter schedule, in a folder of its own; killed, the same command resumes.
 
 The folder --out gets config.json (settings, versions, hardware), log.csv (a row an
 epoch), model.keras (its outputs are logits) and result.json (the test, read once).
 """
 
-from absl import flags
+from absl.flags import FlagValues
 
-from .app import program
-from .errors import DivergedError
+from .app import data, flags, settings, training
+from .app import main as app
+from .datasets import in_memory
 from .trainer import trainer
 
-ACTIVATION = flags.DEFINE_string(
-    "activation",
-    "swish",
-    "Activation: a name of keras_swish.names() or of keras.activations, or a formula.",
-)
+
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.define_activation_flag(flag_values)
+    flags.define_model_flag(flag_values)
+    flags.define_data_flags(flag_values)
+    flags.define_augmentation_flags(flag_values)
+    flags.define_seed_flag(flag_values)
+    flags.define_recipe_flags(flag_values, without=["learning_rates"])
+    flags.define_training_flags(flag_values)
+    flags.define_device_flags(flag_values)
+    flags.define_output_flags(flag_values)
 
 
-def main() -> None:
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    devices = program.start_devices()
-    settings = program.settings({"activation": [ACTIVATION.value]})
-    run = trainer.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
-    dataset = program.load_dataset(settings)
-    program.check_fits(run.recipe, dataset.training_images)
-    options = program.fitting_options()
-    out = program.out_directory("cifar", run.config(), devices)
-    result = trainer.train(run, dataset, out, **options, devices=devices)
-    if result["status"] != "ok":
-        raise DivergedError(result["status"])
-    print(f"test accuracy {result['test_accuracy']:.2%}")
-    print(f"results: {out}")
+    devices = settings.started_devices(flag_values)
+    activation = flag_values.activation
+    settings.check_activations("activation", [activation])
+    default_model = in_memory.SPECS.get(flag_values.dataset, in_memory.OTHER).model
+    model = settings.chosen_model(flag_values, default_model)
+    chosen = data.in_memory_settings(flag_values, model, activation)
+    if flag_values.print_recipe:
+        settings.print_recipes({model: chosen["recipe"]})
+        return
+    dataset = data.load(flag_values, chosen)
+    run = trainer.Run(activation=activation, seed=flag_values.seed, **chosen)
+    training.train_one(flag_values, "cifar", run, dataset, devices)
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -6,21 +6,21 @@ import sys
 from keras_swish.messages import unknown
 from keras_swish.version import __version__
 
-from .app import program
+from .app import main as app
 
 # Name of the program, which is that of its module, and what it does.
 COMMANDS = {
     "compare": "train a network with each of several activations, and say which is better",
     "cifar": "train one network with one activation on small images",
     "finetune": "replace the activations of a trained network, and train it a little more",
-    "report": "write the report of a comparison or a search anew, finished or not",
-    "imagenet": "train one network with one activation on pictures too many for memory",
+    "report": "write the report of a comparison or a search again, finished or not",
+    "imagenet": "train one network with one activation on images larger than memory",
     "evaluate": "test a trained network: top-1 and top-5 accuracy, loss",
     "models": "print the networks as a table: parameters, multiply-adds, published accuracy",
-    "plot": "draw activations and their derivatives into one picture",
+    "plot": "draw activations and their derivatives into one figure",
     "search": "search for activation functions with which a network learns best",
-    "confirm": "train the best of a search anew, beside ReLU and Swish, and say which is better",
-    "prepare": "make Fashion-MNIST ready without a network, from Debian's package",
+    "confirm": "train the best of a search again, next to ReLU and Swish, and say which is better",
+    "prepare": "make Fashion-MNIST ready offline, from Debian's package",
 }
 
 
@@ -33,10 +33,11 @@ def main() -> None:
         print(f"keras-swish {__version__}")
     elif name in COMMANDS:
         sys.argv = [f"keras-swish {name}", *arguments]
-        program.run(importlib.import_module(f"keras_swish.train.{name}").main)
+        program = importlib.import_module(f"keras_swish.train.{name}")
+        app.run(program.main, program.define_flags)
     else:
         sys.argv[0] = "keras-swish"
-        program.fail(unknown("command", name, COMMANDS))
+        app.fail(unknown("command", name, COMMANDS))
 
 
 def _help() -> str:

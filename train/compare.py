@@ -12,7 +12,7 @@ Examples:
       --activations=relu,swish,swish_beta --seeds=5
       a real benchmark, with the recipe of He et al. 2016.
   keras-swish compare --activations="relu, swish, max(x, beta * tanh(x))"
-      a formula of your own beside named functions.
+      a formula of your own next to named functions.
   keras-swish compare --dataset=cifar10 --models=resnet164,wrn_28_10,densenet_100_12 \
       --activations=relu,swish_beta --learning_rates=0.1,0.05,0.02 --seeds=5
       each function in three networks, each by its paper's recipe, with the best of three
@@ -21,241 +21,315 @@ Examples:
   keras-swish compare --dataset=imagenet2012 --models=nasnet_mobile --seeds=3 \
       --activations=relu,leaky_relu,prelu,softplus,elu,selu,gelu,swish,swish_beta
       the paper's comparison on Mobile NASNet-A, by its recipe: three learning rates each, the
-      best repeated three times; weeks on a GPU for each run. Likewise inception_resnet_v2,
+      best repeated three times; weeks on a GPU for each run. Also for inception_resnet_v2,
       mobilenet, inception_v3 and inception_v4; --models takes several at once.
   keras-swish compare --dataset=/data/flowers --models=mobilenet,nasnet_mobile \
       --activations=relu,swish --image_size=96 --steps=2000 --batch_size=16
-      pictures in /data/flowers/train/CLASS/ and /data/flowers/validation/CLASS/, or all that
+      images in /data/flowers/train/CLASS/ and /data/flowers/validation/CLASS/, or all that
       `keras-swish imagenet` reads: a small dataset on a laptop.
   keras-swish compare --dataset=stanford_dogs --image_size=64 --models=resnet20
       every other dataset of TensorFlow Datasets is read into memory, as `keras-swish cifar` does.
   keras-swish compare --out=runs/mine --seeds=6
-      run again with the same --out, it goes on where it was cut off, and adds seeds,
+      run again with the same --out, it resumes where it was cut off, and adds seeds,
       activations, networks and learning rates that are new.
   keras-swish compare --executor=ray --run_cpus=4 --run_gpus=0.5 --out=/shared/mine
-      on a Ray cluster; a run whose machine is lost goes on on another one.
+      on a Ray cluster; a run whose machine is lost resumes on another one.
 
 The folder --out gets results.csv (a row a run), table.md, report.html (the same page in one
-file), curves.png and accuracy.png, written anew while it goes on, inputs.png (training images
-as the first network sees them), and under runs/ a folder for each run with its log and model, and
-with corrupt.txt, if there are pictures that cannot be decoded.
+file), curves.png and accuracy.png, written again as runs finish, inputs.png (training images as
+the first network sees them), and under runs/ a folder for each run with its log and model, and
+with corrupt.txt, if there are images that cannot be decoded.
 
-Pictures of ImageNet's form have one split for validation and test, so there the choice of the
+Images of ImageNet's form have one split for validation and test, so there the choice of the
 learning rate has seen the test.
 """
 
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable
+from typing import Any
 
 import keras
-import numpy as np
-from absl import flags
+from absl import flags as absl_flags
+from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
+from keras_swish.search.executors import Executor
 
-from .app import executors, program, recipe_flags
-from .datasets import imagenet as imagenet_dataset
-from .datasets import in_memory
+from .app import data, executors, flags, folder, settings, training
+from .app import main as app
+from .datasets.base import Dataset
 from .errors import ArgumentError
-from .reporting import comparison, figures, runs
+from .reporting import comparison, figures
+from .reporting import runs as finished_runs
 from .trainer import distribution, loggers, recipes, trainer
 
-ACTIVATIONS = flags.DEFINE_string(
-    "activations",
-    "relu,swish,swish_beta",
-    "Activations, by name or formula; the first is what the others are compared with.",
-)
-MODELS = flags.DEFINE_string("models", None, "Networks; by default the one of --model.")
-SEEDS = flags.DEFINE_integer(
-    "seeds", 3, "How many seeds: --seed, --seed + 1, and so on.", lower_bound=1
-)
-BASELINES = flags.DEFINE_integer(
-    "baselines",
-    1,
-    "With how many of the first activations the others are compared; all comparisons are "
-    "corrected together.",
-    lower_bound=1,
-)
-# The report is written anew when the last one is older than this.
+# The report is written again when the last one is older than this.
 REPORT_SECONDS = 30.0
 
 
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    absl_flags.DEFINE_string(
+        "activations",
+        "relu,swish,swish_beta",
+        "Activations, by name or formula; the first is what the others are compared with.",
+        flag_values,
+    )
+    flags.define_model_flag(flag_values)
+    absl_flags.DEFINE_string(
+        "models", None, "Networks; by default the one of --model.", flag_values
+    )
+    absl_flags.DEFINE_integer(
+        "seeds",
+        3,
+        "How many seeds: --seed, --seed + 1, and so on.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_integer(
+        "baselines",
+        1,
+        "With how many of the first activations the others are compared; all comparisons are "
+        "corrected together.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.define_data_flags(flag_values)
+    flags.define_image_file_flags(flag_values)
+    flags.define_augmentation_flags(flag_values)
+    flags.define_seed_flag(flag_values)
+    flags.define_recipe_flags(flag_values)
+    flags.define_training_flags(flag_values)
+    flags.define_device_flags(flag_values, multi_host=False)
+    executors.define_ray_flags(flag_values)
+    flags.define_output_flags(flag_values)
+
+
 @dataclasses.dataclass(frozen=True)
-class _Kind:
-    """What differs between images in memory and pictures of ImageNet's form.
+class Grid:
+    """The runs of a comparison.
 
     Attributes:
-        model: The network that is trained by default.
-        settings: Gives the settings of a network, as the flags say.
-        load: Loads the data that settings name.
-        inputs: Gives the first training images, as `loggers.sample_inputs` does.
-        train: Trains a run, as `trainer.train` does.
+        networks: All of a run but activation and seed, for each network.
+        activations: Activations, by name or formula.
+        rates: The learning rates to try, for each network and activation.
+        seeds: The first one tries all learning rates, the others repeat the best.
     """
 
-    model: str
-    settings: Callable[[str], dict]
-    load: Callable[[dict], object]
-    inputs: Callable[[object, int], np.ndarray]
-    train: Callable[..., dict]
+    networks: dict[str, data.Settings]
+    activations: list[str]
+    rates: dict[tuple[str, str], list[float]]
+    seeds: range
+
+    @property
+    def recipe_of(self) -> dict[str, recipes.Recipe]:
+        """The recipe of each network."""
+        return {model: chosen["recipe"] for model, chosen in self.networks.items()}
+
+    @property
+    def order(self) -> dict[str, list[str]]:
+        """The order of the rows in the tables."""
+        return {"model": list(self.networks), "activation": self.activations}
+
+    def trials(self) -> list[trainer.Run]:
+        """Returns the runs that try the learning rates."""
+        seed = self.seeds[0]
+        return [self._run(*pair, rate, seed) for pair in self.rates for rate in self.rates[pair]]
+
+    def repetitions(self, best: dict[tuple[str, str], float]) -> list[trainer.Run]:
+        """Returns the runs with the other seeds, where several rates were tried with the best."""
+        rate = {p: best[p] if len(rates) > 1 else rates[0] for p, rates in self.rates.items()}
+        # Seed by seed, so that an unfinished comparison is already a fair one.
+        return [self._run(*pair, rate[pair], seed) for seed in self.seeds[1:] for pair in rate]
+
+    def _run(self, model: str, activation: str, rate: float, seed: int) -> trainer.Run:
+        chosen = self.networks[model]
+        recipe = dataclasses.replace(chosen["recipe"], learning_rate=rate, learning_rates=())
+        return trainer.Run(activation=activation, seed=seed, **{**chosen, "recipe": recipe})
 
 
-def _kind(dataset: str) -> _Kind:
-    if imagenet_dataset.is_pictures(dataset):
-        of = imagenet_dataset
-        return _Kind(of.MODEL, of.settings, of.load, of.inputs, of.train)
-    model = in_memory.SPECS.get(dataset, in_memory.OTHER).model
-    return _Kind(
-        model, program.network_settings, program.load_dataset, loggers.sample_inputs, trainer.train
-    )
+def main(flag_values: FlagValues) -> None:
+    """Runs the program."""
+    executor = executors.from_flags(flag_values)
+    devices = _devices(flag_values)
+    grid = plan(flag_values)
+    if flag_values.print_recipe:
+        settings.print_recipes(grid.recipe_of)
+        return
+
+    dataset, grid = _load(flag_values, grid)
+    options = {**settings.training_options(flag_values), "devices": devices}
+    out = _out_directory(flag_values, grid, dataset)
+    _draw_inputs(out, dataset, flag_values.seed)
+
+    trials = grid.trials()
+    count = len(trials) + len(grid.rates) * (len(grid.seeds) - 1)
+    jobs = Jobs(out, grid, count, executor, {"dataset": dataset, **options})
+    jobs.execute(trials)
+    best = finished_runs.choose_learning_rates(finished_runs.read_runs(out))
+    jobs.execute(grid.repetitions(best))
+
+    _report(out, grid, flag_values.baselines)
 
 
-def _networks(default: str) -> list[str]:
-    if MODELS.value is None:
-        return [program.chosen_model(default)]
-    if program.FLAGS.model is not None:
+def plan(flag_values: FlagValues) -> Grid:
+    """Returns the runs that the flags ask for.
+
+    Raises:
+        ArgumentError: If there is no such network, activation or recipe.
+    """
+    activations = list(dict.fromkeys(flags.split(flag_values.activations)))
+    if not activations:
+        raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
+    settings.check_activations("activations", activations)
+    if flag_values.learning_rate is not None and flag_values.learning_rates is not None:
+        raise ArgumentError("learning_rates", "stands in place of --learning_rate; give one")
+    settings_of = data.settings_for(flag_values.dataset)
+    by_model = {model: settings_of(flag_values, model) for model in _networks(flag_values)}
+    rates = {
+        (model, activation): _learning_rates(flag_values, chosen["recipe"], activation)
+        for model, chosen in by_model.items()
+        for activation in activations
+    }
+    seeds = range(flag_values.seed, flag_values.seed + flag_values.seeds)
+    return Grid(by_model, activations, rates, seeds)
+
+
+def _networks(flag_values: FlagValues) -> list[str]:
+    if flag_values.models is None:
+        return [settings.chosen_model(flag_values, data.default_model(flag_values.dataset))]
+    if flag_values.model is not None:
         raise ArgumentError("models", "stands in place of --model; give one of them")
-    named = program.split(MODELS.value)
-    for name in named:
+    names = flags.split(flag_values.models)
+    for name in names:
         if name not in models.names():
             raise ArgumentError("models", unknown("network", name, models.names()))
-    if not named:
+    if not names:
         raise ArgumentError("models", "name at least one, such as 'resnet20'")
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys(names))
 
 
-def _learning_rates(recipe: recipes.Recipe, activation: str) -> list[float]:
-    flag_values = program.FLAGS
+def _learning_rates(
+    flag_values: FlagValues, recipe: recipes.Recipe, activation: str
+) -> list[float]:
     if flag_values.learning_rate is not None:
-        if flag_values.learning_rates is not None:
-            raise ArgumentError("learning_rates", "stands in place of --learning_rate; give one")
         return [recipe.learning_rate]
     advised = recipes.for_activation(recipe, activation).learning_rate
     return list(dict.fromkeys(recipe.learning_rates)) or [advised]
 
 
-def _devices() -> distribution.Devices:
-    strategy = program.FLAGS.strategy
-    if strategy == "multi_host":
-        raise ArgumentError("strategy", "each run is trained on one machine; see --executor=ray")
-    if strategy != "none" and executors.EXECUTOR.value != "local":
+def _devices(flag_values: FlagValues) -> distribution.Devices:
+    if flag_values.strategy != "none" and flag_values.executor != "local":
         raise ArgumentError("strategy", "needs --executor=local; a run on Ray has one device")
-    return program.start_devices()
+    return settings.started_devices(flag_values)
 
 
-def _recorded(recipe: recipes.Recipe) -> dict:
-    """Returns a recipe without what the runs differ in."""
+def _load(flag_values: FlagValues, grid: Grid) -> tuple[Dataset, Grid]:
+    """Returns the data, and the grid with the facts of the data in its settings."""
+    dataset = data.load(flag_values, next(iter(grid.networks.values())))
+    for recipe in grid.recipe_of.values():
+        settings.check_fits(recipe, dataset.training_images)
+    if dataset.facts is None:
+        return dataset, grid
+    by_model = {m: {**chosen, "pictures": dataset.facts} for m, chosen in grid.networks.items()}
+    return dataset, dataclasses.replace(grid, networks=by_model)
+
+
+def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pathlib.Path:
+    """Returns the folder, with the settings of all networks and those of each."""
+    # As for a network without a recipe of its own.
+    config = data.settings_for(flag_values.dataset)(flag_values, "")
+    del config["model"]
+    config |= {
+        "image_size": flag_values.image_size,
+        "recipe": _recorded(config["recipe"]),
+        "backend": keras.backend.backend(),
+    }
+    if dataset.facts is not None:
+        config["pictures"] = dataset.facts
+    if flag_values.baselines > 1:
+        config["baselines"] = flag_values.baselines
+    networks = {
+        model: {"image_size": chosen["image_size"], "recipe": _recorded(chosen["recipe"])}
+        for model, chosen in grid.networks.items()
+    }
+    return folder.out_directory(flag_values, "compare", config, networks=networks)
+
+
+def _recorded(recipe: recipes.Recipe) -> dict[str, Any]:
+    """Returns a recipe without the fields in which the runs differ."""
     fields = dataclasses.asdict(dataclasses.replace(recipe, learning_rates=()))
     del fields["learning_rate"]
     return fields
 
 
-def _out_directory(kind: _Kind, networks: dict[str, dict], dataset) -> pathlib.Path:
-    """Returns the folder, with what all networks have in common and what is each one's own."""
-    config = kind.settings("")  # as for a network without a recipe of its own
-    del config["model"]
-    config |= {
-        "image_size": program.FLAGS.image_size,
-        "recipe": _recorded(config["recipe"]),
-        "backend": keras.backend.backend(),
-    }
-    if isinstance(dataset, imagenet_dataset.Pictures):
-        config["pictures"] = dataset.facts
-    if BASELINES.value > 1:
-        config["baselines"] = BASELINES.value
-    own = {
-        name: {"image_size": settings["image_size"], "recipe": _recorded(settings["recipe"])}
-        for name, settings in networks.items()
-    }
-    return program.out_directory("compare", config, networks=own)
-
-
-def _run(settings: dict, activation: str, rate: float, seed: int) -> trainer.Run:
-    recipe = dataclasses.replace(settings["recipe"], learning_rate=rate, learning_rates=())
-    return trainer.Run(activation=activation, seed=seed, **{**settings, "recipe": recipe})
-
-
-def main() -> None:
-    """Runs the program."""
-    activations = list(dict.fromkeys(program.split(ACTIVATIONS.value)))
-    if not activations:
-        raise ArgumentError("activations", "name at least one, such as 'relu,swish'")
-    execute = executors.from_flags()
-    devices = _devices()
-    program.check_activations({"activations": activations})
-    kind = _kind(program.FLAGS.dataset)
-    settings = {name: kind.settings(name) for name in _networks(kind.model)}
-    recipe_flags.show({name: own["recipe"] for name, own in settings.items()})
-    networks = list(settings)
-    pairs = [(model, activation) for model in networks for activation in activations]
-    rates = {pair: _learning_rates(settings[pair[0]]["recipe"], pair[1]) for pair in pairs}
-    dataset = kind.load(settings[networks[0]])
-    for own in settings.values():
-        program.check_fits(own["recipe"], dataset.training_images)
-    options = {**program.fitting_options(), "devices": devices}
-    out = _out_directory(kind, settings, dataset)
+def _draw_inputs(out: pathlib.Path, dataset: Dataset, seed: int) -> None:
     if not (out / "inputs.png").exists():
-        sample = loggers.as_images(kind.inputs(dataset, program.FLAGS.seed))
-        figures.inputs(sample, out / "inputs.png")
+        with dataset.errors():
+            sample = loggers.sample_inputs(dataset, seed)
+        figures.inputs(loggers.as_images(sample), out / "inputs.png")
 
-    seeds = range(program.FLAGS.seed, program.FLAGS.seed + SEEDS.value)
-    trials = [
-        _run(settings[model], name, rate, seeds[0])
-        for model, name in pairs
-        for rate in rates[model, name]
-    ]
-    count = len(trials) + len(pairs) * (len(seeds) - 1)
-    written = [time.monotonic()]
-    order = {"model": networks, "activation": activations}
 
-    def execute_all(planned, done):
-        jobs = [
-            {
-                "run": run,
-                # A worker of Ray starts in a folder of its own.
-                "directory": runs.directory(out.resolve(), run),
-                "title": f"[{number}/{count}] {_title(run)}",
-            }
-            for number, run in enumerate(planned, done + 1)
-        ]
+@dataclasses.dataclass
+class Jobs:
+    """Executes runs, skips those that are finished, and keeps the report up to date.
+
+    Attributes:
+        out: Folder of the results.
+        grid: The runs.
+        count: How many runs there are in all.
+        executor: Where they are computed.
+        shared: The arguments of `training.train` that all runs have in common.
+        done: How many runs were executed.
+        written: When the report was written.
+    """
+
+    out: pathlib.Path
+    grid: Grid
+    count: int
+    executor: Executor
+    shared: dict[str, Any]
+    done: int = 0
+    written: float = dataclasses.field(default_factory=time.monotonic)
+
+    def execute(self, runs: list[trainer.Run]) -> None:
+        """Executes runs to the end."""
+        jobs = [self._job(run, number) for number, run in enumerate(runs, self.done + 1)]
+        self.done += len(runs)
         finished = [job for job in jobs if (job["directory"] / trainer.RESULT).exists()]
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
         jobs = [job for job in jobs if job not in finished]
-        for job, result in execute(kind.train, jobs, {"dataset": dataset, **options}):
+        for job, result in executors.execute(self.executor, training.train, jobs, self.shared):
             if result["status"] != "ok":
                 print(f"{job['title']}: {result['status']}", flush=True)
-            # Pictures take a second, and a run may take no longer.
-            if time.monotonic() - written[-1] > REPORT_SECONDS:
-                comparison.write(out, runs.read_runs(out, order))
-                written.append(time.monotonic())
+            self._update_report()
 
-    execute_all(trials, 0)
-    chosen = runs.choose_learning_rates(runs.read_runs(out))
-    best = {pair: chosen[pair] if len(rates[pair]) > 1 else rates[pair][0] for pair in pairs}
-    # Seed by seed, so that an unfinished comparison is already a fair one.
-    repeated = [
-        _run(settings[model], name, best[model, name], seed)
-        for seed in seeds[1:]
-        for model, name in pairs
-    ]
-    execute_all(repeated, len(trials))
+    def _job(self, run: trainer.Run, number: int) -> dict[str, Any]:
+        title = (
+            f"[{number}/{self.count}] {run.model}, {run.activation}, "
+            f"learning rate {run.recipe.learning_rate:g}, seed {run.seed}"
+        )
+        # A worker of Ray starts in a folder of its own.
+        directory = finished_runs.directory(self.out.resolve(), run)
+        return {"run": run, "directory": directory, "title": title}
 
-    rows = runs.read_runs(out, order)
+    def _update_report(self) -> None:
+        # Figures take a second, and a run may take no longer.
+        if time.monotonic() - self.written > REPORT_SECONDS:
+            comparison.write(self.out, finished_runs.read_runs(self.out, self.grid.order))
+            self.written = time.monotonic()
+
+
+def _report(out: pathlib.Path, grid: Grid, baselines: int) -> None:
+    rows = finished_runs.read_runs(out, grid.order)
     comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
-    print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, BASELINES.value)}\n")
+    print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, baselines)}\n")
     print(f"results: {out} (results.csv, table.md, report.html, curves.png)")
 
 
-def _title(run: trainer.Run) -> str:
-    return (
-        f"{run.model}, {run.activation}, learning rate {run.recipe.learning_rate:g}, "
-        f"seed {run.seed}"
-    )
-
-
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -1,4 +1,4 @@
-r"""Trains the best functions of a search anew, beside ReLU and Swish: which is better after all?
+r"""Trains the best functions of a search again, next to ReLU and Swish: which is better after all?
 
 The best of many candidates are chosen for their luck, too, and in a small child. So they are
 compared once more as `keras-swish compare` does: in a larger network, unless the search was given
@@ -7,12 +7,12 @@ which it has not seen.
 
 Examples:
   keras-swish confirm runs/found
-      the five best of `keras-swish search --out=runs/found` beside ReLU, Swish and Swish with
+      the five best of `keras-swish search --out=runs/found` next to ReLU, Swish and Swish with
       trainable beta, ten seeds each: up to 80 runs.
   keras-swish confirm runs/found --best=3 --model=resnet20 --epochs=10 --train_split="train[:30000]"
       in a network and on a budget of your choice: every flag of `keras-swish compare` is one here.
   keras-swish confirm runs/found --activations=swish,relu,gelu
-      everything compared with Swish and with ReLU, and GELU among it.
+      everything compared with Swish and with ReLU, and GELU among the functions.
   keras-swish confirm mine.log --dataset=cifar10 --out=runs/confirmed
       after a search begun from Python with storage="mine.log"; a database's URL does as well.
 
@@ -20,53 +20,69 @@ By default the network is the one that the dataset has in `keras-swish compare`,
 search where it was named there; the images have the size of the search's; the recipe is "short",
 for four times the epochs of a child. The results are those of a comparison with two baselines, ReLU
 and Swish, with the same report: p (Holm) is corrected for all comparisons with both, and decides.
-They go to the folder `confirm` within that of the search. Cut off and given again, it goes on.
+They go to the folder `confirm` within that of the search. Cut off and given again, it resumes.
 """
 
 import pathlib
+from typing import Any
 
-from absl import flags
+from absl import flags as absl_flags
+from absl.flags import FlagValues
 
 from keras_swish import io
 from keras_swish.search import Study
 from keras_swish.search.child import OK
 
 from . import compare
-from .app import program
-from .errors import ArgumentError
+from .app import flags
+from .app import main as app
+from .errors import ArgumentError, UsageError, as_usage_error
 from .reporting import paper_claims, runs, search_report
 
-BEST = flags.DEFINE_integer("best", 5, "How many of the search's best candidates.", lower_bound=1)
-SEEDS, RECIPE, EPOCHS, BASELINES = 10, "short", 4, 2
+# Flags of `compare` that have another default here.
+DEFAULTS = {"seeds": 10, "recipe": "short", "baselines": 2}
+# Epochs of a run as a multiple of a child's.
+EPOCHS = 4
 
 
-def main(arguments: list[str]) -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program: those of `compare`, and one more."""
+    absl_flags.DEFINE_integer(
+        "best",
+        5,
+        "How many of the search's best candidates.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    compare.define_flags(flag_values)
+    for name, value in DEFAULTS.items():
+        flag_values.set_default(name, value)
+
+
+def main(flag_values: FlagValues, arguments: list[str]) -> None:
     """Runs the program."""
     if len(arguments) != 1:
-        program.fail("name the folder of one search, such as runs/found")
-    try:
+        raise UsageError("name the folder of one search, such as runs/found")
+    with as_usage_error():
         study, folder = search_report.load(arguments[0])
-    except ValueError as error:
-        program.fail(str(error))
-    formulas = best(study, BEST.value)
-    for flag, value in {"seeds": SEEDS, "recipe": RECIPE, "baselines": BASELINES}.items():
-        _default(flag, value)
+    formulas = best(study, flag_values.best)
     if folder is None:
         for flag in ("dataset", "out"):
-            if not program.FLAGS[flag].present:
+            if not flag_values[flag].present:
                 raise ArgumentError(flag, f"{arguments[0]} is in no folder of a search: name one")
-        _longer(study.child.get("recipe", {}))
+        _train_longer(flag_values, study.child.get("config", {}))
     else:
-        _default("out", str(folder / "confirm"))
-        _like_the_search(io.read_json(folder / runs.CONFIG)["config"])
-    _default("seed", first_seed(study, pathlib.Path(program.FLAGS.out).expanduser()))
+        flags.set_unless_given(flag_values, out=str(folder / "confirm"))
+        _take_settings(flag_values, io.read_json(folder / runs.CONFIG)["config"])
+    seed = first_seed(flag_values, study, pathlib.Path(flag_values.out).expanduser())
+    flags.set_unless_given(flag_values, seed=seed)
     for formula, name in formulas.items():
         print(f"best of the search: {formula}{f', which is {name}' if name else ''}", flush=True)
     # A function that has a name, and is compared anyway, is compared once.
     chosen = [name or formula for formula, name in formulas.items()]
-    activations = dict.fromkeys([*program.split(compare.ACTIVATIONS.value), *chosen])
-    program.FLAGS.activations = ", ".join(activations)
-    compare.main()
+    activations = dict.fromkeys([*flags.split(flag_values.activations), *chosen])
+    flag_values.activations = ", ".join(activations)
+    compare.main(flag_values)
 
 
 def best(study: Study, count: int) -> dict[str, str | None]:
@@ -79,45 +95,42 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     fit = [entry for entry in entries if entry.status == OK]
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
-    known = paper_claims.rank_functions(study, entries)
-    names = {found[1].candidate: name for name, found in known.items() if found}
+    ranked = paper_claims.rank_functions(study, entries)
+    names = {found.entry.candidate: name for name, found in ranked.items() if found}
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
 
 
-def first_seed(study: Study, out: pathlib.Path) -> int:
+def first_seed(flag_values: FlagValues, study: Study, out: pathlib.Path) -> int:
     """Returns the first seed of those that no child was trained with.
 
-    Where a folder of results is gone on with, it is the one that they begin with.
+    Where a folder of results is resumed, it is the one that they begin with.
 
     Raises:
         ArgumentError: If --seed names one that the search has used.
     """
     used = max(seed for outcomes in study.outcomes.values() for seed in outcomes)
-    if program.FLAGS["seed"].present and program.FLAGS.seed <= used:
+    if flag_values["seed"].present and flag_values.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
-    is_ours = search_report.settings(out).get("program") == "compare"
-    present = runs.read_runs(out) if is_ours else []  # what else is there, `compare` refuses
-    return min((row["seed"] for row in present), default=used + 1)
+    with as_usage_error():
+        is_comparison = search_report.settings(out).get("program") == "compare"
+    # Of another program the folder is refused by `compare`.
+    rows = runs.read_runs(out) if is_comparison else []
+    return min((row["seed"] for row in rows), default=used + 1)
 
 
-def _like_the_search(searched: dict) -> None:
-    child = searched["settings"]
-    _default("dataset", searched["dataset"])
-    _default("image_size", child["image_size"])
-    if not child["filters"] and not compare.MODELS.present:
-        _default("model", child["model"])  # named by the user, and of full width already
-    _longer(child)
+def _take_settings(flag_values: FlagValues, searched: dict[str, Any]) -> None:
+    """Takes the data of the search, and a network that the user has named for it."""
+    child = searched["child"]
+    flags.set_unless_given(flag_values, dataset=searched["dataset"], image_size=child["image_size"])
+    if not child["filters"] and not flag_values["models"].present:
+        flags.set_unless_given(flag_values, model=child["model"])  # of full width already
+    _train_longer(flag_values, child["config"])
 
 
-def _longer(child: dict) -> None:
-    if "epochs" in child and not any(program.FLAGS[f].present for f in ("recipe", "steps")):
-        _default("epochs", EPOCHS * child["epochs"])
-
-
-def _default(flag: str, value) -> None:
-    if not program.FLAGS[flag].present:
-        program.FLAGS[flag].value = value
+def _train_longer(flag_values: FlagValues, child_config: dict[str, Any]) -> None:
+    if "epochs" in child_config and not flags.given(flag_values, ["recipe", "steps"]):
+        flags.set_unless_given(flag_values, epochs=EPOCHS * child_config["epochs"])
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -4,18 +4,22 @@ import contextlib
 from collections.abc import Iterator
 
 
-class ArgumentError(ValueError):
+class UsageError(ValueError):
+    """A command that cannot be followed; programs print this message as one line."""
+
+
+class ArgumentError(UsageError):
     """An argument that cannot be used; programs name the flag, its value and this message.
 
     Attributes:
         argument: Name of the argument, which is that of the flag.
     """
 
-    def __init__(self, argument: str, message: str):
+    def __init__(self, argument: str, message: str) -> None:
         super().__init__(message)
         self.argument = argument
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         # So that it comes back from another process.
         return type(self), (self.argument, str(self))
 
@@ -45,3 +49,14 @@ def as_argument_error(argument: str) -> Iterator[None]:
         raise
     except ValueError as error:
         raise ArgumentError(argument, str(error)) from error
+
+
+@contextlib.contextmanager
+def as_usage_error() -> Iterator[None]:
+    """Turns a `ValueError` into one whose message programs print as one line."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error

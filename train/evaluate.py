@@ -11,134 +11,130 @@ Examples:
   keras-swish evaluate flowers.keras --dataset=/data/flowers --test_split=test
       any Keras model of images that ends in logits or in a softmax.
 
-The loss is the cross entropy alone: no penalty, no label smoothing. A run's network gets pictures
+The loss is the cross entropy alone: no penalty, no label smoothing. A run's network gets images
 as it was trained, whatever the dataset; for a lone file, those of ImageNet's form are read as
 `keras-swish imagenet` reads them, others as `keras-swish cifar` does. A run of a comparison is a
 folder under its runs/.
 """
 
-import contextlib
 import dataclasses
 import pathlib
 import sys
 import types
+from typing import Any
 
 import keras
-from absl import flags
+from absl import flags as absl_flags
+from absl.flags import FlagValues
 
-from keras_swish import io, models
+from keras_swish import models
 from keras_swish.messages import first_line
 
-from .app import program
-from .datasets import imagenet as imagenet_dataset
-from .errors import ArgumentError
+from .app import data, flags, networks
+from .app import main as app
+from .datasets import imagenet
+from .datasets.base import ImageDataset
+from .errors import ArgumentError, UsageError
 from .trainer import checkpoints, trainer
 from .trainer import model as model_building
 
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint",
-    None,
-    ["best", "newest"],
-    "Evaluate this checkpoint of the run instead of its end.",
-)
 # Images in one go, for a file that no run has written.
 BATCH_SIZE = 64
+# Flags that name the data.
+_DATA = ("dataset", "train_split", "test_split", "image_size")
 
 
-def main(arguments: list[str]) -> None:
-    """Runs the program."""
-    program.refuse_strategy()
-    if len(arguments) != 1:
-        program.fail("name one folder of a run, or one .keras file")
-    path = pathlib.Path(arguments[0]).expanduser()
-    if not path.exists():
-        program.fail(f"{path} is not there")
-    run = _run(path)
-    if run is None and CHECKPOINT.value:
-        raise ArgumentError("checkpoint", f"{path} is no folder of a run")
-    model = None if CHECKPOINT.value else _load(path / trainer.MODEL if path.is_dir() else path)
-    dataset = _data(run, model)
-    if model is None:
-        model = _checkpoint(run, dataset, path if path.is_dir() else path.parent)
-    if not model_building.fits(model.input_shape, (None, *dataset.input_shape)):
-        program.fail(f"{path} takes {model.input_shape}, the data is {dataset.input_shape}")
-    if not model_building.fits(model.output_shape, (None, dataset.classes)):
-        program.fail(f"{path} knows {model.output_shape[-1]} classes, the data {dataset.classes}")
-    model_building.compile_for(model, dataset.input_shape)
-    size = program.FLAGS.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
-    with _clear_errors(dataset):
-        found = trainer.evaluate(model, dataset, "test", size)
-    print(f"top-1 accuracy {found['accuracy']:.2%}")
-    if "top_5_accuracy" in found:
-        print(f"top-5 accuracy {found['top_5_accuracy']:.2%}")
-    print(f"loss {found['loss']:.4f}")
-
-
-def _run(path) -> trainer.Run | None:
-    """Returns the run that has written the network, or None for a lone file."""
-    folder = path if path.is_dir() else path.parent
-    try:
-        record = io.read_json(folder / program.CONFIG)
-        config = None if record is None else record["config"]
-        # A comparison's folder, which may hold files of others, leaves the activation open.
-        if config and {"activation", "seed", "recipe"} <= config.keys():
-            # From before a run said so itself.
-            old = {"pictures": {}} if config.get("program") == "imagenet" else {}
-            return trainer.Run.from_config({**old, **config})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        program.fail(f"{folder / program.CONFIG} is not that of a run ({first_line(error)})")
-    if path.is_file():
-        return None
-    if config is None:
-        program.fail(f"{path} is no folder of a run: it has no {program.CONFIG}")
-    program.fail(
-        f"{path} is a folder of `keras-swish {config.get('program')}`, not of one run; those of a "
-        "comparison are under its runs/"
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    absl_flags.DEFINE_enum(
+        "checkpoint",
+        None,
+        ["best", "newest"],
+        "Evaluate this checkpoint of the run instead of its end.",
+        flag_values,
     )
+    flags.define_data_flags(flag_values)
+    flags.define_image_file_flags(flag_values)
+    flags.define_recipe_fields(flag_values, ["batch_size"])
 
 
-def _load(path):
-    if not path.exists():
-        program.fail(f"{path} is not there: the run has not ended; try --checkpoint=newest")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as error:
-        program.fail(f"{path} cannot be loaded ({first_line(error)})")
-
-
-def _data(run, model):
-    """Loads what the network was tested on, or what the flags name in place of that."""
-    flag_values = program.FLAGS
-    given = ("dataset", "train_split", "test_split", "image_size")
-    changed = {name: flag_values[name].value for name in given if flag_values[name].present}
-    if run is not None:
-        settings = {**vars(run), **changed}
-        of_pictures = run.pictures is not None
+def main(flag_values: FlagValues, arguments: list[str]) -> None:
+    """Runs the program."""
+    if len(arguments) != 1:
+        raise UsageError("name one folder of a run, or one .keras file")
+    path = pathlib.Path(arguments[0]).expanduser()
+    run = networks.run_of(path)
+    if run is None:
+        model, dataset = _load_file(flag_values, path)
     else:
-        settings = {name: flag_values[name].value for name in given} | {"pad": 0, "flip": False}
-        of_pictures = imagenet_dataset.is_pictures(flag_values.dataset)
-        if of_pictures:
-            defaults = {"image_size": model.input_shape[2], "test_split": "validation"}
-            settings |= defaults | changed
-    load = imagenet_dataset.load_test if of_pictures else program.load_dataset
-    return load(settings)
+        model, dataset = _load_run(flag_values, path, run)
+    _check_fits(path, model, dataset)
+    model_building.compile_for(model, dataset.input_shape)
+    batch_size = flag_values.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
+    with dataset.errors():
+        metrics = trainer.evaluate(model, dataset, "test", batch_size)
+    print(f"top-1 accuracy {metrics['accuracy']:.2%}")
+    if "top_5_accuracy" in metrics:
+        print(f"top-5 accuracy {metrics['top_5_accuracy']:.2%}")
+    print(f"loss {metrics['loss']:.4f}")
 
 
-def _clear_errors(dataset):
-    if not isinstance(dataset, imagenet_dataset.Pictures):
-        return contextlib.nullcontext()
-    from .datasets import pipeline
+def _load_file(flag_values: FlagValues, path: pathlib.Path) -> tuple[keras.Model, ImageDataset]:
+    """Loads a network that no run has written, and the data of the flags."""
+    if flag_values.checkpoint is not None:
+        raise ArgumentError("checkpoint", f"{path} is no folder of a run")
+    model = networks.load(path)
+    settings = {name: flag_values[name].value for name in _DATA}
+    if imagenet.is_image_files(flag_values.dataset):
+        defaults = {"test_split": "validation", "image_size": model.input_shape[2], "pictures": {}}
+    else:
+        defaults = {"test_split": "test", "pad": 0}
+    settings |= {"flip": False, **defaults, **flags.given(flag_values, _DATA)}
+    return model, data.load(flag_values, settings, test_only=True)
 
-    return pipeline.clear_errors()
+
+def _load_run(
+    flag_values: FlagValues, path: pathlib.Path, run: trainer.Run
+) -> tuple[keras.Model, ImageDataset]:
+    """Loads the network of a run, and its data, or the data of the flags in place of that."""
+    settings = {**vars(run), **flags.given(flag_values, _DATA)}
+    if flag_values.checkpoint is None:
+        if not networks.network_file(path).exists():
+            raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
+        model = networks.load(path)
+        return model, data.load(flag_values, settings, test_only=True)
+    dataset = data.load(flag_values, settings, test_only=True)
+    folder, best = networks.network_file(path).parent, flag_values.checkpoint == "best"
+    return load_checkpoint(run, dataset, folder, best), dataset
 
 
-def _checkpoint(run, dataset, folder) -> keras.Model:
-    """Returns the network of a checkpoint, of the newest that can be read if it is to be that."""
+def _check_fits(path: pathlib.Path, model: keras.Model, dataset: ImageDataset) -> None:
+    if not model_building.fits(model.input_shape, (None, *dataset.input_shape)):
+        raise UsageError(f"{path} takes {model.input_shape}, the data is {dataset.input_shape}")
+    if not model_building.fits(model.output_shape, (None, dataset.classes)):
+        classes = model.output_shape[-1]
+        raise UsageError(f"{path} knows {classes} classes, the data {dataset.classes}")
+
+
+def load_checkpoint(
+    run: trainer.Run, dataset: ImageDataset, folder: pathlib.Path, best: bool
+) -> keras.Model:
+    """Returns the network of a checkpoint: the best one, or the newest that can be read.
+
+    Args:
+        run: The run that wrote it.
+        dataset: The data that the network has to fit.
+        folder: Folder of the run.
+        best: Whether to take the checkpoint with the highest validation accuracy.
+
+    Raises:
+        ArgumentError: If there is none that can be read.
+    """
     if run.model not in models.names():
         raise ArgumentError("checkpoint", "of a fine-tuned network only the end can be tested")
     # The penalty is no part of the test, and the schedule may be any, so its length too.
     recipe = dataclasses.replace(run.recipe, warmup_epochs=0.0, weight_decay=0.0)
-    shapes = types.SimpleNamespace(
+    shapes: Any = types.SimpleNamespace(
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         training_images=1000 * recipe.batch_size,
@@ -146,15 +142,15 @@ def _checkpoint(run, dataset, folder) -> keras.Model:
     model = model_building.build(dataclasses.replace(run, recipe=recipe), shapes)
     model_building.make_metrics(model)
     saved = checkpoints.Checkpoints(folder / trainer.CHECKPOINTS, run.config(), writes=False)
-    paths = [saved.best()] if CHECKPOINT.value == "best" else saved.paths()
-    if not any(_loaded(saved, path, model) for path in paths if path):
+    paths = [saved.best()] if best else saved.paths()
+    if not any(_is_loaded(saved, path, model) for path in paths if path):
         raise ArgumentError("checkpoint", f"there is none that can be read in {saved.directory}")
     for variable, average in model_building.averages(model):
         variable.assign(keras.ops.convert_to_numpy(average))
     return model_building.classifier(model)
 
 
-def _loaded(saved, path, model) -> bool:
+def _is_loaded(saved: checkpoints.Checkpoints, path: pathlib.Path, model: keras.Model) -> bool:
     """Loads a checkpoint, unless it is damaged, or the run has removed it in between."""
     try:
         saved.load(path, model)
@@ -167,4 +163,4 @@ def _loaded(saved, path, model) -> bool:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -3,59 +3,86 @@ r"""Replaces the activations of a trained network, and trains it a little more.
 The network is tested as it is, right after the replacement, and at the end.
 
 Examples:
-  keras-swish finetune --model=runs/mine/model.keras --replace=relu:swish_beta
-      a network that `keras-swish cifar` has saved, on the digits.
-  keras-swish finetune --model=mine.keras --dataset=cifar10 \
+  keras-swish finetune runs/mine --replace=relu:swish_beta
+      the network of a finished run of `keras-swish cifar`, on its own data.
+  keras-swish finetune mine.keras --dataset=cifar10 \
       --replace="relu:swish_beta, relu6:swish" --beta_learning_rate=0.1
       your own network; the betas learn faster than the other weights.
-  keras-swish finetune --model=MobileNet --dataset=cifar10 --image_size=96 --replace=relu6:swish
+  keras-swish finetune MobileNet --dataset=cifar10 --image_size=96 --replace=relu6:swish
       a network of keras.applications with its weights of ImageNet and a new classifier.
-  keras-swish finetune --model=mine.keras --replace=relu:swish_beta --beta_initializer=relu_like
+  keras-swish finetune mine.keras --replace=relu:swish_beta --beta_initializer=relu_like
       betas so large at first that Swish is close to ReLU.
 
-A network in a file gets images as the programs here do, of mean 0 and deviation 1 over the training
-split, and gives a number for each class. The folder --out gets what that of `keras-swish
-cifar` gets, and stages.json with the two tests before the training.
+A network is named as for `keras-swish evaluate`, or by its name in keras.applications. The one of a
+file gets images as the programs here do, normalized, and returns a number for each class. The
+folder --out gets the files of `keras-swish cifar`, and stages.json with the two tests before the
+training.
 """
 
 import dataclasses
 import hashlib
 import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import keras
-from absl import flags
+from absl import flags as absl_flags
+from absl.flags import FlagValues
 
 import keras_swish
-from keras_swish import io
+from keras_swish import io, optimizers
 from keras_swish.keras_compat import all_layers
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line, unknown
 
-from .app import program
-from .datasets.in_memory import Dataset
-from .errors import ArgumentError, DivergedError, as_argument_error
+from .app import data, flags, folder, networks, settings
+from .app import main as app
+from .datasets.base import ImageDataset
+from .errors import ArgumentError, DivergedError, UsageError, as_argument_error
 from .trainer import model as model_building
 from .trainer import recipes, trainer
 
 STAGES = "stages.json"
-REPLACE = flags.DEFINE_string(
-    "replace",
-    "relu:swish_beta",
-    "Old activations and their new ones, by name or formula: 'relu:swish_beta, relu6:swish'.",
+# Fields of a recipe for parts that a trained network has already, or for several learning rates.
+_OTHER_FIELDS = (
+    "dropout",
+    "auxiliary_weight",
+    "drop_path",
+    "swish_learning_rate",
+    "learning_rates",
 )
-BETA_INITIALIZER = flags.DEFINE_string(
-    "beta_initializer",
-    None,
-    "What new betas start from: a number, or 'relu_like' for where Swish is close to ReLU. By "
-    "default the activation's own.",
-)
-BETA_LEARNING_RATE = flags.DEFINE_float(
-    "beta_learning_rate",
-    None,
-    "Highest learning rate of the betas; by default that of the other weights.",
-    lower_bound=0,
-)
+
+
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    absl_flags.DEFINE_string(
+        "replace",
+        "relu:swish_beta",
+        "Old activations and their new ones, by name or formula: 'relu:swish_beta, relu6:swish'.",
+        flag_values,
+    )
+    absl_flags.DEFINE_string(
+        "beta_initializer",
+        None,
+        "What new betas start from: a number, or 'relu_like' for where Swish is close to ReLU. By "
+        "default the activation's own.",
+        flag_values,
+    )
+    absl_flags.DEFINE_float(
+        "beta_learning_rate",
+        None,
+        "Highest learning rate of the betas; by default that of the other weights.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.define_data_flags(flag_values)
+    flags.define_image_file_flags(flag_values)
+    flags.define_augmentation_flags(flag_values)
+    flags.define_seed_flag(flag_values)
+    flags.define_recipe_flags(flag_values, without=_OTHER_FIELDS)
+    flags.define_training_flags(flag_values)
+    flags.define_output_flags(flag_values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,45 +111,42 @@ def replacements(text: str) -> dict[str, str]:
         >>> replacements("relu:swish_beta, relu6:max(x, sigmoid(x))")
         {'relu': 'swish_beta', 'relu6': 'max(x, sigmoid(x))'}
     """
-    pairs = [[side.strip() for side in part.partition(":")[::2]] for part in program.split(text)]
+    pairs = [[side.strip() for side in part.partition(":")[::2]] for part in flags.split(text)]
     if not pairs or not all(old and new for old, new in pairs):
         raise ArgumentError("replace", "name an old and a new activation, as 'relu:swish_beta'")
     return dict(pairs)
 
 
-def load(run: Finetuning, dataset: Dataset) -> keras.Model:
+def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
     """Loads the network that a run starts from.
 
     Raises:
-        ArgumentError: If there is none of that name, or it does not fit the dataset.
+        UsageError: If there is none of that name, or it does not fit the dataset.
     """
     if run.model.endswith(".keras"):
-        try:
-            model = keras.saving.load_model(run.model, compile=False)
-        except Exception as error:
-            raise ArgumentError("model", f"cannot be loaded ({first_line(error)})") from error
+        model = networks.load(pathlib.Path(run.model))
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
         if not all(map(model_building.fits, shapes, wanted)):
-            raise ArgumentError(
-                "model", f"is from {shapes[0]} to {shapes[1]}, the dataset needs {wanted}"
+            raise UsageError(
+                f"{run.model} is from {shapes[0]} to {shapes[1]}, the dataset needs {wanted}"
             )
         return model
     application = getattr(keras.applications, run.model, None)
     if not run.model[:1].isupper() or application is None:
         names = [name for name in dir(keras.applications) if name[0].isupper()]
-        valid = "a .keras file, and the names of keras.applications"
-        raise ArgumentError("model", unknown("network", run.model, names, valid))
+        valid = "a folder of a run, a .keras file, and the names of keras.applications"
+        raise UsageError(unknown("network", run.model, names, valid))
     return _with_new_classifier(application, dataset)
 
 
-def _with_new_classifier(application, dataset) -> keras.Model:
-    """Returns a network of `keras.applications` that takes our images and gives logits."""
+def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.Model:
+    """Returns a network of `keras.applications` that takes our images and returns logits."""
     if keras.config.image_data_format() != "channels_last":
-        raise ArgumentError("model", "keras.applications needs Keras's format 'channels_last'")
+        raise UsageError("keras.applications needs Keras's format 'channels_last'")
     images = keras.Input(dataset.input_shape)
-    spec = dataset.spec
-    pixels = keras.layers.Rescaling(list(spec.std), list(spec.mean), name="pixels")(images)
+    mean, scale = dataset.normalization
+    pixels = keras.layers.Rescaling(list(scale), list(mean), name="pixels")(images)  # pyright: ignore[reportArgumentType]
     if dataset.input_shape[-1] == 1:
         pixels = keras.layers.Concatenate(name="rgb")([pixels] * 3)
     try:
@@ -133,14 +157,15 @@ def _with_new_classifier(application, dataset) -> keras.Model:
             input_shape=(*dataset.input_shape[:2], 3),
         )
     except Exception as error:
-        raise ArgumentError("model", f"cannot be had ({first_line(error)})") from error
+        name = application.__name__
+        raise UsageError(f"{name} cannot be loaded ({first_line(error)})") from error
     prepared = sys.modules[application.__module__].preprocess_input(pixels)
     features = body(prepared)
     classify = keras.layers.Dense(dataset.classes, dtype="float32", name="classifier")
     return keras.Model(images, classify(features))
 
 
-def prepare(run: Finetuning, dataset: Dataset) -> tuple[keras.Model, keras.Model, str]:
+def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.Model, str]:
     """Returns the network as it was, the one with other activations, and what was replaced."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
@@ -155,7 +180,7 @@ def prepare(run: Finetuning, dataset: Dataset) -> tuple[keras.Model, keras.Model
     with as_argument_error("replace"):
         model, report = keras_swish.replace_activations(
             original,
-            replacements(run.activation),
+            replacements(run.activation),  # pyright: ignore[reportArgumentType]
             beta_initializer=initializer,
             return_report=True,
         )
@@ -165,13 +190,13 @@ def prepare(run: Finetuning, dataset: Dataset) -> tuple[keras.Model, keras.Model
     return original, model, words
 
 
-def compile_for(model: keras.Model, run: Finetuning, dataset: Dataset) -> keras.Model:
+def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> keras.Model:
     """Compiles the network for its training."""
     recipe = run.recipe
     steps_per_pass = dataset.training_images // recipe.batch_size
     momentum = recipe.bn_momentum
     if momentum is None:
-        momentum = recipes.converged_bn_momentum(recipes.total_steps(recipe, steps_per_pass))
+        momentum = optimizers.converged_bn_momentum(recipes.total_steps(recipe, steps_per_pass))
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
@@ -187,19 +212,23 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: Dataset) -> keras.
 
 
 def finetune(
-    run: Finetuning, dataset: Dataset, directory: pathlib.Path, prepared=None, **options
-) -> dict:
-    """Tests, replaces, tests, trains and tests, or goes on where it was cut off.
+    run: Finetuning,
+    dataset: ImageDataset,
+    directory: pathlib.Path,
+    prepared: tuple[keras.Model, keras.Model, str] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Tests, replaces, tests, trains and tests, or resumes where it was cut off.
 
     Args:
         run: What to train.
         dataset: The data that it names.
         directory: Folder of the run.
-        prepared: What `prepare` gave, if it was called already.
+        prepared: The outcome of `prepare`, if it was called already.
         **options: Those of `trainer.train`.
 
     Returns:
-        The row that `trainer.train` gives, with `before` and `replaced`: the test accuracy before
+        The row that `trainer.train` returns, with `before` and `replaced`: the test accuracy before
         and right after the replacement.
     """
     result = io.read_json(directory / trainer.RESULT)
@@ -224,7 +253,7 @@ def finetune(
     return {**result, **stages}
 
 
-def _accuracy(model, dataset, batch_size) -> float:
+def _accuracy(model: keras.Model, dataset: ImageDataset, batch_size: int) -> float:
     model_building.compile_for(model, dataset.input_shape)
     return trainer.evaluate(model, dataset, "test", batch_size)["accuracy"]
 
@@ -235,40 +264,72 @@ def digest(path: str) -> str | None:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else None
 
 
-def _check(recipe: recipes.Recipe) -> None:
-    """Refuses what cannot be asked of a network that is there already."""
+def _check(recipe: recipes.Recipe, beta_learning_rate: float | None) -> None:
+    """Refuses a recipe that a network which is there already cannot follow."""
     for field in ("dropout", "auxiliary_weight", "drop_path"):
         if getattr(recipe, field):
-            raise ArgumentError(field, "a trained network keeps the parts that it has")
-    if recipe.optimizer != "sgd" and BETA_LEARNING_RATE.value is not None:
+            message = f"a trained network keeps the parts that it has, the recipe changes {field}"
+            raise ArgumentError("recipe", message)
+    if recipe.optimizer != "sgd" and beta_learning_rate is not None:
         raise ArgumentError("beta_learning_rate", "needs --optimizer=sgd")
 
 
-def main() -> None:
+def _named_network(arguments: list[str]) -> tuple[str, trainer.Run | None]:
+    """Returns the .keras file or the name that the arguments are, and the run that wrote the file.
+
+    Raises:
+        UsageError: If there is no such file or folder.
+    """
+    if len(arguments) != 1:
+        raise UsageError("name a folder of a run, a .keras file, or one of keras.applications")
+    path = pathlib.Path(arguments[0]).expanduser()
+    if not path.exists() and path.suffix != ".keras":
+        return arguments[0], None
+    run = networks.run_of(path)
+    return str(networks.network_file(path)), run
+
+
+def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> data.Settings:
+    """Returns the settings; where the network has a run, the data is by default the run's."""
+    settings_of = data.settings_for(flag_values.dataset)
+    if run is not None:
+        of_files = run.pictures is not None
+        settings_of = data.image_file_settings if of_files else data.in_memory_settings
+        if not flag_values["dataset"].present:
+            names = ["dataset", "train_split", "test_split", "image_size", "flip"]
+            names += [] if of_files else ["pad"]
+            flags.set_unless_given(flag_values, **{name: getattr(run, name) for name in names})
+    return settings_of(flag_values, name, recipe="finetune")
+
+
+def main(flag_values: FlagValues, arguments: list[str]) -> None:
     """Runs the program."""
-    program.refuse_strategy()
-    name = program.FLAGS.model
-    if not name:
-        raise ArgumentError("model", "name a .keras file, or a network of keras.applications")
-    new = list(replacements(REPLACE.value).values())
-    settings = program.settings({"replace": new}, model=name, recipe="finetune")
-    _check(settings["recipe"])
+    name, origin = _named_network(arguments)
+    settings.check_activations("replace", list(replacements(flag_values.replace).values()))
+    chosen = _settings(flag_values, name, origin)
+    if flag_values.print_recipe:
+        settings.print_recipes({name: chosen["recipe"]})
+        return
+    _check(chosen["recipe"], flag_values.beta_learning_rate)
+    dataset = data.load(flag_values, chosen)
+    if dataset.facts is not None:
+        chosen["pictures"] = dataset.facts
     run = Finetuning(
-        activation=REPLACE.value,
-        seed=program.FLAGS.seed,
-        beta_initializer=BETA_INITIALIZER.value,
-        beta_learning_rate=BETA_LEARNING_RATE.value,
+        activation=flag_values.replace,
+        seed=flag_values.seed,
+        beta_initializer=flag_values.beta_initializer,
+        beta_learning_rate=flag_values.beta_learning_rate,
         digest=digest(name),
-        **settings,
+        **chosen,
     )
-    dataset = program.load_dataset(settings)
-    program.check_fits(run.recipe, dataset.training_images)
-    options = program.fitting_options()
+    settings.check_fits(run.recipe, dataset.training_images)
+    options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
     prepared = prepare(run, dataset)
-    out = program.out_directory("finetune", run.config())
+    out = folder.out_directory(flag_values, "finetune", run.config())
     print(prepared[2], flush=True)
-    result = finetune(run, dataset, out, prepared, **options)
+    with dataset.errors():
+        result = finetune(run, dataset.for_run(run, out), out, prepared, **options)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(
@@ -279,4 +340,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

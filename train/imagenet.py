@@ -1,56 +1,65 @@
-r"""Trains one network of ImageNet's kind on pictures too many for memory, and tests it.
+r"""Trains one network of ImageNet's kind on images larger than memory, and tests it.
 
 Examples:
   keras-swish imagenet --model=nasnet_mobile --activation=swish
       the network and the recipe of the paper, on TFDS's imagenet2012; weeks on a GPU.
   keras-swish imagenet --dataset=/data/imagenet --model=mobilenet --out=runs/mine
-      pictures in /data/imagenet/train/CLASS/ and /data/imagenet/validation/CLASS/; killed,
-      or stopped by SIGTERM, the same command goes on.
+      images in /data/imagenet/train/CLASS/ and /data/imagenet/validation/CLASS/; killed,
+      or stopped by SIGTERM, the same command resumes.
   keras-swish imagenet --dataset='gs://bucket/imagenet/{split}-*' --classes=1000 \
       --model=inception_v3 --strategy=data_parallel --batch_size=256
       TFRecords as TF-Slim's script writes them, on all devices of this machine.
   keras-swish imagenet --dataset=/data/flowers --image_size=96 --steps=2000 --model=mobilenet
       a small dataset on a laptop.
   keras-swish imagenet --model=mobilenet --activation=swish --print_recipe
-      prints what would be trained, and with which settings.
+      prints the recipe that the network would be trained with.
 
-Training pictures are cropped at random and distorted as the Inception networks' were; for
+Training images are cropped at random and distorted as the Inception networks' were; for
 validation and test, which here are the same split, the single central crop is taken. The test
 is top-1 and top-5 accuracy, with the moving average of the weights.
 
 The folder --out gets config.json (settings, versions, hardware), log.csv (a row every
 --steps_per_epoch steps), checkpoints/, model.keras (its outputs are logits), result.json, and
-corrupt.txt, if there are pictures that cannot be decoded.
+corrupt.txt, if there are images that cannot be decoded.
 """
 
-from .app import program, recipe_flags
-from .cifar import ACTIVATION
-from .datasets import imagenet as imagenet_dataset
-from .errors import DivergedError
+from absl.flags import FlagValues
+
+from .app import data, flags, settings, training
+from .app import main as app
+from .datasets import imagenet
 from .trainer import trainer
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.define_activation_flag(flag_values)
+    flags.define_model_flag(flag_values, f"By default: {imagenet.MODEL}.")
+    flags.define_data_flags(flag_values, "imagenet2012")
+    flags.define_image_file_flags(flag_values)
+    flags.define_augmentation_flags(flag_values, pad=False)
+    flags.define_seed_flag(flag_values)
+    flags.define_recipe_flags(flag_values, without=["learning_rates"])
+    flags.define_training_flags(flag_values)
+    flags.define_device_flags(flag_values)
+    flags.define_output_flags(flag_values)
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    devices = program.start_devices()
-    program.check_activations({"activation": [ACTIVATION.value]})
-    model = program.chosen_model(imagenet_dataset.MODEL)
-    settings = imagenet_dataset.settings(model, ACTIVATION.value)
-    recipe_flags.show({model: settings["recipe"]})
-    pictures = imagenet_dataset.load(settings)
-    settings["pictures"] = pictures.facts
-    run = trainer.Run(activation=ACTIVATION.value, seed=program.FLAGS.seed, **settings)
-    program.check_fits(run.recipe, pictures.training_images)
-    options = program.fitting_options()
-    out = program.out_directory("imagenet", run.config(), devices)
-    result = imagenet_dataset.train(run, pictures, out, **options, devices=devices)
-    if result["status"] != "ok":
-        raise DivergedError(result["status"])
-    print(f"top-1 accuracy {result['test_accuracy']:.2%}")
-    if "test_top_5_accuracy" in result:
-        print(f"top-5 accuracy {result['test_top_5_accuracy']:.2%}")
-    print(f"results: {out}")
+    devices = settings.started_devices(flag_values)
+    activation = flag_values.activation
+    settings.check_activations("activation", [activation])
+    model = settings.chosen_model(flag_values, imagenet.MODEL)
+    chosen = data.image_file_settings(flag_values, model, activation)
+    if flag_values.print_recipe:
+        settings.print_recipes({model: chosen["recipe"]})
+        return
+    dataset = data.load(flag_values, chosen)
+    chosen["pictures"] = dataset.facts
+    run = trainer.Run(activation=activation, seed=flag_values.seed, **chosen)
+    training.train_one(flag_values, "imagenet", run, dataset, devices)
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -17,12 +17,14 @@ import math
 import statistics
 
 import keras
+from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
 from keras_swish.models import paper
 
-from .app import program
+from .app import main as app
+from .errors import UsageError
 
 _ACTIVATIONS = {"relu": "ReLU", "swish": "Swish-1", "swish_beta": "Swish"}
 _HEADER = ["network", "parameters", "multiply-adds", "image size"]
@@ -51,12 +53,16 @@ def row(name: str) -> list[str]:
     ]
 
 
-def main(patterns: list[str]) -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program: it has none."""
+
+
+def main(flag_values: FlagValues, patterns: list[str]) -> None:
     """Runs the program."""
     names = models.names()
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
-            program.fail(unknown("network", pattern, names))
+            raise UsageError(unknown("network", pattern, names))
     chosen = [
         name for name in names if not patterns or any(fnmatch.fnmatch(name, p) for p in patterns)
     ]
@@ -68,10 +74,10 @@ def main(patterns: list[str]) -> None:
         _print(row(name), widths)
 
 
-def _print(cells, widths):
+def _print(cells: list[str], widths: list[int]) -> None:
     # One line at once: the large networks take seconds to build.
     print(f"| {' | '.join(map(str.ljust, cells, widths))} |", flush=True)
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

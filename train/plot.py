@@ -1,12 +1,12 @@
-"""Draws activations and their derivatives into one picture.
+"""Draws activations and their derivatives into one figure.
 
 Examples:
   keras-swish plot swish relu max_sigmoid
       three functions of the catalogue, into activations.png.
   keras-swish plot swish "x * tanh(softplus(x))" --out=mine.svg --low=-8 --high=3
-      a name beside a formula of your own; the suffix gives the format.
+      a name next to a formula of your own; the suffix gives the format.
   keras-swish plot -- "-x" "cos(x) - x"
-      what begins with a minus stands behind two of them.
+      arguments that begin with a minus stand behind two of them.
   keras-swish plot
       the whole catalogue, a panel for each function.
 
@@ -17,33 +17,37 @@ functions of keras_swish.formulas.primitives.FUNCTIONS; beta has its initial val
 import pathlib
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_swish import io
 from keras_swish.plot import gallery, plot
 
-from .app import program
-from .errors import ArgumentError
-
-LOW = flags.DEFINE_float("low", -5.0, "Left end of the x axis.")
-HIGH = flags.DEFINE_float("high", 5.0, "Right end of the x axis.")
+from .app import main as app
+from .errors import ArgumentError, as_usage_error
 
 
-def main(identifiers: list[str]) -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string("out", "activations.png", "File for the figure.", flag_values)
+    flags.DEFINE_float("low", -5.0, "Left end of the x axis.", flag_values=flag_values)
+    flags.DEFINE_float("high", 5.0, "Right end of the x axis.", flag_values=flag_values)
+
+
+def main(flag_values: FlagValues, identifiers: list[str]) -> None:
     """Runs the program."""
-    out = pathlib.Path(program.FLAGS.out or "activations.png").expanduser()
+    out = pathlib.Path(flag_values.out).expanduser()
     if out.exists():
         raise ArgumentError("out", f"{out} exists; choose another name")
-    try:
-        figure = plot(identifiers, LOW.value, HIGH.value) if identifiers else gallery()
-    except ValueError as error:
-        program.fail(str(error))
+    with as_usage_error():
+        low, high = flag_values.low, flag_values.high
+        figure = plot(identifiers, low, high) if identifiers else gallery()
     try:
         with io.atomic(out) as temporary:
             figure.savefig(temporary, dpi=120)
     except (OSError, ValueError) as error:
         raise ArgumentError("out", str(error)) from error
-    print(f"picture: {out}")
+    print(f"figure: {out}")
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

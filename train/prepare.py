@@ -1,4 +1,4 @@
-"""Makes Fashion-MNIST ready for TensorFlow Datasets and for Keras, without a network.
+"""Makes Fashion-MNIST ready for TensorFlow Datasets and for Keras, offline.
 
 Debian's package dataset-fashion-mnist (apt-get install dataset-fashion-mnist, 31 MB) holds
 the 60,000 + 10,000 original 28x28 images. This program
@@ -16,15 +16,14 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 from absl import flags
+from absl.flags import FlagValues
 
-from .app import program
+from .app import main as app
 from .errors import ArgumentError
 
-SOURCE = flags.DEFINE_string(
-    "source", "/usr/share/datasets/fashion-mnist", "Folder that holds the four *-ubyte.gz files."
-)
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -33,9 +32,25 @@ FILES = (
 )
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string(
+        "source",
+        "/usr/share/datasets/fashion-mnist",
+        "Folder that holds the four *-ubyte.gz files.",
+        flag_values,
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Folder for the datasets that TensorFlow Datasets prepares; by default its own.",
+        flag_values,
+    )
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
-    source = pathlib.Path(SOURCE.value).expanduser()
+    source = pathlib.Path(flag_values.source).expanduser()
     missing = [name for name in FILES if not (source / name).is_file()]
     if missing:
         raise ArgumentError(
@@ -43,7 +58,7 @@ def main() -> None:
             f"does not hold {', '.join(missing)}; on Debian: apt-get install dataset-fashion-mnist",
         )
     print("Keras:", _link(source))
-    print("TFDS:", _prepare(source, program.FLAGS.data_dir))
+    print("TFDS:", _prepare(source, flag_values.data_dir))
 
 
 def _link(source: pathlib.Path) -> pathlib.Path:
@@ -62,7 +77,7 @@ def _prepare(source: pathlib.Path, data_dir: str | None) -> pathlib.Path:
 
     with tempfile.TemporaryDirectory() as scratch:
 
-        def unpack(manager, urls):
+        def unpack(manager: Any, urls: dict[str, str]) -> dict[str, pathlib.Path]:
             """Stands in for the download: the builder asks for the same four files by URL."""
             unpacked = {}
             for key, url in urls.items():
@@ -73,14 +88,15 @@ def _prepare(source: pathlib.Path, data_dir: str | None) -> pathlib.Path:
             return unpacked
 
         downloader = tfds.download.DownloadManager
-        original, downloader.download_and_extract = downloader.download_and_extract, unpack
+        original = downloader.download_and_extract
+        downloader.download_and_extract = unpack  # pyright: ignore[reportAttributeAccessIssue]
         try:
             builder = tfds.builder("fashion_mnist", data_dir=data_dir)
             builder.download_and_prepare()
         finally:
             downloader.download_and_extract = original
-    return builder.data_path
+    return pathlib.Path(builder.data_path)
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

@@ -8,62 +8,84 @@ Examples:
   keras-swish report mine.log --out=mine
       that of a search begun from Python with storage="mine.log"; a database's URL does as well.
 
-`keras-swish compare` and `keras-swish search` write it, too. This program writes it anew from the
+`keras-swish compare` and `keras-swish search` write it, too. This program writes it again from the
 results of the runs, into the same folder: results.csv (a row a run, or a candidate), table.md,
-report.html (the same page with its pictures inside), and the pictures.
+report.html (the same page with its figures inside), and the figures.
 """
 
 import pathlib
-from collections.abc import Callable
-from typing import Any
 
-from .app import program
-from .errors import ArgumentError
+from absl import flags
+from absl.flags import FlagValues
+
+from .app import main as app
+from .errors import ArgumentError, UsageError, as_usage_error
 from .reporting import comparison, runs, search_report
 
 
-def main(arguments: list[str]) -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string(
+        "out",
+        None,
+        "Folder for the report of a search; by default the search's own. A comparison has its "
+        "report in its folder.",
+        flag_values,
+    )
+
+
+def main(flag_values: FlagValues, arguments: list[str]) -> None:
     """Runs the program."""
     if not arguments:
-        program.fail("name the folder of a comparison or a search, such as runs/mine")
-    if program.FLAGS.out is not None and len(arguments) > 1:
+        raise UsageError("name the folder of a comparison or a search, such as runs/mine")
+    if flag_values.out is not None and len(arguments) > 1:
         raise ArgumentError("out", "is for the report of one search: name a single one")
     for argument in arguments:
-        print(f"report: {_written(argument)}")
+        print(f"report: {write(argument, flag_values.out)}")
 
 
-def _written(argument: str) -> pathlib.Path:
-    """Writes one report; returns its page."""
-    out = pathlib.Path(argument).expanduser()
-    is_storage = "://" in argument or out.is_file()
-    made_by = "search" if is_storage else _without_error(search_report.settings, out).get("program")
-    if made_by == "search":
-        return _written_search(argument)
-    if made_by != "compare":
-        program.fail(
+def write(argument: str, out: str | None) -> pathlib.Path:
+    """Writes the report of a comparison or a search, and returns its page.
+
+    Args:
+        argument: Folder of either; the journal of a search, or a database's URL.
+        out: Folder for the report of a search; None: its own.
+
+    Raises:
+        UsageError: If there is no report to write, or not to this folder.
+    """
+    folder = pathlib.Path(argument).expanduser()
+    is_storage = "://" in argument or folder.is_file()
+    with as_usage_error():
+        program = "search" if is_storage else search_report.settings(folder).get("program")
+    if program == "search":
+        return _write_search(argument, out)
+    if program != "compare":
+        raise UsageError(
             f"{argument}: not a folder of results of `keras-swish compare` or `keras-swish search`"
         )
-    if program.FLAGS.out is not None:
+    if out is not None:
         raise ArgumentError("out", "is for searches: a comparison has its report in its folder")
-    rows = runs.read_runs(out)
+    rows = runs.read_runs(folder)
     if not rows:
-        program.fail(f"{argument}: no run of this comparison is finished")
-    comparison.write(out, rows)
-    return out / "report.html"
+        raise UsageError(f"{argument}: no run of this comparison is finished")
+    comparison.write(folder, rows)
+    return folder / search_report.HTML
 
 
-def _written_search(argument: str) -> pathlib.Path:
-    study, folder = _without_error(search_report.load, argument)
-    out = folder if program.FLAGS.out is None else pathlib.Path(program.FLAGS.out).expanduser()
-    if out is None:
+def _write_search(argument: str, out: str | None) -> pathlib.Path:
+    with as_usage_error():
+        study, folder = search_report.load(argument)
+    target = folder if out is None else pathlib.Path(out).expanduser()
+    if target is None:
         raise ArgumentError("out", f"{argument} is in no folder of a search: name one to write to")
-    if out != folder:
-        _make_folder(out)
-    search_report.write(out, study, folder)
-    return out / search_report.HTML
+    if target != folder:
+        _make_report_folder(target)
+    search_report.write(target, study, folder)
+    return target / search_report.HTML
 
 
-def _make_folder(out: pathlib.Path) -> None:
+def _make_report_folder(out: pathlib.Path) -> None:
     """Makes a folder for a report, and refuses one that holds anything else."""
     if out.exists() and not out.is_dir():
         raise ArgumentError("out", "is no folder")
@@ -76,13 +98,5 @@ def _make_folder(out: pathlib.Path) -> None:
         raise ArgumentError("out", "holds other files; choose another folder")
 
 
-def _without_error(read: Callable[..., Any], argument: object) -> Any:
-    """Calls a function, and ends the program with its message where it raises `ValueError`."""
-    try:
-        return read(argument)
-    except ValueError as error:
-        program.fail(str(error))
-
-
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

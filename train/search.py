@@ -34,23 +34,42 @@ import importlib.util
 import itertools
 import pathlib
 import signal
+from typing import Any
 
 import keras
+import numpy as np
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
+from keras_swish.search import (
+    Child,
+    ChildConfig,
+    Outcome,
+    Pruner,
+    Race,
+    Result,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+)
+from keras_swish.search.executors import Executor, start_for
+from keras_swish.search.space import Candidate
 
-from .app import executors, program, recipe_flags
+from .app import executors, folder
+from .app import flags as groups
+from .app import main as app
 from .datasets import in_memory
 from .datasets.augmentation import Batches
-from .errors import ArgumentError, PreemptedError, as_argument_error
+from .errors import ArgumentError, PreemptedError, UsageError, as_argument_error
 from .reporting import search_report
 from .trainer import trainer
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class DatasetChild:
     """The child of a dataset.
 
     Attributes:
@@ -58,120 +77,142 @@ class Settings:
         filters: Filters of its three stages, or None: its own.
         image_size: Side to scale the images to, or None.
         images: How many images to train on, or None: all.
-        epochs: Passes over them.
-        batch_size: Images a step.
-        learning_rate: Highest learning rate.
-        bn_momentum: Momentum of batch normalisation, or None for one that converges.
+        config: How it is trained.
     """
 
     model: str = "resnet8"
     filters: tuple[int, ...] | None = (8, 16, 32)
     image_size: int | None = 14
     images: int | None = 10240
-    epochs: int = 3
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    bn_momentum: float | None = None
+    config: ChildConfig = dataclasses.field(default_factory=ChildConfig)
 
 
-CHILDREN = {"digits": Settings(image_size=None, images=None, epochs=6, batch_size=64)}
-OTHER = Settings()
-# What a child has no use for, of the flags that the programs share.
-_FOREIGN = {
-    *recipe_flags.NAMES,
-    *("recipe", "print_recipe", "pad", "flip", "dtype_policy", "checkpoint_seconds"),
-    *("keep_checkpoints", "strategy", "coordinator", "hosts", "host", "tensorboard", "wandb"),
-} - {field.name for field in dataclasses.fields(Settings)}
-
-ALGORITHM = flags.DEFINE_string(
-    "algorithm",
-    "rl",
-    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates the "
-    "best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
-)
-TRIALS = flags.DEFINE_integer(
-    "trials",
-    100,
-    "How many different candidates to try; 0: until the algorithm finds nothing new, which takes "
-    "very long with two core units.",
-    lower_bound=0,
-)
-TOP_SEEDS = flags.DEFINE_integer(
-    "top_seeds", 4, "Seeds that the best are trained with.", lower_bound=1
-)
-TOP = flags.DEFINE_float(
-    "top", 0.1, "Which part of the candidates the best are.", lower_bound=0.0, upper_bound=1.0
-)
-CORE_UNITS = flags.DEFINE_integer("core_units", 1, "Core units of a candidate.", lower_bound=1)
-IMAGES = flags.DEFINE_integer("images", None, "Images to train a child on.", lower_bound=1)
-FILTERS = flags.DEFINE_list("filters", None, "Filters of the child's three stages: 8,16,32.")
-PRUNER = flags.DEFINE_enum(
-    "pruner",
-    "none",
-    ["none", "halving"],
-    "What stops children early: 'halving' those that do worse than two thirds after 1, 3, 9, ... "
-    "epochs.",
-)
+CHILDREN = {
+    "digits": DatasetChild(
+        image_size=None, images=None, config=ChildConfig(epochs=6, batch_size=64)
+    ),
+}
+DEFAULT_CHILD = DatasetChild()
+# The flags of each.
+_NETWORK_FLAGS = ("model", "image_size", "images")
+_CONFIG_FLAGS = ("epochs", "batch_size", "learning_rate", "bn_momentum")
 
 
-def main() -> None:
+def define_flags(flag_values: FlagValues) -> None:
+    """Defines the flags of the program."""
+    flags.DEFINE_string(
+        "algorithm",
+        "rl",
+        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates "
+        "the best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
+        flag_values,
+    )
+    flags.DEFINE_integer(
+        "trials",
+        100,
+        "How many different candidates to try; 0: until the algorithm finds nothing new, which "
+        "takes very long with two core units.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "top_seeds",
+        4,
+        "Seeds that the best are trained with.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "top",
+        0.1,
+        "Which part of the candidates the best are.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "core_units", 1, "Core units of a candidate.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "images", None, "Images to train a child on.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_list("filters", None, "Filters of the child's three stages: 8,16,32.", flag_values)
+    flags.DEFINE_enum(
+        "pruner",
+        "none",
+        ["none", "halving"],
+        "What stops children early: 'halving' those that do worse than two thirds after 1, 3, 9, "
+        "... epochs.",
+        flag_values,
+    )
+    groups.define_model_flag(flag_values, "By default resnet8.")
+    groups.define_data_flags(flag_values)
+    groups.define_seed_flag(flag_values)
+    groups.define_recipe_fields(flag_values, _CONFIG_FLAGS)
+    executors.define_ray_flags(flag_values)
+    groups.define_output_flags(flag_values)
+
+
+def main(flag_values: FlagValues) -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
-        program.fail("the search needs Optuna: pip install 'keras-swish[search]'")
-    from keras_swish.search import SearchSpace, algorithms
-
-    for flag in sorted(_FOREIGN):
-        if program.FLAGS[flag].present:
-            raise ArgumentError(flag, "says nothing about a child of the search")
-    executors.check()
-    settings = _settings()
-    if PRUNER.value != "none" and settings.epochs == 1:
+        raise UsageError("the search needs Optuna: pip install 'keras-swish[search]'")
+    executor = executors.from_flags(flag_values, limit_threads=True)
+    settings = _child_settings(flag_values)
+    if flag_values.pruner != "none" and settings.config.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
-    space = SearchSpace(CORE_UNITS.value)
+    space = SearchSpace(flag_values.core_units)
     with as_argument_error("algorithm"):
-        algorithm = algorithms.create(ALGORITHM.value, space, program.FLAGS.seed)
+        algorithm = algorithms.create(flag_values.algorithm, space, flag_values.seed)
     config = {
-        "dataset": program.FLAGS.dataset,
-        "train_split": program.FLAGS.train_split,
-        "settings": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
+        "dataset": flag_values.dataset,
+        "train_split": flag_values.train_split,
+        "child": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
     trainer.make_deterministic()
-    child = build(_dataset(settings), settings, space)
-    out = program.claim_directory("search", config)
+    child = build(_dataset(flag_values, settings), settings, space)
+    out = folder.claim(flag_values, "search", config)
     print(
         f"results go to {out}; to watch: optuna-dashboard {out / search_report.STUDY}", flush=True
     )
     if space.core_units == 1:
         print(f"core units {space.survey()}", flush=True)
-    _search(out, child, algorithm)
+    _search(flag_values, out, child, algorithm, executor)
 
 
-def _search(out: pathlib.Path, child, algorithm) -> None:
-    from keras_swish.search import Pruner, Result, Search, Study
-
-    with executors.of_children(child) as executor:
+def _search(
+    flag_values: FlagValues,
+    out: pathlib.Path,
+    child: Child,
+    algorithm: algorithms.Algorithm,
+    executor: Executor,
+) -> None:
+    with executors.as_flag_error(executor):
+        start_for(child, executor)
+    with executor:
         with as_argument_error("out"):
-            study = Study(child.space, child.config(), out / search_report.STUDY)
+            study = Study(child.space, child.fingerprint(), out / search_report.STUDY)
             number = itertools.count(1)
             search = Search(
                 child,
                 study,
                 algorithm,
-                ALGORITHM.value,
-                program.FLAGS.seed,
+                flag_values.algorithm,
+                flag_values.seed,
                 lambda *arguments: _print(next(number), child.space, *arguments),
                 executor,
-                Pruner(PRUNER.value, study) if PRUNER.value != "none" else None,
+                Pruner(flag_values.pruner, study) if flag_values.pruner != "none" else None,
             )
-        program.record_start(out)  # not of a command that was refused
+        folder.record_start(out)  # not of a command that was refused
         result = Result(study, child, search.progress)
         # In place of Ray's handler, which ends the process within seconds, without a report.
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            search.explore(TRIALS.value or None)
-            search.race(TOP_SEEDS.value, TOP.value)
+            search.explore(flag_values.trials or None)
+            if flag_values.top:
+                search.race(Race(flag_values.top_seeds, flag_values.top))
         finally:
             if len(study):
                 search_report.write(out, study, out)
@@ -180,64 +221,69 @@ def _search(out: pathlib.Path, child, algorithm) -> None:
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
 
 
-def _stop(*_) -> None:
+def _stop(*_: object) -> None:
     raise PreemptedError("stopped by SIGTERM, and saved")
 
 
-def _print(number, space, candidate, seed, outcome) -> None:
+def _print(
+    number: int, space: SearchSpace, candidate: Candidate, seed: int, outcome: Outcome
+) -> None:
     note = "" if outcome.status == "ok" else f" ({outcome.status})"
     line = f"{number:5}  {outcome.reward:.4f}{note}  {space.formula(candidate)}  (seed {seed}, "
     print(f"{line}{outcome.seconds:.1f} s)", flush=True)
 
 
-def _settings() -> Settings:
-    settings = CHILDREN.get(program.FLAGS.dataset, OTHER)
-    names = [field.name for field in dataclasses.fields(settings) if field.name != "filters"]
-    given = {n: program.FLAGS[n].value for n in names if program.FLAGS[n].value is not None}
-    if FILTERS.value is not None:
+def _child_settings(flag_values: FlagValues) -> DatasetChild:
+    """Returns the child that the flags describe."""
+    settings = CHILDREN.get(flag_values.dataset, DEFAULT_CHILD)
+    given = _given(flag_values, _NETWORK_FLAGS)
+    if flag_values.filters is not None:
         try:
-            given["filters"] = tuple(map(int, FILTERS.value))
+            given["filters"] = tuple(map(int, flag_values.filters))
         except ValueError:
             raise ArgumentError("filters", "must be whole numbers, such as 8,16,32") from None
     elif "model" in given:
-        # Any network of the zoo: not all are resnet8's kind.
+        # Any network of the zoo: not all take filters as resnet8 does.
         given["filters"] = None
-    settings = dataclasses.replace(settings, **given)
+    config = dataclasses.replace(settings.config, **_given(flag_values, _CONFIG_FLAGS))
+    settings = dataclasses.replace(settings, **given, config=config)
     if settings.model not in models.names():
         raise ArgumentError("model", unknown("network", settings.model, models.names()))
     return settings
 
 
-def _dataset(settings: Settings) -> in_memory.Dataset:
+def _given(flag_values: FlagValues, names: tuple[str, ...]) -> dict[str, Any]:
+    return {n: flag_values[n].value for n in names if flag_values[n].value is not None}
+
+
+def _dataset(flag_values: FlagValues, settings: DatasetChild) -> in_memory.ImageArrays:
     dataset = in_memory.load(
-        program.FLAGS.dataset,
-        program.FLAGS.data_dir,
-        program.FLAGS.train_split,
-        program.FLAGS.test_split,
+        flag_values.dataset,
+        flag_values.data_dir,
+        flag_values.train_split,
+        flag_values.test_split or "test",
         settings.image_size,
     )
     images = len(dataset.train)
-    if IMAGES.value and IMAGES.value > images:
+    if flag_values.images and flag_values.images > images:
         raise ArgumentError("images", f"there are {images} to train on")
     images = min(images, settings.images or images)
-    if settings.batch_size > images:
-        flag = "batch_size" if program.FLAGS["batch_size"].present else "images"
+    if settings.config.batch_size > images:
+        flag = "batch_size" if flag_values["batch_size"].present else "images"
         raise ArgumentError(
-            flag, f"a batch of {settings.batch_size} is larger than {images} images"
+            flag, f"a batch of {settings.config.batch_size} is larger than {images} images"
         )
     return dataset
 
 
-def build(dataset: in_memory.Dataset, settings: Settings, space):
+def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchSpace) -> Child:
     """Returns the child of a dataset.
 
     Args:
         dataset: What to train and validate on.
-        settings: How.
-        space: The `SearchSpace`.
+        settings: Its network, and how it is trained.
+        space: The search space.
     """
-    from keras_swish.search import Child, Recipe
-
     filters = {"filters": settings.filters} if settings.filters else {}
     with as_argument_error("filters" if filters else "model"):
         try:
@@ -252,25 +298,26 @@ def build(dataset: in_memory.Dataset, settings: Settings, space):
             if not filters:
                 raise
             raise ArgumentError("filters", f"{settings.model} takes none") from error
-    recipe = Recipe(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        bn_momentum=settings.bn_momentum,
-    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     train, validation = dataset.train[: settings.images], dataset.validation
     with as_argument_error("dataset"):
         return Child(
-            model, _whole(dataset, train), _whole(dataset, validation), space, recipe, loss
+            model,
+            _arrays(dataset, train),
+            _arrays(dataset, validation),
+            space,
+            settings.config,
+            loss,
         )
 
 
-def _whole(dataset: in_memory.Dataset, split: in_memory.Split):
+def _arrays(
+    dataset: in_memory.ImageArrays, split: in_memory.Split
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split's images, normalised, and its labels."""
     images, _ = Batches(dataset, split, len(split))[0]
     return images, split.labels
 
 
 if __name__ == "__main__":
-    program.run(main)
+    app.run(main, define_flags)

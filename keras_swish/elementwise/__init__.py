@@ -1,1 +1,1 @@
-"""Elementwise operations, one pass forward and one backward, on every backend."""
+"""Elementwise operations: one pass forward and one backward, on every backend."""

@@ -6,7 +6,8 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,11 +17,13 @@ from keras_swish.export import formats
 from keras_swish.kernels import portable
 from keras_swish.messages import unknown
 
-# What a model is tried on without data: how many examples, and what sizes that it leaves open.
+# Without data: how many random examples a model is tried on, and of what size where it is open.
 _EXAMPLES, _OPEN = 3, 96
 # How many examples are compared.
 _COMPARED = 32
 _INT8_TOLERANCE = 0.1
+
+Norm = Callable[[np.ndarray], Any]
 
 
 class ExportError(ValueError):
@@ -33,7 +36,7 @@ def export(
     format: str | None = None,
     *,
     quantize: str | None = None,
-    representative_data=None,
+    representative_data: Any = None,
     hard_swish: bool = False,
     tolerance: float | None = None,
 ) -> float:
@@ -66,7 +69,7 @@ def export(
             `quantize`.
 
     Returns:
-        The difference that was found, in the same measure.
+        The difference from the model's outputs, in the same measure.
 
     Raises:
         ValueError: If an argument is none of these, the path exists, or Keras has another backend.
@@ -82,25 +85,25 @@ def export(
     """
     path = pathlib.Path(path).expanduser()
     _check(model, path, quantize, representative_data)
-    written_as = _format(path, format, quantize)
-    _import(written_as.packages)
+    target = _format(path, format, quantize)
+    _import(target.packages)
     inputs = _examples(model, representative_data)
-    few = keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)
+    compared = keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)
     names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
-    functions = written_as.functions
+    functions = target.functions
     if hard_swish:
         functions = {**functions, **portable.gates(portable.hard_sigmoid)}
     with plain_operations(functions) if hard_swish else contextlib.nullcontext():
-        tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, few)
+        tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, compared)
         expected = keras.tree.flatten(model(tensors, training=False))
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         with plain_operations(functions), _one_line(f"{path} could not be written"):
-            written_as.write(model, temporary, inputs, quantize)
+            target.write(model, temporary, inputs, quantize)
         with _one_line(f"{path} was not kept, as it does not run"):
-            outputs = written_as.run(temporary, few, names)
+            outputs = target.run(temporary, compared, names)
         difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
-        limit = tolerance or (_INT8_TOLERANCE if quantize else written_as.tolerance)
+        limit = tolerance or (_INT8_TOLERANCE if quantize else target.tolerance)
         if not difference <= limit:
             raise ExportError(
                 f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
@@ -113,7 +116,7 @@ def export(
     return difference
 
 
-def _check(model, path, quantize, representative_data) -> None:
+def _check(model: Any, path: pathlib.Path, quantize: str | None, representative_data: Any) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
@@ -134,7 +137,7 @@ def _check(model, path, quantize, representative_data) -> None:
         raise ValueError("`quantize` needs `representative_data`: about 100 typical inputs.")
 
 
-def _format(path, name, quantize) -> formats.Format:
+def _format(path: pathlib.Path, name: str | None, quantize: str | None) -> formats.Format:
     by_suffix = {entry.suffix: name for name, entry in formats.FORMATS.items()}
     name = name or by_suffix.get(path.suffix)
     if name not in formats.FORMATS:
@@ -158,13 +161,13 @@ def _import(packages: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _one_line(what: str) -> Iterator[None]:
+def _one_line(failure: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0][:300] if lines else type(error).__name__
-        raise ExportError(f"{what}: {reason}") from error
+        raise ExportError(f"{failure}: {reason}") from error
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -174,7 +177,7 @@ def _remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _examples(model, data):
+def _examples(model: keras.Model, data: Any) -> Any:
     """Returns inputs to try the model on, in the structure that it takes."""
     if data is not None:
         return keras.tree.map_structure(np.asarray, data)
@@ -182,12 +185,12 @@ def _examples(model, data):
     if symbolic is None:
         raise ValueError(
             f"`representative_data` is needed: the inputs of {model.name!r}, a "
-            f"{type(model).__name__}, are not known."
+            f"{type(model).__name__}, are unknown."
         )
     return keras.tree.map_structure(_random, symbolic)
 
 
-def _random(tensor) -> np.ndarray:
+def _random(tensor: Any) -> np.ndarray:
     batch, *rest = tensor.shape
     shape = [batch or _EXAMPLES, *(size or _OPEN for size in rest)]
     random = np.random.default_rng(0)
@@ -196,17 +199,19 @@ def _random(tensor) -> np.ndarray:
     return random.integers(0, 2, shape).astype(tensor.dtype)
 
 
-def _difference(outputs, expected, norm) -> float:
+def _difference(outputs: Sequence[Any], expected: Sequence[Any], norm: Norm) -> float:
     """Returns how far outputs are from the expected ones, by that norm; of the worst output."""
     if len(outputs) != len(expected):
         return math.inf
-    return max(
-        _distance(*(np.asarray(keras.ops.convert_to_numpy(a), "float64") for a in pair), norm)
-        for pair in zip(outputs, expected, strict=True)
-    )
+    pairs = zip(map(_as_float64, outputs), map(_as_float64, expected), strict=True)
+    return max(_distance(y, wanted, norm) for y, wanted in pairs)
 
 
-def _distance(y, expected, norm) -> float:
+def _as_float64(x: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(x), "float64")
+
+
+def _distance(y: np.ndarray, expected: np.ndarray, norm: Norm) -> float:
     if y.shape != expected.shape:
         return math.inf
     finite = np.isfinite(expected)

@@ -1,16 +1,18 @@
-"""The formats that a model can be written in: how each is written, and run again.
+"""The formats that a model can be written in, as data: what writes each, and what runs it.
 
 All through TensorFlow, Keras's backend here.
 """
 
 import dataclasses
+import pathlib
 import re
-import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import patch_tf2onnx
 from keras_swish.kernels import portable
 
 
@@ -25,7 +27,7 @@ class Format:
             the outputs.
         functions: What float32 is computed with, by name, in place of the kernels.
         tolerance: Largest difference from Keras to accept, as a share of the largest output.
-        packages: Names of the modules that it needs beside TensorFlow, with those to install.
+        packages: Names of the modules that it needs besides TensorFlow, with those to install.
     """
 
     suffix: str
@@ -36,13 +38,15 @@ class Format:
     packages: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def write_saved_model(model, path, inputs, quantize) -> None:
+def write_saved_model(
+    model: keras.Model, path: pathlib.Path, inputs: Any, quantize: str | None
+) -> None:
     """Writes a SavedModel with the endpoint `serve`."""
     specs = [signature(model, inputs)]
     model.export(path, format="tf_saved_model", input_signature=specs, verbose=False)
 
 
-def run_saved_model(path, inputs, names) -> list:
+def run_saved_model(path: pathlib.Path, inputs: Any, names: list[str]) -> list:
     """Runs the endpoint `serve`."""
     import tensorflow as tf
 
@@ -50,44 +54,44 @@ def run_saved_model(path, inputs, names) -> list:
     return keras.tree.flatten(served.serve(keras.tree.map_structure(tf.convert_to_tensor, inputs)))
 
 
-def write_litert(model, path, inputs, quantize) -> None:
+def write_litert(model: keras.Model, path: pathlib.Path, inputs: Any, quantize: str | None) -> None:
     """Writes a `.tflite` file; quantised, what has no form in int8 stays float32."""
     import tensorflow as tf
 
     specs, options = signature(model, inputs), {}
     if quantize:
-        kinds = tf.lite.OpsSet
+        ops_set = tf.lite.OpsSet
         options = {
             "optimizations": [tf.lite.Optimize.DEFAULT],
             "representative_dataset": lambda: _one_by_one(inputs, specs),
-            "target_spec": {"supported_ops": [kinds.TFLITE_BUILTINS_INT8, kinds.TFLITE_BUILTINS]},
+            "target_spec": {
+                "supported_ops": [ops_set.TFLITE_BUILTINS_INT8, ops_set.TFLITE_BUILTINS]
+            },
         }
     model.export(path, format="litert", input_signature=[specs], verbose=False, **options)
 
 
-def _one_by_one(inputs, specs) -> Iterator[dict[str, np.ndarray]]:
+def _one_by_one(inputs: Any, specs: Any) -> Iterator[dict[str, np.ndarray]]:
     names = [spec.name for spec in keras.tree.flatten(specs)]
     for row in zip(*keras.tree.flatten(inputs), strict=True):
         yield {name: x[None] for name, x in zip(names, row, strict=True)}
 
 
-def run_litert(path, inputs, names) -> list:
+def run_litert(path: pathlib.Path, inputs: Any, names: list[str]) -> list:
     """Runs the file with the interpreter of ai-edge-litert, which has no TensorFlow in it."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # pyright: ignore[reportMissingImports]
 
     runner = Interpreter(str(path)).get_signature_runner()
-    outputs = runner(**_named(inputs, names, runner.get_input_details()))
+    outputs = runner(**_named(inputs, names, list(runner.get_input_details())))
     return [outputs[name] for name in sorted(outputs, key=_natural)]
 
 
-def write_onnx(model, path, inputs, quantize) -> None:
+def write_onnx(model: keras.Model, path: pathlib.Path, inputs: Any, quantize: str | None) -> None:
     """Writes an ONNX file of opset 18."""
     import tensorflow as tf
-    import tf2onnx
-    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+    import tf2onnx  # pyright: ignore[reportMissingImports]
 
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        patch_tf2onnx()  # as `model.export` does: tf2onnx asks for a NumPy of before 2.0
+    patch_tf2onnx()
     specs = [signature(model, inputs)]
 
     @tf.function(input_signature=specs, autograph=False)
@@ -103,14 +107,14 @@ def write_onnx(model, path, inputs, quantize) -> None:
     )
 
 
-def _choice(graph, node, name, arguments):
+def _choice(graph: Any, node: Any, name: str, arguments: Any) -> Any:
     # tf2onnx multiplies both sides by masks, but 0 * inf is NaN.
     node.type, node.domain = "Where", ""
     return node
 
 
-def _minus(first: str | None, second: str | None):
-    """Returns a handler for the difference of two operations; None stands for a 1."""
+def _minus(first: str | None, second: str | None) -> Callable:
+    """Returns a handler for the difference of two operations; None means a 1."""
 
     def handle(graph, node, name, arguments):
         def side(operation):
@@ -135,9 +139,9 @@ _HANDLERS = {
 }
 
 
-def run_onnx(path, inputs, names) -> list:
+def run_onnx(path: pathlib.Path, inputs: Any, names: list[str]) -> list:
     """Runs the file with ONNX Runtime, on the CPU."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, _named(inputs, names, [x.name for x in session.get_inputs()]))
@@ -164,13 +168,13 @@ FORMATS = {
 }
 
 
-def structure(model):
+def structure(model: Any) -> Any:
     """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
     inputs = getattr(model, "inputs", None)
     return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
 
 
-def signature(model, inputs):
+def signature(model: keras.Model, inputs: Any) -> Any:
     """Returns a named `tf.TensorSpec` for each input, its open sizes left open."""
     import tensorflow as tf
 
@@ -185,12 +189,12 @@ def signature(model, inputs):
     return keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype, x.name), symbolic)
 
 
-def _named(inputs, names, wanted) -> dict:
+def _named(inputs: Any, names: list[str], wanted: list[str]) -> dict:
     """Returns the inputs by the names that the file has for them: the model's, as a rule."""
     names = names if set(names) == set(wanted) else wanted
     return dict(zip(names, keras.tree.flatten(inputs), strict=True))
 
 
 def _natural(name: str) -> list:
-    """A key that sorts output_10 behind output_9."""
+    """Returns a key that sorts output_10 behind output_9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

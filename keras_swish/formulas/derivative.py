@@ -32,14 +32,14 @@ def derivative(formula: Formula | str, name: str = "x") -> Formula:
 
     At a kink it is the slope that training uses too: 0 for |x|, max(x, 0) and min(x, 0); a
     tie of any other max or min takes the first argument. The derivative of a long formula
-    may be longer than `formula.parse` reads.
+    may be longer than `language.parse` reads.
 
     Args:
         formula: A formula or its text.
         name: What to differentiate by: the variable or a weight.
 
     Raises:
-        ValueError: If there is no such name in the formula, or the language has no word for
+        ValueError: If there is no such name in the formula, or the language has no name for
             the derivative, as for that of sinc'.
 
     Example:
@@ -62,28 +62,29 @@ def _derivative(formula: Formula, name: str, lowered: bool) -> Formula:
         return ZERO
     if isinstance(formula, Name):
         return ONE if formula.name == name else ZERO
-    formula = formula if lowered else rewritten(formula, LANGUAGE_RULES)
-    function, arguments = formula.function, formula.arguments
+    call = formula if lowered else rewritten(formula, LANGUAGE_RULES)
+    assert isinstance(call, Call)  # no rule makes a number or name of a call
+    function, arguments = call.function, call.arguments
     inner = [_derivative(argument, name, lowered) for argument in arguments]
     if all(part == ZERO for part in inner):
         return ZERO
     if function == "**":
-        return _power_derivative(formula, *arguments, *inner, lowered)
+        return _power_derivative(call, inner, lowered)
     if function in ("max", "min"):
         # A tie takes the first argument.
         a, b = arguments if function == "min" else arguments[::-1]
-        return _choice(add("-", a, b), *inner[::-1], lowered)
+        return _choice(add("-", a, b), inner[1], inner[0], lowered)
     if function == "where":
-        return _choice(arguments[0], *inner[1:], lowered)
+        return _choice(arguments[0], inner[1], inner[2], lowered)
     if lowered and function in SLOPES:
         rule = SLOPES[function]
     elif function in _OPERATORS:
         rule = _OPERATORS[function]
-    elif FUNCTIONS[function].derivative is None:
-        raise FormulaError(f"The language has no derivative of {function}.")
     else:
-        outer = substitute(_outer(FUNCTIONS[function].derivative), {"x": arguments[0]})
-        return product(outer, inner[0])
+        outer = FUNCTIONS[function].derivative
+        if outer is None:
+            raise FormulaError(f"The language has no derivative of {function}.")
+        return product(substitute(_parsed(outer), {"x": arguments[0]}), inner[0])
     letters = dict(zip(LETTERS, arguments, strict=False))
     letters |= {f"d{letter}": part for letter, part in zip(LETTERS, inner, strict=False)}
     return _simplified(read(rule), letters)
@@ -100,7 +101,7 @@ _OPERATORS = {
 
 
 @functools.cache
-def _outer(text: str) -> Formula:
+def _parsed(text: str) -> Formula:
     return parse(text)
 
 
@@ -116,12 +117,13 @@ def _simplified(rule: Formula, letters: dict[str, Formula]) -> Formula:
     return rewritten(Call(rule.function, tuple(arguments)), REDUCTIONS)
 
 
-def _choice(condition, a, b, lowered):
+def _choice(condition: Formula, a: Formula, b: Formula, lowered: bool) -> Formula:
     slope = Call("where", (condition, a, b))
     return Call("kept_nan", (slope, condition)) if lowered else slope
 
 
-def _power_derivative(formula, base, exponent, dbase, dexponent, lowered):
+def _power_derivative(power: Call, inner: list[Formula], lowered: bool) -> Formula:
+    (base, exponent), (dbase, dexponent) = power.arguments, inner
     if lowered and exponent == Number(3):
         # (3 a) a: the square of a small a may be 0 where three times it is not.
         return product(product(product(exponent, base), base), dbase)
@@ -129,10 +131,10 @@ def _power_derivative(formula, base, exponent, dbase, dexponent, lowered):
         return product(product(exponent, base), dbase)
     if dexponent == ZERO:
         less = _number(exponent.value - 1) if isinstance(exponent, Number) else None
-        power = Call("**", (base, less or Call("-", (exponent, ONE))))
-        return product(product(exponent, power), dbase)
+        lower_power = Call("**", (base, less or Call("-", (exponent, ONE))))
+        return product(product(exponent, lower_power), dbase)
     logarithm = product(dexponent, Call("log", (base,)))
-    return product(formula, add("+", logarithm, product(exponent, _quotient(dbase, base))))
+    return product(power, add("+", logarithm, product(exponent, _quotient(dbase, base))))
 
 
 def _number(value: float) -> Formula:

@@ -2,8 +2,8 @@
 
 The language has numbers, `pi`, the variable `x`, the weights `beta`, `beta1`, `beta2`, ...,
 the operators + - * / ** and the functions of `primitives.FUNCTIONS`. It is written as in
-Python and read by Python's parser, but nothing of it is ever evaluated as Python: every
-node is held against a white list.
+Python and read by Python's parser, but nothing of it is ever run as Python: every
+node has to be on a list of allowed ones.
 """
 
 import ast
@@ -12,7 +12,7 @@ import difflib
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from keras_swish.formulas.primitives import EPS, FUNCTIONS, Function
 
@@ -79,7 +79,7 @@ def parse(
 
     Args:
         text: The formula, such as `"x * sigmoid(beta * x)"`.
-        variables: Names of the variables, beside the weights `beta`, `beta1`, ...
+        variables: Names of the variables, besides the weights `beta`, `beta1`, ...
         functions: What may be called, by name.
 
     Returns:
@@ -87,8 +87,8 @@ def parse(
 
     Raises:
         FormulaError: A `ValueError`, if the text is no formula: it says where and why, and
-            names the nearest known name.
-        TypeError: If it is no text.
+            names the nearest valid one.
+        TypeError: If it is no string.
 
     Example:
         >>> from keras_swish.formulas import language
@@ -105,7 +105,7 @@ def parse(
             raise FormulaError(_located(text, column, f"unexpected character {character!r}"))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's own remarks on what it reads
+            warnings.simplefilter("ignore")  # Python's remarks on what it reads
             tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError) as error:
         column = getattr(error, "offset", None) or 1
@@ -121,7 +121,7 @@ def parse(
 
 
 def is_formula(text: str) -> bool:
-    """Says whether a text is meant as a formula, and not as the name of a function."""
+    """Says whether a text is a formula rather than the name of a function."""
     return not text.isidentifier() or text in ("x", "pi") or bool(_WEIGHT.fullmatch(text))
 
 
@@ -137,7 +137,7 @@ def _located(text: str, column: int, reason: str) -> str:
 
 
 class _Reader:
-    """From Python's tree to ours, nothing getting through that is not named here."""
+    """Converts Python's tree to ours; what is not named here is refused."""
 
     def __init__(self, text: str, variables: tuple[str, ...], functions: Mapping[str, Function]):
         self.text = text
@@ -160,15 +160,14 @@ class _Reader:
         if isinstance(node, ast.Call):
             return self.call(node, depth)
         node_type = type(node.op if isinstance(node, (ast.BinOp, ast.UnaryOp)) else node)
-        what = re.sub(r"(?<!^)(?=[A-Z])", " ", node_type.__name__).lower()
-        raise self.error(node, f"{what} is not part of the language")
+        construct = re.sub(r"(?<!^)(?=[A-Z])", " ", node_type.__name__).lower()
+        raise self.error(node, f"{construct} is not part of the language")
 
     def number(self, node: ast.Constant) -> Formula:
-        value = node.value
-        if type(value) not in (int, float):
-            raise self.error(node, f"{str(value)[:40]!r} is not a number")
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise self.error(node, f"{str(node.value)[:40]!r} is not a number")
         try:
-            value = float(value)
+            value = float(node.value)
         except OverflowError:
             value = math.inf
         if not math.isfinite(value):
@@ -190,12 +189,12 @@ class _Reader:
         name = node.func.id
         if name not in self.functions:
             raise self.unknown(node, name, list(self.functions))
-        wanted = self.functions[name].arity
+        arity = self.functions[name].arity
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.error(node, f"{name} takes plain arguments only")
-        if len(node.args) != wanted:
-            plural = "s" if wanted > 1 else ""
-            raise self.error(node, f"{name} takes {wanted} argument{plural}, not {len(node.args)}")
+        if len(node.args) != arity:
+            plural = "s" if arity > 1 else ""
+            raise self.error(node, f"{name} takes {arity} argument{plural}, not {len(node.args)}")
         return Call(name, tuple(self.read(argument, depth + 1) for argument in node.args))
 
     def error(self, node: ast.expr, reason: str) -> FormulaError:
@@ -203,7 +202,7 @@ class _Reader:
 
     def unknown(self, node: ast.expr, name: str, valid: list[str]) -> FormulaError:
         nearest = difflib.get_close_matches(name, [*valid, *self.functions], n=1, cutoff=0.5)
-        hint = f", did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(valid)}"
+        hint = f", did you mean {nearest[0]!r}?" if nearest else f"; valid: {', '.join(valid)}"
         return self.error(node, f"unknown name {name[:40]!r}{hint}")
 
 
@@ -216,24 +215,24 @@ def _print(formula: Formula) -> tuple[str, int]:
     """Returns the text and how strongly its outermost operator binds."""
     if isinstance(formula, Number):
         value = formula.value
-        whole = value.is_integer() and value < 1e15
-        return (str(int(value)) if whole else repr(value)), _ATOM
+        is_integer = value.is_integer() and value < 1e15
+        return (str(int(value)) if is_integer else repr(value)), _ATOM
     if isinstance(formula, Name):
         return formula.name, _ATOM
 
-    def inside(argument: Formula, least: int) -> str:
+    def bracketed(argument: Formula, least: int) -> str:
         text, strength = _print(argument)
         return text if strength >= least else f"({text})"
 
     name, arguments = formula.function, formula.arguments
     if name == "neg":
-        return "-" + inside(arguments[0], _NEG), _NEG
+        return "-" + bracketed(arguments[0], _NEG), _NEG
     if name == "**":
         # The exponent may carry a sign: x**-2.
-        return f"{inside(arguments[0], _ATOM)}**{inside(arguments[1], _NEG)}", _POWER
+        return f"{bracketed(arguments[0], _ATOM)}**{bracketed(arguments[1], _NEG)}", _POWER
     if name in OPERATORS:
         strength = OPERATORS[name]
-        left, right = inside(arguments[0], strength), inside(arguments[1], strength + 1)
+        left, right = bracketed(arguments[0], strength), bracketed(arguments[1], strength + 1)
         return f"{left} {name} {right}", strength
     return f"{name}({', '.join(map(to_text, arguments))})", _ATOM
 
@@ -257,18 +256,19 @@ def _latex(formula: Formula) -> tuple[str, int]:
         mantissa, exponent = [*text.split("e"), ""][:2]
         return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}", 2) if exponent else (text, _ATOM)
     if isinstance(formula, Name):
-        letter, index = re.fullmatch(r"(.*?)([0-9]*)", formula.name).groups()
+        letter = formula.name.rstrip("0123456789")
+        index = formula.name[len(letter) :]
         letter = r"\beta" if letter == "beta" else letter
         return (f"{letter}_{{{index}}}" if index else letter), _ATOM
 
-    def inside(argument: Formula, least: int) -> str:
+    def bracketed(argument: Formula, least: int) -> str:
         text, strength = _latex(argument)
         return text if strength >= least else rf"\left({text}\right)"
 
     name, arguments = formula.function, formula.arguments
 
     def right_side(argument: Formula, least: int) -> str:
-        text = inside(argument, least)
+        text = bracketed(argument, least)
         return rf"\left({text}\right)" if text.startswith("-") else text
 
     if name == "neg":
@@ -277,13 +277,13 @@ def _latex(formula: Formula) -> tuple[str, int]:
         # Of less than an atom's strength: as a base it needs brackets.
         return rf"\frac{{{to_latex(arguments[0])}}}{{{to_latex(arguments[1])}}}", _POWER
     if name == "**":
-        return f"{inside(arguments[0], _ATOM)}^{{{to_latex(arguments[1])}}}", _POWER
+        return f"{bracketed(arguments[0], _ATOM)}^{{{to_latex(arguments[1])}}}", _POWER
     if name == "*":
-        left, right = inside(arguments[0], 2), right_side(arguments[1], 3)
+        left, right = bracketed(arguments[0], 2), right_side(arguments[1], 3)
         sign = r" \cdot " if right.startswith((*"0123456789", r"\frac")) else " "
         return left + sign + right, 2
     if name in OPERATORS:
-        return f"{inside(arguments[0], 1)} {name} {right_side(arguments[1], 2)}", 1
+        return f"{bracketed(arguments[0], 1)} {name} {right_side(arguments[1], 2)}", 1
     text = FUNCTIONS[name].latex.format(*map(to_latex, arguments))
     return text, _POWER if name == "sqrt" else _ATOM
 
@@ -311,12 +311,12 @@ def names(formula: Formula) -> set[str]:
     return {formula.name} if isinstance(formula, Name) else set()
 
 
-def check_names(received, known, what: str) -> None:
-    """Raises a `ValueError` at the first received name that is not known."""
+def check_names(received: Iterable[str], names: Collection[str], noun: str) -> None:
+    """Raises a `ValueError` at the first received name that is not among the names."""
     for name in received:
-        if name not in known:
+        if name not in names:
             raise ValueError(
-                f"The formula has no {what} of that name; it has {', '.join(known) or 'none'}. "
+                f"The formula has no {noun} of that name; it has {', '.join(names) or 'none'}. "
                 f"Received: {name!r}"
             )
 
@@ -332,7 +332,7 @@ def substitute(formula: Formula, replacements: dict[str, Formula]) -> Formula:
 
 
 def initial_value(formula: Formula | str, weight: str) -> float:
-    """Returns the value that a weight starts from, by its place in the formula.
+    """Returns the value that a weight starts from, by its role in the formula.
 
     As in the table of primitives: a blend `beta * a + (1 - beta) * b` starts from 0.5, what
     is only added or subtracted from 0, anything else from 1; so does what only the eps of a
@@ -348,14 +348,14 @@ def initial_value(formula: Formula | str, weight: str) -> float:
     tree, beta = as_tree(formula), Name(weight)
     if any(_is_blend(call, beta) for call in _calls(tree)):
         return 0.5
-    places = [
+    users = [
         call.function
         for call in _calls(tree)
         if call.function != "neg" and call != Call("+", (beta, Number(float(EPS))))
         for argument in call.arguments
         if argument == beta or argument == Call("neg", (beta,))
     ]
-    return 0.0 if places and set(places) <= {"+", "-"} else 1.0
+    return 0.0 if users and set(users) <= {"+", "-"} else 1.0
 
 
 def _is_blend(call: Call, beta: Name) -> bool:
@@ -367,7 +367,7 @@ def _is_blend(call: Call, beta: Name) -> bool:
     return any(beta in a and rest in b for a, b in (factors, reversed(factors)))
 
 
-def _calls(formula: Formula):
+def _calls(formula: Formula) -> Iterator[Call]:
     if isinstance(formula, Call):
         yield formula
         for argument in formula.arguments:

@@ -1,8 +1,8 @@
-"""From the words of a formula to the kernels that compute it.
+"""Lowering: from the functions of a formula to the kernels that compute it.
 
-`lowered` rewrites what would overflow, cancel or lose its tail if computed word by word, such
-as `x * sigmoid(x)`, into kernels; `SLOPES` holds the derivatives of the kernels, and those
-of the words whose derivative needs one. Two tables, a line each.
+`lowered` rewrites what would overflow, cancel or lose its tail if computed function by function,
+such as `x * sigmoid(x)`, into kernels; `SLOPES` holds the derivatives of the kernels, and those of
+the functions whose derivative needs one. Each rule is one line of a table.
 """
 
 import functools
@@ -11,7 +11,7 @@ from keras_swish.formulas.language import Call, Formula, Name, parse, substitute
 from keras_swish.formulas.primitives import FUNCTIONS, Function
 from keras_swish.kernels import arithmetic, exponential, logarithmic, normal, trigonometric
 
-# Not words of the language: only rules lead here. Their LaTeX is never asked for.
+# Not part of the language: only rules lead here. Their LaTeX is never used.
 KERNELS: dict[str, Function] = {
     "gate": Function(exponential.gate, "", arity=2),
     "gate_slope": Function(exponential.gate_slope, "", arity=4),
@@ -140,15 +140,17 @@ def rewritten(formula: Formula, rules: dict[str, str]) -> Formula:
 
 
 def lowered(formula: Formula) -> Formula:
-    """Returns the formula in kernels, all rules applied from the inside out."""
+    """Returns the formula in kernels, all rules applied, innermost first."""
     if not isinstance(formula, Call):
         return formula
     call = Call(formula.function, tuple(map(lowered, formula.arguments)))
     return rewritten(call, RULES)
 
 
-def _match(pattern: Formula, formula: Formula, bound: dict[str, Formula]):
-    """Returns what the letters stand for, or None."""
+def _match(
+    pattern: Formula, formula: Formula, bound: dict[str, Formula]
+) -> dict[str, Formula] | None:
+    """Returns the formulas that the pattern's letters stand for, or None."""
     if isinstance(pattern, Name):
         if bound.get(pattern.name, formula) != formula:
             return None
@@ -161,11 +163,11 @@ def _match(pattern: Formula, formula: Formula, bound: dict[str, Formula]):
     if pattern.function in _COMMUTATIVE:
         orders.append(formula.arguments[::-1])
     for arguments in orders:
-        found = bound
+        extended: dict[str, Formula] | None = bound
         for part, argument in zip(pattern.arguments, arguments, strict=True):
-            found = _match(part, argument, found)
-            if found is None:
+            extended = _match(part, argument, extended)
+            if extended is None:
                 break
         else:
-            return found
+            return extended
     return None

@@ -1,4 +1,4 @@
-"""The words that formulas are made of, and the search space of the paper: three tables.
+"""The functions that formulas are made of, and the search space of the paper: three tables.
 
 * `FUNCTIONS`: the functions of the formula language, with their derivatives.
 * `UNARY`, `BINARY`: the primitives of a core unit b(u1(x), u2(x)), each a formula.

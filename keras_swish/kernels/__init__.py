@@ -7,5 +7,5 @@ at infinity where there is one, keep NaN, and are made of operations that every 
 compiler and exporter has. In float64 they are the plain formulas.
 
 Polynomials are fitted to least relative error (Lawson's iteration on Chebyshev nodes, in 50
-digits); their coefficients stand lowest power first.
+digits); their coefficients are given lowest power first.
 """

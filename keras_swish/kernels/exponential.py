@@ -2,16 +2,15 @@
 
 import math
 
-from keras import ops
-
+from keras_swish.keras_compat import Tensor, ops
 from keras_swish.kernels.arithmetic import (
+    backend_op,
     bits,
     exact_distance,
     exact_product,
     exact_square,
-    own,
-    plain,
     polynomial,
+    uses_backend_ops,
     with_sign_of,
     zero_like,
 )
@@ -20,14 +19,14 @@ from keras_swish.kernels.arithmetic import (
 _EXP = (0.5, 0.16666576, 0.041666854, 0.0083632, 0.0013901306)
 # sinh(x) = x + x^3 P(x^2) for |x| <= 1.
 SINH = (0.16666667, 0.008333334, 0.00019841282, 2.7553788e-06, 2.5455787e-08)
-# log(2) in two parts; the first is so short that its products with the integers met here are
+# log(2) in two parts; the first is so short that its products with the integers used here are
 # exact.
 _LOG2 = (0.693115234375, 3.1946184945309415e-05)
 # No float32 times exp(-176) is more than 0, and no finite float32 is exp(130).
 _LEAST, _MOST = -176.0, 130.0
 
 
-def exp_parts(x, tail=0.0):
+def exp_parts(x: Tensor, tail: Tensor = 0.0) -> tuple[Tensor, Tensor]:
     """Returns e and k with exp(x + tail) = (1 + e) * 2^k, for x <= _MOST.
 
     Not 1 + e: y + y * e rounds once where y * (1 + e) rounds twice.
@@ -36,25 +35,25 @@ def exp_parts(x, tail=0.0):
     return short_expm1(r + tail), k
 
 
-def _reduced(x):
-    """Returns r and k with x = r + k log(2), |r| <= log(2) / 2, k whole."""
+def _reduced(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns r and k with x = r + k log(2), |r| <= log(2) / 2, k an integer."""
     k = ops.round(x * (1 / math.log(2)))
     return (x - k * _LOG2[0]) - k * _LOG2[1], k
 
 
-def short_expm1(r):
-    """exp(r) - 1 for |r| <= log(2) / 2."""
+def short_expm1(r: Tensor) -> Tensor:
+    """Returns exp(r) - 1 for |r| <= log(2) / 2."""
     return r + r * r * polynomial(_EXP, r)
 
 
-def _power_of_2(k):
-    """2^k for whole numbers -126 <= k <= 127, by the bits of a float32; 0 for k = -127."""
+def _power_of_2(k: Tensor) -> Tensor:
+    """Returns 2^k for integers -126 <= k <= 127, by the bits of a float32; 0 for k = -127."""
     # 2^23 + 127 + k ends with the bits of 127 + k, which belong 23 places further left. (A cast
     # to integers takes XLA several times as long, as it has to saturate.)
     return bits(bits(k + 8388735.0, "int32") * 8388608, "float32")
 
 
-def _steps(k):
+def _steps(k: Tensor) -> tuple[Tensor, Tensor]:
     """Returns two powers of 2 with the product 2^k, which need not be a float32 itself.
 
     From k = -253 downwards the product is 0.
@@ -63,15 +62,15 @@ def _steps(k):
     return _power_of_2(first), _power_of_2(k - first)
 
 
-def scale(y, k):
+def scale(y: Tensor, k: Tensor) -> Tensor:
     """Returns y * 2^k."""
     first, second = _steps(k)
     return y * first * second
 
 
-def times_exp(factor, exponent, tail=0.0):
+def times_exp(factor: Tensor, exponent: Tensor, tail: Tensor = 0.0) -> Tensor:
     """Returns factor * exp(exponent + tail): what vanishes exponentially wins over inf."""
-    if plain(exponent):
+    if uses_backend_ops(exponent):
         half = ops.exp((exponent + tail) / 2)
         product, none = factor * half * half, exponent < -1500
     else:
@@ -80,22 +79,22 @@ def times_exp(factor, exponent, tail=0.0):
     return ops.where(none, zero_like(factor), product)
 
 
-def exp(x):
-    """Exponential function."""
-    return ops.exp(x) if plain(x) else exp_of_negative(ops.minimum(x, _MOST))
+def exp(x: Tensor) -> Tensor:
+    """Returns the exponential function."""
+    return ops.exp(x) if uses_backend_ops(x) else exp_of_negative(ops.minimum(x, _MOST))
 
 
-def exp_of_negative(x):
-    """Exponential function where no x overflows: of x <= _MOST."""
-    if plain(x):
+def exp_of_negative(x: Tensor) -> Tensor:
+    """Returns the exponential function where no x overflows: of x <= _MOST."""
+    if uses_backend_ops(x):
         return ops.exp(x)
     e, k = exp_parts(x)
     return scale(1.0 + e, k)
 
 
-def expm1(x):
-    """exp(x) - 1, also near 0."""
-    if plain(x):
+def expm1(x: Tensor) -> Tensor:
+    """Returns exp(x) - 1, also near 0."""
+    if uses_backend_ops(x):
         return ops.expm1(x)
     r, k = _reduced(ops.clip(x, -30.0, _MOST))
     e = short_expm1(r)
@@ -104,22 +103,22 @@ def expm1(x):
     return ops.where(k == 0.0, e, 2.0 * (half * e + (half - 0.5)))
 
 
-def sigmoid(x):
-    """Logistic function, 1 / (1 + exp(-x))."""
+def sigmoid(x: Tensor) -> Tensor:
+    """Returns the logistic function, 1 / (1 + exp(-x))."""
     t = exp_of_negative(-ops.abs(x))
     r = 1.0 / (1.0 + t)
     return ops.where(x >= 0, r, t * r)
 
 
-def _downwards(b, tail):
+def _downwards(b: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
     """Returns -|b + tail| in its two parts."""
     return -ops.abs(b), tail if isinstance(tail, float) else ops.where(b < 0, tail, -tail)
 
 
-def gate(a, b, tail=0.0):
-    """Product a * sigmoid(b + tail): Swish's form. 0 at b = -inf, whatever a."""
+def gate(a: Tensor, b: Tensor, tail: Tensor = 0.0) -> Tensor:
+    """Returns a * sigmoid(b + tail): Swish's form. 0 at b = -inf, whatever a."""
     exponent, tail = _downwards(b, tail)
-    if plain(b):
+    if uses_backend_ops(b):
         r = 1.0 / (1.0 + ops.exp(exponent))
         return ops.where(b >= 0, a * r, times_exp(a * r, exponent))
     # t = exp(-|b|) may vanish before its product with a does: that is multiplied in two steps.
@@ -131,13 +130,13 @@ def gate(a, b, tail=0.0):
     return ops.where(b < _LEAST, zero_like(a), y)
 
 
-def gate_slope(a, da, b, db, tail=0.0):
-    """Derivative of `gate`: da * sigmoid(b) + a * db * sigmoid'(b)."""
+def gate_slope(a: Tensor, da: Tensor, b: Tensor, db: Tensor, tail: Tensor = 0.0) -> Tensor:
+    """Returns the derivative of `gate`: da * sigmoid(b) + a * db * sigmoid'(b)."""
     exponent, tail = _downwards(b, tail)
     up = b >= 0
     # exp(-|b|), made larger by 2^24: it may vanish before its product with a does. (In this
     # form, each result used by few others, XLA makes one loop of all this.)
-    if plain(b):
+    if uses_backend_ops(b):
         large, vanished = ops.exp(exponent + tail) * 16777216.0, exponent < -700.0
     else:
         e, k = exp_parts(exponent, tail)
@@ -150,11 +149,11 @@ def gate_slope(a, da, b, db, tail=0.0):
     return ops.where(vanished, ops.where(up, da, ops.zeros_like(y)), y)
 
 
-def dgate(a, c, b, tail=0.0):
-    """Product a * c * sigmoid'(b), of which x^2 * sigmoid'(beta * x) is a case; 0 at b = +-inf."""
+def dgate(a: Tensor, c: Tensor, b: Tensor, tail: Tensor = 0.0) -> Tensor:
+    """Returns a * c * sigmoid'(b), of which x^2 * sigmoid'(beta * x) is a case; 0 at b = +-inf."""
     exponent, tail = _downwards(b, tail)
     # Half of the exponential to each factor: both may be huge.
-    if plain(b):
+    if uses_backend_ops(b):
         first = second = ops.exp((exponent + tail) / 2)
         product, t, vanished = (a * first) * (c * second), first * second, exponent < -1500.0
     else:
@@ -168,63 +167,63 @@ def dgate(a, c, b, tail=0.0):
     return ops.where(vanished, zero_like(a), product / (q * q))
 
 
-def product_gate(a, b, c):
-    """Product a * sigmoid(b * c), exact in the product: an exponent's error grows with it."""
+def product_gate(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Returns a * sigmoid(b * c), exact in the product: an exponent's error grows with it."""
     return gate(a, *exact_product(b, c))
 
 
-def product_gate_slope(a, da, b, c, slope):
-    """Derivative of `product_gate`, `slope` being that of b * c."""
+def product_gate_slope(a: Tensor, da: Tensor, b: Tensor, c: Tensor, slope: Tensor) -> Tensor:
+    """Returns the derivative of `product_gate`, `slope` being that of b * c."""
     product, tail = exact_product(b, c)
     return gate_slope(a, da, product, slope, tail)
 
 
-def product_dgate(a, d, b, c):
-    """Product a * d * sigmoid'(b * c)."""
+def product_dgate(a: Tensor, d: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Returns a * d * sigmoid'(b * c)."""
     return dgate(a, d, *exact_product(b, c))
 
 
-def tanh(x):
-    """Hyperbolic tangent."""
-    if plain(x):
-        return own("tanh", x)
+def tanh(x: Tensor) -> Tensor:
+    """Returns the hyperbolic tangent."""
+    if uses_backend_ops(x):
+        return backend_op("tanh", x)
     m = expm1(-2.0 * ops.abs(x))
     return with_sign_of(x, -m / (2.0 + m))
 
 
-def sinh(x):
-    """Hyperbolic sine."""
-    if plain(x):
-        return own("sinh", x)
+def sinh(x: Tensor) -> Tensor:
+    """Returns the hyperbolic sine."""
+    if uses_backend_ops(x):
+        return backend_op("sinh", x)
     a = ops.abs(x)
     half = _half_exp(a)
     z = ops.square(ops.minimum(a, 1.0))
     return ops.where(a < 1.0, x + x * z * polynomial(SINH, z), with_sign_of(x, half - 0.25 / half))
 
 
-def cosh(x):
-    """Hyperbolic cosine."""
-    if plain(x):
-        return own("cosh", x)
+def cosh(x: Tensor) -> Tensor:
+    """Returns the hyperbolic cosine."""
+    if uses_backend_ops(x):
+        return backend_op("cosh", x)
     half = _half_exp(ops.abs(x))
     return half + 0.25 / half
 
 
-def _half_exp(x):
-    """exp(x) / 2, which is finite for longer."""
+def _half_exp(x: Tensor) -> Tensor:
+    """Returns exp(x) / 2, which is finite for longer."""
     e, k = exp_parts(ops.minimum(x, _MOST))
     return scale(1.0 + e, k - 1.0)
 
 
-def decay(factor, beta, x1, x2):
-    """Product factor * exp(-beta * |x1 - x2|)."""
+def decay(factor: Tensor, beta: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """Returns factor * exp(-beta * |x1 - x2|)."""
     distance, tail = exact_distance(x1, x2)
     exponent, rest = exact_product(beta, distance)
     return times_exp(factor, -exponent, -(rest + beta * tail))
 
 
-def decay_squared(factor, beta, x1, x2):
-    """Product factor * exp(-beta * (x1 - x2)^2)."""
+def decay_squared(factor: Tensor, beta: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """Returns factor * exp(-beta * (x1 - x2)^2)."""
     distance, tail = exact_distance(x1, x2)
     square, square_rest = exact_square(distance)
     exponent, rest = exact_product(beta, square)

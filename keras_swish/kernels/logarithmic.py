@@ -2,9 +2,8 @@
 
 import math
 
-from keras import ops
-
-from keras_swish.kernels.arithmetic import own, plain, polynomial, with_sign_of
+from keras_swish.keras_compat import Tensor, ops
+from keras_swish.kernels.arithmetic import backend_op, polynomial, uses_backend_ops, with_sign_of
 from keras_swish.kernels.exponential import exp_of_negative
 
 # log(1 + t) = t - s (t - s^2 P(s^2)) with s = t / (2 + t), for -0.5 <= t <= 1.
@@ -16,37 +15,37 @@ _ARCSINH = (
 )
 
 
-def softplus(x):
-    """log(1 + exp(x))."""
-    if plain(x):
+def softplus(x: Tensor) -> Tensor:
+    """Returns log(1 + exp(x))."""
+    if uses_backend_ops(x):
         return ops.relu(x) + ops.log1p(ops.exp(-ops.abs(x)))
     return ops.relu(x) + log1p(exp_of_negative(-ops.abs(x)))
 
 
-def log_abs_eps(x):
-    """log(|x| + 1e-7), without losing the eps where the logarithm is near 0."""
+def log_abs_eps(x: Tensor) -> Tensor:
+    """Returns log(|x| + 1e-7), without losing the eps where the logarithm is near 0."""
     a = ops.abs(x)
     log = ops.log(a + 1e-7)
-    if plain(x):
+    if uses_backend_ops(x):
         return log
     near = ops.abs(a - 1.0) < 0.25
-    # The `where` stands between the two sums, which XLA would make one: a + (1e-7 - 1).
+    # The `where` keeps the two sums apart, which XLA would make one: a + (1e-7 - 1).
     above = ops.where(near, a - 1.0, ops.zeros_like(a))
     return ops.where(near, log1p(above + 1e-7), log)
 
 
-def log1p(t):
-    """log(1 + t) for -0.5 <= t <= 1."""
+def log1p(t: Tensor) -> Tensor:
+    """Returns log(1 + t) for -0.5 <= t <= 1."""
     s = t / (2.0 + t)
     z = s * s
     return t - s * (t - z * polynomial(_LOG1P, z))
 
 
-def arcsinh(x):
-    """Inverse hyperbolic sine."""
+def arcsinh(x: Tensor) -> Tensor:
+    """Returns the inverse hyperbolic sine."""
     a = ops.abs(x)
-    if plain(x):
-        return with_sign_of(x, own("arcsinh", a))
+    if uses_backend_ops(x):
+        return with_sign_of(x, backend_op("arcsinh", a))
     z = ops.square(ops.minimum(a, 1.0))
     # Far out sqrt(x^2 + 1) is |x|, and x^2 too large.
     far = a > 1e9
@@ -55,15 +54,15 @@ def arcsinh(x):
     return ops.where(a < 1.0, x + x * z * polynomial(_ARCSINH, z), with_sign_of(x, log))
 
 
-def unit(x):
-    """Quotient x / sqrt(x^2 + 1); +-1 at +-inf."""
+def unit(x: Tensor) -> Tensor:
+    """Returns x / sqrt(x^2 + 1); +-1 at +-inf."""
     far = ops.abs(x) > 1e9
     near = ops.where(far, ops.zeros_like(x), x)
     return ops.where(far, ops.sign(x), near / ops.sqrt(ops.square(near) + 1.0))
 
 
-def darcsinh(x):
-    """1 / sqrt(x^2 + 1)."""
+def darcsinh(x: Tensor) -> Tensor:
+    """Returns 1 / sqrt(x^2 + 1)."""
     a = ops.abs(x)
     far = a > 1e9
     near = ops.where(far, ops.zeros_like(a), a)

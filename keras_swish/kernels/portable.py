@@ -10,8 +10,7 @@ import functools
 import math
 from collections.abc import Callable
 
-from keras import ops
-
+from keras_swish.keras_compat import Tensor, ops
 from keras_swish.kernels.arithmetic import polynomial, with_sign_of
 from keras_swish.kernels.exponential import SINH, short_expm1
 from keras_swish.kernels.logarithmic import log1p
@@ -19,25 +18,25 @@ from keras_swish.kernels.normal import near_erf, tail_factor
 from keras_swish.kernels.trigonometric import dsinc, sinc
 
 
-def expm1(x):
-    """exp(x) - 1, also near 0."""
+def expm1(x: Tensor) -> Tensor:
+    """Returns exp(x) - 1, also near 0."""
     near = ops.clip(x, -0.35, 0.35)
     return ops.where(near == x, short_expm1(near), ops.exp(x) - 1.0)
 
 
-def sigmoid(x):
-    """Logistic function. ONNX Runtime's own is 0 below -18, and inexact before."""
+def sigmoid(x: Tensor) -> Tensor:
+    """Returns the logistic function. ONNX Runtime's own is 0 below -18, and inexact before."""
     t = ops.exp(-ops.abs(x))
     return ops.where(x >= 0, ops.ones_like(t), t) / (1.0 + t)
 
 
-def near_sigmoid(x):
-    """Logistic function, the runtime's own: LiteRT's is NaN at 1e30."""
+def near_sigmoid(x: Tensor) -> Tensor:
+    """Returns the logistic function, the runtime's own: LiteRT's is NaN at 1e30."""
     return ops.sigmoid(ops.clip(x, -90.0, 90.0))
 
 
-def hard_sigmoid(x):
-    """What MobileNetV3 has for the logistic function: relu6(x + 3) / 6."""
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """Returns relu6(x + 3) / 6, which MobileNetV3 has for the logistic function."""
     return ops.relu6(x + 3.0) * (1 / 6)
 
 
@@ -49,18 +48,18 @@ def gates(sigmoid: Callable) -> dict[str, Callable]:
     }
 
 
-def near_sin(x):
-    """Sine; beyond a million, where floats lie so far apart as to make it noise, of a million."""
+def near_sin(x: Tensor) -> Tensor:
+    """Returns the sine, beyond a million that of a million: so far out it is noise in float32."""
     return ops.sin(ops.clip(x, -1e6, 1e6))
 
 
-def near_cos(x):
-    """Cosine, likewise: LiteRT's own is 1e4 at 1e10 and NaN at 1e30."""
+def near_cos(x: Tensor) -> Tensor:
+    """Returns the cosine, limited too: LiteRT's own is 1e4 at 1e10 and NaN at 1e30."""
     return ops.cos(ops.clip(x, -1e6, 1e6))
 
 
-def sinh(x):
-    """Hyperbolic sine."""
+def sinh(x: Tensor) -> Tensor:
+    """Returns the hyperbolic sine."""
     a = ops.abs(x)
     z = ops.square(ops.minimum(a, 1.0))
     # exp(a) as a square: half of it is finite for longer.
@@ -69,48 +68,48 @@ def sinh(x):
     return ops.where(a < 1.0, x + x * z * polynomial(SINH, z), with_sign_of(x, far))
 
 
-def cosh(x):
-    """Hyperbolic cosine."""
+def cosh(x: Tensor) -> Tensor:
+    """Returns the hyperbolic cosine."""
     root = ops.exp(ops.abs(x) * 0.5)
     return (0.5 * root) * root + (0.5 / root) / root
 
 
-def softplus(x):
-    """log(1 + exp(x))."""
+def softplus(x: Tensor) -> Tensor:
+    """Returns log(1 + exp(x))."""
     return ops.relu(x) + log1p(ops.exp(-ops.abs(x)))
 
 
-def gauss(factor, x):
-    """Product factor * exp(-x^2)."""
+def gauss(factor: Tensor, x: Tensor) -> Tensor:
+    """Returns factor * exp(-x^2)."""
     return factor * ops.exp(-ops.square(ops.clip(x, -40.0, 40.0)))
 
 
-def decay(factor, beta, x1, x2):
-    """Product factor * exp(-beta * |x1 - x2|)."""
+def decay(factor: Tensor, beta: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """Returns factor * exp(-beta * |x1 - x2|)."""
     return factor * ops.exp(-beta * ops.abs(x1 - x2))
 
 
-def decay_squared(factor, beta, x1, x2):
-    """Product factor * exp(-beta * (x1 - x2)^2)."""
+def decay_squared(factor: Tensor, beta: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """Returns factor * exp(-beta * (x1 - x2)^2)."""
     # Not further: 0 * inf is NaN.
     return factor * ops.exp(-beta * ops.square(ops.clip(x1 - x2, -1e19, 1e19)))
 
 
-def erf(x):
-    """Error function."""
+def erf(x: Tensor) -> Tensor:
+    """Returns the error function."""
     a = ops.abs(x)
     far = 1.0 - 2.0 * _beyond(ops.minimum(a, 10.0) * math.sqrt(2))
     return ops.where(a < 0.9, near_erf(x), with_sign_of(x, far))
 
 
-def gelu(x):
-    """GELU, x * (1 + erf(x / sqrt(2))) / 2."""
+def gelu(x: Tensor) -> Tensor:
+    """Returns GELU, x * (1 + erf(x / sqrt(2))) / 2."""
     beyond = _beyond(ops.minimum(ops.abs(x), 14.0))
     return ops.where(x < 0, ops.maximum(x, -14.0) * beyond, x * (1.0 - beyond))
 
 
-def _beyond(u):
-    """The share of the normal distribution beyond u >= 0."""
+def _beyond(u: Tensor) -> Tensor:
+    """Returns the share of the normal distribution beyond u >= 0."""
     return tail_factor(u) * ops.exp(-0.5 * ops.square(u))
 
 

@@ -1,10 +1,18 @@
 """Sine and cosine, sinc and arctan."""
 
 import math
+from collections.abc import Callable
 
-from keras import ops
+from keras_swish.keras_compat import Tensor, ops
+from keras_swish.kernels.arithmetic import (
+    backend_op,
+    kept_nan,
+    polynomial,
+    uses_backend_ops,
+    with_sign_of,
+)
 
-from keras_swish.kernels.arithmetic import kept_nan, own, plain, polynomial, with_sign_of
+Function = Callable[[Tensor], Tensor]
 
 # sin(x) = x + x^3 P(x^2), cos(x) = 1 - x^2 / 2 + x^4 P(x^2) for |x| <= pi / 4.
 _SIN = (-0.16666667, 0.008333332, -0.00019840058, 2.7246344e-06)
@@ -22,31 +30,31 @@ _HALF_PI = (1.5703125, 0.0004837512969970703, 7.549533620476723e-08, 2.563344068
 TRIGONOMETRIC_BOUND = 1e4
 
 
-def sin(x):
-    """Sine."""
-    return own("sin", x)
+def sin(x: Tensor) -> Tensor:
+    """Returns the sine."""
+    return backend_op("sin", x)
 
 
-def cos(x):
-    """Cosine."""
-    return own("cos", x)
+def cos(x: Tensor) -> Tensor:
+    """Returns the cosine."""
+    return backend_op("cos", x)
 
 
-def near_sin(x):
-    """Sine for |x| < TRIGONOMETRIC_BOUND, in float32."""
+def near_sin(x: Tensor) -> Tensor:
+    """Returns the sine for |x| < TRIGONOMETRIC_BOUND, in float32."""
     r, q = _reduced(x)
     y = ops.where((q == 0) | (q == 2), _short_sine(r), _short_cosine(r))
     return ops.where(q >= 2, -y, y)
 
 
-def near_cos(x):
-    """Cosine for |x| < TRIGONOMETRIC_BOUND, in float32."""
+def near_cos(x: Tensor) -> Tensor:
+    """Returns the cosine for |x| < TRIGONOMETRIC_BOUND, in float32."""
     r, q = _reduced(x)
     y = ops.where((q == 0) | (q == 2), _short_cosine(r), _short_sine(r))
     return ops.where((q == 1) | (q == 2), -y, y)
 
 
-def _reduced(x):
+def _reduced(x: Tensor) -> tuple[Tensor, Tensor]:
     """Returns r and q with x = r + q pi/2 + 2 pi n, |r| <= pi/4, q one of 0, 1, 2, 3."""
     k = ops.round(x * (2 / math.pi))
     r = x
@@ -55,18 +63,18 @@ def _reduced(x):
     return r, k - 4.0 * ops.floor(k * 0.25)
 
 
-def _short_sine(r):
+def _short_sine(r: Tensor) -> Tensor:
     z = r * r
     return r + r * z * polynomial(_SIN, z)
 
 
-def _short_cosine(r):
+def _short_cosine(r: Tensor) -> Tensor:
     z = r * r
     return 1.0 - (0.5 * z - z * z * polynomial(_COS, z))
 
 
-def sinc(x, sin=sin):
-    """sin(x) / x, unnormalised: 1 at 0, 0 at +-inf."""
+def sinc(x: Tensor, sin: Function = sin) -> Tensor:
+    """Returns sin(x) / x, unnormalised: 1 at 0, 0 at +-inf."""
     # The inner `where` keeps 0/0 out of the branch not taken: exporters multiply by masks.
     a = ops.abs(x)
     usual = (a > 1e-30) & (a < math.inf)
@@ -75,19 +83,19 @@ def sinc(x, sin=sin):
     return kept_nan(y, x)
 
 
-def dsinc(x, sin=sin, cos=cos):
-    """Derivative of `sinc`: (cos(x) - sinc(x)) / x; 0 at 0 and at +-inf."""
+def dsinc(x: Tensor, sin: Function = sin, cos: Function = cos) -> Tensor:
+    """Returns the derivative of `sinc`: (cos(x) - sinc(x)) / x; 0 at 0 and at +-inf."""
     near, infinite, series, _, quotient = _dsinc_parts(x, sin, cos)
     return ops.where(infinite, ops.zeros_like(x), ops.where(near, -x * series, quotient))
 
 
-def dsinc_over_x(x, sin=sin, cos=cos):
-    """Derivative of `sinc`, divided by x: (cos(x) - sinc(x)) / x^2; 0 at +-inf."""
+def dsinc_over_x(x: Tensor, sin: Function = sin, cos: Function = cos) -> Tensor:
+    """Returns the derivative of `sinc`, divided by x: (cos(x) - sinc(x)) / x^2; 0 at +-inf."""
     near, infinite, series, far, quotient = _dsinc_parts(x, sin, cos)
     return ops.where(infinite, ops.zeros_like(x), ops.where(near, -series, quotient / far))
 
 
-def _dsinc_parts(x, sin, cos):
+def _dsinc_parts(x: Tensor, sin: Function, cos: Function) -> tuple[Tensor, ...]:
     """Returns where x is near 0 and where infinite, P(x^2), x far from 0, and `dsinc` there."""
     # Near 0 the difference cancels; there, the series.
     near, infinite = ops.abs(x) < 1, ops.abs(x) == math.inf
@@ -96,10 +104,10 @@ def _dsinc_parts(x, sin, cos):
     return near, infinite, polynomial(_DSINC, square), far, (cos(far) - sin(far) / far) / far
 
 
-def arctan(x):
-    """Inverse tangent."""
-    if plain(x):
-        return own("arctan", x)
+def arctan(x: Tensor) -> Tensor:
+    """Returns the inverse tangent."""
+    if uses_backend_ops(x):
+        return backend_op("arctan", x)
     a = ops.abs(x)
     far = a > 1.0
     y = ops.where(far, 1.0 / a, a)

@@ -4,15 +4,28 @@ Keras's own `clone_model` loses what does not survive the way through a layer's 
 functions of the user's own, lambdas, the state of preprocessing layers, sparse inputs.
 """
 
-import contextlib
 import functools
-import inspect
-import itertools
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
+from keras_swish.keras_compat import (
+    all_layers,
+    attributes,
+    bare_copy,
+    call_symbolically,
+    calls,
+    forget_calls,
+    has_constructor_of,
+    lambda_output_shape,
+    lambdas_allowed,
+    own_variables,
+    producer,
+    run_graph,
+    set_raw_attribute,
+    sublayers,
+)
 from keras_swish.messages import first_line
 from keras_swish.replacement.members import (
     Key,
@@ -24,93 +37,84 @@ from keras_swish.replacement.members import (
     with_value,
 )
 from keras_swish.replacement.recognise import recognise
+from keras_swish.replacement.state import CannotCopyError, carry_state, paired_variables
 
-
-class CannotCopyError(ValueError):
-    """A layer that cannot be made a second time."""
+# Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
+Factory = Callable[[Any], Any]
 
 
 class Copier:
     """Copies a model.
 
+    In four steps: `copy` makes new layers from their configurations and calls them as the
+    original does; `_adopt` gives them our copies of what passes through no configuration;
+    `_carry` gives them weights, and other activations in their attributes; two checks and the
+    flags `trainable` come last.
+
     Args:
-        whole: What makes the layer to put in place of a layer or operation, by the id of the
-            latter: called with the old one.
-        inside: What makes the activation for a place inside a layer, by the id of the layer
-            and the key of the place.
-        scaled: Ids of the batch normalisations to switch the scale on in.
-        shared: Whether a shared activation layer stays shared, or is made anew at each call.
+        layer_factories: What makes the layer that replaces a layer or operation, by the id of the
+            latter.
+        attribute_factories: What makes the activation that a layer holds, by the id of the layer
+            and the key of its attribute.
+        rescaled: Ids of the batch normalisations that get a gamma.
+        shared: Whether a shared activation layer stays shared; otherwise each call has its own.
+
+    Attributes:
+        activations: The new activation layers.
+        carried: Each layer that is no model of layers in order, with its copy.
+        changed_classes: A line for each model whose copy has another class.
     """
 
-    def __init__(self, whole, inside, scaled, shared: bool):
-        self.whole: dict[int, Callable] = whole
-        self.inside: dict[tuple[int, Key], Callable] = inside
-        self.scaled: set[int] = scaled
+    def __init__(
+        self,
+        layer_factories: Mapping[int, Factory],
+        attribute_factories: Mapping[tuple[int, Key], Factory],
+        rescaled: set[int],
+        shared: bool,
+    ):
+        self.layer_factories = layer_factories
+        self.attribute_factories = attribute_factories
+        self.rescaled = rescaled
         self.shared = shared
-        self.copies: dict[int, tuple[object, object]] = {}
         self.activations: list[keras.Layer] = []
+        self.carried: list[tuple[keras.Layer, keras.Layer]] = []
         self.changed_classes: list[str] = []
-        self._calls: dict[int, int] = {}
-        self._carried: dict[int, tuple[keras.Layer, keras.Layer]] = {}
+        # Each layer or operation copied so far, with its copy.
+        self._copied: list[tuple[Any, Any]] = []
+        self._copies: dict[int, Any] = {}
+        self._carried: set[int] = set()  # ids of the copies in `carried`
+        self._call_counts: dict[int, int] = {}
 
-    def run(self, model: keras.Model) -> keras.Model:
-        """Returns the copy."""
+    def copy_model(self, model: keras.Model) -> keras.Model:
+        """Returns the copy of a model.
+
+        Raises:
+            CannotCopyError: If a layer cannot be made a second time, or a weight not be reached.
+        """
         new = self.copy(model)
-        done = 0
-        while done < len(self.copies):  # carrying one layer may copy another one
-            old, copy = list(self.copies.values())[done]
-            done += 1
-            if isinstance(old, keras.Layer) and id(old) not in self.whole:
+        for old, copy in self._copied:  # it grows: carrying one layer may copy another one
+            if isinstance(old, keras.Layer) and id(old) not in self.layer_factories:
                 self._carry(old, copy)
         self._check_all_carried(model)
         self._carry_trainable()
         return new
 
-    def _check_all_carried(self, model: keras.Model) -> None:
-        """Raises where a weight was reached through no attribute: its copy would be random."""
-        replaced = [old for old, _ in self.copies.values() if id(old) in self.whole]
-        for old, _ in self._carried.values():
-            replaced += [value for key, value in members(old) if (id(old), key) in self.inside]
-        replaced = [old for old in replaced if isinstance(old, keras.Layer)]
-        known = {id(variable) for old in replaced for variable in old.variables}
-        known |= {id(v) for old, _ in self._carried.values() for v in _own_variables(old)}
-        missing = [v.path for v in model.variables if id(v) not in known]
-        if missing:
-            raise CannotCopyError(
-                f"The model {model.name!r} cannot be copied: no attribute of its layers leads to "
-                f"the weights {', '.join(missing[:5])}{' and more' if missing[5:] else ''}."
-            )
+    # Copy: new layers, called as the original's are.
 
-    def _carry_trainable(self) -> None:
-        trained = [layer.trainable for layer in self.activations]
-        models = [pair for pair in self.copies.values() if isinstance(pair[0], keras.Model)]
-        # From the outside in: setting it on a model sets it on all that the model holds.
-        for old, copy in [*reversed(models), *self._carried.values()]:
-            if copy.trainable != old.trainable:
-                copy.trainable = old.trainable
-        for old, copy in self._carried.values():
-            for variable, copied in _pairs(old, copy):
-                if copied.trainable != variable.trainable:
-                    copied.trainable = variable.trainable
-        for layer, trainable in zip(self.activations, trained, strict=True):
-            layer.trainable = trainable
-
-    def carried(self) -> list[tuple[keras.Layer, keras.Layer]]:
-        """Returns each layer that is no model of layers in order, with its copy."""
-        return list(self._carried.values())
-
-    def copy(self, operation):
+    def copy(self, operation: Any) -> Any:
         """Returns the copy of a layer or operation, at each call the same one."""
-        if id(operation) not in self.copies:
-            self.copies[id(operation)] = (operation, self._copy(operation))
-        return self.copies[id(operation)][1]
+        if id(operation) not in self._copies:
+            copy = self._new_copy(operation)
+            self._copies[id(operation)] = copy
+            self._copied.append((operation, copy))
+        return self._copies[id(operation)]
 
-    def _copy(self, operation):
-        if id(operation) in self.whole:
-            return self._new_activation(self.whole[id(operation)], operation)
+    def _new_copy(self, operation: Any) -> Any:
+        if id(operation) in self.layer_factories:
+            return self._new_activation(self.layer_factories[id(operation)], operation)
         if is_sequence(operation):
-            layers = [self.copy(layer) for layer in operation._layers]
-            return self._model(operation, keras.Sequential, layers)
+            layers = [self.copy(layer) for layer in sublayers(operation)]
+            return self._new_model(operation, keras.Sequential, layers)
         if is_graph(operation):
             return self._copy_graph(operation)
         if isinstance(operation, keras.layers.Lambda):
@@ -119,102 +123,123 @@ class Copier:
             return self._copy_layer(operation)
         return _copy_operation(operation)
 
-    def _new_activation(self, make: Callable, old) -> keras.Layer | Callable:
-        new = make(old)
+    def _new_activation(self, factory: Factory, old: Any) -> Any:
+        new = factory(old)
         if isinstance(new, keras.Layer):
             self.activations.append(new)
         return new
 
-    def _copy_graph(self, model):
+    def _copy_graph(self, model: keras.Model) -> keras.Model:
         inputs = keras.tree.map_structure(
-            lambda tensor: self.copy(tensor._keras_history.operation).output, model.input
+            lambda tensor: self.copy(producer(tensor)[0]).output, model.input
         )
-        outputs = model._run_through_graph(inputs, operation_fn=self.copy, call_fn=self._call)
-        return self._model(model, keras.Model, inputs, outputs)
+        outputs = run_graph(model, inputs, self.copy, self._call)
+        return self._new_model(model, keras.Model, inputs, outputs)
 
-    def _call(self, operation, *args, **kwargs):
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         if not any(operation is layer for layer in self.activations):
             return operation(*args, **kwargs)
-        calls = self._calls[id(operation)] = self._calls.get(id(operation), 0) + 1
-        if calls > 1 and not self.shared:
-            config = {**operation.get_config(), "name": f"{operation.name}_{calls}"}
+        count = self._call_counts[id(operation)] = self._call_counts.get(id(operation), 0) + 1
+        if count > 1 and not self.shared:
+            config = {**operation.get_config(), "name": f"{operation.name}_{count}"}
             operation = type(operation).from_config(config)
             self.activations.append(operation)
         # What stood here may have taken more, such as a mask, which reaches layers by itself.
         return operation([*args, *kwargs.values()][0])
 
-    def _model(self, old, plain: type[keras.Model], *args):
+    def _new_model(self, old: keras.Model, plain: type[keras.Model], *args: Any) -> keras.Model:
         """Makes a model of the old one's class where that has Keras's own constructor."""
-        kind = type(old)
+        model_class = type(old)
         # A constructor of its own would make its own layers again, and so would loading a file.
-        if not _constructed_like(kind, plain):
-            self.changed_classes.append(f"{old.name} ({kind.__name__}) is now a {plain.__name__}")
-            kind = plain
-        return kind(*args, name=old.name)
+        if not has_constructor_of(model_class, plain):
+            self.changed_classes.append(
+                f"{old.name} ({model_class.__name__}) is now a {plain.__name__}"
+            )
+            model_class = plain
+        return model_class(*args, name=old.name)
 
-    def _copy_layer(self, layer):
-        custom = {type(part).__name__: type(part) for part in layer._flatten_layers()}
-        custom = {name: kind for name, kind in custom.items() if not is_keras(kind)}
+    def _copy_layer(self, layer: keras.Layer) -> keras.Layer:
+        classes = {type(part).__name__: type(part) for part in all_layers(layer)}
+        custom_objects = {name: each for name, each in classes.items() if not is_keras(each)}
         try:
-            with keras.saving.custom_object_scope(custom), _lambdas_allowed():
-                config = type(layer).get_config(_stand_in(layer))
-                if id(layer) in self.scaled:
+            with keras.saving.custom_object_scope(custom_objects), lambdas_allowed():
+                config = type(layer).get_config(_readable_twin(layer))
+                if id(layer) in self.rescaled:
                     config["scale"] = True
                 new = type(layer).from_config(config)
         except Exception as error:
             raise CannotCopyError(
-                f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made anew "
+                f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again "
                 f"from its configuration ({first_line(error)}): "
                 "give it `get_config` and `from_config`."
             ) from error
         self._adopt(layer, new)
         return new
 
+    # Adopt: what passes through no configuration.
+
     def _adopt(self, old: keras.Layer, new: keras.Layer) -> None:
-        """Gives the new layer our copies of what passes through no configuration."""
-        places = dict(members(new))
-        for key, value in members(old):
-            if is_sequence(value) or is_graph(value) or isinstance(value, keras.layers.Lambda):
-                copy = self.copy(value)
-                if key in places and places[key] is not copy:
+        """Gives a layer's copy our copies of the models and Lambda layers that it holds."""
+        new_members = dict(members(new))
+        for key, member in members(old):
+            if key in new_members and _is_copied_by_itself(member):
+                copy = self.copy(member)
+                if new_members[key] is not copy:
                     put(new, key, copy)
 
+    # Carry: weights, and other activations in attributes.
+
     def _carry(self, old: keras.Layer, new: keras.Layer) -> None:
-        """Carries a layer's weights, and those of the layers that it holds."""
-        if id(new) in self._carried or is_graph(old) or is_sequence(old):
+        """Carries a layer's weights, and those of the layers that it holds, into its copy."""
+        if is_graph(old) or is_sequence(old) or id(new) in self._carried:
             return
-        self._carried[id(new)] = (old, new)
+        self._carried.add(id(new))
+        self.carried.append((old, new))
         if old.built and not new.built:
-            new.build_from_config(old.get_build_config())
+            new.build_from_config(old.get_build_config() or {})
             new.built = True  # as Keras sets it when it loads a model
         self._adopt(old, new)
-        if id(old) in self.scaled:
+        if id(old) in self.rescaled and isinstance(new, keras.layers.BatchNormalization):
             new.gamma.assign(keras.ops.ones(new.gamma.shape))
-        _carry_own(old, new)
-        places = dict(members(new))
-        for key, value in members(old):
-            if key not in places:
+        carry_state(old, new)
+        new_members = dict(members(new))
+        for key, member in members(old):
+            if key not in new_members:
                 raise CannotCopyError(
-                    f"The layer {old.name!r} of class {type(old).__name__} cannot be made anew "
+                    f"The layer {old.name!r} of class {type(old).__name__} cannot be made again "
                     f"from its configuration: the copy has no {'.'.join(map(str, key))}."
                 )
-            make = self.inside.get((id(old), key))
-            if make:
-                put(new, key, self._built(self._new_activation(make, old), old))
-            elif id(value) in self.whole:
-                put(new, key, self.copy(value))
-            elif id(value) in self.copies:
-                self._carry(value, self.copy(value))
-            elif isinstance(value, keras.Layer) and type(value) is type(places[key]):
-                self._carry(value, places[key])
-            elif isinstance(value, keras.Layer):  # put there after the original was made
-                put(new, key, self.copy(value))
-            elif value is not places[key]:
-                put(new, key, value)
-        self._build_new_ones(old, new)
+            new_member = self._carry_member(old, key, member, new_members[key])
+            if new_member is not new_members[key]:
+                put(new, key, new_member)
+        self._build_new_activations(old, new)
 
-    def _built(self, activation, host: keras.Layer):
-        """Builds an activation that stands inside its host, which would never build it."""
+    def _carry_member(self, host: keras.Layer, key: Key, member: Any, counterpart: Any) -> Any:
+        """Returns what the copy of a layer holds in place of a member, the latter's state in it.
+
+        Args:
+            host: The original layer.
+            key: Where it holds the member.
+            member: A layer or function.
+            counterpart: What the copy of `host`, made from its configuration, holds there.
+        """
+        factory = self.attribute_factories.get((id(host), key))
+        if factory is not None:
+            return self._built(self._new_activation(factory, host), host)
+        if not isinstance(member, keras.Layer):
+            return member
+        if id(member) in self.layer_factories:
+            return self.copy(member)
+        if id(member) in self._copies:
+            self._carry(member, self.copy(member))
+            return counterpart
+        if type(member) is type(counterpart):
+            self._carry(member, counterpart)
+            return counterpart
+        return self.copy(member)  # put there after the original was made
+
+    def _built(self, activation: Any, host: keras.Layer) -> Any:
+        """Builds an activation that a layer holds, which would never build it."""
         if isinstance(activation, keras.Layer) and not activation.built:
             if not host.built:
                 raise ValueError(
@@ -226,33 +251,66 @@ class Copier:
                 activation.build(shape)
         return activation
 
-    def _build_new_ones(self, old: keras.Layer, new: keras.Layer) -> None:
-        """Builds activations that stand inside a layer of which only a call tells the shapes."""
-        inside = {id(layer) for layer in new._flatten_layers(include_self=False)}
-        unbuilt = [a for a in self.activations if not a.built and id(a) in inside]
-        if not unbuilt:
+    def _build_new_activations(self, old: keras.Layer, new: keras.Layer) -> None:
+        """Builds the activations in a layer of which only a call tells the shapes."""
+        inner = {id(layer) for layer in all_layers(new, include_self=False)}
+        if all(layer.built for layer in self.activations if id(layer) in inner):
             return
         if isinstance(new, keras.layers.Wrapper):  # its `call` may pass by its layer's `build`
-            new.build_from_config(old.get_build_config())
+            new.build_from_config(old.get_build_config() or {})
             return
-        node = next(iter(old._inbound_nodes), None)
+        node = next(iter(calls(old)), None)
         if node is not None:
             args, kwargs = node.arguments.args, node.arguments.kwargs
         else:
             shapes = old.get_build_config() or {}
-            args, kwargs = [_tensors(shapes.get("input_shape"), old)], {}
-        from keras.src import backend
+            args, kwargs = [_symbolic(shapes.get("input_shape"), old)], {}
+        call_symbolically(new.call, *args, **kwargs)
 
-        backend.compute_output_spec(new.call, *args, **kwargs)
+    # Check, and the flags that say what is trained.
+
+    def _check_all_carried(self, model: keras.Model) -> None:
+        """Raises where a weight was reached through no attribute: its copy would be random."""
+        replaced = [old for old, _ in self._copied if id(old) in self.layer_factories]
+        for old, _ in self.carried:
+            replaced += [m for key, m in members(old) if (id(old), key) in self.attribute_factories]
+        dropped = [v for old in replaced if isinstance(old, keras.Layer) for v in old.variables]
+        carried = [variable for old, _ in self.carried for variable in own_variables(old)]
+        accounted = {id(variable) for variable in [*dropped, *carried]}
+        missing = [v.path for v in model.variables if id(v) not in accounted]
+        if missing:
+            raise CannotCopyError(
+                f"The model {model.name!r} cannot be copied: no attribute of its layers leads to "
+                f"the weights {', '.join(missing[:5])}{' and more' if missing[5:] else ''}."
+            )
+
+    def _carry_trainable(self) -> None:
+        trainable_activations = [layer.trainable for layer in self.activations]
+        models = [pair for pair in self._copied if isinstance(pair[0], keras.Model)]
+        # From the outside in: setting it on a model sets it on all that the model holds.
+        for old, copy in [*reversed(models), *self.carried]:
+            if copy.trainable != old.trainable:
+                copy.trainable = old.trainable
+        for old, copy in self.carried:
+            for variable, copied in paired_variables(old, copy):
+                if copied.trainable != variable.trainable:
+                    copied.trainable = variable.trainable
+        for layer, trainable in zip(self.activations, trainable_activations, strict=True):
+            layer.trainable = trainable
 
 
-def _tensors(shape, layer):
+def _is_copied_by_itself(member: Any) -> bool:
+    """Says whether a member is copied by us, as its host's configuration may not carry it."""
+    return is_sequence(member) or is_graph(member) or isinstance(member, keras.layers.Lambda)
+
+
+def _symbolic(shape: Any, layer: keras.Layer) -> Any:
     return keras.tree.map_shape_structure(
         lambda one: keras.KerasTensor(one, dtype=layer.compute_dtype), shape
     )
 
 
-def _activated_shape(host: keras.Layer):
+def _activated_shape(host: keras.Layer) -> Any:
     """Returns the shape of what a layer applies its activation to, where that is known."""
     shape = (host.get_build_config() or {}).get("input_shape")
     units = getattr(host, "units", None) or getattr(host, "filters", None)
@@ -263,43 +321,31 @@ def _activated_shape(host: keras.Layer):
     return host.compute_output_shape(shape)
 
 
-def _stand_in(layer: keras.Layer) -> keras.Layer:
-    """Returns an unreal twin of a layer, to ask for a configuration that can be read again.
+def _readable_twin(layer: keras.Layer) -> keras.Layer:
+    """Returns a twin of a layer, never called, whose configuration can be read again.
 
     Functions that no configuration can carry are replaced by the linear one, models by a layer
     that does nothing; the real ones are put into the copy afterwards.
     """
-    twin = object.__new__(type(layer))
-    vars(twin).update(vars(layer))
-    if "_modules" in vars(layer):
-        vars(twin)["_modules"] = dict(vars(layer)["_modules"])
-    for key, value in members(layer):
-        if is_sequence(value) or is_graph(value) or isinstance(value, keras.layers.Lambda):
-            new = keras.layers.Identity(name=value.name)
-        elif isinstance(value, keras.Layer):
-            new = _stand_in(value)
-        elif recognise(value) is None or isinstance(value, functools.partial):
+    twin = bare_copy(layer)
+    for key, member in members(layer):
+        if _is_copied_by_itself(member):
+            new = keras.layers.Identity(name=member.name)
+        elif isinstance(member, keras.Layer):
+            new = _readable_twin(member)
+        elif recognise(member) is None or isinstance(member, functools.partial):
             new = keras.activations.linear
         else:
             continue
-        held = vars(twin) if key[0] in vars(twin) else vars(twin)["_modules"]
-        held[key[0]] = with_value(held[key[0]], key[1:], new)
+        name, *rest = key
+        set_raw_attribute(twin, name, with_value(attributes(twin)[name], rest, new))
     return twin
-
-
-@contextlib.contextmanager
-def _lambdas_allowed():
-    """Lets a configuration made from a live layer, which nobody can have forged, hold code."""
-    from keras.src.saving.serialization_lib import SafeModeScope
-
-    with SafeModeScope(False):
-        yield
 
 
 def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     return type(layer)(
         layer.function,
-        output_shape=layer._output_shape,
+        output_shape=lambda_output_shape(layer),
         mask=layer.mask,
         arguments=layer.arguments,
         name=layer.name,
@@ -308,59 +354,6 @@ def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
 
 
 def _copy_operation(operation: keras.Operation) -> keras.Operation:
-    new = object.__new__(type(operation))
-    vars(new).update(vars(operation))
-    new._inbound_nodes, new._outbound_nodes = [], []
+    new = bare_copy(operation)
+    forget_calls(new)
     return new
-
-
-def _constructed_like(kind: type, plain: type) -> bool:
-    from keras.src.models.functional import Functional
-
-    plain = Functional if plain is keras.Model else plain
-    own, wanted = (inspect.getfullargspec(each.__init__) for each in (kind, plain))
-    return own.args == wanted.args or bool(own.varargs and own.varkw)
-
-
-def _own_variables(layer: keras.Layer) -> list[keras.Variable]:
-    generators = [generator.state for generator in layer._seed_generators]
-    own = [*layer._trainable_variables, *layer._non_trainable_variables, *generators]
-    return list({id(variable): variable for variable in own}.values())
-
-
-def _pairs(old: keras.Layer, new: keras.Layer):
-    """Pairs the variables that two layers of one class own.
-
-    By name where names tell: a quantised layer makes its variables in another order when it is
-    made from its configuration. In order where they do not, as where Keras numbers them.
-    """
-    olds, news = _own_variables(old), _own_variables(new)
-    by_name = {variable.name: variable for variable in news}
-    if len(by_name) == len(news) and {variable.name for variable in olds} <= set(by_name):
-        return [(variable, by_name[variable.name]) for variable in olds]
-    return list(itertools.zip_longest(olds, news))
-
-
-def _shapes(layer: keras.Layer) -> str:
-    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in _own_variables(layer)) or "none"
-
-
-def _carry_own(old: keras.Layer, new: keras.Layer) -> None:
-    """Copies the state that a layer owns itself.
-
-    Variable by variable: `save_own_variables` of a layer with LoRA would merge its kernels.
-    """
-    for variable, copy in _pairs(old, new):
-        if copy is None or variable is None or tuple(copy.shape) != tuple(variable.shape):
-            raise CannotCopyError(
-                f"The layer {old.name!r} of class {type(old).__name__} cannot be made anew from "
-                f"its configuration: it has the variables {_shapes(old)}, the copy {_shapes(new)}."
-            )
-        # A copy: on JAX a step of one model would else delete the other one's weights.
-        copy.assign(keras.ops.copy(variable.value))
-    if hasattr(old, "save_assets"):
-        with tempfile.TemporaryDirectory() as folder:
-            old.save_assets(folder)
-            new.load_assets(folder)
-    if hasattr(old, "finalize_state") and old.built:
-        new.finalize_state()

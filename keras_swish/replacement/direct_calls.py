@@ -1,4 +1,4 @@
-"""Activations that code names, where no replacement of layers can reach them."""
+"""Activations called from Python code, which no replacement of layers can reach."""
 
 import dis
 import types
@@ -12,11 +12,13 @@ from keras_swish.replacement.members import is_graph, is_keras, is_sequence
 # What computes the same under the same name, without being Keras's function.
 _FRAMEWORKS = ("tensorflow", "jax", "torch", "flax")
 _NOT_READ = (*_FRAMEWORKS, "keras", "keras_swish", "numpy", "scipy")
-# What runs before the first call: what it makes is a layer's attribute, and found there.
+# Methods that run before the first call: what they make is an attribute, and found as one.
 _NOT_CALLED = {"__init__", "build", "get_config", "from_config", "__new__"}
 
 
-def unreached(model: keras.Model, is_meant: Callable[[object], bool], names: set[str]) -> list[str]:
+def find_direct_calls(
+    model: keras.Model, is_replaced: Callable[[object], bool], names: set[str]
+) -> list[str]:
     """Returns where the code of a model's own layers calls an activation as a function.
 
     The code is read, not run: the methods of every class that is not Keras's, the functions of
@@ -24,79 +26,85 @@ def unreached(model: keras.Model, is_meant: Callable[[object], bool], names: set
 
     Args:
         model: The model.
-        is_meant: Says whether a function is one to be replaced.
-        names: The names of those, by which TensorFlow's, JAX's and PyTorch's own are known.
+        is_replaced: Says whether a function is one to be replaced.
+        names: The names of those, by which TensorFlow's, JAX's and PyTorch's own are recognised.
 
     Returns:
-        One line for each place, such as `"block (Block.call): keras.ops.relu"`.
+        One line for each call, such as `"block (Block.call): keras.ops.relu"`.
     """
-    found = {}
+    lines: dict[str, None] = {}
     for layer in all_layers(model):
-        for where, function in _code(layer):
-            for name in _named(function, is_meant, names, set()):
-                found[f"{layer.name} ({where}): {name}"] = None
-    return list(found)
+        for location, function in _code(layer):
+            for name in _named(function, is_replaced, names, set()):
+                lines[f"{layer.name} ({location}): {name}"] = None
+    return list(lines)
 
 
-def _code(layer: keras.Layer) -> Iterator[tuple[str, Callable]]:
+def _code(layer: keras.Layer) -> Iterator[tuple[str, types.FunctionType]]:
+    """Yields the functions that a call of a layer may run, and what to call each."""
     if isinstance(layer, keras.layers.Lambda):
         if isinstance(layer.function, types.FunctionType) and not is_keras(layer.function):
             yield f"Lambda of {layer.function.__name__}", layer.function
         return
     if type(layer).call is keras.Model.call or is_graph(layer) or is_sequence(layer):
         return
-    for kind in type(layer).__mro__:
-        if is_keras(kind) or kind is object or kind.__module__.split(".")[0] in _FRAMEWORKS:
+    for each in type(layer).__mro__:
+        if is_keras(each) or each is object or each.__module__.split(".")[0] in _FRAMEWORKS:
             return
-        for name, function in vars(kind).items():
+        for name, function in vars(each).items():
             function = getattr(function, "__func__", function)
             if isinstance(function, types.FunctionType) and name not in _NOT_CALLED:
-                yield f"{kind.__name__}.{name}", function
+                yield f"{each.__name__}.{name}", function
 
 
-def _named(function, is_meant, names: set[str], seen: set[int]) -> Iterator[str]:
+def _named(
+    function: types.FunctionType,
+    is_replaced: Callable[[object], bool],
+    names: set[str],
+    seen: set[int],
+) -> Iterator[str]:
     """Yields the activations that a function's code names, and that the functions it names do."""
     if id(function.__code__) in seen:
         return
     seen.add(id(function.__code__))
-    for thing in _references(function, function.__code__):
-        module = (getattr(thing, "__module__", None) or "").split(".")[0]
-        name = getattr(thing, "__name__", None)
-        if callable(thing) and (is_meant(thing) or (module in _FRAMEWORKS and name in names)):
-            yield f"{thing.__module__}.{name}"
-        elif isinstance(thing, types.FunctionType) and module not in _NOT_READ:
-            yield from _named(thing, is_meant, names, seen)
+    for value in _references(function, function.__code__):
+        module = (getattr(value, "__module__", None) or "").split(".")[0]
+        name = getattr(value, "__name__", None)
+        if callable(value) and (is_replaced(value) or (module in _FRAMEWORKS and name in names)):
+            yield f"{value.__module__}.{name}"
+        elif isinstance(value, types.FunctionType) and module not in _NOT_READ:
+            yield from _named(value, is_replaced, names, seen)
 
 
 def _references(function: types.FunctionType, code: types.CodeType) -> Iterator[object]:
     """Yields what the code refers to by name, such as `keras.ops.relu`."""
     closure = _closure(function)
-    thing = None
+    value = None
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            thing = function.__globals__.get(instruction.argval)
+            value = function.__globals__.get(instruction.argval)
         elif instruction.opname == "LOAD_DEREF":
-            thing = closure.get(instruction.argval)
+            value = closure.get(instruction.argval)
         elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             # Attributes of modules alone: others may run code.
-            is_module = isinstance(thing, types.ModuleType)
-            thing = getattr(thing, instruction.argval, None) if is_module else None
+            is_module = isinstance(value, types.ModuleType)
+            value = getattr(value, instruction.argval, None) if is_module else None
         elif instruction.opname not in ("PUSH_NULL", "CACHE", "PRECALL"):
-            thing = None
-        if thing is not None:
-            yield thing
+            value = None
+        if value is not None:
+            yield value
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _references(function, constant)
 
 
 def _closure(function: types.FunctionType) -> dict[str, object]:
-    """Returns what a function's code sees of the functions around it."""
+    """Returns the values that a function's code has from the functions around it."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
-    found = {}
+    values = {}
     for name, cell in cells:
         try:
-            found[name] = cell.cell_contents
+            values[name] = cell.cell_contents
         except ValueError:  # not assigned yet
             continue
-    return found
+    return values

@@ -1,12 +1,14 @@
-"""Which activation a function, a layer or an operation of a Keras graph is."""
+"""The names of activations: functions, layers and operations of a Keras graph."""
 
 import functools
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula, parse
+from keras_swish.keras_compat import is_keras_operation
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.messages import unknown
 from keras_swish.registry import keras_names
@@ -23,7 +25,7 @@ _LAYERS = {
 }
 
 
-def _functions() -> dict[Callable, str]:
+def _functions() -> dict[Any, str]:
     names = [*keras_names(), *catalogue.ENTRIES]
     functions = {}
     for module in (activations, keras.ops, keras.activations):
@@ -39,7 +41,7 @@ _OPERATIONS = {name.replace("_", ""): ALIASES.get(name, name) for name in keras_
 _FORMULAS = {str(parse(entry.formula)): name for name, entry in catalogue.ENTRIES.items()}
 
 
-def recognise(thing) -> str | None:
+def recognise(candidate: Any) -> str | None:
     """Returns the name of an activation, or its formula where it has no name.
 
     Names mean what they compute: `ReLU(6.0)` is `"relu6"`, whatever made it, and a function
@@ -47,10 +49,10 @@ def recognise(thing) -> str | None:
     such as `leaky_relu`, keep their name whatever these are.
 
     Args:
-        thing: A function, a layer, or an operation of a Keras graph.
+        candidate: A function, a layer, or an operation of a Keras graph.
 
     Returns:
-        `None` for what is no activation known to Keras or to this package.
+        `None` for what is no activation of Keras's or of this package's.
 
     Example:
         >>> import keras
@@ -58,34 +60,34 @@ def recognise(thing) -> str | None:
         >>> recognise(keras.layers.ReLU(6.0)), recognise(keras.ops.silu)
         ('relu6', 'swish')
     """
-    if isinstance(thing, keras.layers.ReLU):
-        return _relu(thing.negative_slope, thing.max_value, thing.threshold)
-    if isinstance(thing, SearchedActivation):
-        return _FORMULAS.get(thing.formula, thing.formula)
-    for kind, name in _LAYERS.items():
-        if isinstance(thing, kind):
+    if isinstance(candidate, keras.layers.ReLU):
+        return _relu(candidate.negative_slope, candidate.max_value, candidate.threshold)
+    if isinstance(candidate, SearchedActivation):
+        return _FORMULAS.get(candidate.formula, candidate.formula)
+    for layer_class, name in _LAYERS.items():
+        if isinstance(candidate, layer_class):
             return name
-    if isinstance(thing, keras.Layer):
-        inner = function_of(thing)
-        return None if inner is thing else recognise(inner)
-    if isinstance(thing, keras.Operation):
-        return _operation(thing)
-    if isinstance(thing, functools.partial):
-        return _partial(thing)
-    return _FUNCTIONS.get(thing) if isinstance(thing, Hashable) else None
+    if isinstance(candidate, keras.Layer):
+        inner = function_of(candidate)
+        return None if inner is candidate else recognise(inner)
+    if isinstance(candidate, keras.Operation):
+        return _operation(candidate)
+    if isinstance(candidate, functools.partial):
+        return _partial(candidate)
+    return _FUNCTIONS.get(candidate) if isinstance(candidate, Hashable) else None
 
 
-def function_of(thing):
+def function_of(candidate: Any) -> Any:
     """Returns the function inside an `Activation` or a `Lambda`, and anything else itself."""
-    if type(thing) is keras.layers.Activation:
-        return thing.activation
-    if isinstance(thing, keras.layers.Lambda) and not thing.arguments:
-        return thing.function
-    return thing
+    if type(candidate) is keras.layers.Activation:
+        return candidate.activation
+    if isinstance(candidate, keras.layers.Lambda) and not candidate.arguments:
+        return candidate.function
+    return candidate
 
 
-def describe(thing) -> str:
-    """Returns what a report calls an activation, known or not.
+def describe(candidate: Any) -> str:
+    """Returns what a report calls an activation: its name, or else that of its function or class.
 
     Example:
         >>> import keras
@@ -93,27 +95,27 @@ def describe(thing) -> str:
         >>> describe(keras.layers.ReLU(max_value=1.0))
         'ReLU'
     """
-    name = recognise(thing)
+    name = recognise(candidate)
     if name:
         return name
-    thing = function_of(thing)
-    if isinstance(thing, functools.partial):
-        return f"partial of {describe(thing.func)}"
-    if isinstance(thing, keras.Operation):
-        return type(thing).__name__
-    return f"{thing.__module__}.{getattr(thing, '__qualname__', type(thing).__name__)}"
+    candidate = function_of(candidate)
+    if isinstance(candidate, functools.partial):
+        return f"partial of {describe(candidate.func)}"
+    if isinstance(candidate, keras.Operation):
+        return type(candidate).__name__
+    return f"{candidate.__module__}.{getattr(candidate, '__qualname__', type(candidate).__name__)}"
 
 
-def matcher(key) -> Callable[[object], bool]:
+def matcher(key: Any) -> Callable[[Any], bool]:
     """Returns the predicate that says whether an activation is the one that a key means.
 
     Args:
         key: A name of this package or of Keras, a formula, a function, a layer class, or a
-            layer, which stands for what it computes.
+            layer, which means what it computes.
 
     Raises:
         ValueError: If a name is unknown or a formula cannot be read.
-        TypeError: If the key is of another kind.
+        TypeError: If the key is of another type.
 
     Example:
         >>> import keras
@@ -124,32 +126,34 @@ def matcher(key) -> Callable[[object], bool]:
     """
     if isinstance(key, str):
         name = _canonical(key)
-        return lambda thing: recognise(thing) == name
+        return lambda candidate: recognise(candidate) == name
     if isinstance(key, type) and issubclass(key, keras.Layer):
-        return lambda thing: isinstance(thing, key)
+        return lambda candidate: isinstance(candidate, key)
     if isinstance(key, keras.Layer) or callable(key):
         name, function = recognise(key), function_of(key)
         if name:
-            return lambda thing: recognise(thing) == name
+            return lambda candidate: recognise(candidate) == name
         if not isinstance(function, keras.Layer | type):
-            return lambda thing: function_of(thing) is function
+            return lambda candidate: function_of(candidate) is function
     raise TypeError(
         "An activation to replace is a name, a formula, a function, a layer class, or a layer "
-        f"whose function is known. Received: {key!r} (of type {type(key).__name__})"
+        f"that computes a named function. Received: {key!r} (of type {type(key).__name__})"
     )
 
 
 def _canonical(text: str) -> str:
-    known = {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
-    if text in known:
+    names = {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
+    if text in names:
         return ALIASES.get(text, text)
     if is_formula(text):
         formula = str(parse(text))
         return _FORMULAS.get(formula, formula)
-    raise ValueError(unknown("activation", text, known))
+    raise ValueError(unknown("activation", text, names))
 
 
-def _relu(negative_slope=0.0, max_value=None, threshold=0.0) -> str | None:
+def _relu(
+    negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> str | None:
     if threshold or (max_value is not None and (negative_slope or max_value != 6)):
         return None
     if max_value is not None:
@@ -157,19 +161,20 @@ def _relu(negative_slope=0.0, max_value=None, threshold=0.0) -> str | None:
     return "leaky_relu" if negative_slope else "relu"
 
 
-def _partial(thing: functools.partial) -> str | None:
-    name = recognise(thing.func)
-    if thing.args or not thing.keywords:
-        return None if thing.args else name
-    is_relu = name == "relu" and set(thing.keywords) <= {"negative_slope", "max_value", "threshold"}
-    return _relu(**thing.keywords) if is_relu else None
-
-
-def _operation(thing: keras.Operation) -> str | None:
-    """Names an operation that a function such as `keras.ops.relu` left in a graph."""
-    if not type(thing).__module__.startswith("keras.src."):
+def _partial(candidate: functools.partial) -> str | None:
+    name = recognise(candidate.func)
+    if candidate.args or not candidate.keywords:
+        return None if candidate.args else name
+    if name != "relu" or set(candidate.keywords) - {"negative_slope", "max_value", "threshold"}:
         return None
-    name = _OPERATIONS.get(type(thing).__name__.lower())
-    if name == "relu" and hasattr(thing, "max_value"):
-        return _relu(thing.negative_slope, thing.max_value, thing.threshold)
+    return _relu(**candidate.keywords)
+
+
+def _operation(candidate: Any) -> str | None:
+    """Names an operation that a function such as `keras.ops.relu` left in a graph."""
+    if not is_keras_operation(candidate):
+        return None
+    name = _OPERATIONS.get(type(candidate).__name__.lower())
+    if name == "relu" and hasattr(candidate, "max_value"):
+        return _relu(candidate.negative_slope, candidate.max_value, candidate.threshold)
     return name

@@ -5,23 +5,26 @@ import fnmatch
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, overload
 
 import keras
 
-from keras_swish import registry
-from keras_swish.layers import TrainableActivation
-from keras_swish.registry import Identifier, is_homogeneous
+from keras_swish.registry import Identifier
 from keras_swish.replacement.copying import Copier
-from keras_swish.replacement.direct_calls import unreached
-from keras_swish.replacement.members import is_keras, is_sequence
-from keras_swish.replacement.recognise import describe, function_of, matcher
-from keras_swish.replacement.sites import ActivationSite, Found, children, last, neighbours, walk
+from keras_swish.replacement.direct_calls import find_direct_calls
+from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.rules import BetaInitializer, Rule
+from keras_swish.replacement.sites import (
+    ActivationSite,
+    LocatedActivation,
+    children,
+    locate_activations,
+    neighbours,
+    output_makers,
+)
 
-# The beta with which a function is as close to ReLU as it gets, by the function's name. Swish
-# is within 0.28 / beta of it; this is the largest power of two that float16 has.
-RELU_LIKE = {"swish_beta": 2.0**15, "prelu": 0.0}
-
+# Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]
 
 
@@ -30,46 +33,45 @@ class ReplacementReport:
     """What `replace_activations` did.
 
     Attributes:
-        replaced: The places with another activation.
-        kept: All other places: `kept` says why, where a key of the replacements meant them.
+        replaced: The sites with another activation.
+        kept: All other sites: `reason` says why, where a key of the replacements meant them.
         scaled: Paths of the batch normalisations that now have a gamma, of 1.
-        unreached: Activations that code calls, which no replacement of layers can reach.
+        direct_calls: Activations called from Python code, which no replacement of layers reaches.
         notes: What else is not as in the original.
     """
 
     replaced: tuple[ActivationSite, ...]
     kept: tuple[ActivationSite, ...]
     scaled: tuple[str, ...]
-    unreached: tuple[str, ...]
+    direct_calls: tuple[str, ...]
     notes: tuple[str, ...]
 
     def __str__(self):
-        lines = [f"{len(self.replaced)} replaced:", *(f"  {place}" for place in self.replaced)]
-        if self.kept:
-            lines += [f"{len(self.kept)} kept:"]
-            lines += [f"  {p}" + (f" ({p.kept})" if p.kept else "") for p in self.kept]
-        rest = {
+        kept = [f"{site}" + (f" ({site.reason})" if site.reason else "") for site in self.kept]
+        sections = {
+            f"{len(self.replaced)} replaced": self.replaced,
+            f"{len(self.kept)} kept": kept,
             "gamma on": self.scaled,
-            "not reached": self.unreached,
+            "called from Python code": self.direct_calls,
             "notes": self.notes,
         }
-        for title, entries in rest.items():
-            if entries:
+        lines = []
+        for title, entries in sections.items():
+            if entries or title.endswith("replaced"):
                 lines += [f"{title}:", *(f"  {entry}" for entry in entries)]
         return "\n".join(lines)
 
 
 def find_activations(model: keras.Model) -> list[ActivationSite]:
-    """Returns every place of a model where an activation stands.
+    """Returns the activation sites of a model.
 
     Args:
-        model: A Keras model of any kind.
+        model: A Keras model of any class.
 
     Returns:
-        One `ActivationSite` for each activation layer, activation function of a layer, and
-        activation operation of the graph, in the order of the graph. What is shared stands there
-        once.
-        Linear activations are left out.
+        One for each activation layer, activation function of a layer, and activation operation of
+        the graph, in the order of the graph. What is shared is listed once; linear activations
+        are left out.
 
     Raises:
         TypeError: If it is no Keras model.
@@ -79,28 +81,57 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
         >>> model = keras.Sequential(
         ...     [keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden")]
         ... )
-        >>> [str(place) for place in keras_swish.find_activations(model)]
+        >>> [str(site) for site in keras_swish.find_activations(model)]
         ['hidden (activation): relu']
     """
     _check(model)
-    return [found.place for found in walk(model, "", set()) if found.place.old != "linear"]
+    sites = [located.site for located in locate_activations(model)]
+    return [site for site in sites if site.old != "linear"]
+
+
+@overload
+def replace_activations(
+    model: keras.Model,
+    replacements: Mapping[Any, Identifier],
+    *,
+    where: Where | None = ...,
+    except_last: bool = ...,
+    shared: bool = ...,
+    beta_initializer: BetaInitializer = ...,
+    strict: bool = ...,
+    return_report: Literal[False] = ...,
+) -> keras.Model: ...
+
+
+@overload
+def replace_activations(
+    model: keras.Model,
+    replacements: Mapping[Any, Identifier],
+    *,
+    where: Where | None = ...,
+    except_last: bool = ...,
+    shared: bool = ...,
+    beta_initializer: BetaInitializer = ...,
+    strict: bool = ...,
+    return_report: Literal[True],
+) -> tuple[keras.Model, ReplacementReport]: ...
 
 
 def replace_activations(
     model: keras.Model,
-    replacements: Mapping[Identifier, Identifier],
+    replacements: Mapping[Any, Identifier],
     *,
     where: Where | None = None,
     except_last: bool = True,
     shared: bool = True,
-    beta_initializer: str | float | keras.initializers.Initializer | None = None,
+    beta_initializer: BetaInitializer = None,
     strict: bool = True,
     return_report: bool = False,
 ) -> keras.Model | tuple[keras.Model, ReplacementReport]:
     """Returns a new model with the same weights and names, and other activations.
 
     Activation layers, the `activation` of any layer, operations such as `keras.ops.relu` in a
-    graph, and `Lambda` layers around a known function are found, in nested models, wrappers
+    graph, and `Lambda` layers around a function of Keras's are found, in nested models, wrappers
     and layers that hold layers too. The original is left as it is.
 
     The new model is not compiled: an optimizer has to be built for the new weights.
@@ -112,20 +143,20 @@ def replace_activations(
             is a name, a formula, a function, a layer class, or a layer, and means what it
             computes: `"relu"` is the function in all its forms and not ReLU6, `"silu"` is
             `"swish"`. A new one is anything that `keras_swish.layer` takes.
-        where: Which places: a pattern of their paths as in `fnmatch`, such as
+        where: Which activation sites: a pattern of their paths as in `fnmatch`, such as
             `"block5_*"`, a compiled regular expression, a list of these, or a function from
             `ActivationSite` to bool. By default all. The gates of recurrent layers are among them
             only where a pattern names them: `where="*recurrent_activation"`.
         except_last: Whether the activations that make the model's outputs stay; in a subclassed
             model, those of the last layer that it owns.
-        shared: Whether an activation layer called in several places stays shared; otherwise
-            each call has a layer of its own. An activation inside a shared layer stays shared.
+        shared: Whether an activation layer that is called several times stays shared; otherwise
+            each call has a layer of its own. An activation that a shared layer holds stays shared.
         beta_initializer: What the new trainable betas start from: a Keras initializer, a
             number, or `"relu_like"`, the value with which the new function is as close to ReLU
             as it gets (possible for `"swish_beta"` and `"prelu"`). By default each
             activation's own.
-        strict: Whether to raise where the code of a layer calls an activation as a function,
-            which cannot be replaced; otherwise a warning says so.
+        strict: Whether to raise where the Python code of a layer calls an activation as a
+            function, which cannot be replaced; otherwise a warning says so.
         return_report: Whether to return a `ReplacementReport` too.
 
     Returns:
@@ -133,8 +164,8 @@ def replace_activations(
 
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
-        ValueError: If nothing was found to replace, an activation is unknown, a layer cannot be
-            made again, or with `strict=True` something could not be reached.
+        ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
+            made again, or with `strict=True` an activation is called from Python code.
 
     Example:
         >>> import keras, keras_swish
@@ -148,7 +179,7 @@ def replace_activations(
         >>> swish, report = keras_swish.replace_activations(
         ...     model, {"relu": "swish_beta"}, return_report=True
         ... )
-        >>> [str(place) for place in report.replaced]
+        >>> [str(site) for site in report.replaced]
         ['hidden (activation): relu -> swish_beta']
         >>> swish.count_params() - model.count_params()
         8
@@ -162,176 +193,136 @@ def replace_activations(
             "`replacements` must be a dictionary from old activations to new ones, such as "
             f"{{'relu': 'swish'}}. Received: {replacements!r}"
         )
-    rules = [_Rule(old, new, beta_initializer) for old, new in replacements.items()]
-    chosen, kept = _select(model, rules, where, last(model) if except_last else set())
-    missed = _unreached(model, rules)
-    if strict and missed:
+    rules = [Rule(old, new, beta_initializer) for old, new in replacements.items()]
+    kept_last = output_makers(model) if except_last else set()
+    chosen, kept = _select(model, rules, where, kept_last)
+    direct_calls = _direct_calls(model, rules)
+    if strict and direct_calls:
         raise ValueError(
             "Some activations are called in the code of layers, where they cannot be replaced: "
-            f"{'; '.join(missed)}. Make them layers or attributes of the layer, or pass "
+            f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer, or pass "
             "strict=False to replace the others alone."
         )
     if not chosen:
         raise ValueError(_nothing(rules, kept))
-    whole = {id(f.thing): rule for f, rule in chosen if not f.key}
-    scaled = _unscaled_before(model, whole, "")
+    layer_rules, attribute_rules = _by_target(chosen)
+    scaled = _unscaled_before(model, layer_rules, "")
     copier = Copier(
-        {key: rule.instead_of for key, rule in whole.items()},
-        {(id(f.owner), f.key): rule.inside for f, rule in chosen if f.key},
+        {target: rule.make_layer for target, rule in layer_rules.items()},
+        {target: rule.make_attribute for target, rule in attribute_rules.items()},
         set(scaled),
         shared,
     )
-    new = copier.run(model)
+    new = copier.copy_model(model)
     notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
-    for note in [*(f"not reached: {line}" for line in missed), *notes]:
+    for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
     if not return_report:
         return new
-    replaced = [dataclasses.replace(f.place, new=rule.name) for f, rule in chosen]
+    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
     return new, ReplacementReport(
-        tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(missed), tuple(notes)
+        tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
     )
 
 
-class _Rule:
-    """One entry of the replacements."""
-
-    def __init__(self, old: Identifier, new: Identifier, beta_initializer):
-        self.old = old
-        self.matches = matcher(old)
-        self.new = new
-        self.homogeneous = is_homogeneous(new)
-        template = registry.layer(new)
-        self.name = describe(template)
-        self.beta_initializer = _initializer(beta_initializer, template, self.name)
-
-    def instead_of(self, old) -> keras.Layer:
-        """Makes the layer for the place of a layer or operation."""
-        new = registry.layer(self.new, name=old.name)
-        if isinstance(old, keras.Layer):
-            new.activity_regularizer = old.activity_regularizer
-        return self._prepared(new, _policy(old))
-
-    def inside(self, host: keras.Layer):
-        """Makes the activation for a place inside a layer: a function, where that will do."""
-        new = registry.layer(self.new)
-        function = function_of(new)
-        if not isinstance(function, keras.Layer):
-            return function
-        return self._prepared(function, _policy(host))
-
-    def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy) -> keras.Layer:
-        new.dtype_policy = policy
-        if self.beta_initializer is not None and isinstance(new, TrainableActivation):
-            new.beta_initializer = self.beta_initializer
-        return new
-
-
-def _initializer(beta_initializer, template: keras.Layer, name: str):
-    if beta_initializer == "relu_like":
-        if name not in RELU_LIKE:
-            raise ValueError(
-                "`beta_initializer='relu_like'` needs an activation whose beta can make it ReLU: "
-                f"{', '.join(RELU_LIKE)}. Received: {name!r}"
-            )
-        beta_initializer = RELU_LIKE[name]
-    if isinstance(beta_initializer, (int, float)):
-        return keras.initializers.Constant(beta_initializer)
-    return beta_initializer and keras.initializers.get(beta_initializer)
-
-
-def _policy(old) -> keras.DTypePolicy:
-    if isinstance(old, keras.Layer):
-        # Of a quantised layer, "int8_from_float32", the activation computes in float32.
-        return keras.DTypePolicy(old.dtype_policy.name.rpartition("_from_")[2])
-    dtype = old.output.dtype
-    return keras.DTypePolicy(f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype)
-
-
-def _check(model) -> None:
+def _check(model: Any) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
         )
 
 
-def _select(model, rules, where, last) -> tuple[list[tuple[Found, _Rule]], list[ActivationSite]]:
+def _select(
+    model: keras.Model, rules: list[Rule], where: Where | None, kept_last: set[int]
+) -> tuple[list[tuple[LocatedActivation, Rule]], list[ActivationSite]]:
     chosen, kept = [], []
-    for found in walk(model, "", set()):
-        rule = next((rule for rule in rules if rule.matches(found.thing)), None)
-        reason = rule and _reason_to_keep(found, rule, where, last)
+    for located in locate_activations(model):
+        rule = next((rule for rule in rules if rule.matches(located.activation)), None)
+        reason = rule and _reason_to_keep(located, rule, where, kept_last)
         if rule and not reason:
-            chosen.append((found, rule))
-        elif rule or found.place.old != "linear":
-            kept.append(dataclasses.replace(found.place, kept=reason or ""))
+            chosen.append((located, rule))
+        elif rule or located.site.old != "linear":
+            kept.append(dataclasses.replace(located.site, reason=reason or ""))
     return chosen, kept
 
 
-def _reason_to_keep(found: Found, rule: _Rule, where: Where | None, last: set[int]) -> str | None:
-    place = found.place
-    if place.old == rule.name and getattr(found.thing, "weights", None):
+def _reason_to_keep(
+    located: LocatedActivation, rule: Rule, where: Where | None, kept_last: set[int]
+) -> str | None:
+    site = located.site
+    if site.old == rule.name and getattr(located.activation, "weights", None):
         return "is that already, with learned weights"
-    if id(found.owner if found.key else found.thing) in last:
+    if id(located.owner if located.key else located.activation) in kept_last:
         return "makes the model's output: see except_last"
     patterns = [where] if isinstance(where, str | re.Pattern) else where
     if callable(patterns):
-        chosen = [place] if patterns(place) else []
+        fitting = [site] if patterns(site) else []
     else:
-        chosen = [p for p in patterns or ["*"] if _fits(place, p)]
-    if not chosen:
+        fitting = [pattern for pattern in patterns or ["*"] if _fits(site, pattern)]
+    if not fitting:
         return "not chosen by `where`"
-    if place.attribute == "recurrent_activation" and "recurrent_activation" not in str(chosen):
+    if site.attribute == "recurrent_activation" and "recurrent_activation" not in str(fitting):
         return "a gate, which a pattern in `where` has to name"
     return None
 
 
-def _fits(place: ActivationSite, pattern: str | re.Pattern) -> bool:
-    names = [place.path, f"{place.path}/{place.attribute}"]
+def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
+    names = [site.path, f"{site.path}/{site.attribute}"]
     if isinstance(pattern, re.Pattern):
         return any(pattern.search(name) for name in names)
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _unscaled_before(layer, whole: Mapping[int, _Rule], path: str) -> dict[int, str]:
-    """Finds the batch normalisations without gamma before what is no longer homogeneous."""
-    scaled = {}
+def _by_target(
+    chosen: list[tuple[LocatedActivation, Rule]],
+) -> tuple[dict[int, Rule], dict[tuple[int, Key], Rule]]:
+    """Returns the rules for layers and operations, by id, and for attributes, by id and key."""
+    layer_rules, attribute_rules = {}, {}
+    for located, rule in chosen:
+        if located.key is None:
+            layer_rules[id(located.activation)] = rule
+        else:
+            attribute_rules[id(located.owner), located.key] = rule
+    return layer_rules, attribute_rules
+
+
+def _unscaled_before(
+    layer: keras.Layer, layer_rules: Mapping[int, Rule], path: str
+) -> dict[int, str]:
+    """Returns the batch normalisations without gamma before what is no longer homogeneous."""
+    unscaled = {}
     for before, after in neighbours(layer):
-        rule = whole.get(id(after))
+        rule = layer_rules.get(id(after))
         if rule is None or rule.homogeneous:
             continue
-        where = f"{path}/{before.name}"
+        before_path = f"{path}/{before.name}"
         while is_sequence(before) and before.layers:
             before = before.layers[-1]
-            where = f"{where}/{before.name}"
+            before_path = f"{before_path}/{before.name}"
         if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
-            scaled[id(before)] = where.lstrip("/")
+            unscaled[id(before)] = before_path.lstrip("/")
     for _, child in children(layer):
-        if isinstance(child, keras.Layer) and id(child) not in whole:
-            scaled |= _unscaled_before(child, whole, f"{path}/{child.name}".lstrip("/"))
-    return scaled
+        if isinstance(child, keras.Layer) and id(child) not in layer_rules:
+            unscaled |= _unscaled_before(child, layer_rules, f"{path}/{child.name}".lstrip("/"))
+    return unscaled
 
 
-def _unreached(model: keras.Model, rules: list[_Rule]) -> list[str]:
-    names = {name for rule in rules for name in _spellings(rule)}
-    return unreached(model, lambda thing: any(rule.matches(thing) for rule in rules), names)
-
-
-def _spellings(rule: _Rule) -> list[str]:
-    name = rule.old if isinstance(rule.old, str) else describe(rule.old)
-    return ["silu", "swish"] if name in ("silu", "swish") else [name]
+def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:
+    names = {name for rule in rules for name in rule.spellings()}
+    return find_direct_calls(model, lambda f: any(rule.matches(f) for rule in rules), names)
 
 
 def _reloads_otherwise(copier: Copier) -> list[str]:
-    """Finds the layers that a file would give back with the activations of their code."""
+    """Returns notes on the layers that a file would give back with their code's activations."""
     notes = []
-    for old, new in copier.carried():
-        if is_keras(type(old)) or [*_kinds(old)] == [*_kinds(new)]:
+    for old, new in copier.carried:
+        if is_keras(type(old)) or _activation_names(old) == _activation_names(new):
             continue
         try:
             again = type(new).from_config(new.get_config())
             if new.built and not again.built:
-                again.build_from_config(new.get_build_config())
-            is_kept = [*_kinds(again)] == [*_kinds(new)]
+                again.build_from_config(new.get_build_config() or {})
+            is_kept = _activation_names(again) == _activation_names(new)
         except Exception:
             is_kept = False
         if not is_kept:
@@ -343,17 +334,18 @@ def _reloads_otherwise(copier: Copier) -> list[str]:
     return notes
 
 
-def _kinds(layer: keras.Layer) -> Iterator[str]:
-    return (found.place.old for found in walk(layer, "", set()))
+def _activation_names(layer: keras.Layer) -> list[str]:
+    return [located.site.old for located in locate_activations(layer)]
 
 
-def _nothing(rules: list[_Rule], kept: list[ActivationSite]) -> str:
-    reasons = {place.kept for place in kept if place.kept}
+def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
+    reasons = {site.reason for site in kept if site.reason}
     if reasons:
-        return f"Nothing was replaced: all that was found is kept ({'; '.join(sorted(reasons))})."
-    counts = Counter(place.old for place in kept).most_common()
-    there = ", ".join(f"{count} x {name}" for name, count in counts) or "none"
+        return f"Nothing was replaced: all that matches is kept ({'; '.join(sorted(reasons))})."
+    counts = Counter(site.old for site in kept).most_common()
+    present = ", ".join(f"{count} x {name}" for name, count in counts) or "none"
     wanted = ", ".join(repr(rule.old) for rule in rules) or "no replacements"
     return (
-        f"Nothing to replace: the model has no such activation. It has: {there}. Received: {wanted}"
+        f"Nothing to replace: the model has no such activation. It has: {present}. "
+        f"Received: {wanted}"
     )

@@ -1,12 +1,20 @@
-"""The places of a model where an activation stands."""
+"""The activation sites of a model: where an activation is, and which."""
 
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
-from keras_swish.replacement.members import Key, is_graph, is_sequence, members
+from keras_swish.keras_compat import calls, graph_nodes, producer
+from keras_swish.replacement.members import (
+    Key,
+    is_activation_attribute,
+    is_graph,
+    is_sequence,
+    members,
+)
 from keras_swish.replacement.recognise import describe, recognise
 
 # Layers that change no value: what they pass on is the activation before them.
@@ -21,15 +29,15 @@ _PASSING = (
 
 @dataclasses.dataclass(frozen=True)
 class ActivationSite:
-    """One place of a model where an activation stands.
+    """An activation of a model: where it is, and which.
 
     Attributes:
-        path: Names of the models and layers down to the place, such as `"encoder/conv1"`.
+        path: Names of the models and layers down to it, such as `"encoder/conv1"`.
         attribute: The layer's attribute that holds the activation, such as `"activation"`;
             empty where the layer or operation is the activation.
-        old: The activation that stands there: its name, or its formula, or its class.
-        new: The one that takes its place, or `None` where it is kept.
-        kept: Why it is kept, where it was meant by name.
+        old: The original's activation: its name, or its formula, or its class.
+        new: The one that replaces it, or `None` where it is kept.
+        reason: Why it is kept, where the replacements meant it.
         layer: The original's layer, or operation.
     """
 
@@ -37,7 +45,7 @@ class ActivationSite:
     attribute: str
     old: str
     new: str | None = None
-    kept: str = ""
+    reason: str = ""
     layer: object = dataclasses.field(default=None, repr=False, compare=False)
 
     def __str__(self):
@@ -46,90 +54,94 @@ class ActivationSite:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """A place, and how to reach it: the activation, the layer around it, and where in that."""
+class LocatedActivation:
+    """An activation, and how to reach it.
 
-    place: ActivationSite
-    thing: object
-    owner: object
-    key: Key
+    Attributes:
+        site: What reports say of it.
+        activation: The function, layer or operation.
+        owner: The layer or model around it.
+        key: Where the owner holds it; None where the owner is a model that calls it.
+    """
+
+    site: ActivationSite
+    activation: Any
+    owner: keras.Layer
+    key: Key | None
 
 
-def nodes(model) -> list:
-    """Returns the calls of which a Functional model consists."""
-    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
-
-
-def children(layer) -> list[tuple[Key, object]]:
-    """Returns what a layer consists of; the key is empty where a graph or list has it."""
+def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
+    """Returns what a layer consists of, with its key, which a model's graph or list has not."""
     if is_graph(layer):
-        return [((), operation) for operation in layer.operations]
+        return [(None, operation) for operation in layer.operations]
     if is_sequence(layer):
-        return [((), child) for child in layer.layers]
+        return [(None, child) for child in layer.layers]
     return list(members(layer))
 
 
-def walk(layer: keras.Layer, path: str, seen: set) -> Iterator[Found]:
-    """Yields every place, those of linear activations too."""
-    for key, thing in children(layer):
-        is_layer = isinstance(thing, keras.Operation)
+def locate_activations(layer: keras.Layer) -> Iterator[LocatedActivation]:
+    """Yields every activation in a layer, linear ones too, in the order of the graph."""
+    return _locate(layer, "", set())
+
+
+def _locate(layer: keras.Layer, path: str, seen: set[int]) -> Iterator[LocatedActivation]:
+    for key, child in children(layer):
         # An activation layer that several layers hold as theirs is replaced in each of them.
-        held = bool(key) and isinstance(key[0], str) and key[0].endswith("activation")
-        inside = held or not is_layer
-        if not inside:
-            if id(thing) in seen:
-                continue
-            seen.add(id(thing))
-        here = path if inside else f"{path}/{thing.name}".lstrip("/")
-        if inside or recognise(thing) or type(thing) is keras.layers.Activation:
-            attribute = ".".join(map(str, key)) if inside else ""
-            place = ActivationSite(
-                here, attribute, describe(thing), layer=layer if inside else thing
-            )
-            yield Found(place, thing, layer, key if inside else ())
-        elif isinstance(thing, keras.Layer):
-            yield from walk(thing, here, seen)
+        if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):
+            attribute = ".".join(map(str, key))
+            site = ActivationSite(path, attribute, describe(child), layer=layer)
+            yield LocatedActivation(site, child, layer, key)
+            continue
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        child_path = f"{path}/{child.name}".lstrip("/")
+        if recognise(child) or type(child) is keras.layers.Activation:
+            site = ActivationSite(child_path, "", describe(child), layer=child)
+            yield LocatedActivation(site, child, layer, None)
+        elif isinstance(child, keras.Layer):
+            yield from _locate(child, child_path, seen)
 
 
-def last(layer) -> set[int]:
+def output_makers(layer: keras.Layer) -> set[int]:
     """Returns the ids of the layers and operations that make a layer's outputs."""
     if is_graph(layer):
-        used = {id(t) for node in nodes(layer) for t in node.input_tensors}
+        used = {id(t) for node in graph_nodes(layer) for t in node.input_tensors}
         outputs = [tensor for tensor in layer.outputs if id(tensor) not in used]
-        return set().union(*(_making(tensor) for tensor in outputs))
+        return set().union(*(_makers(tensor) for tensor in outputs))
     if isinstance(layer, keras.layers.Bidirectional):
-        return last(layer.forward_layer) | last(layer.backward_layer)
+        return output_makers(layer.forward_layer) | output_makers(layer.backward_layer)
     # Of what a class of the user's own does in which order, only the attributes' order tells.
     inner = [
-        part
-        for key, part in children(layer)
-        if isinstance(part, keras.Layer) and not str((*key, "")[0]).endswith("activation")
+        child
+        for key, child in children(layer)
+        if isinstance(child, keras.Layer) and not (key and is_activation_attribute(key))
     ]
     while inner and _passes(inner[-1]):
         inner.pop()
-    own = set() if isinstance(layer, keras.Model) else {id(layer)}
-    return own | (last(inner[-1]) if inner else set())
+    itself = set() if isinstance(layer, keras.Model) else {id(layer)}
+    return itself | (output_makers(inner[-1]) if inner else set())
 
 
-def _making(tensor) -> set[int]:
-    operation, node_index, _ = tensor._keras_history
+def _makers(tensor: keras.KerasTensor) -> set[int]:
+    operation, node_index, _ = producer(tensor)
     while _passes(operation):
-        tensor = operation._inbound_nodes[node_index].input_tensors[0]
-        operation, node_index, _ = tensor._keras_history
-    return last(operation) if isinstance(operation, keras.Layer) else {id(operation)}
+        tensor = calls(operation)[node_index].input_tensors[0]
+        operation, node_index, _ = producer(tensor)
+    return output_makers(operation) if isinstance(operation, keras.Layer) else {id(operation)}
 
 
-def _passes(operation) -> bool:
+def _passes(operation: keras.Operation) -> bool:
     is_linear = isinstance(operation, keras.layers.Activation) and recognise(operation) == "linear"
     return is_linear or isinstance(operation, _PASSING)
 
 
-def neighbours(layer) -> list[tuple[object, object]]:
+def neighbours(layer: keras.Layer) -> list[tuple[Any, Any]]:
     """Returns the pairs of layers or operations of which one feeds the other."""
     if is_graph(layer):
         return [
-            (tensor._keras_history.operation, node.operation)
-            for node in nodes(layer)
+            (producer(tensor)[0], node.operation)
+            for node in graph_nodes(layer)
             for tensor in node.input_tensors
         ]
     return list(itertools.pairwise(layer.layers)) if is_sequence(layer) else []

@@ -1,20 +1,22 @@
-"""What all that runs on a Ray cluster has in common."""
+"""A Ray cluster: connecting to it, and what fits into it."""
 
 import contextlib
+import logging
 import math
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
 # Lets several processes share a GPU.
 SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-# How often a piece of work is begun again when its worker is lost.
+# How often a job is started again when its worker is lost.
 RETRIES = 10
 
 
 @contextlib.contextmanager
-def connected() -> Iterator:
+def connected() -> Iterator[Any]:
     """Gives the module `ray`, connected to the cluster that RAY_ADDRESS names.
 
     Without a cluster one is started on this machine, and stopped at the end.
@@ -28,13 +30,13 @@ def connected() -> Iterator:
         raise ModuleNotFoundError(
             "Several processes or machines need Ray: pip install 'keras-swish[ray]'"
         ) from error
-    here = not ray.is_initialized()
-    if here:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield ray
     finally:
-        if here:
+        if is_ours:
             ray.shutdown()
 
 
@@ -57,36 +59,37 @@ def worker_environment(cpus: float | None = None) -> dict:
     return {"env_vars": variables}
 
 
-def machines(ray) -> list[dict]:
+def machines(ray: Any) -> list[dict]:
     """Returns what each machine of the cluster has: {"CPU": 8.0, "GPU": 2.0}."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def places(machines: list[dict], needs: dict) -> int:
-    """Returns how many pieces of work fit into a cluster at once.
+def slots(machines: list[dict], needs: dict) -> int:
+    """Returns how many jobs fit into a cluster at once.
 
     Args:
-        machines: What each of them has, as the function of that name gives it.
-        needs: What each piece of work needs, of one machine: {"CPU": 1.0, "GPU": 0.5}.
+        machines: What each of them has, as `machines` returns it.
+        needs: What each job needs, of one machine: {"CPU": 1.0, "GPU": 0.5}.
 
     Raises:
         ValueError: If not one fits.
 
     Example:
         >>> from keras_swish.search import cluster
-        >>> cluster.places([{"CPU": 3.0, "GPU": 1.0}, {"CPU": 3.0}], {"CPU": 2.0})
+        >>> cluster.slots([{"CPU": 3.0, "GPU": 1.0}, {"CPU": 3.0}], {"CPU": 2.0})
         2
     """
     needs = {name: amount for name, amount in needs.items() if amount}
     if not needs:
         return max(1, os.cpu_count() or 1)
-    found = [
-        min(_times(own.get(n, 0), n, amount) for n, amount in needs.items()) for own in machines
-    ]
-    if not sum(found):
+    fitting = sum(
+        min(_times(machine.get(n, 0), n, amount) for n, amount in needs.items())
+        for machine in machines
+    )
+    if not fitting:
         present = ", ".join(f"{max(m.get(n, 0) for m in machines):g} {n}" for n in ("CPU", "GPU"))
         raise ValueError(f"no run fits into the Ray cluster, which has {present} on a machine")
-    return sum(found)
+    return fitting
 
 
 def _times(present: float, name: str, amount: float) -> int:
@@ -97,7 +100,7 @@ def _times(present: float, name: str, amount: float) -> int:
     return math.floor(present / amount + 1e-9)
 
 
-def result(ray, reference):
+def result(ray: Any, reference: Any) -> Any:
     """Returns what a reference stands for, or raises what its worker raised."""
     try:
         return ray.get(reference)

@@ -1,192 +1,269 @@
-"""Where children are trained: here, one by one, or by the workers of a Ray cluster.
+"""Where jobs are computed: in this process, one by one, or by the workers of a Ray cluster.
 
-An executor takes candidates with `submit` and gives them back with `wait`, the first to end
-first. It knows neither algorithm nor study.
+An executor takes jobs with `submit` and gives each back with its result by `wait`, the first to end
+first. It does not know what a job is: the children of a search and the runs of a comparison are
+computed by the same executors.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from keras_swish.messages import unknown
 from keras_swish.search import cluster
-from keras_swish.search.child import PRUNED, Child, Outcome
-from keras_swish.search.space import Candidate
 
-# Says of a child, from its outcome so far, whether to stop it.
-Stop = Callable[[Candidate, int, Outcome], bool]
+if TYPE_CHECKING:
+    from keras_swish.search.child import Child
+
+Job = Any
+Result = Any
+# Computes a job.
+Compute = Callable[[Job], Result]
+# Computes a job in stages, and yields the result so far after each.
+ComputeByStage = Callable[[Job], Iterator[Result]]
+# Says of a job that is computed in stages, from its result so far, whether it is done.
+Done = Callable[[Job, Result], bool]
 
 
 class Local:
-    """Trains children in this process, one at a time.
-
-    Args:
-        child: What trains a candidate.
+    """Computes jobs in this process, one at a time.
 
     Attributes:
-        places: How many children are trained at once.
+        slots: How many jobs are computed at once.
     """
 
-    places = 1
+    slots = 1
 
-    def __init__(self, child: Child):
-        self._child = child
-        self._job: tuple | None = None
+    def start(self, compute: Compute, compute_by_stage: ComputeByStage | None = None) -> "Local":
+        """Makes the executor, which is a context manager, ready for jobs.
 
-    def __enter__(self):
+        Args:
+            compute: What computes a job.
+            compute_by_stage: What computes a job that may be done after a stage.
+        """
+        self._compute, self._compute_by_stage = compute, compute_by_stage
+        self._submitted: list[tuple[Job, Done | None]] = []
         return self
 
-    def __exit__(self, *error):
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         pass
 
     @property
     def idle(self) -> int:
-        """How many more children can be submitted."""
-        return int(self._job is None)
+        """How many more jobs can be submitted."""
+        return self.slots - len(self._submitted)
 
-    def submit(self, candidate: Candidate, seed: int, stop: Stop | None = None) -> None:
-        """Takes a child to train; one that may be stopped early, if `stop` is given."""
-        self._job = (candidate, seed, stop)
+    def submit(self, job: Job, done: Done | None = None) -> None:
+        """Takes a job; one that is computed in stages until it is done, if `done` is given."""
+        self._submitted.append((job, done))
 
-    def wait(self) -> tuple[Candidate, int, Outcome]:
-        """Returns a submitted child that has ended, with its outcome."""
-        candidate, seed, stop = self._job
-        if stop is None:
-            outcome = self._child.evaluate(candidate, seed)
+    def wait(self) -> tuple[Job, Result]:
+        """Returns a submitted job that has ended, with its result."""
+        job, done = self._submitted[0]
+        if done is None:
+            result = self._compute(job)
         else:
-            for outcome in self._child.stages(candidate, seed):
-                if outcome.status == PRUNED and stop(candidate, seed, outcome):
-                    break
-        self._job = None  # not before: one that is interrupted is still to be trained
-        return candidate, seed, outcome
+            stages = (self._compute_by_stage or _no_stages)(job)
+            result = next(result for result in stages if done(job, result))
+        self._submitted.clear()  # not before: a job that is interrupted is still to be computed
+        return job, result
 
 
 class Ray:
-    """Trains children on a Ray cluster, by as many workers as its resources allow.
+    """Computes jobs on the Ray cluster that RAY_ADDRESS names, as many at once as fit.
 
-    Each worker builds and compiles the child once, and serves many candidates. A worker that is
-    lost is started again, and with it the child that it trained.
+    Without a cluster, in several processes of this machine. A worker that is lost is started
+    again, and with it the job that it computed. What computes jobs in stages, such as a child, is
+    kept by its worker for many jobs; other jobs go to any process, also of a machine that joins
+    the cluster later.
 
     Args:
-        child: What trains a candidate. Its parts are sent to the workers.
         cpus: CPU cores that a worker needs.
-        gpus: GPUs that a worker needs; may be a fraction.
+        gpus: GPUs that a worker needs; may be a fraction. This process must leave them room: set
+            TF_FORCE_GPU_ALLOW_GROWTH to true, or XLA_PYTHON_CLIENT_PREALLOCATE to false.
+        limit_threads: Whether a worker has threads for its own cores only. On two cores, two
+            children with two threads each took 1.5 times as long; but with as many threads as
+            without Ray, results are the same to the bit.
+        retried: What a job may raise without being given up: it is started again.
 
     Attributes:
-        places: How many children are trained at once.
-
-    Raises:
-        ModuleNotFoundError: If Ray is not installed.
-        ValueError: If no worker fits into the cluster.
+        slots: How many jobs are computed at once.
     """
 
-    def __init__(self, child: Child, cpus: float = 1.0, gpus: float = 0.0):
+    def __init__(
+        self,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        limit_threads: bool = True,
+        retried: tuple[type[Exception], ...] = (),
+    ):
+        self.cpus, self.gpus, self.limit_threads, self.retried = cpus, gpus, limit_threads, retried
+
+    def start(self, compute: Compute, compute_by_stage: ComputeByStage | None = None) -> "Ray":
+        """Does what `Local.start` does; what computes is sent to each worker once.
+
+        Raises:
+            ModuleNotFoundError: If Ray is not installed.
+            ValueError: If no worker fits into the cluster.
+        """
         with contextlib.ExitStack() as stack:
             self._ray = ray = stack.enter_context(cluster.connected())
-            self.places = cluster.places(cluster.machines(ray), {"CPU": cpus, "GPU": gpus})
-            options = ray.remote(
-                num_cpus=cpus,
-                num_gpus=gpus,
-                max_restarts=-1,
-                max_task_retries=cluster.RETRIES,
-                # On two cores, two children with two threads each took 1.5 times as long.
-                runtime_env=cluster.worker_environment(cpus),
-            )
-            # In a list, so that the worker makes the child, and not Ray for each call.
-            self._shared = [ray.put(child)]
-            worker = options(_worker())
-            self._idle = [worker.remote() for _ in range(self.places)]
-            self._running: dict = {}
-            self._space = child.space
+            self.slots = cluster.slots(cluster.machines(ray), {"CPU": self.cpus, "GPU": self.gpus})
+            environment = cluster.worker_environment(self.cpus if self.limit_threads else None)
+            remote = {"num_cpus": self.cpus, "num_gpus": self.gpus, "runtime_env": environment}
+            # In a list, so that the worker fetches it once, and not Ray for each call.
+            self._work = [ray.put((compute, compute_by_stage))]
+            self._running: dict[Any, tuple[Any, Job, Done | None, int]] = {}
+            self._workers: list[Any] = []
+            if compute_by_stage is None:
+                retries = {"max_retries": cluster.RETRIES, "retry_exceptions": [*self.retried]}
+                self._idle = [ray.remote(**remote, **retries)(_free_worker())] * self.slots
+            else:
+                retries = {"max_restarts": -1, "max_task_retries": cluster.RETRIES}
+                make_worker = ray.remote(**remote, **retries)(_keeping_worker()).remote
+                self._workers = [make_worker() for _ in range(self.slots)]
+                self._idle = [worker.compute for worker in self._workers]
             self._closing = stack.pop_all()
-
-    def __enter__(self):
         return self
 
-    def __exit__(self, *error):
+    def __enter__(self) -> "Ray":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         with self._closing:
-            for worker in [*self._idle, *(worker for worker, *_ in self._running.values())]:
+            for worker in self._workers:
                 self._ray.kill(worker)
+            for reference in () if self._workers else self._running:
+                self._ray.cancel(reference, force=True)
 
     @property
     def idle(self) -> int:
-        """How many more children can be submitted."""
+        """How many more jobs can be submitted."""
         return len(self._idle)
 
-    def submit(self, candidate: Candidate, seed: int, stop: Stop | None = None) -> None:
-        """Takes a child to train; one that may be stopped early, if `stop` is given."""
-        self._start(self._idle.pop(), candidate, seed, stop, 1)
+    def submit(self, job: Job, done: Done | None = None) -> None:
+        """Takes a job; one that is computed in stages until it is done, if `done` is given."""
+        self._start(self._idle.pop(), job, done, 1)
 
-    def wait(self) -> tuple[Candidate, int, Outcome]:
-        """Returns a submitted child that has ended, with its outcome.
+    def wait(self) -> tuple[Job, Result]:
+        """Returns a submitted job that has ended, with its result.
 
         Raises:
-            RuntimeError: If a child's worker was lost again and again.
-            Exception: What the child raised, whatever that is.
+            WorkerLostError: If a job's worker was lost again and again.
+            Exception: What the job raised, whatever that is.
         """
         while True:
             (reference, *_), _ = self._ray.wait(list(self._running))
-            worker, candidate, seed, stop, stage = self._running.pop(reference)
+            worker, job, done, stage = self._running.pop(reference)
             try:
-                outcome = cluster.result(self._ray, reference)
+                result = cluster.result(self._ray, reference)
             except self._ray.exceptions.RayActorError as error:
-                raise RuntimeError(
-                    f"The worker was lost {cluster.RETRIES} times while it trained "
-                    f"{self._space.formula(candidate)} with seed {seed}."
-                ) from error
-            if outcome.status == PRUNED and not stop(candidate, seed, outcome):
-                self._start(worker, candidate, seed, stop, stage + 1)
-                continue
-            self._idle.append(worker)
-            return candidate, seed, outcome
+                raise WorkerLostError(job) from error
+            if done is None or done(job, result):
+                self._idle.append(worker)
+                return job, result
+            self._start(worker, job, done, stage + 1)
 
-    def _start(self, worker, candidate, seed, stop, stage) -> None:
-        reference = worker.train.remote(self._shared, candidate, seed, stop and stage)
-        self._running[reference] = (worker, candidate, seed, stop, stage)
+    def _start(self, worker: Any, job: Job, done: Done | None, stage: int) -> None:
+        reference = worker.remote(self._work, job, stage if done else None)
+        self._running[reference] = (worker, job, done, stage)
 
 
-def _worker() -> type:
-    """Returns the class of a worker.
+class WorkerLostError(RuntimeError):
+    """A job whose worker was lost again and again, and which is `job`."""
 
-    Made here so that Ray sends its code: a worker then imports what its child needs and no more.
-    """
-
-    class Worker:
-        def __init__(self):
-            self.child = self.job = None
-
-        def train(self, shared, candidate, seed, stage):
-            """Trains a child to its end, or with a stage to the end of that."""
-            import ray
-
-            self.child = self.child or ray.get(shared[0])
-            if stage is None:
-                return self.child.evaluate(candidate, seed)
-            # Also where this worker took over from one that was lost: all stages again.
-            if self.job is None or self.job[:3] != (candidate, seed, stage):
-                self.job = (candidate, seed, 1, self.child.stages(candidate, seed))
-            *_, reached, stages = self.job
-            for _ in range(reached, stage + 1):
-                outcome = next(stages)
-            self.job = (candidate, seed, stage + 1, stages)
-            return outcome
-
-    return Worker
+    def __init__(self, job: Job):
+        super().__init__(f"The worker was lost {cluster.RETRIES} times while it computed {job}.")
+        self.job = job
 
 
-EXECUTORS = {"local": Local, "ray": Ray}
+Executor = Local | Ray
+EXECUTORS: dict[str, type[Local] | type[Ray]] = {"local": Local, "ray": Ray}
 
 
-def create(name: str, child: Child, **options) -> Local | Ray:
-    """Makes the executor of that name.
-
-    Args:
-        name: "local" or "ray".
-        child: What trains a candidate.
-        **options: What the executor's class takes beside it.
+def get(executor: str | Executor) -> Executor:
+    """Returns the executor of that name, or the executor itself.
 
     Raises:
         ValueError: If there is no such executor.
     """
-    if name not in EXECUTORS:
-        raise ValueError(unknown("executor", name, EXECUTORS))
-    return EXECUTORS[name](child, **options)
+    if not isinstance(executor, str):
+        return executor
+    if executor not in EXECUTORS:
+        raise ValueError(unknown("executor", executor, EXECUTORS))
+    return EXECUTORS[executor]()
+
+
+def start_for(child: "Child", executor: str | Executor = "local") -> Executor:
+    """Starts an executor for the children of a search: jobs are pairs of candidate and seed.
+
+    Each of Ray's workers builds and compiles the child once.
+    """
+    return get(executor).start(
+        lambda job: child.evaluate(*job), lambda job: child.train_by_epoch(*job)
+    )
+
+
+def compute_all(
+    executor: Executor, jobs: Iterable[Job], done: Done | None = None
+) -> Iterator[tuple[Job, Result]]:
+    """Yields each job with its result, the first to end first.
+
+    The next job is asked for only when one can be started, so the jobs may depend on the results.
+
+    Example:
+        >>> from keras_swish.search import executors
+        >>> with executors.Local().start(lambda job: job**2) as executor:
+        ...     list(executors.compute_all(executor, [2, 3]))
+        [(2, 4), (3, 9)]
+    """
+    left, none_left = iter(jobs), object()
+    while True:
+        while executor.idle and (job := next(left, none_left)) is not none_left:
+            executor.submit(job, done)
+        if executor.idle == executor.slots:
+            return
+        yield executor.wait()
+
+
+def _no_stages(job: Job) -> Iterator[Result]:
+    raise TypeError(f"Nothing computes {job} in stages.")
+
+
+# Made in functions, so that Ray sends their code: a worker imports what its jobs need and no more.
+
+
+def _free_worker() -> Callable:
+    def compute(work: list, job: Job, stage: None) -> Result:
+        import ray
+
+        return ray.get(work[0])[0](job)
+
+    return compute
+
+
+def _keeping_worker() -> type:
+    class Worker:
+        def __init__(self) -> None:
+            self.work = self.next = self.stages = None
+
+        def compute(self, work: list, job: Job, stage: int | None) -> Result:
+            """Computes a job to its end, or with a stage to the end of that."""
+            import ray
+
+            self.work = self.work or ray.get(work[0])
+            compute, compute_by_stage = self.work
+            if stage is None:
+                return compute(job)
+            count = 1
+            if self.next != (job, stage):
+                # Also where this worker took over from one that was lost: all stages again.
+                count, self.stages = stage, compute_by_stage(job)
+            *_, result = (next(self.stages) for _ in range(count))
+            self.next = (job, stage + 1)
+            return result
+
+    return Worker

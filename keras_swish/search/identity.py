@@ -49,6 +49,13 @@ class Identities:
             self.found[candidate] = self.found[same]
         return [self.found[candidate] for candidate in candidates]
 
+    def remember(self, candidate: Candidate, reason: str | None, same: Candidate) -> None:
+        """Takes note of what was found of a candidate in an earlier process."""
+        if reason:
+            same = self.space.ordered(candidate)
+            self.found.setdefault(same, (reason, same))
+        self.found.setdefault(candidate, (reason, same))
+
     def _look(self, candidates: list[Candidate]) -> None:
         values, slopes = self.space.values(candidates)
         initial = np.concatenate([values[:, 0], slopes[:, 0]], axis=1)

@@ -1,6 +1,6 @@
 """Formulas on NumPy arrays: many candidates at once, in float64, without a backend.
 
-What the backends compute is `keras_swish.formulas.evaluate`; this is for looking at functions, not
+What the backends compute is `keras_swish.elementwise`; this is for looking at functions, not
 for training with them.
 """
 

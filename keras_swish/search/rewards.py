@@ -1,11 +1,15 @@
-"""What a child is rewarded for, unless the user says otherwise: accuracy."""
+"""The default reward of a child: accuracy."""
 
 import functools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
+
+# From labels and outputs to a number; higher is better.
+Reward = Callable[[Any, Any], float]
 
 
 def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> float:
@@ -30,7 +34,7 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
     return float(np.mean(predicted.argmax(-1).ravel() == y.ravel()))
 
 
-def default(model: keras.Model, loss, y) -> Callable:
+def default(model: keras.Model, loss: Any, y: Any) -> Reward:
     """Returns the accuracy for a model and its loss, or says why there is none."""
     name = name_of(loss).replace("_", "").lower()
     if isinstance(loss, dict | list | tuple) or "crossentropy" not in name:
@@ -50,20 +54,20 @@ def default(model: keras.Model, loss, y) -> Callable:
     return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
 
 
-def name_of(thing) -> str:
+def name_of(function: Any) -> str:
     """Returns the name of a loss or reward, with what distinguishes it if Keras can tell.
 
     What a function of the user's computes, it does not say.
     """
-    if isinstance(thing, dict):
-        return str({key: name_of(value) for key, value in thing.items()})
-    if isinstance(thing, list | tuple):
-        return str([*map(name_of, thing)])
-    if isinstance(thing, str):
-        return thing
-    if isinstance(thing, functools.partial):
-        return f"{name_of(thing.func)} {thing.args} {thing.keywords}"
-    if isinstance(thing, keras.losses.Loss):
-        config = {k: v for k, v in thing.get_config().items() if k not in ("name", "fn")}
-        return f"{type(thing).__name__} {json.dumps(config, sort_keys=True, default=str)}"
-    return getattr(thing, "__name__", type(thing).__name__)
+    if isinstance(function, dict):
+        return str({key: name_of(value) for key, value in function.items()})
+    if isinstance(function, list | tuple):
+        return str([*map(name_of, function)])
+    if isinstance(function, str):
+        return function
+    if isinstance(function, functools.partial):
+        return f"{name_of(function.func)} {function.args} {function.keywords}"
+    if isinstance(function, keras.losses.Loss):
+        config = {k: v for k, v in function.get_config().items() if k not in ("name", "fn")}
+        return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+    return getattr(function, "__name__", type(function).__name__)

@@ -1,149 +1,106 @@
 """The search itself: an algorithm proposes, the child is trained, the study remembers."""
 
-import collections
 import copy
 import dataclasses
-import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import keras
-import numpy as np
 
-from keras_swish.search import algorithms, executors
+from keras_swish.search import algorithms, cluster, executors
 from keras_swish.search.algorithms import Algorithm, Proposal
-from keras_swish.search.child import OK, PRUNED, Child, Recipe
-from keras_swish.search.history import History, Told
+from keras_swish.search.child import OK, PRUNED, Child, ChildConfig, Outcome
+from keras_swish.search.executors import Executor, WorkerLostError
 from keras_swish.search.pruning import Pruner
+from keras_swish.search.result import Progress, Result
+from keras_swish.search.rewards import Reward
 from keras_swish.search.space import Candidate, SearchSpace
-from keras_swish.search.study import Entry, Study
+from keras_swish.search.study import Proposed, Study
+
+# Called after each training.
+OnChild = Callable[[Candidate, int, Outcome], Any]
 
 # Proposals in a row that bring nothing new, after which an algorithm is taken for finished.
 _PATIENCE = 2000
 # How many proposals for each worker may be without a reward.
 _AHEAD = 4
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far a search has come.
-
-    Attributes:
-        tried: Different candidates whose reward the algorithm has asked for.
-        repeats: Proposals that were answered from the study, as they had been made before.
-        rejected: Proposals that cannot be activations, by reason.
-        in_vain: Proposals since the last one that was new.
-    """
-
-    tried: int = 0
-    repeats: int = 0
-    rejected: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    in_vain: int = 0
+# A snapshot of the algorithm is kept when replaying what it did since the last would take longer.
+_SNAPSHOT_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """What a search found.
+class Race:
+    """More seeds for the best candidates.
 
     Attributes:
-        study: All finished children.
-        child: The child.
-        progress: What was proposed.
+        seeds: With how many seeds the best are trained.
+        top: Which part of the candidates these are: those that are the best with the first seed.
     """
 
-    study: Study
-    child: Child
-    progress: Progress
+    seeds: int = 4
+    top: float = 0.1
 
-    @property
-    def best(self) -> Entry:
-        """The candidate of whose reward least can be luck: see `Study.entries`."""
-        return self.study.entries()[0]
-
-    def table(self, rows: int = 20) -> str:
-        """Returns the best candidates as a Markdown table, and the noise of the child."""
-        noise, degrees = self.study.noise()
-        lines = ["| formula | mean | 95% interval | seeds |", "|---|---|---|---|"]
-        for entry in self.study.entries()[:rows]:
-            interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
-            formula = f"`{entry.formula}`" + (f" ({entry.status})" if entry.status != "ok" else "")
-            lines.append(f"| {formula} | {entry.mean:.4f} | {interval} | {len(entry.rewards)} |")
-        stated = "not known: too few candidates were trained with several seeds"
-        if degrees:
-            stated = f"{noise:.4f} (standard deviation between seeds, {degrees} degrees of freedom)"
-        rejected = sum(self.progress.rejected.values())
-        return "\n".join(
-            [
-                *lines,
-                "",
-                f"{self.progress.tried} candidates tried, {self.progress.repeats} proposals "
-                f"repeated, {rejected} rejected untried. Noise of the child: {stated}.",
-            ]
-        )
-
-    def model(self) -> keras.Model:
-        """Returns the user's network, with its weights, and the best activation inside."""
-        return self.child.with_formula(self.best.formula)
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or not 0 < self.top <= 1:
+            raise ValueError(
+                "`seeds` must be positive, and `top` a part in (0, 1]. "
+                f"Received: seeds={self.seeds}, top={self.top}"
+            )
 
 
 def search_activations(
     model: keras.Model,
-    train: tuple,
-    validation: tuple,
+    train: tuple[Any, Any],
+    validation: tuple[Any, Any],
     *,
     space: SearchSpace | None = None,
     algorithm: str | Algorithm = "rl",
     trials: int | None = 500,
-    seeds: int = 4,
-    top: float = 0.1,
-    recipe: Recipe | None = None,
-    loss=None,
-    reward: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    child_config: ChildConfig | None = None,
+    loss: Any = None,
+    reward: Reward | None = None,
     activations: list[str] | None = None,
     storage: str | os.PathLike | None = None,
     seed: int = 0,
-    on_child: Callable | None = None,
-    executor: str = "local",
-    cpus: float = 1.0,
-    gpus: float = 0.0,
+    on_child: OnChild | None = None,
+    executor: str | Executor = "local",
     pruner: str | None = None,
+    race: Race | None = None,
 ) -> Result:
     """Searches for the activation function with which a network learns best.
 
     The network's activations are replaced by one that computes any candidate, and the network is
     trained from the start with each candidate that the algorithm proposes. Then the best get
-    more seeds. A search that was cut off goes on when it is called again with its storage.
+    more seeds. A search that was interrupted resumes when it is called again with its storage.
 
     Args:
         model: A Keras model, built; it is left as it is.
         train: Inputs and labels to train on: arrays whose first axis is the examples.
-        validation: Inputs and labels for the reward, likewise.
+        validation: Inputs and labels for the reward, in the same form.
         space: The search space; by default one core unit.
         algorithm: One of `keras_swish.search.algorithms.ALGORITHMS`, a sampler of Optuna such as
             "optuna:TPESampler", or an `Algorithm`.
         trials: How many different candidates to train; None for as many as the algorithm
-            proposes. One whose last 2,000 proposals were all known or unfit is asked no more.
-        seeds: With how many seeds the best are trained.
-        top: Which part of the candidates these are: those that are the best with the first seed.
-        recipe: How the network is trained; by default `Recipe()`, three epochs of SGD, whatever
-            optimizer the model is compiled with.
+            proposes. It is asked no more after 2,000 proposals without a new function.
+        child_config: How the network is trained; by default `ChildConfig()`, three epochs of SGD,
+            whatever optimizer the model is compiled with.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: From labels and outputs to a number, higher being better; by default accuracy, for
             models of one output that are trained with a cross-entropy. A storage knows a function
             by its name alone: give one that changes another storage.
         activations: Names of the activations to replace; by default all but the output's.
         storage: Path of a journal file to keep the results in, or a database's URL; by default
-            they are kept in memory, and a search that is cut off is lost.
+            they are kept in memory, and a search that is interrupted is lost.
         seed: The first seed of children, and that of the algorithm.
         on_child: Called after each training with candidate, seed and `Outcome`.
-        executor: "local" to train in this process, one candidate at a time; or "ray", on the Ray
-            cluster that RAY_ADDRESS names or else in several processes of this machine.
-        cpus: CPU cores that each of Ray's workers needs.
-        gpus: GPUs that each of Ray's workers needs; may be a fraction. This process must leave them
-            room: set TF_FORCE_GPU_ALLOW_GROWTH to true, or XLA_PYTHON_CLIENT_PREALLOCATE to false.
+        executor: "local" to train in this process, one candidate at a time; "ray" or a
+            `keras_swish.search.Ray` for the workers of a Ray cluster.
         pruner: "halving" to stop children early that do worse than most, or None.
+        race: How many seeds the best get, and how many are the best; by default `Race()`, four
+            for the best tenth.
 
     Returns:
         A `Result`: `best.formula`, `table()`, `model()`.
@@ -156,6 +113,7 @@ def search_activations(
 
     Example:
         >>> import keras, keras_swish, numpy as np
+        >>> from keras_swish.search import ChildConfig, Race
         >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
         >>> y = (x[:, 0] * x[:, 1] > 0).astype("int32")
         >>> model = keras.Sequential(
@@ -163,8 +121,8 @@ def search_activations(
         ...      keras.layers.Dense(2, "softmax")]
         ... )
         >>> result = keras_swish.search_activations(
-        ...     model, (x, y), (x, y), loss="sparse_categorical_crossentropy", trials=2, seeds=1,
-        ...     algorithm="random", recipe=keras_swish.search.Recipe(batch_size=32),
+        ...     model, (x, y), (x, y), loss="sparse_categorical_crossentropy", trials=2,
+        ...     algorithm="random", child_config=ChildConfig(batch_size=32), race=Race(seeds=1),
         ... )
         >>> len(result.study), result.model().layers[1].formula == result.best.formula
         (2, True)
@@ -173,11 +131,7 @@ def search_activations(
     """
     if trials is not None and trials < 1:
         raise ValueError(f"`trials` must be positive, or None. Received: trials={trials}")
-    if seeds < 1 or not 0 < top <= 1:
-        raise ValueError(
-            "`seeds` must be positive, and `top` a part in (0, 1]. "
-            f"Received: seeds={seeds}, top={top}"
-        )
+    executor = executors.get(executor)
     if isinstance(algorithm, str):
         name, space = algorithm, space or SearchSpace()
         if space.core_units > 1:
@@ -189,14 +143,13 @@ def search_activations(
         if space is not None and space.config() != algorithm.space.config():
             raise ValueError("The algorithm was made for another `space`.")
         space = algorithm.space
-    child = Child(model, train, validation, space, recipe, loss, reward, activations)
-    study = Study(space, child.config(), storage)
+    child = Child(model, train, validation, space, child_config, loss, reward, activations)
+    study = Study(space, child.fingerprint(), storage)
     stops = Pruner(pruner, study) if pruner else None
-    needs = {"cpus": cpus, "gpus": gpus} if executor == "ray" else {}
-    with executors.create(executor, child, **needs) as where:
-        search = Search(child, study, algorithm, name, seed, on_child, where, stops)
+    with executors.start_for(child, executor) as started:
+        search = Search(child, study, algorithm, name, seed, on_child, started, stops)
         search.explore(trials)
-        search.race(seeds, top)
+        search.race(race or Race())
     return Result(study, child, search.progress)
 
 
@@ -204,9 +157,13 @@ class Search:
     """A search in progress.
 
     Whatever is idle of the executor gets work: the algorithm is asked before the rewards of all
-    earlier proposals are known, and told each when it is. Cut off, a search goes on from its
-    study and history: the algorithm is as it was, and what it had asked for is trained again. A
-    study in a database has no history: the algorithm begins anew, and is answered from the study.
+    earlier proposals are known, and told each when it is.
+
+    An interrupted search resumes from its study. Each trial there says what the algorithm had
+    proposed and been told before it was written. The same is asked and told again, and what had
+    no reward is trained. Where that would take long, it begins at a snapshot of the algorithm.
+    What an algorithm proposes that is in the study already is answered from there, also if it has
+    other options than it had, or a study has no such notes.
 
     Args:
         child: What trains a candidate.
@@ -215,13 +172,13 @@ class Search:
         name: The algorithm's name.
         seed: The first seed of children.
         on_child: Called after each training with candidate, seed and `Outcome`.
-        executor: Where children are trained; by default in this process, one by one.
+        executor: Where children are trained, as `executors.start_for` returns it; by default in
+            this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
-        checkpoint_seconds: The algorithm's state is written when it is older than this.
 
     Raises:
-        ValueError: If the study was begun with another seed, or what is beside it is broken or in
-            use by another process.
+        ValueError: If the study was begun with another seed, or is in use by another process, or
+            its snapshot is of an algorithm of another size.
     """
 
     def __init__(
@@ -231,49 +188,51 @@ class Search:
         algorithm: Algorithm,
         name: str,
         seed: int = 0,
-        on_child: Callable | None = None,
-        executor: executors.Local | executors.Ray | None = None,
+        on_child: OnChild | None = None,
+        executor: Executor | None = None,
         pruner: Pruner | None = None,
-        checkpoint_seconds: float = 60.0,
     ):
         self.child, self.study, self.algorithm = child, study, algorithm
         self.name, self.seed, self.on_child = name, seed, on_child
-        self.executor = executor or executors.Local(child)
+        self.executor = executor or executors.start_for(child)
         self.pruner = pruner
         self.progress = Progress()
-        self.checkpoint_seconds = checkpoint_seconds
-        self._history = History(study.checkpoint_path(name, seed))
-        self._asked = 0
-        # Proposals whose reward the algorithm has not been told, by number.
-        self._open: dict[int, Proposal] = {}
-        # By candidate in training: the numbers of the proposals that wait for it.
-        self._waiting: dict[Candidate, list[int]] = {}
-        self._seen: set[Candidate] = set()
-        self._saved = time.monotonic()
+        # What was proposed since the last trial was written.
+        self._proposed: list[Proposed] = []
+        # Asked for, and not counted yet.
+        self._next: Proposal | None = None
+        # By the candidate that stands for their function: proposals without a reward.
+        self._waiting: dict[Candidate, list[Proposal]] = {}
+        # While the algorithm is not replayed, as there is a snapshot: what it was told before that.
+        self._told: list[tuple[Candidate, float]] | None = None
+        # What the algorithm took since the last snapshot.
+        self._seconds = 0.0
+        study.claim()
         self._check_seed()
-        self._restore()
+        self._replay()
+        # Those of whom nobody trains the candidate.
+        self._left = list(self._waiting)
+        child.space.recall(self._left)
 
     def explore(self, trials: int | None) -> None:
         """Lets the algorithm propose until so many different candidates were tried."""
-        # None of those whose child a call that was interrupted left in training.
-        for number in set(self._open).difference(*self._waiting.values()):
-            self._answer(number)
-        numbers = self._proposals(trials)
+        while self._left:
+            self._train(self._left[0])
+            del self._left[0]
         while True:
-            number = next(numbers, None) if self._has_room() else None
-            if number is not None:
-                self._answer(number)
+            proposal = self._ask() if self._has_room() and self._wants_more(trials) else None
+            if proposal is not None:
+                self._answer(proposal)
             elif self._waiting:
                 self._finish()
             else:
-                break
-        self._save()
+                return
 
-    def race(self, seeds: int, top: float) -> None:
+    def race(self, race: Race) -> None:
         """Trains those that are the best with the first seed with further ones.
 
-        The first seed alone chooses, so that the others judge without bias, and a race cut off
-        goes on with the same candidates.
+        The first seed alone chooses, so that the others judge without bias, and an interrupted
+        race resumes with the same candidates.
         """
         first = {
             candidate: outcomes[self.seed]
@@ -282,10 +241,10 @@ class Search:
         }
         fit = [candidate for candidate, outcome in first.items() if outcome.status == OK]
         fit.sort(key=lambda candidate: (-first[candidate].reward, candidate))
-        chosen = fit[: math.ceil(top * len(first))]
+        chosen = fit[: math.ceil(race.top * len(first))]
         # What a call that was interrupted left in training.
         self._finish_all()
-        for seed in range(self.seed + 1, self.seed + seeds):
+        for seed in range(self.seed + 1, self.seed + race.seeds):
             for candidate in chosen:
                 if seed not in self.study.outcomes[candidate]:
                     self._submit(candidate, seed)
@@ -300,127 +259,136 @@ class Search:
                 f"another storage. Received: seed={self.seed}"
             )
 
-    def _proposals(self, trials: int | None) -> Iterator[int]:
-        """Asks until enough different candidates were tried; yields the proposals' numbers."""
-        progress = self.progress
-        while (trials is None or progress.tried < trials) and progress.in_vain < _PATIENCE:
-            proposal = self.algorithm.ask()
-            if proposal is None:
-                return
-            self._count(proposal)
-            yield self._asked - 1
+    def _wants_more(self, trials: int | None) -> bool:
+        wanted = trials is None or self.progress.tried < trials
+        return wanted and self.progress.since_new < _PATIENCE
 
     def _has_room(self) -> bool:
         # Repeats of what is being trained occupy nobody, but keep the algorithm uninformed.
-        return self.executor.idle > 0 and len(self._open) < _AHEAD * self.executor.places
+        count = sum(map(len, self._waiting.values()))
+        return self.executor.idle > 0 and count < _AHEAD * self.executor.slots
 
-    def _count(self, proposal: Proposal) -> None:
-        """Takes note of a proposal."""
-        self._open[self._asked] = proposal
-        self._asked += 1
-        self.progress.in_vain += 1
-        reason = self.child.space.reason(proposal.candidate)
-        if reason:
-            self.progress.rejected[reason] += 1
+    def _ask(self) -> Proposal | None:
+        if self._next is None:
+            begun = time.perf_counter()
+            self._next = self.algorithm.ask()
+            self._seconds += time.perf_counter() - begun
+        return self._next
+
+    def _tell(self, proposal: Proposal, reward: float) -> None:
+        if self._told is not None:
+            self._told.append((proposal.candidate, reward))
             return
-        candidate = self.child.space.canonical(proposal.candidate)
-        if candidate in self._seen:
-            self.progress.repeats += 1
-        else:
-            self.progress.tried += 1
-            self.progress.in_vain = 0
-            self._seen.add(candidate)
+        begun = time.perf_counter()
+        self.algorithm.tell(proposal, reward)
+        self._seconds += time.perf_counter() - begun
 
-    def _answer(self, number: int) -> None:
+    def _tell_waiting(self, candidate: Candidate, reward: float) -> None:
+        for proposal in self._waiting.pop(candidate, ()):
+            self._tell(proposal, reward)
+
+    def _answer(self, proposal: Proposal) -> None:
         """Tells the reward of a proposal if it is known, and has it trained if not."""
-        candidate = self._open[number].candidate
-        if self.child.space.reason(candidate):
-            self._tell(number, None, self.child.recipe.diverged)
-            return
-        candidate = self.child.space.canonical(candidate)
-        known = self.study.outcomes.get(candidate, {}).get(self.seed)
-        if known and (known.status != PRUNED or self.pruner):
-            self._tell(number, candidate, known.reward)
-        elif candidate in self._waiting:
-            self._waiting[candidate].append(number)
-        else:
-            self._waiting[candidate] = [number]
-            self._submit(candidate, self.seed, self.pruner and self.pruner.stops)
+        candidate, space = proposal.candidate, self.child.space
+        reason, same = space.reason(candidate), space.canonical(candidate)
+        reward = self.child.config.diverged_reward if reason else self._known_reward(same)
+        is_new = reward is None and same not in self._waiting
+        proposed = Proposed(candidate, reason, same, reward)
+        self._proposed.append(proposed)
+        self._take(proposal, proposed)
+        if is_new:
+            self._train(same)
 
-    def _submit(self, candidate: Candidate, seed: int, stop: executors.Stop | None = None) -> None:
+    def _take(self, proposal: Proposal, proposed: Proposed) -> None:
+        """Counts a proposal, and tells its reward if it is known."""
+        self._next = None
+        self.progress.count(proposed.reason, proposed.same)
+        if proposed.reward is None:
+            self._waiting.setdefault(proposed.same, []).append(proposal)
+        else:
+            self._tell(proposal, proposed.reward)
+
+    def _known_reward(self, candidate: Candidate) -> float | None:
+        outcome = self.study.outcomes.get(candidate, {}).get(self.seed)
+        return outcome.reward if outcome and (outcome.status != PRUNED or self.pruner) else None
+
+    def _train(self, candidate: Candidate) -> None:
+        """Has a candidate trained with the first seed."""
+        reward = self._known_reward(candidate)
+        if reward is None:
+            self._submit(candidate, self.seed, self._is_done if self.pruner else None)
+        else:  # by another search of the same study
+            self._tell_waiting(candidate, reward)
+
+    def _is_done(self, job: tuple[Candidate, int], outcome: Outcome) -> bool:
+        return outcome.status != PRUNED or self.pruner.stops(*job, outcome)
+
+    def _submit(self, candidate: Candidate, seed: int, done: executors.Done | None = None) -> None:
         while not self.executor.idle:
             self._finish()
-        self.executor.submit(candidate, seed, stop)
+        self.executor.submit((candidate, seed), done)
 
     def _finish_all(self) -> None:
-        while self.executor.idle < self.executor.places:
+        while self.executor.idle < self.executor.slots:
             self._finish()
 
     def _finish(self) -> None:
         """Waits for a child, and tells its reward to those who wait for it."""
-        candidate, seed, outcome = self.executor.wait()
+        try:
+            (candidate, seed), outcome = self.executor.wait()
+        except WorkerLostError as error:
+            candidate, seed = error.job
+            raise RuntimeError(
+                f"The worker was lost {cluster.RETRIES} times while it trained "
+                f"{self.child.space.formula(candidate)} with seed {seed}."
+            ) from error
         notes = self.pruner.finish(candidate, outcome) if self.pruner else None
-        self.study.add(candidate, seed, outcome, self.name, notes)
-        for number in self._waiting.pop(candidate, ()):
-            self._tell(number, candidate, outcome.reward)
+        self.study.add(candidate, seed, outcome, self.name, notes, self._proposed)
+        self._proposed = []
+        if seed == self.seed:
+            self._tell_waiting(candidate, outcome.reward)
+        if self._seconds > _SNAPSHOT_SECONDS:
+            self._save_snapshot()
         if self.on_child:
             self.on_child(candidate, seed, outcome)
 
-    def _tell(self, number: int, same: Candidate | None, reward: float) -> None:
-        proposal, index = self._open.pop(number), self.child.space.index
-        self.algorithm.tell(proposal, reward)
-        stands = None if same is None else index(same)
-        self._history.append(Told(number, index(proposal.candidate), stands, reward, self._asked))
-        if time.monotonic() - self._saved > self.checkpoint_seconds:
-            self._save()
+    def _save_snapshot(self) -> None:
+        self._seconds = 0.0
+        state = self.algorithm.state()
+        if state is not None:
+            notes = [proposal.note for waiting in self._waiting.values() for proposal in waiting]
+            self.study.save_snapshot(self.name, {"state": state, "notes": notes})
 
-    def _save(self) -> None:
-        record = {
-            "state": self.algorithm.state(),
-            "progress": vars(self.progress),
-            "asked": self._asked,
-            "open": [[n, list(p.candidate), p.note] for n, p in self._open.items()],
-        }
-        self._history.save(record)
-        self._saved = time.monotonic()
+    def _replay(self) -> None:
+        """Asks and tells the algorithm what it was asked and told before, as far as it repeats.
 
-    def _restore(self) -> None:
-        self._history.claim()
-        record, before, after = self._history.read()
-        if not self.study.outcomes:
-            # Somebody has removed the journal.
-            record, before, after = None, [], []
-        from_index = self.child.space.from_index
-        if record is not None:
-            try:
-                told = [(from_index(line.index), line.reward) for line in before]
-                self.algorithm.restore(record["state"], told)
-                self.progress = Progress(**record["progress"])
-                self.progress.rejected = collections.Counter(self.progress.rejected)
-                self._asked = record["asked"]
-                self._open = {n: Proposal(tuple(c), note) for n, c, note in record["open"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise self._history.broken(error) from error
-            waiting = [p.candidate for p in self._open.values()]
-            self._seen = {from_index(line.same) for line in before if line.same is not None}
-            self._seen.update(
-                self.child.space.canonical(c) for c in waiting if not self.child.space.reason(c)
-            )
-        self._history.begin([*before, *itertools.takewhile(self._replay, after)])
-
-    def _replay(self, line: Told) -> bool:
-        """Asks and tells as it was done; returns whether the algorithm still does the same.
-
-        Samplers of Optuna do not. What they had learned since their state was written is lost to
-        them, but not to the study.
+        With other options it does not, nor do samplers of Optuna after a snapshot. What they had
+        learned after that is lost to them, but not to the study.
         """
-        while self._asked < line.asked:
-            proposal = self.algorithm.ask()
-            if proposal is None:
-                return False
-            self._count(proposal)
-        proposal = self._open.get(line.number)
-        if proposal is None or self.child.space.index(proposal.candidate) != line.index:
+        snapshot = self.study.snapshot(self.name)
+        self._told = [] if snapshot else None
+        for number, trial in enumerate(self.study.trials(), 1):
+            is_ours = trial.algorithm == self.name
+            if is_ours and not all(map(self._repeat, trial.proposals)):
+                return
+            if trial.seed == self.seed:
+                self._tell_waiting(trial.candidate, trial.outcome.reward)
+            if snapshot and number == snapshot["trials"]:
+                self._restore(snapshot)
+
+    def _repeat(self, proposed: Proposed) -> bool:
+        """Returns whether the algorithm proposes the same as it did, and tells it the same."""
+        proposal = Proposal(proposed.candidate) if self._told is not None else self._ask()
+        if proposal is None or proposal.candidate != proposed.candidate:
             return False
-        self.algorithm.tell(self._open.pop(line.number), line.reward)
+        self.child.space.remember(proposed.candidate, proposed.reason, proposed.same)
+        self._take(proposal, proposed)
         return True
+
+    def _restore(self, snapshot: dict) -> None:
+        self.algorithm.restore(snapshot["state"], self._told or [])
+        self._told, notes = None, iter(snapshot["notes"])
+        self._waiting = {
+            same: [Proposal(proposal.candidate, next(notes)) for proposal in waiting]
+            for same, waiting in self._waiting.items()
+        }

@@ -5,8 +5,7 @@ import functools
 import keras
 from keras import ops
 
-from keras_swish.elementwise.operation import Operation, compute_dtype
-from keras_swish.formulas.evaluate import as_float
+from keras_swish.elementwise.operation import Operation, as_float, compute_dtype
 from keras_swish.formulas.language import Call, Formula, names, parse
 from keras_swish.formulas.lowering import lowered
 from keras_swish.formulas.primitives import BINARY, UNARY

@@ -282,6 +282,11 @@ class SearchSpace:
         if self.core_units > 1:
             self._identities.find_all(candidates)
 
+    def remember(self, candidate: Candidate, reason: str | None, same: Candidate) -> None:
+        """Takes note of what `reason` and `canonical` gave in an earlier process."""
+        if self.core_units > 1:
+            self._identities.remember(candidate, reason, same)
+
     def survey(self) -> Survey:
         """Looks at every candidate of a space of one unit.
 
@@ -321,15 +326,44 @@ class SearchSpace:
             Values and slopes, each of shape `(candidates, SETS, POINTS)`: first with the
             initial betas, then with sets drawn at random.
         """
-        n = len(candidates)
-        betas = np.ones((n, 1 + len(self._betas), SLOTS * self.core_units, 1))
+        betas = np.ones((len(candidates), SETS, SLOTS * self.core_units, 1))
         for row, candidate in zip(betas, candidates, strict=True):
             # In the order in which they are read, whichever unit they are of.
             for (slot, value), drawn in zip(
                 self.betas(candidate).items(), self._betas.T, strict=False
             ):
                 row[0, slot], row[1:, slot, 0] = value, drawn
-        x = np.broadcast_to(self.grid, (n, betas.shape[1], POINTS))
+        return self._computed(candidates, self.grid, betas)
+
+    def values_at(
+        self, candidates: list[Candidate], x: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Computes candidates at some points with their initial betas.
+
+        Args:
+            candidates: The candidates.
+            x: The points, of float64, of one dimension.
+
+        Returns:
+            Values and slopes, each of shape `(candidates, points)`.
+
+        Example:
+            >>> import numpy as np
+            >>> from keras_swish.search.space import SearchSpace
+            >>> space = SearchSpace()
+            >>> square = space.candidate(u1="x", u2="x", b="x1*x2")
+            >>> [part.tolist() for part in space.values_at([square], np.array([-1.0, 3.0]))]
+            [[[1.0, 9.0]], [[-2.0, 6.0]]]
+        """
+        betas = np.ones((len(candidates), 1, SLOTS * self.core_units, 1))
+        for row, candidate in zip(betas, candidates, strict=True):
+            for slot, value in self.betas(candidate).items():
+                row[0, slot] = value
+        values, slopes = self._computed(candidates, x, betas)
+        return values[:, 0], slopes[:, 0]
+
+    def _computed(self, candidates, x, betas) -> tuple[np.ndarray, np.ndarray]:
+        x = np.broadcast_to(x, (*betas.shape[:2], len(x)))
         values, slopes = [x], [np.ones_like(x)]
         units = np.array([self.units(candidate) for candidate in candidates])
         for unit in range(self.core_units):

@@ -1,27 +1,71 @@
 """The record of a search: every trained child, kept by Optuna.
 
 A trial of the study is one training of one candidate with one seed, written once when it is
-finished. `optuna-dashboard` shows them in a browser.
+finished, with all that the algorithm has proposed since the trial before: from its study alone, in
+whichever storage, a search resumes. `optuna-dashboard` shows the trials in a browser.
 """
 
 import collections
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from keras_swish import io
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.space import NAMES, Candidate, SearchSpace
 
-_CONFIG = "keras_swish"
+_CONFIG, _PROPOSALS = "keras_swish", "proposals"
 # What every record of a journal begins with.
 _BEGINS = b'{"op_code"'
 # No record of a journal has as many bytes.
-_LONGEST = 1 << 20
+_LONGEST = 1 << 24
+# By journal: the lock that all searches of this process share.
+_locks: weakref.WeakValueDictionary[pathlib.Path, contextlib.ExitStack] = (
+    weakref.WeakValueDictionary()
+)
+
+
+class Proposed(NamedTuple):
+    """A proposal of an algorithm.
+
+    Attributes:
+        candidate: The candidate.
+        reason: Why it is rejected, or None.
+        same: The candidate that stands for its function; itself, if it is rejected.
+        reward: The reward, if it was known at once.
+    """
+
+    candidate: Candidate
+    reason: str | None
+    same: Candidate
+    reward: float | None
+
+
+class Trial(NamedTuple):
+    """A finished child.
+
+    Attributes:
+        candidate: Its candidate.
+        seed: Its seed.
+        outcome: Its outcome.
+        algorithm: Name of the algorithm that had it trained, if it was one.
+        proposals: What that had proposed since its trial before.
+    """
+
+    candidate: Candidate
+    seed: int
+    outcome: Outcome
+    algorithm: str
+    proposals: list[Proposed]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +100,7 @@ class Study:
 
     Args:
         space: The search space.
-        child: What `Child.config` returns.
+        child: What `Child.fingerprint` returns.
         storage: Path of a journal file; or the URL of a database that Optuna takes, such as
             "postgresql://..."; or None to keep everything in memory.
         name: Name of the study within the storage.
@@ -106,8 +150,11 @@ class Study:
             )
         # By candidate and seed.
         self.outcomes: dict[Candidate, dict[int, Outcome]] = collections.defaultdict(dict)
-        for trial in self.study.get_trials(deepcopy=False):
-            self._remember(trial)
+        for trial in self.trials():
+            by_seed = self.outcomes[trial.candidate]
+            # One that was stopped early counts until it is trained to its end.
+            if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
+                by_seed[trial.seed] = trial.outcome
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
@@ -164,10 +211,35 @@ class Study:
         outcome: Outcome,
         algorithm: str = "",
         pruner_notes: dict | None = None,
+        proposals: Sequence[Proposed] = (),
     ) -> None:
-        """Writes a finished child, and what a pruner keeps of it."""
+        """Writes a finished child.
+
+        Args:
+            candidate: Its candidate.
+            seed: Its seed.
+            outcome: Its outcome.
+            algorithm: Name of the algorithm that had it trained.
+            pruner_notes: What a pruner keeps of it.
+            proposals: What the algorithm has proposed since its trial before.
+        """
         optuna = import_optuna()
         states = optuna.trial.TrialState
+        user_attrs: dict[str, Any] = {
+            "formula": str(self.space.formula(candidate)),
+            "candidate": list(candidate),
+            "seed": seed,
+            "algorithm": algorithm,
+            "status": outcome.status,
+            "steps": outcome.steps,
+            "seconds": round(outcome.seconds, 3),
+        }
+        if proposals:
+            index = self.space.index
+            user_attrs[_PROPOSALS] = [
+                [index(one.candidate), one.reason or index(one.same), one.reward]
+                for one in proposals
+            ]
         self.study.add_trial(
             optuna.trial.create_trial(
                 state=states.PRUNED if outcome.status == PRUNED else states.COMPLETE,
@@ -176,33 +248,65 @@ class Study:
                 system_attrs=pruner_notes,
                 params=self.space.choices(candidate),
                 distributions=self._distributions,
-                user_attrs={
-                    "formula": str(self.space.formula(candidate)),
-                    "candidate": list(candidate),
-                    "seed": seed,
-                    "algorithm": algorithm,
-                    "status": outcome.status,
-                    "steps": outcome.steps,
-                    "seconds": round(outcome.seconds, 3),
-                },
+                user_attrs=user_attrs,
             )
         )
         self.outcomes[candidate][seed] = outcome
 
-    def _remember(self, trial) -> None:
-        attrs = trial.user_attrs
-        if "candidate" in attrs:
-            outcome = Outcome(
-                trial.value,
-                attrs["status"],
-                attrs["steps"],
-                attrs["seconds"],
-                tuple(trial.intermediate_values.values()),
-            )
-            by_seed = self.outcomes[tuple(attrs["candidate"])]
-            # One that was stopped early counts until it is trained to its end.
-            if attrs["seed"] not in by_seed or by_seed[attrs["seed"]].status == PRUNED:
-                by_seed[attrs["seed"]] = outcome
+    def trials(self) -> Iterator[Trial]:
+        """Yields all finished children, in the order in which they were written."""
+        for trial in self.study.get_trials(deepcopy=False):
+            attrs = trial.user_attrs
+            if "candidate" in attrs:
+                yield Trial(
+                    tuple(attrs["candidate"]),
+                    attrs["seed"],
+                    Outcome(
+                        trial.value,
+                        attrs["status"],
+                        attrs["steps"],
+                        attrs["seconds"],
+                        tuple(trial.intermediate_values.values()),
+                    ),
+                    attrs["algorithm"],
+                    [self._proposed(*note) for note in attrs.get(_PROPOSALS, ())],
+                )
+
+    def _proposed(self, index: int, same: int | str, reward: float | None) -> Proposed:
+        candidate = self.space.from_index(index)
+        if isinstance(same, str):
+            return Proposed(candidate, same, candidate, reward)
+        stands = candidate if same == index else self.space.from_index(same)
+        return Proposed(candidate, None, stands, reward)
+
+    def save_snapshot(self, algorithm: str, snapshot: dict) -> None:
+        """Keeps a snapshot of an algorithm, with the number of trials until now."""
+        trials = len(self.study.get_trials(deepcopy=False))
+        self.study.set_user_attr(f"snapshot {algorithm}", {"trials": trials, **snapshot})
+
+    def snapshot(self, algorithm: str) -> dict | None:
+        """Returns the last snapshot of an algorithm, if there is one."""
+        return self.study.user_attrs.get(f"snapshot {algorithm}")
+
+    def claim(self) -> None:
+        """Keeps other processes from searching with this journal while this object lives.
+
+        Raises:
+            ValueError: If another process searches with it.
+        """
+        if self.path is None:
+            return
+        lock = _locks.get(self.path)
+        if lock is None:
+            try:
+                lock = io.lock(self.path.with_name(f".{self.path.name}.lock"))
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"Another process searches with {str(self.path)!r}: wait for it, or choose "
+                    "another storage."
+                ) from error
+            _locks[self.path] = lock
+        self._lock = lock
 
     def noise(self) -> tuple[float, int]:
         """Returns the standard deviation between seeds, and the degrees of freedom it has.
@@ -262,13 +366,7 @@ class Study:
             half = width / math.sqrt(len(judged)) if status == OK else math.nan
             formula = str(self.space.formula(candidate))
             found.append(Entry(candidate, formula, rewards, status, mean, mean - half, mean + half))
-        return sorted(found, key=standing)
-
-    def checkpoint_path(self, algorithm: str, seed: int) -> pathlib.Path | None:
-        """Returns where the state of an algorithm is kept: beside the journal, if there is one."""
-        if self.path is None:
-            return None
-        return self.path.with_name(f"{self.path.name}.{algorithm.replace(':', '-')}-{seed}.json")
+        return sorted(found, key=ranking_key)
 
 
 def _opened(optuna, name: str, storage):
@@ -286,7 +384,7 @@ def _centred(rows: list) -> np.ndarray:
     return rows - rows.mean(0)
 
 
-def standing(entry: Entry) -> tuple:
+def ranking_key(entry: Entry) -> tuple:
     """Returns what entries are ordered by; those that share it are equally good."""
     known = not math.isnan(entry.low)
     return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if known else entry.mean)

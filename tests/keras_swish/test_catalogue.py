@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -50,10 +52,9 @@ def test_facts_hold_on_a_grid(name):
             np.testing.assert_allclose(at, limit, atol=1e-9)
 
 
-def test_names_of_the_issue_are_all_there():
-    wanted = """swish swish_beta max_sigmoid cos_minus_x min_sin arctan_squared_minus_x max_tanh
-        sinc_plus_x x_arcsinh_squared relu relu6 leaky_relu prelu softplus elu selu gelu"""
-    assert set(wanted.split()) == set(keras_swish.names())
+def test_every_function_of_the_reference_has_an_entry():
+    assert reference.NAMED
+    assert set(reference.NAMED) <= set(keras_swish.names())
 
 
 @pytest.mark.parametrize("name", keras_swish.names())
@@ -121,3 +122,52 @@ def test_a_keras_that_moved_its_table_is_met_with_a_warning(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras.src.activations", None)
     with pytest.warns(UserWarning, match="keeps its activations elsewhere"):
         keras_swish.registry.register_with_keras()
+
+
+ADDED = """
+    "bump": Entry("x * exp(-x**2)", "a test", (0, 0), True, False),
+    "tilt": Entry("max(x, beta * x)", "a test", (_INF, _INF), True, False, beta=-0.5),
+"""
+USE_OF_THE_ADDED = """
+import keras, keras_swish, numpy as np
+from keras_swish.plot import gallery
+from keras_swish.replacement.recognise import recognise
+
+x = np.float32([[-1.0, 2.0]])
+bump = x * np.exp(-x * x)
+tilt = np.maximum(x, -0.5 * x)
+
+def check(ours, expected):
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(ours), expected, rtol=1e-5)
+
+assert {"bump", "tilt"} <= set(keras_swish.names())
+check(keras_swish.activations.bump(x), bump)
+assert "bump" in dir(keras_swish.activations) and "tilt" not in dir(keras_swish.activations)
+check(keras.layers.Dense(2, "bump", kernel_initializer="identity")(x), bump)
+check(keras_swish.layer("bump")(x), bump)
+layer = keras_swish.layer("tilt")
+check(layer(x), tilt)
+assert [w.name for w in layer.trainable_weights] == ["beta"]
+assert (recognise(keras_swish.layer("bump")), recognise(layer)) == ("bump", "tilt")
+try:
+    keras.layers.Dense(2, "tilt")
+except ValueError as error:
+    assert "keras_swish.layer('tilt')" in str(error)
+else:
+    raise AssertionError("a string cannot carry a weight")
+assert "value 0, slope 1" in keras_swish.describe("bump")
+assert "from -0.5" in keras_swish.describe("tilt")
+assert {"bump", "tilt"} <= {panel.get_title() for panel in gallery().axes}
+"""
+
+
+def test_one_line_of_the_catalogue_makes_an_activation(tmp_path, root, python):
+    # Without the links to models and train, which the core does not need.
+    unneeded = shutil.ignore_patterns("models", "train", "__pycache__")
+    package = shutil.copytree(root / "keras_swish", tmp_path / "keras_swish", ignore=unneeded)
+    path = package / "catalogue.py"
+    opening = "ENTRIES: dict[str, Entry] = {"
+    text = path.read_text()
+    assert opening in text
+    path.write_text(text.replace(opening, opening + ADDED))
+    python("-c", USE_OF_THE_ADDED, cwd=tmp_path, PYTHONPATH=str(tmp_path))

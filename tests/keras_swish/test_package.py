@@ -1,15 +1,12 @@
-"""What holds for the package as a whole: its examples, its imports, the ways to start it."""
+"""Properties of all modules: their examples, their docstrings, their imports."""
 
+import ast
 import doctest
 import importlib
 import json
-import os
 import pathlib
-import shutil
-import subprocess
+import re
 import sys
-import sysconfig
-import venv
 
 import pytest
 
@@ -24,32 +21,75 @@ MODULES = sorted(
 )
 
 
+def imported(module):
+    if module.startswith("keras_swish.elementwise."):
+        backend = module.rpartition(".")[2]
+        pytest.importorskip("keras" if backend == "operation" else backend)
+    return importlib.import_module(module)
+
+
+def test_there_are_modules():
+    assert {"keras_swish.layers", "keras_swish.models.resnet", "keras_swish.train.cli"} < {*MODULES}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_of_the_docstrings_run_as_printed(module):
-    assert doctest.testmod(importlib.import_module(module)).failed == 0
+    assert doctest.testmod(imported(module)).failed == 0
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_public_functions_have_docstrings(module):
-    module = importlib.import_module(module)
+    module = imported(module)
     public = [value for name, value in vars(module).items() if not name.startswith("_")]
     for value in public:
         if getattr(value, "__module__", None) == module.__name__:
             assert value.__doc__, value
 
 
+# The folders and modules of the core: each imports those before it.
+ARROW = ["kernels", "formulas", "elementwise", "activations", "layers", "replacement", "search"]
+
+
+@pytest.mark.parametrize("part", ARROW)
+def test_imports_in_the_core_go_one_way(part):
+    path = ROOT / "keras_swish" / part
+    files = list(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    later = "|".join(ARROW[ARROW.index(part) + 1 :] or ["models|train"])
+    imports = re.compile(rf"^\s*(?:from|import) keras_swish\.(?:{later})\b.*", re.MULTILINE)
+    assert files
+    assert [imports.findall(file.read_text(encoding="utf-8")) for file in files] == [[]] * len(
+        files
+    )
+
+
 def test_import_brings_nothing_that_keras_does_not(python):
     outcome = python(
         "-c",
-        "import sys, keras; before = set(sys.modules); import keras_swish\n"
-        "print({name.split('.')[0] for name in set(sys.modules) - before})",
+        "import sys, time, keras; before = set(sys.modules); began = time.process_time()\n"
+        "import keras_swish; seconds = time.process_time() - began\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print([*new]); print(seconds)",
     )
-    imported = eval(outcome.stdout.strip().splitlines()[-1])
-    third_party = imported - set(sys.stdlib_module_names) - {"keras", "keras_swish"}
+    new, seconds = map(ast.literal_eval, outcome.stdout.strip().splitlines()[-2:])
+    assert seconds < 0.2
+    third_party = set(new) - set(sys.stdlib_module_names) - {"keras", "keras_swish"}
     # Lazy parts of Keras itself may come late; nothing heavy may.
     assert not third_party & {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "optuna"}
 
 
+def test_what_is_imported_on_first_use_is_listed(python):
+    python(
+        "-c",
+        "import sys, keras_swish\n"
+        "assert {'models', 'search', 'search_activations', 'swish_beta'} - {*dir(keras_swish)} == "
+        "{'swish_beta'}\n"
+        "assert 'keras_swish.search' not in sys.modules\n"
+        "assert callable(keras_swish.search_activations)\n"
+        "assert keras_swish.models.names()",
+    )
+
+
+@pytest.mark.jax
 def test_on_jax_the_programs_do_not_import_tensorflow(python):
     pytest.importorskip("jax")
     python(
@@ -63,6 +103,7 @@ def test_on_jax_the_programs_do_not_import_tensorflow(python):
 WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None; "
 
 
+@pytest.mark.jax
 def test_without_tensorflow_the_main_job_runs_on_jax(python, tmp_path):
     pytest.importorskip("jax")
     outcome = python(
@@ -77,6 +118,7 @@ def test_without_tensorflow_the_main_job_runs_on_jax(python, tmp_path):
     assert config["config"]["backend"] == "jax"
 
 
+@pytest.mark.jax
 def test_without_tensorflow_tfds_on_jax_says_what_it_needs(python, tmp_path):
     pytest.importorskip("jax")
     outcome = python(
@@ -89,74 +131,3 @@ def test_without_tensorflow_tfds_on_jax_says_what_it_needs(python, tmp_path):
     assert outcome.returncode == 2
     assert "needs TensorFlow Datasets, which needs TensorFlow" in outcome.stderr
     assert "Traceback" not in outcome.stderr
-
-
-class Environment:
-    """An empty environment that sees this one's packages, but not this one's keras-swish."""
-
-    def __init__(self, folder: pathlib.Path, root: pathlib.Path):
-        venv.create(folder, with_pip=False)
-        self.scripts = folder / "bin"
-        self.root = root
-        site = next(folder.glob("lib/python*/site-packages"))
-        (site / "parent.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-
-    def install(self, *arguments):
-        command = [sys.executable, "-m", "pip", "--python", str(self.scripts / "python")]
-        command += ["install", "-q", "--no-deps", "--no-build-isolation", "--ignore-installed"]
-        subprocess.run([*command, *map(str, arguments)], check=True, capture_output=True)
-
-    def start(self, *command, cwd):
-        path = f"{self.scripts}{os.pathsep}{os.environ['PATH']}"
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        command = [str(self.scripts / command[0]), *command[1:]]
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env={**environment, "PATH": path},
-            capture_output=True,
-            text=True,
-        )
-
-
-@pytest.mark.parametrize("way", ["none", "plain", "editable"])
-def test_all_the_ways_to_start(way, tmp_path, root):
-    environment = Environment(tmp_path / "env", root)
-    if way == "plain":
-        # A copy, so that the build leaves nothing in the checkout.
-        environment.install(_copy(root, tmp_path / "copy"))
-    if way == "editable":
-        environment.install("-e", _copy(root, tmp_path / "copy"))
-    module = ("python", "-m", "keras_swish.train.cifar", "--help")
-    places = [root] if way == "none" else [root, tmp_path]
-    for place in places:
-        outcome = environment.start(*module, cwd=place)
-        assert outcome.returncode == 0, outcome.stderr
-        assert "\n  --activation" in outcome.stdout
-    if way == "none":
-        return
-    listed = environment.start("keras-swish", "--help", cwd=tmp_path)
-    assert "compare" in listed.stdout, listed.stderr
-    site = (
-        "import importlib.util as u; assert not u.find_spec('models') and not u.find_spec('train')"
-    )
-    assert environment.start("python", "-c", site, cwd=tmp_path).returncode == 0
-
-
-def _copy(root, target):
-    names = [
-        "keras_swish",
-        "models",
-        "train",
-        "setup.cfg",
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-    ]
-    target.mkdir()
-    for name in names:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, target / name)
-        else:
-            shutil.copy(root / name, target / name)
-    return target

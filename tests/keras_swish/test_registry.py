@@ -63,7 +63,7 @@ def test_anything_else_is_a_type_error(identifier):
         keras_swish.layer(identifier)
 
 
-def test_template_that_cannot_be_made_anew_says_what_to_pass():
+def test_template_that_cannot_be_made_again_says_what_to_pass():
     class Mine(keras.layers.Layer):
         def __init__(self, scale):
             super().__init__()

@@ -47,7 +47,8 @@ _SLOW = ("densenet", "inception_v4", "inception_resnet_v2")
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in _SLOW)) for name in FAMILIES]
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in _SLOW)) for name in FAMILIES],
 )
 def family(request):
     """Builds a small network of a family, for the smallest images and three classes."""
@@ -61,3 +62,32 @@ def family(request):
 
     build.name, build.size = request.param, size
     return build
+
+
+@pytest.fixture(scope="module")
+def built(family):
+    """Networks of the family by activation, each built once for all tests of a file."""
+    networks = {}
+
+    def get(activation):
+        if activation not in networks:
+            model = family(activation=activation)
+            networks[activation] = model, model.get_weights()
+        return networks[activation]
+
+    return get
+
+
+@pytest.fixture
+def network(built):
+    """Returns the family's network with an activation, None for the published one.
+
+    Tests share it, so it has its initial weights again; it must not be changed in another way.
+    """
+
+    def get(activation=None):
+        model, weights = built(activation)
+        model.set_weights(weights)
+        return model
+
+    return get

@@ -22,11 +22,14 @@ def tests(python, root):
     return run
 
 
+@pytest.mark.jax
 def test_a_network_on_jax(tests):
     tests("jax", "-k", "drop_path or normalization or formula and wide_resnet")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=getattr(pytest.mark, b)) for b in ("jax", "torch")]
+)
 def test_a_network_of_each_family(tests, backend):
     tests(backend)

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
+from keras_swish.search.study import Proposed
 
 HOSTILE = "`<script>document.title='pwned'</script>|<img src=x onerror=alert(1)>$\\x$"
 UNARY = ("x", "x^2", "beta*x", "sin(x)", "tanh(x)", "sigmoid(x)", "exp(x)", "max(x,0)")
@@ -32,7 +33,7 @@ def divides(entry):
 
 def write(out: pathlib.Path, space: SearchSpace) -> None:
     """Writes a search of 60 candidates by two algorithms."""
-    study = Study(space, {"recipe": {"epochs": 3}}, out / "study.log")
+    study = Study(space, {"config": {"epochs": 3}}, out / "study.log")
     random = np.random.default_rng(5)
     chosen = [c for c in space.survey().candidates if is_simple(space.choices(c))]
     swish = space.candidate(**SWISH)
@@ -42,14 +43,14 @@ def write(out: pathlib.Path, space: SearchSpace) -> None:
         algorithm = HOSTILE if number % 2 else "random"
         diverged = space.choices(candidate)["b"] == "x1/(x2+eps)" and number % 3 > 0
         outcome = Outcome(0.0, "diverged", 3, 0.1) if diverged else Outcome(reward, "ok", 10, 2.0)
-        study.add(candidate, 0, outcome, algorithm)
+        repeats = 4 * [Proposed(candidate, None, candidate, 0.5)] if number == 0 else []
+        rejected = 3 * [Proposed(candidate, "not finite", candidate, 0.0)] if number == 2 else []
+        proposals = [Proposed(candidate, None, candidate, None), *repeats, *rejected]
+        study.add(candidate, 0, outcome, algorithm, proposals=() if number % 2 else proposals)
         if candidate == swish or (number < 12 and not diverged):
             again = Outcome(reward + 0.005 * random.normal(), "ok", 10, 2.0)
             study.add(candidate, 1, again, algorithm)
-    settings = {"model": "<b>resnet8</b>", "filters": [8, 16, 32], "image_size": 8, "epochs": 3}
-    config = {"program": "search", "dataset": "<b>digits</b>", "settings": settings}
+    child = {"model": "<b>resnet8</b>", "filters": [8, 16, 32], "config": {"epochs": 3}}
+    config = {"program": "search", "dataset": "<b>digits</b>", "child": child}
     starts = [{"command": HOSTILE, "environment": {"system": "<b>Linux</b>"}}]
     io.write_json(out / "config.json", {"config": config, "starts": starts})
-    progress = {"tried": 30, "repeats": 4, "rejected": {"not finite": 3}}
-    state = {"state": {}, "progress": progress}
-    io.write_json(out / "study.log.random-0.json", state)

@@ -1,13 +1,13 @@
 """The grid of a comparison: which runs are made, which are found again."""
 
 import csv
+import importlib.util
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from keras_swish.train.app import program
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.reporting import runs
 from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
@@ -56,7 +56,7 @@ def test_a_worker_elsewhere_is_told_the_whole_path(call, trained, tmp_path, monk
 
 
 @pytest.mark.parametrize("name", ["digits_resnet8", "fashion_mnist_resnet20"])
-def test_results_from_before_the_grid_are_gone_on_with(call, trained, tmp_path, root, name):
+def test_results_from_before_the_grid_resume(call, trained, tmp_path, root, name):
     out = tmp_path / "out"
     shutil.copytree(root / "results" / name, out)
     record = json.loads((out / "config.json").read_text())
@@ -109,13 +109,13 @@ def test_a_mistake_ends_with_one_line_and_code_2(call, tmp_path, arguments, mess
     assert not (tmp_path / "out").exists()
 
 
-def test_the_pictures_are_those_of_the_first_batch(tiny):
+def test_the_sample_is_of_the_first_batch(tiny):
     sample = loggers.sample_inputs(tiny, seed=0, count=8)
     np.testing.assert_array_equal(sample, Batches(tiny, tiny.train, 8, 0)[0][0])
-    pictures = loggers.as_images(sample)
-    assert pictures.shape == (8, 8, 8, 1)
-    assert (pictures.min(), pictures.max()) == (0, 1)
-    assert np.corrcoef(pictures.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
+    images = loggers.as_images(sample)
+    assert images.shape == (8, 8, 8, 1)
+    assert (images.min(), images.max()) == (0, 1)
+    assert np.corrcoef(images.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("activation", "betas"), [("swish_beta", 7), ("relu", 0)])
@@ -143,9 +143,9 @@ def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, ti
 
 
 def test_without_wandb_its_flag_is_refused_at_once(call, monkeypatch, tmp_path):
-    find_spec = program.importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        program.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name, *rest: None if name == "wandb" else find_spec(name, *rest),
     )
@@ -165,6 +165,7 @@ def test_wandb_gets_the_log(tiny, tmp_path, monkeypatch):
     assert list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_on_ray_a_comparison_ends_with_the_table_of_local(call, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
@@ -182,3 +183,49 @@ def test_on_ray_a_comparison_ends_with_the_table_of_local(call, tmp_path, monkey
         assert tables["local"] == tables["ray"]
     finally:
         ray.shutdown()
+
+
+def test_compare_prints_and_saves_the_table_and_resumes(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [*QUICK, "--activations=relu,swish_beta", "--out=both"]
+    code, printed, err = call("compare", *flags, "--seeds=1")
+    assert code == 0, err
+    assert "| swish_beta |" in printed
+    assert printed.strip().splitlines()[-1].startswith("results: both")
+
+    first = json.loads((tmp_path / "both/runs/resnet8-lr0.1-relu-seed0/result.json").read_text())
+    code, printed, err = call("compare", *flags, "--seeds=2")
+    assert code == 0, err
+    with open(tmp_path / "both" / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["activation"], row["seed"]) for row in rows] == [
+        ("relu", "0"),
+        ("relu", "1"),
+        ("swish_beta", "0"),
+        ("swish_beta", "1"),
+    ]
+    assert float(rows[0]["seconds"]) == first["seconds"]  # read, not trained again
+    table = (tmp_path / "both" / "table.md").read_text()
+    for seeds in (1, 2):
+        assert f"--activations=relu,swish_beta --out=both --seeds={seeds}`" in table
+    assert "2 seeds cannot give less than 0.5" in table
+    assert "results: both (results.csv, table.md, report.html" in printed
+    assert (tmp_path / "both" / "curves.png").stat().st_size > 10_000
+
+
+def test_a_run_that_diverged_does_not_end_the_others(call, tmp_path):
+    flags = [*QUICK, "--activations=relu,max(x, exp(x))", "--seeds=1", f"--out={tmp_path / 'out'}"]
+    code, printed, err = call("compare", *flags, "--learning_rate=1e30")
+    assert code == 0, err
+    assert "max(x, exp(x)), learning rate 1e+30, seed 0: diverged: the loss is" in printed
+    assert "diverged" in (tmp_path / "out" / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_main_job_learns_with_every_activation(tmp_path, python):
+    outcome = python("-m", "keras_swish.train.compare", f"--out={tmp_path / 'out'}")
+    with open(tmp_path / "out" / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert min(float(row["test_accuracy"]) for row in rows) > 0.95
+    assert "results: " in outcome.stdout

@@ -1,4 +1,4 @@
-"""The best of a search, compared anew: which functions, with which seeds, on what."""
+"""The best of a search, compared again: which functions, with which seeds, on which data."""
 
 import csv
 import json
@@ -41,8 +41,9 @@ def journal(tmp_path):
 @pytest.fixture
 def folder(journal):
     """The folder of the search that the study is of."""
-    child = {"model": "resnet8", "filters": [4, 4, 4], "image_size": None, "epochs": 3}
-    config = {"program": "search", "dataset": "digits", "settings": child}
+    child = {"model": "resnet8", "filters": [4, 4, 4], "image_size": None}
+    child["config"] = {"epochs": 3}
+    config = {"program": "search", "dataset": "digits", "child": child}
     io.write_json(journal.parent / "config.json", {"config": config, "starts": []})
     return journal.parent
 
@@ -62,7 +63,7 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
     assert "min_sin is 10.00 points worse than swish on average over 10 seeds" in page
     assert "keras-swish confirm" in page
     assert (folder / "confirm/report.html").exists()
-    # The search goes on as before, and so does the comparison, with the seeds that it has.
+    # The search resumes as before, and so does the comparison, with the seeds that it has.
     study = Study.load(folder / "study.log")
     study.add(study.entries()[0].candidate, 7, Outcome(0.9, "ok", 1, 1.0), "random")
     trained.clear()
@@ -83,7 +84,7 @@ def test_by_default_it_is_larger_than_the_search(call, trained, folder):
 
 def test_a_network_named_for_the_search_is_taken_again(call, trained, folder):
     record = io.read_json(folder / "config.json")
-    record["config"]["settings"] |= {"model": "resnet14", "filters": [], "image_size": 16}
+    record["config"]["child"] |= {"model": "resnet14", "filters": [], "image_size": 16}
     io.write_json(folder / "config.json", record)
     assert call("confirm", folder, "--best=1", "--seeds=1", *QUICK)[0] == 0
     assert {model for model, *_ in trained} == {"resnet14"}
@@ -110,7 +111,7 @@ def test_a_study_without_a_folder_needs_a_dataset(call, trained, journal, tmp_pa
 
 def test_a_study_alone_says_how_long_its_children_were_trained(call, trained, tmp_path):
     space = SearchSpace()
-    study = Study(space, {"recipe": {"epochs": 2}}, tmp_path / "mine.log")
+    study = Study(space, {"config": {"epochs": 2}}, tmp_path / "mine.log")
     study.add(space.survey().candidates[0], 0, Outcome(0.5, "ok", 1, 1.0), "random")
     out = tmp_path / "out"
     flags = ["--best=1", "--seeds=1", "--dataset=digits", f"--out={out}"]

@@ -2,11 +2,11 @@
 
 import json
 
+import image_files
 import keras
-import pictures
 import pytest
 
-from keras_swish.train.datasets import imagenet as imagenet_dataset
+from keras_swish.train.datasets import imagenet
 from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
@@ -21,8 +21,8 @@ def shards(tmp_path_factory):
     """TFRecords of both splits, whose first label is 0; gives their pattern."""
     path = tmp_path_factory.mktemp("records")
     for split, per_class in (("train", 2), ("validation", 1)):
-        pictures.make_folder(path / split, classes=12, per_class=per_class)
-        pictures.write_records(path / split, path / "shards", name=split, first_label=0)
+        image_files.make_folder(path / split, classes=12, per_class=per_class)
+        image_files.write_records(path / split, path / "shards", name=split, first_label=0)
     return f"{path}/shards/{{split}}-*"
 
 
@@ -43,7 +43,7 @@ def refused(call, *arguments):
     return err
 
 
-def test_a_run_says_how_its_pictures_are_read(call, shards, tmp_path, monkeypatch):
+def test_a_run_says_how_its_images_are_read(call, shards, tmp_path, monkeypatch):
     out = tmp_path / "run"
     flags = [*TINY, f"--dataset={shards}", "--classes=12", f"--out={out}"]
     code, _, err = call("imagenet", *flags, "--first_label=0")
@@ -62,11 +62,11 @@ def test_a_run_says_how_its_pictures_are_read(call, shards, tmp_path, monkeypatc
     assert "classes 12, now 13" in err
 
     # The number of classes and the first label are the run's, and so is the way to read.
-    monkeypatch.setattr(imagenet_dataset, "is_pictures", lambda dataset: False)
+    monkeypatch.setattr(imagenet, "is_image_files", lambda dataset: False)
     code, _, err = call("evaluate", out, "--batch_size=4096")
     assert code == 0, err
     dataset, batch_size = seen[0][1], seen[0][3]
-    assert isinstance(dataset, imagenet_dataset.Pictures)
+    assert isinstance(dataset, imagenet.ImageFiles)
     assert (dataset.classes, dataset.test.records.first_label) == (12, 0)
     assert batch_size == 4096  # more than there are to train on
     code, _, err = call("evaluate", out, "--first_label=1")
@@ -74,21 +74,21 @@ def test_a_run_says_how_its_pictures_are_read(call, shards, tmp_path, monkeypatc
     assert "--first_label=1: " in err
 
     # A test needs no training split.
-    other = pictures.make_folder(tmp_path / "v2" / "val", classes=12, per_class=1).parent
+    other = image_files.make_folder(tmp_path / "v2" / "val", classes=12, per_class=1).parent
     code, _, err = call("evaluate", out, f"--dataset={other}", "--test_split=val")
     assert code == 0, err
 
 
-def test_too_many_corrupt_pictures_end_a_test_with_one_line(call, shards, tmp_path, monkeypatch):
+def test_too_many_corrupt_images_end_a_test_with_one_line(call, shards, tmp_path, monkeypatch):
     lone = tmp_path / "lone.keras"
     layers = [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(12)]
     keras.Sequential(layers).save(lone)
-    folder = pictures.make_folder(tmp_path / "data/validation", classes=12, per_class=1).parent
+    folder = image_files.make_folder(tmp_path / "data/validation", classes=12, per_class=1).parent
     for path in folder.glob("*/*/*"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     code, _, err = call("evaluate", lone, f"--dataset={folder}", "--max_corrupt=3")
     assert code == 1
-    assert "Too many corrupt pictures: " in err.strip().splitlines()[-1]
+    assert "Too many corrupt images: " in err.strip().splitlines()[-1]
 
 
 def test_a_checkpoint_is_tested_on_another_split_and_in_other_batches(call, run):
@@ -138,7 +138,8 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     )
     assert "(None, 8, 8, 3), the data is (8, 8, 1)" in refused(call, lone)
     assert "is no folder of a run" in refused(call, lone, "--checkpoint=best")
-    assert "--strategy=data_parallel: " in refused(call, lone, "--strategy=data_parallel")
+    assert "Unknown flag 'strategy'." in refused(call, lone, "--strategy=data_parallel")
+    assert "--classes=3: is for images of ImageNet's form" in refused(call, lone, "--classes=3")
     (tmp_path / "config.json").write_text("[]")
     assert "is not that of a run" in refused(call, tmp_path)
 

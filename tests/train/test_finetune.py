@@ -3,17 +3,18 @@
 import dataclasses
 import json
 
+import image_files
 import keras
 import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish import models
+from keras_swish import io, models, optimizers
 from keras_swish.train import finetune
 from keras_swish.train.datasets import in_memory
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.trainer import model as model_building
-from keras_swish.train.trainer import optimizers, recipes
+from keras_swish.train.trainer import recipes
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32", "--test_split=test[:100]"]
 
@@ -37,7 +38,7 @@ def run(model, **changes):
 
 def test_it_tests_trains_and_saves(call, network, tmp_path):
     out = tmp_path / "run"
-    code, printed, err = call("finetune", f"--model={network}", *QUICK, f"--out={out}")
+    code, printed, err = call("finetune", network, *QUICK, f"--out={out}")
     assert code == 0, err
     assert "7 activations replaced" in printed
     assert "after the replacement" in printed
@@ -49,12 +50,42 @@ def test_it_tests_trains_and_saves(call, network, tmp_path):
     assert len(values) == 7
     assert any(np.any(keras.ops.convert_to_numpy(beta) != 1) for beta in values.values())
 
-    again = call("finetune", f"--model={network}", *QUICK, f"--out={out}")
+    again = call("finetune", network, *QUICK, f"--out={out}")
     assert again[0] == 0
     assert again[1].splitlines()[-2:] == printed.splitlines()[-2:]
     network.write_bytes(network.read_bytes() + b" ")
-    code, _, err = call("finetune", f"--model={network}", *QUICK, f"--out={out}")
+    code, _, err = call("finetune", network, *QUICK, f"--out={out}")
     assert code == 2
+
+
+def test_the_network_of_a_run_is_tuned_on_the_runs_own_data(call, tmp_path):
+    splits = ["--train_split=train[:200]", "--test_split=test[:100]", "--image_size=12", "--pad=2"]
+    flags = ["--epochs=1", "--batch_size=32", "--activation=relu", f"--out={tmp_path / 'run'}"]
+    assert call("cifar", *splits, *flags)[0] == 0
+    flags = ["--epochs=1", "--batch_size=32", f"--out={tmp_path / 'tuned'}"]
+    code, printed, err = call("finetune", tmp_path / "run", *flags)
+    assert code == 0, err
+    assert "7 activations replaced" in printed
+    configs = [io.read_json(tmp_path / n / "config.json")["config"] for n in ("run", "tuned")]
+    for name in ("dataset", "train_split", "test_split", "image_size", "pad", "flip"):
+        assert configs[0][name] == configs[1][name]
+    assert configs[1]["model"] == str(tmp_path / "run/model.keras")
+
+
+def test_images_in_files_are_data_as_well(call, tmp_path):
+    pytest.importorskip("tensorflow")
+    for split in ("train", "validation"):
+        image_files.make_folder(tmp_path / "data" / split, classes=3, per_class=4)
+    layers = [keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, activation="relu")]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    flags = [f"--dataset={tmp_path / 'data'}", "--image_size=32", "--steps=2", "--batch_size=4"]
+    flags += ["--warmup_epochs=0", f"--out={tmp_path / 'out'}"]
+    code, printed, err = call("finetune", tmp_path / "model.keras", *flags)
+    assert code == 0, err
+    assert "1 activations replaced" in printed
+    config = io.read_json(tmp_path / "out/config.json")["config"]
+    assert config["pictures"] == {"classes": 3, "training": 12, "test": 12}
 
 
 def test_relu_by_relu_changes_nothing(network):
@@ -154,26 +185,28 @@ def test_an_application_gets_the_pixels_that_it_knows(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--model: name a .keras file"),
-        (["--model=MobilNet"], "--model=MobilNet: Unknown network 'MobilNet'. Did you mean"),
-        (["--model=not_there.keras"], "--model=not_there.keras: cannot be loaded"),
+        ([], "name a folder of a run, a .keras file, or one of keras.applications"),
+        (["MobilNet"], "Unknown network 'MobilNet'. Did you mean 'MobileNet'"),
+        (["not_there.keras"], "not_there.keras is not there"),
         (["--replace=relu"], "name an old and a new activation"),
         (["--replace=relu:swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
         (["--replace=gelu:swish"], "--replace=gelu:swish:"),
         (["--beta_initializer=high"], "is no number and not 'relu_like'"),
         (["--dataset=digits", "--image_size=16"], "is from (None, 8, 8, 1)"),
-        (["--strategy=data_parallel"], "--strategy=data_parallel: this program computes on one"),
-        (["--dropout=0.5"], "--dropout=0.5: a trained network keeps the parts that it has"),
-        (["--auxiliary_weight=1"], "--auxiliary_weight=1.0: a trained network keeps"),
-        (["--drop_path=0.1"], "--drop_path=0.1: a trained network keeps"),
+        (["--strategy=data_parallel"], "Unknown flag 'strategy'."),
+        (["--dropout=0.5"], "Unknown flag 'dropout'."),
+        (
+            ["--recipe=mobilenet"],
+            "--recipe=mobilenet: a trained network keeps the parts that it has, the recipe changes "
+            "dropout",
+        ),
         (["--optimizer=rmsprop", "--beta_learning_rate=1"], "=1.0: needs --optimizer=sgd"),
     ],
 )
 def test_mistakes_end_with_one_line(call, network, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    given = arguments and not arguments[0].startswith("--model")
-    model = [f"--model={network}"] if given else []
-    code, _, err = call("finetune", *model, *arguments)
+    named = [network] if arguments and arguments[0].startswith("--") else []
+    code, _, err = call("finetune", *named, *arguments)
     assert code == 2
     assert len(err.strip().splitlines()) == 1, err
     assert message in err

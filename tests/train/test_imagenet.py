@@ -1,7 +1,7 @@
 import json
 
+import image_files
 import keras
-import pictures
 import pytest
 
 from keras_swish.train.trainer import epoch_log, trainer
@@ -15,8 +15,8 @@ QUICK += ["--recipe=mobilenet", "--dropout=0"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=12, per_class=2)
-    pictures.make_folder(path / "validation", classes=12, per_class=1, seed=1)
+    image_files.make_folder(path / "train", classes=12, per_class=2)
+    image_files.make_folder(path / "validation", classes=12, per_class=1, seed=1)
     return path
 
 
@@ -26,8 +26,8 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     flags += ["--checkpoint_seconds=0"]
     code, printed, err = call("imagenet", *flags, "--activation=swish")
     assert code == 0, err
-    assert "top-1 accuracy" in printed
-    assert "top-5 accuracy" in printed
+    assert "test accuracy" in printed
+    assert "test top-5 accuracy" in printed
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["recipe"]["learning_rate"] == 0.03375
     assert config["starts"][0]["environment"]["devices"]

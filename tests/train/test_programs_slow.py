@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
+import image_files
 import keras
 import numpy as np
-import pictures
 import pytest
 
 from keras_swish.train.trainer import epoch_log, trainer
@@ -37,8 +37,8 @@ STEPS = ["--batch_size=4", "--steps=4", "--steps_per_epoch=2", "--checkpoint_sec
 def folder(tmp_path_factory):
     """JPEGs as ImageNet has them, a few."""
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=3, per_class=4)
-    pictures.make_folder(path / "validation", classes=3, per_class=2, seed=1)
+    image_files.make_folder(path / "train", classes=3, per_class=4)
+    image_files.make_folder(path / "validation", classes=3, per_class=2, seed=1)
     return path
 
 
@@ -68,7 +68,7 @@ def trained(command, out, root, kill=True):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("model", CIFAR)
-def test_cifars_networks_train_and_go_on_after_a_kill(model, activation, tmp_path, root):
+def test_cifars_networks_resume_after_a_kill(model, activation, tmp_path, root):
     command = ["keras_swish.train.cifar", f"--model={model}", f"--activation={activation}"]
     command += [*STEPS, f"--recipe={model}", "--train_split=train[:40]", "--test_split=test[:8]"]
     network = trained([*command, "--warmup_epochs=0"], tmp_path / "run", root)
@@ -77,7 +77,7 @@ def test_cifars_networks_train_and_go_on_after_a_kill(model, activation, tmp_pat
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("model", list(IMAGENET))
-def test_imagenets_networks_train_and_go_on_after_a_kill(model, activation, folder, tmp_path, root):
+def test_imagenets_networks_resume_after_a_kill(model, activation, folder, tmp_path, root):
     command = ["keras_swish.train.imagenet", f"--model={model}", f"--activation={activation}"]
     command += [*STEPS, f"--image_size={IMAGENET[model]}", f"--dataset={folder}"]
     network = trained(command, tmp_path / "run", root)

@@ -1,1 +1,1 @@
-"""What the programs share: flags, main and errors, the work folder, executors."""
+"""Shared by the programs: flags, main and errors, the work folder, executors."""

@@ -3,23 +3,28 @@
 Batches, their order and their augmentation are a function of (seed, epoch, step) alone: the same
 for every activation, and the same after a restart. Nothing but the numbers is drawn in Python.
 TensorFlow cuts out the images in a graph, some batches ahead; the other backends get arrays from
-NumPy, bit by bit the same.
+NumPy, the same to the bit.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from .in_memory import ImageArrays, Split
+
 
 class AugmentationParams(NamedTuple):
-    """What is random in training batches, each array `(batch_size,)` or `(steps, batch_size)`.
+    """Random numbers of training batches, each array `(batch_size,)` or `(steps, batch_size)`.
 
     Attributes:
         picked: Numbers of the images.
         top: First row of the crop in the padded image.
         left: First column of the crop.
-        mirrored: Whether left and right change places.
+        mirrored: Whether left and right are swapped.
     """
 
     picked: np.ndarray
@@ -35,31 +40,32 @@ class Batches(keras.utils.PyDataset):
     order each pass. Without, they are the split as it is.
 
     Args:
-        dataset: The `data.Dataset` that the split belongs to.
-        split: The images and labels, a `data.Split`.
+        dataset: The `in_memory.ImageArrays` that the split belongs to.
+        split: The images and labels.
         batch_size: Images a batch, over all hosts.
         seed: Seed of order and augmentation.
         steps: How many batches; by default those of one pass.
         first_step: Number of the first of them, counted from the start of the run.
-        shard: Which part of each batch to give, `(number, of how many)`: one a host.
-        pad: Whether the last batch is filled up, and all come with weights: zero for what fills
-            it up, and for the rest such that the mean over the batches is that over the split.
+        shard: The part of each batch to give, `(number, of how many)`: one a host.
+        pad: Whether the last batch is filled up, and all come with weights: zero for the filling,
+            and for the rest such that the mean over the batches is that over the split.
     """
 
     def __init__(
         self,
-        dataset,
-        split,
+        dataset: "ImageArrays",
+        split: "Split",
         batch_size: int,
         seed: int | None = None,
         steps: int | None = None,
         first_step: int = 0,
         shard: tuple[int, int] = (0, 1),
         pad: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.split = split
         self.classes = dataset.classes
+        self.mean, self.std = (np.asarray(part, "float32") for part in dataset.normalization)
         self.spec = dataset.spec
         self.batch_size = batch_size
         self.seed = seed
@@ -69,23 +75,24 @@ class Batches(keras.utils.PyDataset):
         full, rest = divmod(len(split), batch_size)
         self.steps_per_pass = full + (seed is None and rest > 0)
         self.steps = self.steps_per_pass if steps is None else steps
-        self._order = None, None
+        # An epoch, and the order of its images.
+        self._order = -1, np.empty(0, "int32")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step):
-        images, *others = self._as_they_are(step) if self.seed is None else self._augmented(step)
+    def __getitem__(self, step: int) -> tuple[np.ndarray, ...]:
+        images, *others = self._in_order(step) if self.seed is None else self._augmented(step)
         if keras.config.image_data_format() == "channels_first":
             images = images.transpose(0, 3, 1, 2)
         return images, *others
 
-    def _augmented(self, step):
-        draws = self.draw(step)
-        images, labels = self._read(draws.picked)
-        return augment(images, draws, self.spec.pad), labels
+    def _augmented(self, step: int) -> tuple[np.ndarray, ...]:
+        params = self.draw(step)
+        images, labels = self._read(params.picked)
+        return augment(images, params, self.spec.pad), labels
 
-    def _as_they_are(self, step):
+    def _in_order(self, step: int) -> tuple[np.ndarray, ...]:
         first = step * self.batch_size
         batch = self._read(slice(first, first + self.batch_size))
         if self.pad:
@@ -93,69 +100,70 @@ class Batches(keras.utils.PyDataset):
             missing = self.batch_size - len(batch[1])
             batch = *batch, np.full(len(batch[1]), weight, "float32")
             batch = tuple(np.pad(b, [(0, missing)] + [(0, 0)] * (b.ndim - 1)) for b in batch)
-        return tuple(part[self._own(part)] for part in batch)
+        return tuple(part[self._share(part)] for part in batch)
 
     def draw(self, step: int) -> AugmentationParams:
-        """Returns what is random in that batch, of this host's part."""
+        """Returns the random numbers of a batch, for this host's part of it."""
+        assert self.seed is not None, "evaluation batches have no random numbers"
         epoch, step = divmod(self.first_step + step, self.steps_per_pass)
         if self._order[0] != epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split))
             self._order = epoch, order.astype("int32")
-        size, places = self.batch_size, 2 * self.spec.pad + 1
+        size, offsets = self.batch_size, 2 * self.spec.pad + 1
         picked = self._order[1][step * size : (step + 1) * size]
         random = np.random.default_rng([self.seed, epoch, step])
-        top, left = random.integers(0, places, size=(2, size)).astype("int32")
+        top, left = random.integers(0, offsets, size=(2, size)).astype("int32")
         mirrored = random.random(size) < 0.5 if self.spec.flip else np.full(size, False)
-        own = self._own(picked)
-        return AugmentationParams(picked[own], top[own], left[own], mirrored[own])
+        share = self._share(picked)
+        return AugmentationParams(picked[share], top[share], left[share], mirrored[share])
 
-    def tf_data(self):
+    def tf_data(self) -> "tf.data.Dataset":
         """Returns the same training batches as a `tf.data.Dataset`, prepared ahead.
 
-        The numbers of all steps are drawn beforehand, some milliseconds an epoch: of what comes
-        from Python one by one, TensorFlow prepares nothing ahead where it has to be deterministic.
+        The numbers of all steps are drawn beforehand, some milliseconds an epoch: where TensorFlow
+        has to be deterministic, it prepares nothing ahead that comes from Python step by step.
         """
         import tensorflow as tf
 
         steps = [self.draw(step) for step in range(len(self))]
         drawn = tuple(np.stack(part) for part in zip(*steps, strict=True))
         height, width = self.split.images.shape[1:3]
-        pad, spec = self.spec.pad, self.spec
+        pad = self.spec.pad
         with tf.device("CPU"):
             images, labels = tf.constant(self.split.images), tf.constant(self.split.labels)
 
-        def batch(*drawn):
-            draws = AugmentationParams(*drawn)
-            rows, columns = draws.top[:, None] + tf.range(height), tf.range(width)
-            columns = tf.where(draws.mirrored[:, None], columns[::-1], columns)
-            columns += draws.left[:, None]
-            x = tf.cast(tf.gather(images, draws.picked), tf.float32)
-            x = (x - np.float32(spec.mean)) / np.float32(spec.std)
+        def batch(*tensors):
+            params = AugmentationParams(*tensors)
+            rows, columns = params.top[:, None] + tf.range(height), tf.range(width)
+            columns = tf.where(params.mirrored[:, None], columns[::-1], columns)
+            columns += params.left[:, None]
+            x = tf.cast(tf.gather(images, params.picked), tf.float32)
+            x = (x - self.mean) / self.std
             x = tf.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
             x = tf.gather(tf.gather(x, rows, batch_dims=1), columns, axis=2, batch_dims=1)
             if keras.config.image_data_format() == "channels_first":
                 x = tf.transpose(x, (0, 3, 1, 2))
-            return x, tf.one_hot(tf.gather(labels, draws.picked), self.classes)
+            return x, tf.one_hot(tf.gather(labels, params.picked), self.classes)
 
         batches = tf.data.Dataset.from_tensor_slices(drawn)
         return batches.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _read(self, picked):
+    def _read(self, picked: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         images, labels = self.split.images[picked], self.split.labels[picked]
-        images = (images - np.float32(self.spec.mean)) / np.float32(self.spec.std)
+        images = (images - self.mean) / self.std
         return images, np.eye(self.classes, dtype="float32")[labels]
 
-    def _own(self, batch):
+    def _share(self, batch: np.ndarray) -> slice:
         number, count = self.shard
         return slice(number * len(batch) // count, (number + 1) * len(batch) // count)
 
 
-def augment(images: np.ndarray, draws: AugmentationParams, pad: int) -> np.ndarray:
-    """Crops images at random places after padding with zeros, and mirrors some of them.
+def augment(images: np.ndarray, params: AugmentationParams, pad: int) -> np.ndarray:
+    """Crops images at random positions after padding with zeros, and mirrors some of them.
 
     Args:
         images: `(n, height, width, channels)`, normalised, so that zero is the mean.
-        draws: Where each crop begins, and whether it is mirrored.
+        params: Where each crop begins, and whether it is mirrored.
         pad: Pixels of padding on each side.
 
     Returns:
@@ -165,7 +173,7 @@ def augment(images: np.ndarray, draws: AugmentationParams, pad: int) -> np.ndarr
     """
     n, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    rows = draws.top[:, None] + np.arange(height)
-    columns = draws.left[:, None] + np.arange(width)
-    columns[draws.mirrored] = columns[draws.mirrored, ::-1]
+    rows = params.top[:, None] + np.arange(height)
+    columns = params.left[:, None] + np.arange(width)
+    columns[params.mirrored] = columns[params.mirrored, ::-1]
     return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

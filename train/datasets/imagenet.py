@@ -1,57 +1,52 @@
-"""Pictures too many for memory, as the training programs take them: their flags, their settings.
+"""Images larger than memory, in ImageNet's form, whatever they show.
 
-ImageNet's form, whatever the pictures show: class folders, TFRecords, TensorFlow Datasets.
+Class folders, TFRecords, or a dataset of TensorFlow Datasets; all are read by TensorFlow, which is
+imported when they are opened.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
-from absl import flags
 
-from ..app import program, recipe_flags
 from ..errors import ArgumentError
-from ..trainer import loggers, recipes, trainer
 from . import in_memory
+from .base import HasImageSize
 
-CLASSES = flags.DEFINE_integer(
-    "classes", None, "Number of classes, which TFRecords do not tell.", lower_bound=2
-)
-FIRST_LABEL = flags.DEFINE_integer(
-    "first_label", 1, "Label of the first class in TFRecords.", lower_bound=0
-)
-MAX_CORRUPT = flags.DEFINE_integer(
-    "max_corrupt", 100, "Corrupt pictures in one pass that are left out; one more stops it.", 0
-)
+if TYPE_CHECKING:
+    from .sources import Source
+
+# File in a run's folder for the names of corrupt images.
 CORRUPT = "corrupt.txt"
 # The network to train by default.
 MODEL = "nasnet_mobile"
 # Side of the images that a network was published for, where it is not 224.
-_SIZES = {"nasnet_large": 331}
-_SIZES |= dict.fromkeys(("inception_v3", "inception_v4", "inception_resnet_v2"), 299)
+SIZES = {"nasnet_large": 331}
+SIZES |= dict.fromkeys(("inception_v3", "inception_v4", "inception_resnet_v2"), 299)
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
-    """ImageNet's form of what `trainer.train` trains on, see `in_memory.Dataset`.
+class ImageFiles:
+    """Images in files, a `base.ImageDataset`; decoded while a network is trained on them.
 
     Attributes:
-        train: The training split, an `sources.Source`.
+        train: The training split.
         test: The split for validation and test.
-        image_size: Side of the pictures that the network gets.
-        flip: Whether half of the training pictures are mirrored.
-        corrupt_log: File for the names of corrupt pictures.
+        image_size: Side of the images that the network gets.
+        flip: Whether half of the training images are mirrored.
+        corrupt_log: File for the names of corrupt images.
         max_corrupt: How many may be corrupt.
     """
 
-    train: object
-    test: object
+    train: "Source"
+    test: "Source"
     image_size: int
     flip: bool = True
-    corrupt_log: os.PathLike | None = None
+    corrupt_log: pathlib.Path | None = None
     max_corrupt: int = 100
 
     @property
@@ -69,12 +64,17 @@ class Pictures:
 
     @property
     def training_images(self) -> int:
-        """Number of pictures in a pass over the training split."""
+        """Number of images in a pass over the training split."""
         return self.train.examples
 
     @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean that was subtracted from pixel values, and what they were divided by."""
+        return (127.5,) * 3, (127.5,) * 3
+
+    @property
     def facts(self) -> dict[str, int]:
-        """How many classes there are, and pictures in each split; of TFRecords the first label."""
+        """How many classes and images of each split there are; of TFRecords the first label."""
         records = self.train.records
         return {
             "classes": self.classes,
@@ -83,7 +83,25 @@ class Pictures:
             **({} if records is None else {"first_label": records.first_label}),
         }
 
-    def training(self, batch_size, seed, first_step, steps, shard=(0, 1)):
+    def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "ImageFiles":
+        """Returns the images in the run's size, with a log of corrupt ones in its folder."""
+        size = run.image_size or self.image_size
+        return dataclasses.replace(self, image_size=size, corrupt_log=directory / CORRUPT)
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context that raises `DataError` where too many images are corrupt."""
+        from . import pipeline
+
+        return pipeline.as_data_errors()
+
+    def training(
+        self,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        steps: int,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Any:
         """Returns training batches, without end, from that one of the whole run on."""
         from . import inception_preprocessing, pipeline
 
@@ -100,16 +118,18 @@ class Pictures:
             max_corrupt=self.max_corrupt,
         )
 
-    def evaluation(self, split, batch_size, shard=(0, 1), pad=False):
+    def evaluation(
+        self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False
+    ) -> Any:
         """Returns all batches of the test split, which is the validation split too."""
         import tensorflow as tf
 
         from . import pipeline
 
-        own = batch_size // shard[1]
+        host_batch = batch_size // shard[1]
         batches = pipeline.batches(
             self.test,
-            batch_size=own,
+            batch_size=host_batch,
             image_size=self.image_size,
             training=False,
             shard=shard,
@@ -118,22 +138,22 @@ class Pictures:
             max_corrupt=self.max_corrupt,
         )
         longest = math.ceil(self.test.examples / shard[1])
-        count = math.ceil(longest / own)
+        count = math.ceil(longest / host_batch)
         # Without the number, Keras warns at the end that the data ran out.
         batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         if not pad:
             return batches
-        # As `batches.Batches`: the mean over all batches is that over the split.
-        weight = count * own * shard[1] / self.test.examples
+        # As `augmentation.Batches`: the mean over all batches is that over the split.
+        weight = count * host_batch * shard[1] / self.test.examples
         return batches.map(lambda images, labels, weights: (images, labels, weights * weight))
 
 
-def is_pictures(dataset: str) -> bool:
-    """Whether a dataset is of ImageNet's form, and not one in memory.
+def is_image_files(dataset: str) -> bool:
+    """Whether a dataset is named as one of ImageNet's form, and not as one in memory.
 
     Example:
-        >>> from keras_swish.train.datasets import imagenet as imagenet_dataset
-        >>> [imagenet_dataset.is_pictures(name) for name in ("imagenet2012", "emnist/letters")]
+        >>> from keras_swish.train.datasets import imagenet
+        >>> [imagenet.is_image_files(name) for name in ("imagenet2012", "emnist/letters")]
         [True, False]
     """
     is_path = dataset.startswith(("/", ".", "~")) or "://" in dataset
@@ -141,96 +161,53 @@ def is_pictures(dataset: str) -> bool:
     return dataset.startswith("imagenet") or is_path or any(mark in dataset for mark in "*?[")
 
 
-def settings(model: str, activation: str | None = None) -> dict:
-    """Returns all of a `trainer.Run` but its activation and seed, from the flags.
+def load(
+    dataset: str,
+    train_split: str | None = "train",
+    test_split: str = "validation",
+    *,
+    image_size: int = 224,
+    flip: bool = True,
+    data_dir: str | None = None,
+    classes: int | None = None,
+    first_label: int = 1,
+    max_corrupt: int = 100,
+) -> ImageFiles:
+    """Finds the images of a dataset, without decoding them.
 
     Args:
-        model: The network. One that is not the paper's is trained as Inception-v3 is.
-        activation: Whose learning rate to take where none is given; None: the same for all.
-    """
-    if program.FLAGS["pad"].present:
-        raise ArgumentError("pad", "pictures of ImageNet's form are cropped in another way")
-    own = model if model in recipes.RECIPES else "inception_v3"
-    return {
-        "dataset": program.or_default("dataset", "imagenet2012"),
-        "train_split": program.FLAGS.train_split,
-        "test_split": program.or_default("test_split", "validation"),
-        "image_size": program.FLAGS.image_size or _SIZES.get(model, 224),
-        "pad": 0,
-        "flip": program.or_default("flip", True),
-        "model": model,
-        "recipe": recipe_flags.chosen(own, model, activation),
-        "dtype_policy": program.FLAGS.dtype_policy,
-    }
-
-
-def load(settings: dict) -> Pictures:
-    """Finds the pictures that settings name; `--data_dir` and this module's flags say the rest.
+        dataset: As for `sources.open_source`, as are the next two.
+        train_split: Split to train on; None: there need be none, as for a test.
+        test_split: Split for validation and test.
+        image_size: Side of the images that the network gets.
+        flip: Whether half of the training images are mirrored.
+        data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
+        classes: Number of classes, which TFRecords do not tell.
+        first_label: Label of the first class in TFRecords.
+        max_corrupt: How many images may be corrupt in a pass.
 
     Raises:
         ArgumentError: If they are not there, the test's are those of the training, or they need
             TensorFlow and it is not.
     """
-    train, test = (_open(settings, flag) for flag in ("train_split", "test_split"))
-    from . import sources
-
-    sources.check_same_classes(train, test)
-    sources.check_apart(train, test)
-    size, flip = settings["image_size"], settings["flip"]
-    return Pictures(train, test, size, flip, max_corrupt=MAX_CORRUPT.value)
-
-
-def load_test(settings: dict) -> Pictures:
-    """As `load`, but for a test alone: there need be no training split."""
-    test = _open(settings, "test_split")
-    return Pictures(test, test, settings["image_size"], max_corrupt=MAX_CORRUPT.value)
-
-
-def _open(settings, flag):
-    """Opens a split; what a run has written down about TFRecords holds where no flag is given."""
     if not in_memory.has_tensorflow():
         raise ArgumentError("dataset", "ImageNet's form is read by TensorFlow: pip install it")
     from . import sources
 
-    known = settings.get("pictures") or {}
-    try:
-        return sources.open_source(
-            settings["dataset"],
-            settings[flag],
-            data_dir=program.FLAGS.data_dir,
-            classes=program.or_default("classes", known.get("classes")),
-            first_label=program.or_default("first_label", known.get("first_label", 1)),
-        )
-    except ArgumentError as error:
-        # There are two flags of a split.
-        argument = flag if error.argument == "split" else error.argument
-        raise ArgumentError(argument, str(error)) from error
+    def opened(argument: str, split: str) -> "Source":
+        try:
+            return sources.open_source(
+                dataset, split, data_dir=data_dir, classes=classes, first_label=first_label
+            )
+        except ArgumentError as error:
+            # There are two splits.
+            argument = argument if error.argument == "split" else error.argument
+            raise ArgumentError(argument, str(error)) from error
 
-
-def inputs(dataset: Pictures, seed: int) -> np.ndarray:
-    """Returns the first training images, as `loggers.sample_inputs` does.
-
-    Raises:
-        DataError: If too many of the pictures are corrupt.
-    """
-    from . import pipeline
-
-    with pipeline.clear_errors():
-        return loggers.sample_inputs(dataset, seed)
-
-
-def train(run: trainer.Run, dataset: Pictures, directory: pathlib.Path, **options) -> dict:
-    """Trains as `trainer.train` does, on pictures of the run's own size.
-
-    The names of those that are corrupt go into a file of the run's own, and what the data is
-    becomes a part of the run.
-
-    Raises:
-        DataError: If too many of them are corrupt.
-    """
-    from . import pipeline
-
-    run = dataclasses.replace(run, pictures=dataset.facts)
-    own = dataclasses.replace(dataset, image_size=run.image_size, corrupt_log=directory / CORRUPT)
-    with pipeline.clear_errors():
-        return trainer.train(run, own, directory, **options)
+    if train_split is None:
+        train = test = opened("test_split", test_split)
+    else:
+        train, test = opened("train_split", train_split), opened("test_split", test_split)
+        sources.check_same_classes(train, test)
+        sources.check_apart(train, test)
+    return ImageFiles(train, test, image_size, flip, max_corrupt=max_corrupt)

@@ -1,4 +1,4 @@
-"""Every dataset in one form: three splits of images in memory."""
+"""Images in memory: scikit-learn's digits, or a dataset of TensorFlow Datasets, in three splits."""
 
 import contextlib
 import dataclasses
@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras_swish.messages import first_line, unknown
 
 from ..errors import ArgumentError
 from .augmentation import Batches
+from .base import HasImageSize
 
 # The part of the training split that is held out for validation.
 VALIDATION = 0.1
@@ -21,11 +23,11 @@ VALIDATION = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a dataset needs beside its images.
+    """Normalization, augmentation and defaults of a dataset.
 
     Attributes:
         mean: Mean of each channel over the training split, in pixel values.
-        std: Standard deviation of each channel, likewise; None for both: computed.
+        std: Standard deviation of each channel, in the same way; None for both: computed.
         pad: Zero pixels put on each side before a random crop.
         flip: Whether a mirrored image is as good.
         model: The network to train on it by default.
@@ -57,16 +59,25 @@ class Split:
     images: np.ndarray
     labels: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index) -> "Split":
+    def __getitem__(self, index: slice | np.ndarray) -> "Split":
         return Split(self.images[index], self.labels[index])
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A dataset in memory."""
+class ImageArrays:
+    """Images in memory, a `base.ImageDataset`.
+
+    Attributes:
+        name: Name of the dataset.
+        train: Images to train on.
+        validation: Images to validate with.
+        test: Images to test with.
+        classes: Number of classes.
+        spec: Their normalization and augmentation.
+    """
 
     name: str
     train: Split
@@ -88,13 +99,41 @@ class Dataset:
         """Number of images in a pass over the training split."""
         return len(self.train)
 
-    def training(self, batch_size, seed, first_step, steps, shard=(0, 1)):
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean that was subtracted from pixel values, and what they were divided by."""
+        assert self.spec.mean is not None and self.spec.std is not None  # noqa: PT018
+        return self.spec.mean, self.spec.std
+
+    @property
+    def facts(self) -> None:
+        """Nothing that the settings of a run do not say already."""
+        return None
+
+    def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "ImageArrays":
+        """Returns these images: the same for every run."""
+        return self
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context that changes nothing: all images are read."""
+        return contextlib.nullcontext()
+
+    def training(
+        self,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        steps: int,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Any:
         """Returns `steps` training batches, from that one of the whole run on."""
         batches = Batches(self, self.train, batch_size, seed, steps, first_step, shard)
         # The other backends need no TensorFlow, and JAX computes while Python prepares.
         return batches.tf_data() if keras.backend.backend() == "tensorflow" else batches
 
-    def evaluation(self, split, batch_size, shard=(0, 1), pad=False) -> Batches:
+    def evaluation(
+        self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False
+    ) -> Batches:
         """Returns all batches of "validation" or "test", as they are."""
         return Batches(self, getattr(self, split), batch_size, shard=shard, pad=pad)
 
@@ -105,7 +144,9 @@ def load(
     train_split: str = "train",
     test_split: str = "test",
     image_size: int | None = None,
-) -> Dataset:
+    pad: int | None = None,
+    flip: bool | None = None,
+) -> ImageArrays:
     """Loads a dataset into memory.
 
     Args:
@@ -114,11 +155,13 @@ def load(
         data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
         train_split: Split to train on and to hold the validation images out of; may be
             a part, as in "train[:10000]" or "train[20%:]".
-        test_split: Split for the final test, likewise.
+        test_split: Split for the final test, in the same notation.
         image_size: Side to scale the images to; needed where they differ in size.
+        pad: Pixels of padding before a random crop; by default the dataset's own.
+        flip: Whether half of the training images are mirrored; by default as fits the dataset.
 
     Returns:
-        A `Dataset`; its validation split is a fixed tenth of the training split.
+        `ImageArrays`; their validation split is a fixed tenth of the training split.
 
     Raises:
         ArgumentError: A `ValueError`, if the dataset, a split or the folder does not exist,
@@ -132,8 +175,8 @@ def load(
     """
     if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
         raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
-    open_source = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
-    source = open_source(name, data_dir)
+    open_splits = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
+    source = open_splits(name, data_dir)
     train = _part(source, "train_split", train_split)
     test = _part(source, "test_split", test_split, apart_from=train)
     train, test = train.read(), test.read()
@@ -154,29 +197,31 @@ def load(
         axes = (0, 1, 2)
         mean, std = train.images.mean(axes), np.maximum(train.images.std(axes), 1)
         spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
-    return Dataset(name, train, validation, test, source.classes, spec)
+    changes = {"pad": pad, "flip": flip}
+    spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
+    return ImageArrays(name, train, validation, test, source.classes, spec)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """Where splits come from: their sizes, and a function that reads one whole."""
+    """Splits that are not read yet: their sizes, and a function that reads one."""
 
     sizes: dict[str, int]
     read: Callable[[str], Split]
     classes: int
 
 
-def _digits(name, data_dir) -> _Source:
+def _digits(name: str, data_dir: str | None) -> _Source:
     from sklearn import datasets
 
-    digits = datasets.load_digits()
-    whole = Split(digits.images[..., None].astype("uint8"), digits.target.astype("int32"))
-    order = np.random.default_rng(0).permutation(len(whole))
-    held_out = len(whole) // 5 + 1
-    return _in_memory({"train": whole[order[held_out:]], "test": whole[order[:held_out]]}, 10)
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    scans = Split(pixels.reshape(-1, 8, 8, 1).astype("uint8"), labels.astype("int32"))
+    order = np.random.default_rng(0).permutation(len(scans))
+    held_out = len(scans) // 5 + 1
+    return _in_memory({"train": scans[order[held_out:]], "test": scans[order[:held_out]]}, 10)
 
 
-def _keras(name, data_dir) -> _Source:
+def _keras(name: str, data_dir: str | None) -> _Source:
     """Without TensorFlow there is no TFDS; Keras downloads a few datasets itself."""
     module = getattr(keras.datasets, name, None)
     if name not in SPECS or module is None or data_dir is not None:
@@ -186,7 +231,7 @@ def _keras(name, data_dir) -> _Source:
             "TensorFlow (pip install tensorflow). Without: digits, fashion_mnist, cifar10, "
             "cifar100, from Keras's own cache.",
         )
-    with _not_to_be_had(name, "in Keras's cache"):
+    with _as_not_available(name, "in Keras's cache"):
         train, test = (
             Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
             for images, labels in module.load_data()
@@ -195,14 +240,16 @@ def _keras(name, data_dir) -> _Source:
 
 
 def _in_memory(splits: dict[str, Split], classes: int) -> _Source:
-    return _Source({name: len(split) for name, split in splits.items()}, splits.get, classes)
+    return _Source(
+        {name: len(split) for name, split in splits.items()}, splits.__getitem__, classes
+    )
 
 
-def _tfds(name, data_dir) -> _Source:
+def _tfds(name: str, data_dir: str | None) -> _Source:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
         valid = f"{', '.join(SPECS)} and every image classification dataset of TensorFlow Datasets"
@@ -214,7 +261,7 @@ def _tfds(name, data_dir) -> _Source:
         raise ArgumentError(
             "dataset", f"The dataset {name!r} does not hold images with one label each."
         )
-    with _not_to_be_had(name, f"under {builder.data_dir}"):
+    with _as_not_available(name, f"under {builder.data_dir}"):
         builder.download_and_prepare()
 
     def read(split: str) -> Split:
@@ -239,11 +286,11 @@ def _tfds(name, data_dir) -> _Source:
 
 
 @contextlib.contextmanager
-def _not_to_be_had(name: str, place: str) -> Iterator[None]:
+def _as_not_available(name: str, place: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        hint = " Without a network: keras-swish prepare." if name == "fashion_mnist" else ""
+        hint = " Offline: keras-swish prepare." if name == "fashion_mnist" else ""
         raise ArgumentError(
             "dataset",
             f"The dataset {name!r} is not {place} and could not be downloaded "

@@ -1,27 +1,28 @@
-"""Inception's preprocessing: encoded pictures in, crops of one size out, in [-1, 1].
+"""Inception's preprocessing: encoded images in, crops of one size out, in [-1, 1].
 
 A JPEG is decoded and cropped in one operation, so that what lies outside of the crop costs
-no colour conversion. No operation here keeps a state: all chance comes from seeds, and
+no colour conversion. No operation here keeps a state: all randomness comes from seeds, and
 TensorFlow may run any number of these at once, also where it has to be deterministic.
 
 Source: Szegedy et al. 2015 (Going Deeper with Convolutions), section 6, with the numbers of
-TF-Slim's inception_preprocessing.py. Unlike there, pictures are always scaled bilinearly.
+TF-Slim's inception_preprocessing.py. Unlike there, images are always scaled bilinearly.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
 class Distortion:
-    """How training pictures are distorted; TF-Slim's numbers by default.
+    """Distortions of training images; TF-Slim's numbers by default.
 
     Attributes:
-        area: Smallest and largest share of the picture that a crop may have. TF-Slim rejects
-            crops below a tenth all the same: they cover too little of the picture.
+        area: Smallest and largest share of the image that a crop may have. TF-Slim rejects
+            crops below a tenth all the same: they cover too little of the image.
         aspect: Smallest and largest width / height of a crop.
-        flip: Whether half of the pictures are mirrored.
+        flip: Whether half of the images are mirrored.
         color: Whether brightness, saturation, hue and contrast are changed.
     """
 
@@ -31,23 +32,25 @@ class Distortion:
     color: bool = True
 
 
-def for_training(encoded, seed, image_size: int, distortion: Distortion):
-    """Decodes a random crop of a picture, scales and distorts it.
+def for_training(
+    encoded: tf.Tensor, seed: tf.Tensor, image_size: int, distortion: Distortion
+) -> tf.Tensor:
+    """Decodes a random crop of a image, scales and distorts it.
 
     Args:
         encoded: Scalar string: a JPEG, PNG, GIF or BMP file.
-        seed: `(2,)`, int64: all that the outcome depends on beside the picture.
+        seed: `(2,)`, int64: all that the outcome depends on next to the image.
         image_size: Side of the result.
-        distortion: What may be done to the picture.
+        distortion: The changes that may be made to the image.
 
     Returns:
         `(image_size, image_size, 3)`, float32 in [-1, 1].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it is run, if the picture cannot be decoded.
+        tf.errors.InvalidArgumentError: When it is run, if the image cannot be decoded.
     """
     # One draw for all but the crop: an operation costs more than its numbers.
-    chance = tf.random.stateless_uniform((6,), seed)
+    random = tf.random.stateless_uniform((6,), seed)
 
     def box(shape):
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -64,15 +67,15 @@ def for_training(encoded, seed, image_size: int, distortion: Distortion):
 
     image = _decode_crop(encoded, box)
     if distortion.flip:  # before scaling, while a pixel is three bytes
-        image = tf.cond(chance[0] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+        image = tf.cond(random[0] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
     scaled = tf.image.resize(image, (image_size, image_size))
     if distortion.color:
-        scaled = _distort_color(scaled, chance[1:])
+        scaled = _distort_color(scaled, random[1:])
     return scaled / 127.5 - 1.0
 
 
-def for_evaluation(encoded, image_size: int, crop: float = 0.875):
-    """Decodes the centre of a picture and scales it.
+def for_evaluation(encoded: tf.Tensor, image_size: int, crop: float = 0.875) -> tf.Tensor:
+    """Decodes the centre of a image and scales it.
 
     Args:
         encoded: Scalar string: a JPEG, PNG, GIF or BMP file.
@@ -83,7 +86,7 @@ def for_evaluation(encoded, image_size: int, crop: float = 0.875):
         `(image_size, image_size, 3)`, float32 in [-1, 1].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it is run, if the picture cannot be decoded.
+        tf.errors.InvalidArgumentError: When it is run, if the image cannot be decoded.
     """
 
     def box(shape):
@@ -94,8 +97,8 @@ def for_evaluation(encoded, image_size: int, crop: float = 0.875):
     return tf.image.resize(_decode_crop(encoded, box), (image_size, image_size)) / 127.5 - 1.0
 
 
-def _decode_crop(encoded, box):
-    """Decodes what `box(shape)`, as (top, left, height, width), asks for."""
+def _decode_crop(encoded: tf.Tensor, box: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Decodes the crop `box(shape)`: (top, left, height, width)."""
 
     def jpeg():
         window = box(tf.image.extract_jpeg_shape(encoded))
@@ -109,10 +112,10 @@ def _decode_crop(encoded, box):
     return tf.ensure_shape(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), (None, None, 3))
 
 
-def _distort_color(image, chance):
+def _distort_color(image: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
     """Changes the colours of an image in [0, 255], in one of TF-Slim's four orders."""
     shift, saturation, hue, contrast = tf.unstack(
-        chance[:4] * [64.0, 1.0, 0.4, 1.0] + [-32.0, 0.5, -0.2, 0.5]
+        random[:4] * [64.0, 1.0, 0.4, 1.0] + [-32.0, 0.5, -0.2, 0.5]
     )
     change = {
         "brightness": lambda x: x + shift,
@@ -131,7 +134,7 @@ def _distort_color(image, chance):
         return distort
 
     return tf.switch_case(
-        tf.cast(chance[4] * 4, tf.int32),
+        tf.cast(random[4] * 4, tf.int32),
         [
             in_order("brightness", "saturation", "hue", "contrast"),
             in_order("saturation", "brightness", "contrast", "hue"),

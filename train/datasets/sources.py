@@ -1,6 +1,6 @@
-"""Where training pictures too many for memory are: class folders, TFRecord shards, TFDS.
+"""Sources of images larger than memory: class folders, TFRecord shards, TFDS.
 
-Each form becomes one `Source`: the pictures are numbered, and a number leads to the file.
+Each form becomes one `Source`: the images are numbered, and a number leads to the file.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ import pathlib
 import struct
 from collections.abc import Sequence
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +24,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """How pictures lie in TFRecord files of `tf.train.Example`.
+    """Positions of images in TFRecord files of `tf.train.Example`.
 
     Attributes:
         starts: Record to begin with in each file.
         lengths: Records to take from each file.
-        image_key: Feature that holds the encoded picture.
+        image_key: Feature that holds the encoded image.
         label_key: Feature that holds the label.
         first_label: The label of the first class.
     """
@@ -42,13 +43,13 @@ class Records:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Encoded pictures with labels, numbered from 0.
+    """Encoded images with labels, numbered from 0.
 
     Attributes:
-        files: Picture files, in the order of their numbers; or TFRecord files.
+        files: Image files, in the order of their numbers; or TFRecord files.
         class_names: One name for each class; for TFRecords "0", "1", ...
-        labels: Class of each picture file; None for TFRecords.
-        records: What is in the files, if they are TFRecords.
+        labels: Class of each image file; None for TFRecords.
+        records: The contents of the files, if they are TFRecords.
     """
 
     files: Sequence[str]
@@ -58,7 +59,7 @@ class Source:
 
     @property
     def examples(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.files) if self.records is None else int(self.records.lengths.sum())
 
     @property
@@ -75,7 +76,7 @@ def open_source(
     classes: int | None = None,
     first_label: int = 1,
 ) -> Source:
-    """Finds a split of a dataset of pictures.
+    """Finds a split of a dataset of images.
 
     Args:
         dataset: One of three forms. A file pattern with a "*", of TFRecords, such as
@@ -107,18 +108,18 @@ def open_source(
 
 
 def open_folder(path: str) -> Source:
-    """Finds the pictures of a folder with one folder for each class.
+    """Finds the images of a folder with one folder for each class.
 
     Args:
         path: The folder, on any file system that TensorFlow reads. Classes are numbered in
-            the order of their folders' names, pictures in that of their files' names.
+            the order of their folders' names, images in that of their files' names.
 
     Returns:
         A `Source`.
 
     Raises:
         ArgumentError: A `ValueError`, if the folder is not there or holds fewer than two
-            classes, or one without pictures.
+            classes, or one without images.
     """
     if not tf.io.gfile.isdir(path):
         raise ArgumentError("dataset", f"There is no folder {path!r}.")
@@ -133,19 +134,19 @@ def open_folder(path: str) -> Source:
             "dataset", f"The folder {path!r} needs at least two folders of classes; it has {found}."
         )
     with futures.ThreadPoolExecutor(32) as pool:
-        pictures = list(pool.map(lambda name: _pictures(os.path.join(path, name)), names))
-    for name, found in zip(names, pictures, strict=True):
-        if not found:
+        files = list(pool.map(lambda name: _image_files(os.path.join(path, name)), names))
+    for name, of_class in zip(names, files, strict=True):
+        if not of_class:
             raise ArgumentError(
                 "dataset",
-                f"The class folder {os.path.join(path, name)!r} holds no pictures "
+                f"The class folder {os.path.join(path, name)!r} holds no images "
                 f"({', '.join(SUFFIXES)}).",
             )
-    labels = np.repeat(np.arange(len(names)), [len(found) for found in pictures])
-    return Source(list(itertools.chain(*pictures)), names, labels=labels)
+    labels = np.repeat(np.arange(len(names)), [len(of_class) for of_class in files])
+    return Source(list(itertools.chain(*files)), names, labels=labels)
 
 
-def _pictures(folder):
+def _image_files(folder: str) -> list[str]:
     names = sorted(tf.io.gfile.listdir(folder))
     return [os.path.join(folder, name) for name in names if name.lower().endswith(SUFFIXES)]
 
@@ -158,13 +159,13 @@ def open_records(
     image_key: str = "image/encoded",
     label_key: str = "image/class/label",
 ) -> Source:
-    """Finds the pictures in TFRecord files of `tf.train.Example`.
+    """Finds the images in TFRecord files of `tf.train.Example`.
 
     Args:
         pattern: File pattern, on any file system that TensorFlow reads.
         classes: Number of classes.
         first_label: Label of the first class.
-        image_key: Feature that holds the encoded picture.
+        image_key: Feature that holds the encoded image.
         label_key: Feature that holds the label.
 
     Returns:
@@ -189,8 +190,8 @@ def open_records(
 def count_records(path: str) -> int:
     """Counts the records of a TFRecord file; of one that is cut off, those that have begun."""
     if not os.path.exists(path):  # not of this machine
-        whole = tf.data.TFRecordDataset(path, buffer_size=2**23).ignore_errors()
-        return int(whole.reduce(np.int64(0), lambda count, _: count + 1))
+        records = tf.data.TFRecordDataset(path, buffer_size=2**23).ignore_errors()
+        return int(records.reduce(np.int64(0), lambda count, _: count + 1))
     size, position, count = os.path.getsize(path), 0, 0
     # A record: its length in 8 bytes, their checksum in 4, the content, its checksum in 4.
     with open(path, "rb", buffering=0) as file:
@@ -229,7 +230,7 @@ def _check_labels(files, records, classes):
 
 
 def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
-    """Finds the pictures of a dataset of TensorFlow Datasets, without decoding them.
+    """Finds the images of a dataset of TensorFlow Datasets, without decoding them.
 
     Args:
         name: Such as "imagenet2012"; prepared, or one that TFDS can prepare.
@@ -241,14 +242,14 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
 
     Raises:
         ArgumentError: A `ValueError`, if the dataset or the split is not there, or holds
-            something else than pictures with one label each in TFRecords.
+            something else than images with one label each in TFRecords.
     """
     import tensorflow_datasets as tfds
 
     if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
         raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
         known = tfds.list_builders(with_community_datasets=False)
         valid = "imagenet2012, another dataset of TensorFlow Datasets, a folder, a file pattern"
@@ -289,7 +290,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
 
 
 def check_apart(train: Source, test: Source) -> None:
-    """Refuses a test on pictures that were trained on.
+    """Refuses a test on images that were trained on.
 
     Raises:
         ArgumentError: A `ValueError` that names a file which both read.
@@ -302,13 +303,13 @@ def check_apart(train: Source, test: Source) -> None:
             if max(part.start, other.start) < min(part.stop, other.stop):
                 raise ArgumentError(
                     "test_split",
-                    f"It has pictures of the training split, such as those of {path!r}. (In a "
+                    f"It has images of the training split, such as those of {path!r}. (In a "
                     "file pattern {split} stands for the split's name.)",
                 )
 
 
 def _parts(source):
-    """Gives each file with the range of its records that is read."""
+    """Yields each file with the range of its records that is read."""
     if source.records is None:
         return ((path, range(1)) for path in source.files)
     starts, lengths = source.records.starts.tolist(), source.records.lengths.tolist()

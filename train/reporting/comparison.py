@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.models import paper
+from keras_swish.optimizers import converged_bn_momentum
 
 from ..trainer import epoch_log
-from ..trainer.recipes import converged_bn_momentum
 from . import figures, html, runs, statistics
 from .runs import CONFIG, Row
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
 from keras_swish.search.space import NAMES, Candidate, read_places
-from keras_swish.search.study import Entry, standing
+from keras_swish.search.study import Entry, ranking_key
 
 from . import statistics
 
@@ -238,8 +238,8 @@ def division(space: SearchSpace, entries: list[Entry]) -> Division | None:
     divides = np.array([_divides(used_units(space, entry.candidate)) for entry in entries])
     if divides.all() or not divides.any():
         return None
-    order = {key: number for number, key in enumerate(dict.fromkeys(map(standing, entries)))}
-    ranks = stats.rankdata([order[standing(entry)] for entry in entries]) / len(entries)
+    order = {key: number for number, key in enumerate(dict.fromkeys(map(ranking_key, entries)))}
+    ranks = stats.rankdata([order[ranking_key(entry)] for entry in entries]) / len(entries)
     diverged = np.array([entry.status == "diverged" for entry in entries])
     table = [
         [int(diverged[rows].sum()), int((~diverged[rows]).sum())] for rows in (divides, ~divides)

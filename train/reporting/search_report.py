@@ -11,6 +11,7 @@ import numpy as np
 from keras_swish import catalogue, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
+from keras_swish.search.result import progress_by_algorithm
 from keras_swish.search.study import Entry
 
 from ..trainer.environment import CONFIG
@@ -332,15 +333,17 @@ def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | Non
         *_proposals(study),
     ]
     if record:
-        child = ", ".join(f"{k} {v}" for k, v in record["config"]["settings"].items())
+        child = dict(record["config"]["child"])
+        child |= child.pop("config")
+        child = ", ".join(f"{k} {v}" for k, v in child.items())
         facts += [
             f"Child: {html.code(child)}; SGD with Nesterov momentum, cosine schedule after a tenth "
             "of warm-up, no augmentation.",
             *html.origin(record),
         ]
     else:
-        recipe = study.child.get("recipe", {})
-        facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in recipe.items()))}.")
+        child = study.child.get("config", {})
+        facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in child.items()))}.")
     return "\n".join(f"* {fact}" for fact in facts)
 
 
@@ -349,15 +352,9 @@ def _times(starts: int) -> str:
 
 
 def _proposals(study: Study) -> list[str]:
-    """Returns what the algorithms' checkpoints next to the journal say of their proposals."""
-    if study.path is None:
-        return []
-    sentences = []
-    for path in sorted(study.path.parent.glob(f"{study.path.name}.*.json")):
-        algorithm = path.name.removeprefix(f"{study.path.name}.").removesuffix(".json")
-        state = io.read_json(path)["progress"]
-        sentences.append(
-            f"Proposals of {html.code(algorithm)}: {state['tried']} candidates, {state['repeats']} "
-            f"repeated, {sum(state['rejected'].values())} rejected untried."
-        )
-    return sentences
+    """Returns what the study says of the algorithms' proposals."""
+    return [
+        f"Proposals of {html.code(algorithm)}: {progress.tried} candidates, {progress.repeats} "
+        f"repeated, {sum(progress.rejected.values())} rejected untried."
+        for algorithm, progress in progress_by_algorithm(study).items()
+    ]

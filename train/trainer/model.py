@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_swish import models
+from keras_swish import models, optimizers
 
 from ..errors import as_argument_error
 from . import recipes
@@ -69,7 +69,7 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     steps = recipes.total_steps(recipe, steps_per_pass)
     bn_momentum = recipe.bn_momentum
     if bn_momentum is None:
-        bn_momentum = recipes.converged_bn_momentum(steps)
+        bn_momentum = optimizers.converged_bn_momentum(steps)
     arguments = recipes.network_arguments(recipe, run.model, steps)
     with as_argument_error("model"):
         model = models.create(

@@ -8,12 +8,9 @@ import dataclasses
 import inspect
 from typing import Any
 
-import keras
+from keras_swish import models, optimizers
 
-from keras_swish import models
-
-from ..errors import ArgumentError
-from . import optimizers
+from ..errors import ArgumentError, as_argument_error
 
 SCHEDULES = ("cosine", "step", "exponential")
 OPTIMIZERS = ("sgd", "rmsprop")
@@ -305,21 +302,6 @@ def for_activation(recipe: Recipe, activation: str) -> Recipe:
     return dataclasses.replace(recipe, learning_rate=recipe.swish_learning_rate)
 
 
-def converged_bn_momentum(steps: int) -> float:
-    """Returns the momentum whose averaging window is a twentieth of the run, at most 0.99.
-
-    Batch normalisation's moving statistics remember about `1 / (1 - momentum)` steps.
-    Keras's default of 0.99 has not forgotten its initial values after a few hundred
-    steps: on the digits it made Swish look like 0.32 to 0.74 instead of 0.99.
-
-    Example:
-        >>> from keras_swish.train.trainer import recipes
-        >>> recipes.converged_bn_momentum(200), recipes.converged_bn_momentum(10**6)
-        (0.9, 0.99)
-    """
-    return min(0.99, max(0.0, 1 - 20 / steps))
-
-
 def network_arguments(recipe: Recipe, model: str, steps: int) -> dict[str, Any]:
     """Returns the arguments of `models.create` that a recipe adds to those of every network.
 
@@ -344,45 +326,27 @@ def network_arguments(recipe: Recipe, model: str, steps: int) -> dict[str, Any]:
     return arguments
 
 
-def learning_rate_schedule(recipe: Recipe, steps_per_pass: int):
-    """Returns the recipe's schedule as a `keras.optimizers.schedules.LearningRateSchedule`.
+def learning_rate_schedule(recipe: Recipe, steps_per_pass: int) -> optimizers.Schedule:
+    """Returns the recipe's learning-rate schedule.
 
     Raises:
         ArgumentError: If the warm-up leaves no steps for the rest.
     """
-    schedules = keras.optimizers.schedules
-    steps = total_steps(recipe, steps_per_pass)
-    warmup = round(recipe.warmup_epochs * steps_per_pass)
-    rate = recipe.learning_rate
-    if recipe.schedule == "exponential":
-        if warmup:
-            raise ArgumentError("warmup_epochs", "the exponential schedule has no warm-up")
-        return schedules.ExponentialDecay(
-            rate,
+    with as_argument_error("warmup_epochs"):
+        return optimizers.learning_rate_schedule(
+            recipe.schedule,
+            recipe.learning_rate,
+            total_steps(recipe, steps_per_pass),
+            warmup_steps=round(recipe.warmup_epochs * steps_per_pass),
+            milestones=recipe.milestones,
+            decay_factor=recipe.decay_factor,
             decay_steps=max(1, round(recipe.decay_epochs * steps_per_pass)),
-            decay_rate=recipe.decay_factor,
-            staircase=True,
         )
-    boundaries = [int(share * steps) for share in recipe.milestones]
-    end = boundaries[0] if recipe.schedule == "step" and boundaries else steps
-    if warmup >= end:
-        raise ArgumentError(
-            "warmup_epochs",
-            f"a warm-up of {warmup} steps is too long for a {recipe.schedule} schedule of {steps}",
-        )
-    if recipe.schedule == "cosine":
-        if not warmup:
-            return schedules.CosineDecay(rate, decay_steps=steps)
-        return schedules.CosineDecay(
-            rate / 10, decay_steps=steps - warmup, warmup_target=rate, warmup_steps=warmup
-        )
-    values = [rate * recipe.decay_factor**falls for falls in range(len(boundaries) + 1)]
-    if warmup:
-        boundaries, values = [warmup, *boundaries], [rate / 10, *values]
-    return schedules.PiecewiseConstantDecay(boundaries, values)
 
 
-def optimizer(recipe: Recipe, steps_per_pass: int, factors=None) -> keras.optimizers.Optimizer:
+def optimizer(
+    recipe: Recipe, steps_per_pass: int, factors: dict[str, float] | None = None
+) -> optimizers.SGD | optimizers.RMSprop:
     """Returns the recipe's optimizer, with its schedule.
 
     `factors` has, by the path of a variable, what SGD multiplies its learning rate by.

@@ -43,16 +43,16 @@ class Algorithm(abc.ABC):
         """Learns what became of a proposal; proposals may come back in any order."""
         return None  # not all learn
 
-    def state(self) -> dict:
-        """Returns what the next proposals depend on beside what was told, as JSON can hold it.
+    def state(self) -> dict | None:
+        """Returns what `restore` takes, as JSON can hold it; None where replaying is fast.
 
         Its size must not grow with what was told.
         """
-        return {"random": self.random.bit_generator.state}
+        return None
 
     def restore(self, state: dict, told: list[tuple[Candidate, float]]) -> None:
-        """Goes on where `state` was called, when these rewards had been told, in this order."""
-        self.random.bit_generator.state = state["random"]
+        """Resumes where `state` was called, after these rewards had been told in this order."""
+        raise NotImplementedError
 
 
 # By name: module and class. "optuna:" and the name of a sampler is one as well.
@@ -62,6 +62,7 @@ ALGORITHMS = {
     "evolution": ("evolution", "RegularisedEvolution"),
     "rl": ("rl", "ReinforcementLearning"),
     "pqt": ("pqt", "PriorityQueueTraining"),
+    "surrogate": ("surrogate", "Surrogate"),
 }
 OPTUNA = "optuna:"
 

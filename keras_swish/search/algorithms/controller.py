@@ -1,5 +1,6 @@
 """An LSTM over the components of a candidate, with its gradients and Adam, in NumPy."""
 
+import base64
 from collections.abc import Callable
 
 import numpy as np
@@ -98,10 +99,14 @@ class Controller:
             self.weights[name] += learning_rate * mean / (np.sqrt(square) + 1e-8)
 
     def state(self) -> dict:
-        """Returns weights and optimizer as lists, which give back the same numbers."""
-        parts = {"weights": self.weights, "first": self.first, "second": self.second}
-        lists = {key: {n: w.tolist() for n, w in part.items()} for key, part in parts.items()}
-        return {"steps": self.steps, **lists}
+        """Returns weights and optimizer as text, which gives back the same numbers."""
+        return {
+            "steps": self.steps,
+            **{
+                name: base64.b64encode(np.concatenate([*map(np.ravel, arrays.values())])).decode()
+                for name, arrays in self._arrays().items()
+            },
+        }
 
     def restore(self, state: dict) -> None:
         """Takes these weights.
@@ -109,12 +114,18 @@ class Controller:
         Raises:
             ValueError: If they are those of a controller of another size.
         """
-        for name, weight in self.weights.items():
-            if np.shape(state["weights"][name]) != weight.shape:
-                raise ValueError("it is of a controller of another size")
+        size = sum(weight.size for weight in self.weights.values())
         self.steps = state["steps"]
-        for key in ("weights", "first", "second"):
-            setattr(self, key, {name: np.array(w) for name, w in state[key].items()})
+        for name, arrays in self._arrays().items():
+            values = np.frombuffer(base64.b64decode(state[name]))
+            if len(values) != size:
+                raise ValueError("The snapshot is of a controller of another size.")
+            for array in arrays.values():
+                array[...] = values[: array.size].reshape(array.shape)
+                values = values[array.size :]
+
+    def _arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        return {"weights": self.weights, "first": self.first, "second": self.second}
 
     def _zeros(self, n):
         return np.zeros((n, self.units)), np.zeros((n, self.units))

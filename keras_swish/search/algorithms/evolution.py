@@ -40,13 +40,3 @@ class RegularisedEvolution(Algorithm):
     def tell(self, proposal: Proposal, reward: float) -> None:
         """Lets the candidate live, and the oldest die."""
         self.living.append((proposal.candidate, reward))
-
-    def state(self) -> dict:
-        """Returns the living, oldest first, and the random state."""
-        return {**super().state(), "living": [[list(c), reward] for c, reward in self.living]}
-
-    def restore(self, state: dict, told: list) -> None:
-        """Goes on with these."""
-        super().restore(state, told)
-        self.living.clear()
-        self.living.extend((tuple(candidate), reward) for candidate, reward in state["living"])

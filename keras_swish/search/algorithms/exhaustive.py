@@ -21,17 +21,3 @@ class Exhaustive(Algorithm):
             return None
         self.asked += 1
         return Proposal(self.order[self.asked - 1])
-
-    def state(self) -> dict:
-        """Returns how many were asked for, and of how many."""
-        return {"asked": self.asked, "of": len(self.order)}
-
-    def restore(self, state: dict, told: list) -> None:
-        """Goes on after as many.
-
-        Raises:
-            ValueError: If the space had more or fewer functions then, and so another order.
-        """
-        if state["of"] != len(self.order):
-            raise ValueError(f"there were {state['of']} functions, now {len(self.order)}")
-        self.asked = state["asked"]

@@ -13,8 +13,8 @@ _FEW = 11
 class OptunaSampler(Algorithm):
     """A sampler of Optuna, on the components of a candidate as categories.
 
-    A restored one knows all earlier rewards, but draws other random numbers than one that was
-    never interrupted: Optuna's samplers do not say what state they are in.
+    One that resumes from a snapshot knows all earlier rewards, but draws other random numbers than
+    one that was never interrupted: Optuna's samplers do not say what state they are in.
 
     Args:
         space: The search space.

@@ -127,7 +127,7 @@ class ReinforcementLearning(Algorithm):
     def state(self) -> dict:
         """Returns the controller, its optimizer, the baseline, the batch and the random state."""
         return {
-            **super().state(),
+            "random": self.random.bit_generator.state,
             "controller": self.controller.state(),
             "baseline": None if self.baseline is None else float(self.baseline),
             "spread": float(self.spread),
@@ -135,8 +135,8 @@ class ReinforcementLearning(Algorithm):
         }
 
     def restore(self, state: dict, told: list) -> None:
-        """Goes on with these."""
-        super().restore(state, told)
+        """Resumes with these."""
+        self.random.bit_generator.state = state["random"]
         self.controller.restore(state["controller"])
         self.baseline, self.spread = state["baseline"], state["spread"]
         self.rewards = {}

@@ -1,4 +1,4 @@
-"""What an operation with a derivative of its own must still be able to do, on each backend."""
+"""Elementwise operations keep what each backend does with functions of its own."""
 
 import keras
 import mpmath
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.formulas.evaluate import evaluate
+from keras_swish.elementwise.operation import apply_formula
+from keras_swish.formulas import language
 
 BACKEND = keras.backend.backend()
 numpy = keras.ops.convert_to_numpy
@@ -15,7 +16,7 @@ FORMULA = "x * sigmoid(beta * x) + cos(x) + sinc(x) + exp(-x**2)"
 
 
 def function(x):
-    return evaluate(FORMULA, x, beta=1.3)
+    return apply_formula(FORMULA, x, beta=1.3)
 
 
 def true_derivative(order):
@@ -76,7 +77,7 @@ def test_gradient_of_a_shared_beta_is_summed(shape):
     tensors = [keras.ops.convert_to_tensor(array) for array in (x, beta)]
 
     def f(x, beta):
-        return evaluate("x * sigmoid(beta * x)", x, beta=beta)
+        return apply_formula("x * sigmoid(beta * x)", x, beta=beta)
 
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -102,7 +103,7 @@ def test_one_huge_number_changes_nothing_for_its_neighbours(far):
     x = np.float32([0.3, -2.0, far, 9999.0])
     with mpmath.workdps(80):
         expected = [float(mpmath.sin(mpmath.mpf(float(v)))) for v in x]
-    ours = numpy(evaluate("sin(x)", keras.ops.convert_to_tensor(x)))
+    ours = numpy(apply_formula("sin(x)", keras.ops.convert_to_tensor(x)))
     np.testing.assert_allclose(ours, expected, rtol=3e-7)
 
 
@@ -114,6 +115,7 @@ def test_infinities_and_nan():
         assert np.isnan(ours[2]), name
 
 
+@pytest.mark.jax
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
     import jax
@@ -129,14 +131,15 @@ def test_jax_has_forward_mode_and_keeps_x_alone(capsys):
     assert "from the argument" in arrays[0]
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_pytorch_compiles_large_tensors_to_the_same_values():
     import torch
 
-    from keras_swish.elementwise import operation
+    from keras_swish.elementwise.torch import WORTH_COMPILING
 
     torch.manual_seed(0)
-    x = (torch.randn(operation._WORTH_COMPILING + 7) * 20).requires_grad_()
+    x = (torch.randn(WORTH_COMPILING + 7) * 20).requires_grad_()
     y = function(x)
     (slope,) = torch.autograd.grad(y.sum(), x)
     small = x.detach()[:1000].clone().requires_grad_()
@@ -145,6 +148,7 @@ def test_pytorch_compiles_large_tensors_to_the_same_values():
     torch.testing.assert_close(slope[:1000], small_slope, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_pytorch_has_vmap_and_forward_mode():
     import torch
@@ -177,7 +181,7 @@ def test_tensorflow_takes_unknown_sizes_and_users_functions(recwarn):
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
 def test_many_functions_are_no_function_traced_too_often(caplog):
     for number in range(12):
-        evaluate(f"sin(x) + {number + 0.0625} * exp(x)", X)
+        apply_formula(f"sin(x) + {number + 0.0625} * exp(x)", X)
     assert "retracing" not in caplog.text
 
 
@@ -191,3 +195,29 @@ def test_saved_model_computes_the_same(name, tmp_path):
     model.export(tmp_path, verbose=False)
     served = tf.saved_model.load(tmp_path)
     np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_evaluation_keeps_shape_and_dtype(dtype):
+    x = keras.ops.ones((2, 3), dtype)
+    for text in ("3", "beta", "x", "1 + exp(1)", "x**2.5", "max(0, 1)", "1 / 0 + x"):
+        y = apply_formula(text, x, **dict.fromkeys(language.weights(text), 0.5))
+        assert tuple(y.shape) == (2, 3)
+        assert keras.backend.standardize_dtype(y.dtype) == dtype
+
+
+def test_nan_stays_nan_in_max_and_min():
+    x = np.float32([np.nan])
+    for text in ("max(x, 1)", "max(1, x)", "min(x, 1)", "min(1, x)", "max(x, 0)", "min(0, x)"):
+        assert np.isnan(apply_formula(text, x)).all(), text
+
+
+def test_integers_are_taken_as_floats():
+    np.testing.assert_allclose(apply_formula("x * 0.5", [1, 2]), [0.5, 1.0])
+
+
+def test_wrong_weights_are_named():
+    with pytest.raises(ValueError, match=r"no value for a weight .* Received: 'beta'"):
+        apply_formula("beta * x", [1.0])
+    with pytest.raises(ValueError, match=r"no weight of that name; it has beta\. Received: 'bta'"):
+        apply_formula("beta * x", [1.0], beta=1, bta=2)

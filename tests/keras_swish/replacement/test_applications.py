@@ -1,4 +1,4 @@
-"""Every architecture of `keras.applications`: places counted, and bits compared."""
+"""Every architecture of `keras.applications`: sites counted, and bits compared."""
 
 import collections
 import inspect
@@ -18,6 +18,7 @@ SMALLEST = {
 
 def architectures():
     names = [name for name in dir(keras.applications) if name[0].isupper()]
+    assert names
     return [name for name in names if inspect.isfunction(getattr(keras.applications, name))]
 
 
@@ -57,8 +58,8 @@ def logits(model, x):
 
 def check(name):
     model, x = build(name)
-    places = keras_swish.find_activations(model)
-    found = collections.Counter(place.old for place in places)
+    sites = keras_swish.find_activations(model)
+    found = collections.Counter(site.old for site in sites)
     expected = counted(model)
     assert found == expected
     main, count = found.most_common(1)[0]
@@ -78,7 +79,7 @@ def check(name):
     return found, report
 
 
-# What Keras 3.15 has: the most frequent activation, and the places of it.
+# What Keras 3.15 has: the most frequent activation, and the sites of it.
 MAIN = {
     "ConvNeXtBase": ("gelu", 36),
     "ConvNeXtLarge": ("gelu", 36),
@@ -136,10 +137,10 @@ def test_mobilenet_comes_through_bit_for_bit():
 
 
 def test_the_activations_of_vgg_are_inside_its_layers():
-    places = keras_swish.find_activations(build("VGG16")[0])
-    assert [place.old for place in places] == ["relu"] * 15
-    assert sum(isinstance(place.layer, keras.layers.Conv2D) for place in places) == 13
-    assert {place.attribute for place in places} == {"activation"}
+    sites = keras_swish.find_activations(build("VGG16")[0])
+    assert [site.old for site in sites] == ["relu"] * 15
+    assert sum(isinstance(site.layer, keras.layers.Conv2D) for site in sites) == 13
+    assert {site.attribute for site in sites} == {"activation"}
 
 
 @pytest.mark.slow
@@ -147,8 +148,8 @@ def test_squeeze_and_excite_gates_are_left_alone():
     model, _ = build("EfficientNetB0")
     changed, report = keras_swish.replace_activations(model, {"silu": "relu"}, return_report=True)
     assert len(report.replaced) == 49
-    assert [place.old for place in report.kept] == ["sigmoid"] * 16
-    left = collections.Counter(place.old for place in keras_swish.find_activations(changed))
+    assert [site.old for site in report.kept] == ["sigmoid"] * 16
+    left = collections.Counter(site.old for site in keras_swish.find_activations(changed))
     assert left == {"relu": 49, "sigmoid": 16}
 
 

@@ -433,5 +433,5 @@ def test_a_layer_that_cannot_be_made_again_is_named():
             return x
 
     model = sequential(Stubborn(object()), layers.Dense(5, "relu"), layers.Dense(2))
-    with pytest.raises(ValueError, match="'stubborn' of class Stubborn cannot be made anew"):
+    with pytest.raises(ValueError, match="'stubborn' of class Stubborn cannot be made again"):
         replace(model, {"relu": "swish"})

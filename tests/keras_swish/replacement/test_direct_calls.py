@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras.activations import relu as imported
 
 import keras_swish
-from keras_swish.replacement.direct_calls import unreached
+from keras_swish.replacement.direct_calls import find_direct_calls
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 replace = keras_swish.replace_activations
@@ -68,7 +68,7 @@ def test_a_subclassed_model_is_reached_through_the_layers_that_it_owns():
         changed, report = replace(model, {"relu": "swish_beta"}, return_report=True)
     assert type(changed) is Owning
     assert len(report.replaced) == 5
-    assert [place.old for place in report.kept] == ["softmax"]
+    assert [site.old for site in report.kept] == ["softmax"]
     assert changed.count_params() == model.count_params() + 5 * 6
     assert differ(model, changed, X)
     assert_equal(replace(changed, {"swish_beta": "relu"}), model, X)
@@ -97,7 +97,7 @@ def test_an_activation_that_code_calls_is_never_passed_over():
         replace(model, {"relu": "swish"})
     with pytest.warns(UserWarning, match=told):
         _, report = replace(model, {"relu": "swish"}, strict=False, return_report=True)
-    assert len(report.unreached) == 1
+    assert len(report.direct_calls) == 1
     assert len(report.replaced) == 1
     with pytest.raises(ValueError, match="no such activation"):
         replace(model, {"gelu": "swish"})
@@ -116,7 +116,7 @@ def layer_that_calls(function):
 
 def names(model, wanted):
     is_meant = keras_swish.replacement.recognise.matcher(wanted)
-    return [line.split(": ")[1] for line in unreached(model, is_meant, {wanted})]
+    return [line.split(": ")[1] for line in find_direct_calls(model, is_meant, {wanted})]
 
 
 def test_code_is_read_through_imports_helpers_closures_and_lambdas():
@@ -148,5 +148,5 @@ def test_a_subclassed_model_that_cannot_be_made_again_is_refused():
             return self.hidden(x) + 1
 
     model = built(Fixed(object()))
-    with pytest.raises(ValueError, match="of class Fixed cannot be made anew"):
+    with pytest.raises(ValueError, match="of class Fixed cannot be made again"):
         replace(model, {"relu": "swish"}, except_last=False)

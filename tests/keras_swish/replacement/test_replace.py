@@ -1,4 +1,4 @@
-"""Which places are found, chosen and reported, and what stands there afterwards."""
+"""Which sites are found, chosen and reported, and what stands there afterwards."""
 
 import functools
 import re
@@ -55,8 +55,8 @@ def test_every_form_of_relu_is_found_and_replaced(new, tmp_path):
     before = values(model, IMAGES)
     changed, report = replace(model, {"relu": new})
     assert len(report.replaced) == 15
-    assert [p.old for p in report.kept] == ["softmax"]
-    assert "relu" not in [p.old for p in keras_swish.find_activations(changed)]
+    assert [site.old for site in report.kept] == ["softmax"]
+    assert "relu" not in [site.old for site in keras_swish.find_activations(changed)]
     assert differ(model, changed, IMAGES)
     assert {layer.name for layer in model.layers} <= {layer.name for layer in changed.layers}
     assert [one.name for one in changed.operations] == [one.name for one in model.operations]
@@ -137,10 +137,10 @@ def test_relu_is_not_relu6_and_a_function_of_the_users_own_is_not_keras_s():
     gate = layers.ReLU(6.0, name="gate")
     model = sequential(layers.Dense(5, relu), layers.Dense(5, "relu"), gate, layers.Dense(5))
     changed, report = replace(model, {"relu": "swish"})
-    assert [place.path for place in report.replaced] == [model.layers[1].name]
+    assert [site.path for site in report.replaced] == [model.layers[1].name]
     assert changed.layers[0].activation is relu
     changed, report = replace(model, {relu: "relu6", "relu6": "relu"})
-    assert [place.new for place in report.replaced] == ["relu6", "relu"]
+    assert [site.new for site in report.replaced] == ["relu6", "relu"]
     assert changed.layers[0].activation is keras.activations.relu6
 
 
@@ -155,7 +155,7 @@ def test_activations_are_chosen_by_name_formula_function_class_and_layer():
     keys = ["min(max(x, 0), 6)", layers.ReLU(6.0), layers.ReLU, keras.activations.relu6]
     for key in keys:
         changed, report = replace(model, {key: "swish"})
-        assert [place.old for place in report.replaced] == ["relu6"]
+        assert [site.old for site in report.replaced] == ["relu6"]
         assert type(changed.layers[1]) is layers.Activation
     assert len(replace(model, {"leaky_relu": "swish", "tanh": "relu"})[1].replaced) == 2
 
@@ -164,13 +164,13 @@ def test_places_are_chosen_by_path_and_by_a_function():
     model = of_all_kinds()
 
     def paths(where):
-        return [place.path for place in replace(model, {"relu": "swish"}, where=where)[1].replaced]
+        return [site.path for site in replace(model, {"relu": "swish"}, where=where)[1].replaced]
 
     assert paths("conv") == ["conv"]
     assert len(paths(["conv", re.compile("^times")])) == 3
     assert len(paths("times_whole/*")) == 1
     assert paths("block/*") == ["block/" + model.get_layer("block").layers[1].name]
-    assert paths(lambda place: isinstance(place.layer, layers.DepthwiseConv2D)) == ["depthwise"]
+    assert paths(lambda site: isinstance(site.layer, layers.DepthwiseConv2D)) == ["depthwise"]
     with pytest.raises(ValueError, match="not chosen by `where`"):
         replace(model, {"relu": "swish"}, where="nowhere")
 
@@ -183,8 +183,8 @@ def test_output_activations_stay_unless_asked_for():
     last = layers.Activation("linear", dtype="float32")(head(hidden))
     model = disturbed(keras.Model(inputs, {"side": side, "last": last, "seen": hidden}))
     _, report = replace(model, {"relu": "swish"})
-    assert [place.path for place in report.replaced] == ["hidden"]
-    assert all("except_last" in place.kept for place in report.kept)
+    assert [site.path for site in report.replaced] == ["hidden"]
+    assert all("except_last" in site.reason for site in report.kept)
     assert len(report.kept) == 2
     assert len(replace(model, {"relu": "swish"}, except_last=False)[1].replaced) == 3
 
@@ -195,13 +195,13 @@ def test_gates_of_recurrent_layers_are_replaced_only_where_they_are_named():
         lstm, layers.Bidirectional(layers.GRU(3), name="two"), layers.Dense(2), shape=(5, 6)
     )
     changed, report = replace(model, {"tanh": "swish_beta", "sigmoid": "hard_sigmoid"})
-    assert {place.old for place in report.replaced} == {"tanh"}
+    assert {site.old for site in report.replaced} == {"tanh"}
     assert len(report.replaced) == 3
-    assert all("gate" in place.kept for place in report.kept)
+    assert all("gate" in site.reason for site in report.kept)
     assert changed.count_params() == model.count_params() + 4 + 3 + 3
     assert differ(model, changed, STEPS)
     changed, report = replace(model, {"sigmoid": "hard_sigmoid"}, where="*recurrent_activation")
-    assert [place.attribute for place in report.replaced] == ["recurrent_activation"] * 3
+    assert [site.attribute for site in report.replaced] == ["recurrent_activation"] * 3
 
 
 @pytest.mark.parametrize("cell", [layers.SimpleRNN, layers.LSTM, layers.GRU])
@@ -247,7 +247,7 @@ def test_a_shared_nested_model_stays_shared():
     inputs = keras.Input((6,))
     model = disturbed(keras.Model(inputs, layers.Dense(1)(inner(inner(inputs)))))
     changed, report = replace(model, {"relu": "swish_beta"})
-    assert [place.path.split("/")[0] for place in report.replaced] == ["inner"]
+    assert [site.path.split("/")[0] for site in report.replaced] == ["inner"]
     assert changed.count_params() == model.count_params() + 6
 
 
@@ -330,7 +330,7 @@ def test_an_activation_keeps_its_learned_weights_where_it_is_that_already():
     )
     rules = {"relu": "swish", "prelu": "prelu"}
     new, report = keras_swish.replace_activations(model, rules, return_report=True)
-    assert [place.path for place in report.kept if "already" in place.kept] == ["learned"]
+    assert [site.path for site in report.kept if "already" in site.reason] == ["learned"]
     np.testing.assert_array_equal(new.get_layer("learned").alpha, np.ones(3))
     with pytest.raises(ValueError, match="is that already"):
         keras_swish.replace_activations(model, {"prelu": "prelu"})

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.search.child import Child, Recipe
+from keras_swish.search.child import Child, ChildConfig
 from keras_swish.search.space import SearchSpace
 
 
@@ -41,10 +41,10 @@ def space():
 
 
 @pytest.fixture(scope="session")
-def recipe():
-    return Recipe(epochs=4, batch_size=32)
+def child_config():
+    return ChildConfig(epochs=4, batch_size=32)
 
 
 @pytest.fixture(scope="session")
-def child(model, data, space, recipe):
-    return Child(model, *data, space, recipe)
+def child(model, data, space, child_config):
+    return Child(model, *data, space, child_config)

@@ -9,7 +9,7 @@ import pytest
 from keras_swish import models
 from keras_swish.search import child as children
 from keras_swish.search import rewards
-from keras_swish.search.child import Child, Recipe
+from keras_swish.search.child import Child, ChildConfig
 from keras_swish.search.searchable import SearchableActivation
 
 numpy = keras.ops.convert_to_numpy
@@ -45,7 +45,7 @@ def unseeded(shape, dtype=None):
 
 @pytest.mark.parametrize(("initializer", "times"), [("he_normal", 1), (unseeded, 3)])
 def test_the_seed_of_tensorflow_is_set_where_weights_come_from_it(
-    data, space, recipe, monkeypatch, initializer, times
+    data, space, child_config, monkeypatch, initializer, times
 ):
     model = keras.Sequential(
         [
@@ -55,7 +55,7 @@ def test_the_seed_of_tensorflow_is_set_where_weights_come_from_it(
             keras.layers.Dense(2, activation="softmax"),
         ]
     )
-    child = Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy")
+    child = Child(model, *data, space, child_config, loss="sparse_categorical_crossentropy")
     set_random_seed, calls = keras.utils.set_random_seed, []
     monkeypatch.setattr(
         keras.utils, "set_random_seed", lambda seed: (calls.append(seed), set_random_seed(seed))
@@ -78,7 +78,7 @@ def test_the_outcome_depends_on_candidate_and_seed_alone(child, space):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch compiles nothing here")
-def test_one_compiled_step_serves_every_candidate(model, data, space, recipe, monkeypatch):
+def test_one_compiled_step_serves_every_candidate(model, data, space, child_config, monkeypatch):
     traces = []
     call = SearchableActivation.call
 
@@ -87,7 +87,7 @@ def test_one_compiled_step_serves_every_candidate(model, data, space, recipe, mo
         return call(layer, inputs)
 
     monkeypatch.setattr(SearchableActivation, "call", traced)
-    child = Child(model, *data, space, recipe)
+    child = Child(model, *data, space, child_config)
     child.evaluate(space.candidate(u1="x", u2="sin(x)", b="x1+x2"), 0)
     before = len(traces)
     assert before
@@ -100,17 +100,17 @@ def test_a_better_function_gets_a_better_reward(child, space):
     assert square.reward > 0.85
 
 
-def test_what_diverges_stops_at_once_with_a_reward(model, data, space, recipe):
-    wild = Child(model, *data, space, dataclasses.replace(recipe, learning_rate=1e30))
+def test_what_diverges_stops_at_once_with_a_reward(model, data, space, child_config):
+    wild = Child(model, *data, space, dataclasses.replace(child_config, learning_rate=1e30))
     outcome = wild.evaluate(space.candidate(u1="x^3", u2="x^3", b="x1*x2"), 0)
     assert outcome.status == children.DIVERGED
     assert outcome.reward == 0
     assert outcome.steps < 20
 
 
-def test_what_diverged_leaves_no_trace(model, data, space, recipe):
+def test_what_diverged_leaves_no_trace(model, data, space, child_config):
     (x, y), validation = data
-    child = Child(model, (x.copy(), y), validation, space, recipe)
+    child = Child(model, (x.copy(), y), validation, space, child_config)
     product = space.candidate(u1="x", u2="x", b="x1*x2")
     before = child.evaluate(product, 0)
     child.train_data[0][:] = np.inf
@@ -128,9 +128,9 @@ def test_the_users_network_stays_as_it_was(model, child, space):
     assert isinstance(model.layers[2], keras.layers.ReLU)
 
 
-def test_batch_normalisation_converges_within_the_run(model, data, space, recipe):
+def test_batch_normalisation_converges_within_the_run(model, data, space, child_config):
     (x, y), validation = data
-    long = Child(model, (x, y), validation, space, dataclasses.replace(recipe, epochs=30))
+    long = Child(model, (x, y), validation, space, dataclasses.replace(child_config, epochs=30))
     long.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
     dense, normalisation = long._network.layers[:2]
     assert 0.8 < normalisation.momentum < 0.99
@@ -139,7 +139,7 @@ def test_batch_normalisation_converges_within_the_run(model, data, space, recipe
     np.testing.assert_allclose(numpy(normalisation.moving_variance), outputs.var(0), rtol=0.3)
 
 
-def test_what_is_not_trained_stays(data, space, recipe):
+def test_what_is_not_trained_stays(data, space, child_config):
     normalisation = keras.layers.Normalization()
     normalisation.adapt(100 + 5 * data[0][0])
     model = keras.Sequential(
@@ -151,7 +151,7 @@ def test_what_is_not_trained_stays(data, space, recipe):
             keras.layers.Dense(2, activation="softmax"),
         ]
     )
-    child = Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy")
+    child = Child(model, *data, space, child_config, loss="sparse_categorical_crossentropy")
     candidate = space.candidate(u1="x", u2="x", b="x1*x2")
     child.evaluate(candidate, 3)
     for network in (child._network, child.plain(candidate, 3)):
@@ -166,12 +166,12 @@ def test_what_is_not_trained_stays(data, space, recipe):
     assert not np.array_equal(child._network.layers[3].get_weights()[0], before)
 
 
-def test_the_configuration_tells_children_apart(model, data, space, recipe, child):
+def test_the_configuration_tells_children_apart(model, data, space, child_config, child):
     (x, y), validation = data
-    same = Child(model, (x, y), validation, space, recipe)
-    assert same.config() == child.config()
-    shuffled = Child(model, (x[::-1], y), validation, space, recipe)
-    assert shuffled.config() != child.config()
+    same = Child(model, (x, y), validation, space, child_config)
+    assert same.fingerprint() == child.fingerprint()
+    shuffled = Child(model, (x[::-1], y), validation, space, child_config)
+    assert shuffled.fingerprint() != child.fingerprint()
 
 
 def wired(first: bool, factor: float):
@@ -182,17 +182,17 @@ def wired(first: bool, factor: float):
     return keras.Model(inputs, keras.layers.Dense(2)(added))
 
 
-def test_the_configuration_knows_the_wiring(data, space, recipe):
+def test_the_configuration_knows_the_wiring(data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     made = [
-        Child(wired(*way), *data, space, recipe, entropy).config()["network"]
+        Child(wired(*way), *data, space, child_config, entropy).fingerprint()["network"]
         for way in [(True, 2.0), (True, 2.0), (False, 2.0), (True, 3.0)]
     ]
     assert made[0] == made[1]
     assert len(set(made)) == 3
 
 
-def test_the_configuration_knows_frozen_weights(data, space, recipe):
+def test_the_configuration_knows_frozen_weights(data, space, child_config):
     def network(value, trainable):
         model = keras.Sequential(
             [
@@ -202,9 +202,9 @@ def test_the_configuration_knows_frozen_weights(data, space, recipe):
             ]
         )
         model.layers[0].set_weights([np.full((2, 4), value), np.zeros(4)])
-        return Child(model, *data, space, recipe, loss="sparse_categorical_crossentropy").config()[
-            "network"
-        ]
+        return Child(
+            model, *data, space, child_config, loss="sparse_categorical_crossentropy"
+        ).fingerprint()["network"]
 
     assert network(0.5, False) == network(0.5, False) != network(0.6, False)
     # What is drawn anew does not matter.
@@ -222,45 +222,45 @@ def broken(x, y):
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_bad_data_is_refused(number, model, data, space, recipe):
+def test_bad_data_is_refused(number, model, data, space, child_config):
     train, message = broken(*data[0])[number]
     with pytest.raises(ValueError, match=message):
-        Child(model, train, data[1], space, recipe)
+        Child(model, train, data[1], space, child_config)
 
 
-def test_a_model_without_loss_or_activation_is_refused(model, data, space, recipe):
+def test_a_model_without_loss_or_activation_is_refused(model, data, space, child_config):
     with pytest.raises(ValueError, match="pass its `loss`"):
-        Child(keras.Model(model.inputs, model.outputs), *data, space, recipe)
+        Child(keras.Model(model.inputs, model.outputs), *data, space, child_config)
     linear = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="no such activation"):
-        Child(linear, *data, space, recipe, loss="mse", reward=len)
+        Child(linear, *data, space, child_config, loss="mse", reward=len)
 
 
-def test_a_reward_that_is_not_finite_counts_as_diverged(model, data, space, recipe):
-    child = Child(model, *data, space, recipe, reward=lambda y, predicted: float("nan"))
+def test_a_reward_that_is_not_finite_counts_as_diverged(model, data, space, child_config):
+    child = Child(model, *data, space, child_config, reward=lambda y, predicted: float("nan"))
     outcome = child.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
-    assert (outcome.status, outcome.reward) == (children.DIVERGED, recipe.diverged)
+    assert (outcome.status, outcome.reward) == (children.DIVERGED, child_config.diverged_reward)
 
 
-def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, recipe):
-    child = Child(model, *data, space, recipe, reward=lambda y, predicted: -2.0)
+def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, child_config):
+    child = Child(model, *data, space, child_config, reward=lambda y, predicted: -2.0)
     candidate = space.candidate(u1="x", u2="x", b="x1*x2")
     with pytest.raises(ValueError, match=r"a reward of -2.0, and one that diverges gets 0.0"):
         child.evaluate(candidate, 0)
-    low = dataclasses.replace(recipe, diverged=-10.0)
+    low = dataclasses.replace(child_config, diverged_reward=-10.0)
     child = Child(model, *data, space, low, reward=lambda y, predicted: -2.0)
     assert child.evaluate(candidate, 0).reward == -2
 
 
-def test_accuracy_is_not_the_reward_of_everything(model, data, space, recipe):
+def test_accuracy_is_not_the_reward_of_everything(model, data, space, child_config):
     with pytest.raises(ValueError, match=r"pass another `reward`. Received: loss='mse'"):
-        Child(model, *data, space, recipe, loss="mse")
+        Child(model, *data, space, child_config, loss="mse")
     two = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
     with pytest.raises(ValueError, match="The model has 2 outputs"):
-        Child(two, *data, space, recipe, loss="sparse_categorical_crossentropy")
+        Child(two, *data, space, child_config, loss="sparse_categorical_crossentropy")
 
 
-def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, recipe):
+def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, child_config):
     (x, y), _ = data
     one = keras.Sequential(
         [keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
@@ -268,16 +268,16 @@ def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, re
     entropy = keras.losses.BinaryCrossentropy
     outputs = np.array([[0.2], [-0.2]])
     found = [
-        Child(one, *data, space, recipe, entropy(from_logits=logits)).reward([1, 0], outputs)
+        Child(one, *data, space, child_config, entropy(from_logits=logits)).reward([1, 0], outputs)
         for logits in (True, False)
     ]
     assert found == [1.0, 0.5]
     several = np.stack([y, 1 - y, y], 1)
     with pytest.raises(ValueError, match="several labels, or none: pass a `reward`"):
-        Child(model, (x, several), (x, several), space, recipe, entropy())
+        Child(model, (x, several), (x, several), space, child_config, entropy())
 
 
-def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, recipe):
+def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, child_config):
     (x, y), (vx, vy) = data
     inputs = keras.Input((2,))
     hidden = keras.layers.Dense(4, "relu")(inputs)
@@ -295,7 +295,7 @@ def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, reci
         (x, (y, y)),
         (vx, (vy, vy)),
         space,
-        dataclasses.replace(recipe, learning_rate=0.01),
+        dataclasses.replace(child_config, learning_rate=0.01),
         loss=["sparse_categorical_crossentropy", "mse"],
         reward=reward,
     )
@@ -305,10 +305,10 @@ def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, reci
     assert shapes == [[vy.shape, vy.shape, (examples, 2), (examples, 1)]]
 
 
-def test_losses_and_rewards_are_told_apart(model, data, space, recipe):
+def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
-        Child(model, *data, space, recipe, loss=loss, reward=reward).config()
+        Child(model, *data, space, child_config, loss=loss, reward=reward).fingerprint()
         for loss, reward in [
             (entropy(), None),
             (entropy(from_logits=True), None),
@@ -317,15 +317,15 @@ def test_losses_and_rewards_are_told_apart(model, data, space, recipe):
         ]
     ]
     assert all(one != other for i, one in enumerate(named) for other in named[:i])
-    again = Child(model, *data, space, recipe, loss=entropy()).config()
+    again = Child(model, *data, space, child_config, loss=entropy()).fingerprint()
     assert again == named[0]
 
 
 def test_bad_recipes_say_what_came():
     with pytest.raises(ValueError, match=r"Unknown optimizer 'sdg'\. Did you mean 'sgd'"):
-        children.Recipe(optimizer="sdg")
+        children.ChildConfig(optimizer="sdg")
     with pytest.raises(ValueError, match="Received: epochs=0"):
-        children.Recipe(epochs=0)
+        children.ChildConfig(epochs=0)
 
 
 def test_accuracy_knows_the_ways_to_write_labels():
@@ -347,7 +347,9 @@ def test_another_process_knows_the_layers_of_the_network(data, space, tmp_path, 
     network = models.create("resnet8", input_shape=(8, 8, 1), classes=3, filters=(4, 4, 4))
     images = np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype("float32")
     both = images, np.arange(16) % 3
-    child = Child(network, both, both, space, Recipe(1, 16), loss="sparse_categorical_crossentropy")
+    child = Child(
+        network, both, both, space, ChildConfig(1, 16), loss="sparse_categorical_crossentropy"
+    )
     path = tmp_path / "child"
     path.write_bytes(pickle.dumps(child))
     code = "import pickle, sys; print(len(pickle.load(open(sys.argv[1], 'rb')).activations))"

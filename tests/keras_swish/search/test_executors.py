@@ -9,15 +9,33 @@ import time
 
 import pytest
 
-from keras_swish.search import Search, Study, algorithms, executors
+from keras_swish.search import Race, Search, Study, algorithms, executors
+from keras_swish.search import cluster as clusters
 from keras_swish.search.child import OK, PRUNED
 
 pytest.importorskip("optuna")
 
 
-def test_unknown_executors_say_what_came(child):
+def test_unknown_executors_say_what_came():
     with pytest.raises(ValueError, match=r"Unknown executor 'rey'. Did you mean 'ray'"):
-        executors.create("rey", child)
+        executors.get("rey")
+
+
+def test_local_asks_for_a_job_when_the_one_before_is_done():
+    happened = []
+
+    def jobs():
+        for number in range(3):
+            happened.append(f"asked for {number}")
+            yield number
+
+    def work(number):
+        happened.append(f"did {number}")
+        return 2 * number
+
+    with executors.Local().start(work) as local:
+        assert list(executors.compute_all(local, jobs())) == [(0, 0), (1, 2), (2, 4)]
+    assert happened == [f"{what} {number}" for number in range(3) for what in ("asked for", "did")]
 
 
 def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
@@ -25,21 +43,41 @@ def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
     whole = child.evaluate(candidate, 0)
     seen = []
 
-    def stop(*arguments):
+    def done(*arguments):
         seen.append(arguments)
         return len(seen) == 2
 
-    local = executors.Local(child)
-    local.submit(candidate, 0, stop)
+    local = executors.start_for(child)
+    local.submit((candidate, 0), done)
     assert local.idle == 0
-    *_, outcome = local.wait()
+    job, outcome = local.wait()
     assert local.idle == 1
     assert (outcome.status, outcome.steps, len(outcome.curve)) == (PRUNED, whole.steps // 2, 2)
-    assert seen[1] == (candidate, 0, outcome)
-    local.submit(candidate, 0, lambda *arguments: False)
-    *_, outcome = local.wait()
+    assert seen[1] == (job, outcome) == ((candidate, 0), outcome)
+    local.submit((candidate, 0), lambda job, outcome: outcome.status != PRUNED)
+    _, outcome = local.wait()
     assert (outcome.status, outcome.reward, outcome.steps) == (OK, whole.reward, whole.steps)
     assert outcome.curve[-1] == whole.reward
+
+
+@pytest.mark.parametrize(
+    ("machines", "needs", "slots"),
+    [
+        ([(8, 2)], (1, 0), 8),
+        ([(8, 2)], (3, 0), 2),
+        ([(8, 2)], (1, 0.5), 4),
+        ([(8, 2)], (0, 1), 2),
+        ([(3, 0), (3, 0)], (2, 0), 2),  # what is left over on two machines is no third
+        ([(1, 0)], (0.2, 0), 5),
+        ([(1, 0)], (0.1, 0), 10),
+        ([(8, 2)], (1, 0.6), 2),  # one GPU is not shared with another
+        ([(8, 2)], (1, 0.3), 6),
+        ([(8, 2), (8, 0)], (1, 1), 2),
+    ],
+)
+def test_as_many_jobs_are_computed_at_once_as_fit_on_single_machines(machines, needs, slots):
+    machines = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in machines]
+    assert clusters.slots(machines, dict(zip(("CPU", "GPU"), needs))) == slots
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +100,7 @@ class Slow:
 
     def __init__(self, child, directory, kill_at=None):
         self.child, self.directory, self.kill_at = child, directory, kill_at
-        self.space, self.recipe = child.space, child.recipe
+        self.space, self.config = child.space, child.config
 
     def _log(self, candidate):
         with open(self.directory / "trained", "a") as file:
@@ -78,8 +116,8 @@ class Slow:
         self._log(candidate)
         return self.child.evaluate(candidate, seed)
 
-    def stages(self, candidate, seed):
-        for outcome in self.child.stages(candidate, seed):
+    def train_by_epoch(self, candidate, seed):
+        for outcome in self.child.train_by_epoch(candidate, seed):
             self._log(candidate)
             yield outcome
 
@@ -92,10 +130,10 @@ class Slow:
 def explored(child, executor, storage=None, pruner=None):
     study = Study(child.space, {}, storage)
     search = Search(child, study, algorithms.create("random", child.space), "random")
-    search.executor = executor
-    with executor:
+    search.executor = executors.start_for(child, executor)
+    with search.executor:
         search.explore(8)
-        search.race(2, 0.3)
+        search.race(Race(2, 0.3))
     return search
 
 
@@ -105,12 +143,13 @@ def rewards(study):
     }
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_lost_workers_child_is_trained_again_and_all_rewards_are_those_of_local(
     child, cluster, tmp_path
 ):
     slow = Slow(child, tmp_path, kill_at=4)
-    found = explored(slow, executors.Ray(slow), tmp_path / "study.log")
+    found = explored(slow, "ray", tmp_path / "study.log")
     assert found.progress.tried == 8
     trials = found.study.study.get_trials(deepcopy=False)
     assert len(trials) == len(found.study) == 8 + 3
@@ -120,25 +159,27 @@ def test_a_lost_workers_child_is_trained_again_and_all_rewards_are_those_of_loca
     assert len({process for process, _ in log}) in (2, 3)
     killed = int((tmp_path / "killed").read_text())
     assert [index for _, index in log].count(killed) >= 2
-    assert rewards(found.study) == rewards(explored(child, executors.Local(child)).study)
+    assert rewards(found.study) == rewards(explored(child, "local").study)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_child_that_can_be_stopped_is_brought_as_far_as_it_was(child, cluster, tmp_path, space):
     slow = Slow(child, tmp_path, kill_at=3)
     candidate = space.candidate(u1="x", u2="x", b="x1*x2")
     asked = []
-    with executors.Ray(slow) as two:
-        assert two.places == 2
-        two.submit(candidate, 0, lambda *arguments: asked.append(arguments) or len(asked) == 3)
-        *_, outcome = two.wait()
+    with executors.start_for(slow, "ray") as two:
+        assert two.slots == 2
+        two.submit((candidate, 0), lambda *arguments: asked.append(arguments) or len(asked) == 3)
+        _, outcome = two.wait()
     assert [len(arguments[-1].curve) for arguments in asked] == [1, 2, 3]
     assert (outcome.status, len(outcome.curve)) == (PRUNED, 3)
-    here = child.stages(candidate, 0)
+    here = child.train_by_epoch(candidate, 0)
     assert [next(here) for _ in range(3)][-1].curve == outcome.curve
     assert len(slow.log()) == 2 * 3
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_what_a_child_raises_is_raised_here_and_what_was_found_is_kept(child, cluster, tmp_path):
     class Broken(Slow):
@@ -148,10 +189,11 @@ def test_what_a_child_raises_is_raised_here_and_what_was_found_is_kept(child, cl
             return super().evaluate(candidate, seed)
 
     with pytest.raises(ArithmeticError, match=r"^the data is gone$"):
-        explored(broken := Broken(child, tmp_path), executors.Ray(broken), tmp_path / "study.log")
+        explored(Broken(child, tmp_path), "ray", tmp_path / "study.log")
     assert len(Study(child.space, {}, tmp_path / "study.log")) in (2, 3, 4)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path, monkeypatch):
     class Deadly(Slow):
@@ -160,26 +202,27 @@ def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path,
 
     monkeypatch.setattr("keras_swish.search.cluster.RETRIES", 1)
     with pytest.raises(RuntimeError, match=r"lost 1 times while it trained .* with seed 0"):
-        explored(deadly := Deadly(child, tmp_path), executors.Ray(deadly))
+        explored(Deadly(child, tmp_path), "ray")
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_more_than_the_cluster_has_is_refused(child, cluster):
     with pytest.raises(ValueError, match="no run fits into the Ray cluster, which has 2 CPU"):
-        executors.Ray(child, cpus=3)
+        executors.start_for(child, executors.Ray(cpus=3))
 
 
 DRIVER = """
     import os, pathlib, sys, time
     import ray
-    from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, executors
+    from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
     from collections import namedtuple
 
     Outcome = namedtuple("Outcome", "reward status steps seconds curve")
 
     class Sleep:
         def __init__(self, space):
-            self.space, self.recipe = space, Recipe()
+            self.space, self.config = space, ChildConfig()
 
         def evaluate(self, candidate, seed):
             with open("trained", "a") as file:
@@ -191,7 +234,7 @@ DRIVER = """
     space = SearchSpace()
     child = Sleep(space)
     study = Study(space, {}, "study.log")
-    with executors.Ray(child) as executor:
+    with executors.start_for(child, "ray") as executor:
         algorithm = algorithms.create("evolution", space, population=6, sample=3)
         search = Search(child, study, algorithm, "evolution", executor=executor)
         search.explore(24)
@@ -199,8 +242,9 @@ DRIVER = """
 """
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_a_killed_drivers_search_goes_on_from_its_storage(tmp_path, root):
+def test_a_killed_drivers_search_resumes_from_its_storage(tmp_path, root):
     pytest.importorskip("ray")
     script = tmp_path / "driver.py"
     script.write_text(textwrap.dedent(DRIVER))

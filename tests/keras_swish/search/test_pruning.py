@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import Pruner, Recipe, Search, SearchSpace, Study, algorithms, pruning
+from keras_swish.search import (
+    ChildConfig,
+    Pruner,
+    Race,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+    pruning,
+)
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.search import Result
+from keras_swish.search.result import Result
 
 optuna = pytest.importorskip("optuna")
 EPOCHS = 6
@@ -14,17 +23,17 @@ class Staged:
     """A child whose rewards grow with each epoch towards what its candidate is worth."""
 
     def __init__(self, space, stop_after=None):
-        self.space, self.recipe, self.stop_after = space, Recipe(epochs=EPOCHS), stop_after
+        self.space, self.config, self.stop_after = space, ChildConfig(epochs=EPOCHS), stop_after
         self.epochs = {}
 
     def worth(self, candidate, seed):
         return np.random.default_rng([self.space.index(candidate), seed]).uniform(0.2, 1)
 
     def evaluate(self, candidate, seed):
-        *_, last = self.stages(candidate, seed)
+        *_, last = self.train_by_epoch(candidate, seed)
         return Outcome(last.reward, last.status, last.steps, last.seconds)
 
-    def stages(self, candidate, seed):
+    def train_by_epoch(self, candidate, seed):
         if len(self.epochs) == self.stop_after:
             raise KeyboardInterrupt
         index, curve = self.space.index(candidate), ()
@@ -70,7 +79,7 @@ def test_the_decisions_are_those_of_optimizing_with_optuna_itself(halved):
     )
 
     def objective(trial):
-        for outcome in child.stages(*order[trial.number]):
+        for outcome in child.train_by_epoch(*order[trial.number]):
             if outcome.status == PRUNED:
                 trial.report(outcome.reward, len(outcome.curve))
                 if trial.should_prune():
@@ -88,7 +97,7 @@ def test_what_was_stopped_never_outranks_what_was_trained(halved):
     stati = [entry.status for entry in halved.study.entries()]
     assert stati == sorted(stati, key=lambda status: status == PRUNED)
     assert stati.count(PRUNED) > 60
-    halved.race(2, 0.1)
+    halved.race(Race(2, 0.1))
     raced = [e for e in halved.study.entries() if len(e.rewards) == 2]
     assert raced
     assert all(entry.status != PRUNED for entry in raced)
@@ -126,9 +135,15 @@ def test_a_pruner_compares_with_the_latest_and_resumes_with_the_same(tmp_path, m
         assert again.study.outcomes == whole.study.outcomes
 
 
-def test_on_a_network_of_ones_own(model, data, recipe):
+def test_on_a_network_of_ones_own(model, data, child_config):
     result = keras_swish.search_activations(
-        model, *data, algorithm="random", trials=8, seeds=1, recipe=recipe, pruner="halving"
+        model,
+        *data,
+        algorithm="random",
+        trials=8,
+        race=Race(seeds=1),
+        child_config=child_config,
+        pruner="halving",
     )
     outcomes = [by_seed[0] for by_seed in result.study.outcomes.values()]
     stopped = [outcome for outcome in outcomes if outcome.status == PRUNED]

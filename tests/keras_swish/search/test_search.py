@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -7,9 +6,11 @@ import numpy as np
 import pytest
 
 import keras_swish
-from keras_swish.search import Recipe, Search, SearchSpace, Study, algorithms, history
+from keras_swish import io
+from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms
+from keras_swish.search import search as searching
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.search import Result
+from keras_swish.search.result import Result, progress_by_algorithm
 
 pytest.importorskip("optuna")
 
@@ -17,8 +18,8 @@ pytest.importorskip("optuna")
 class Fake:
     """A child that knows the rewards without training."""
 
-    def __init__(self, space, recipe=None, stop_after=None):
-        self.space, self.recipe, self.stop_after = space, recipe or Recipe(), stop_after
+    def __init__(self, space, config=None, stop_after=None):
+        self.space, self.config, self.stop_after = space, config or ChildConfig(), stop_after
         self.trained = []
 
     def evaluate(self, candidate, seed):
@@ -31,8 +32,8 @@ class Fake:
             return Outcome(0.0, DIVERGED, 3, 0.1)
         return Outcome(0.5 + (index % 100) / 400 + 0.01 * noise, OK, 10, 0.5)
 
-    def config(self):
-        return {"fake": True, "recipe": {"epochs": self.recipe.epochs}}
+    def fingerprint(self):
+        return {"fake": True, "config": {"epochs": self.config.epochs}}
 
 
 OPTIONS = {"rl": {"batch": 5, "units": 8}, "evolution": {"population": 12, "sample": 4}}
@@ -40,7 +41,7 @@ OPTIONS = {"rl": {"batch": 5, "units": 8}, "evolution": {"population": 12, "samp
 
 def search(child, storage, name="random", **kwargs):
     algorithm = algorithms.create(name, child.space, 0, **OPTIONS.get(name, {}))
-    study = Study(child.space, child.config(), storage)
+    study = Study(child.space, child.fingerprint(), storage)
     return Search(child, study, algorithm, name, 0, **kwargs)
 
 
@@ -73,7 +74,7 @@ def test_a_study_is_opened_without_knowing_its_space_and_child(tmp_path):
     done.explore(3)
     found = Study.load(path)
     assert found.space.config() == wide.config()
-    assert found.child == Fake(wide).config()
+    assert found.child == Fake(wide).fingerprint()
     assert rewards(found) == rewards(done.study)
     with pytest.raises(ValueError, match="there is no such file"):
         Study.load(tmp_path / "missing.log")
@@ -81,37 +82,94 @@ def test_a_study_is_opened_without_knowing_its_space_and_child(tmp_path):
 
 
 @pytest.mark.parametrize("units", [1, 2])
-@pytest.mark.parametrize("name", ["random", "evolution", "rl"])
-# Saved at each reward, at none, and at some.
-@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9, 0.004])
-def test_a_search_cut_off_goes_on_as_if_it_had_not_been(
-    name, units, checkpoint_seconds, tmp_path, space
+@pytest.mark.parametrize("name", ["random", "evolution", "rl", "pqt"])
+# At each trial, at none, and at some.
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9, 0.004])
+def test_an_interrupted_search_resumes_as_if_it_had_not_been(
+    name, units, snapshot_seconds, tmp_path, space, monkeypatch
 ):
     def fresh():
-        # A larger space learns as it goes which candidates are the same.
+        # A larger space learns which candidates are the same from what it is asked.
         return space if units == 1 else SearchSpace(units)
 
     whole = search(Fake(fresh()), None, name)
     whole.explore(40)
-    journal = tmp_path / "study.log"
-    cut = search(
-        Fake(fresh(), stop_after=23),
-        journal,
-        name,
-        checkpoint_seconds=checkpoint_seconds,
-    )
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
+    cut = search(Fake(fresh(), stop_after=23), tmp_path / "study.log", name)
     with pytest.raises(KeyboardInterrupt):
         cut.explore(40)
     child = Fake(fresh())
-    again = search(child, journal, name)
+    again = search(child, tmp_path / "study.log", name)
     again.explore(40)
     assert len(child.trained) == 40 - 23
     assert rewards(again.study) == rewards(whole.study)
     assert again.progress == whole.progress
 
 
+@pytest.mark.parametrize("name", ["exhaustive", "random", "evolution", "rl", "pqt"])
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
+def test_a_search_in_a_database_resumes_as_well(
+    name, snapshot_seconds, tmp_path, space, monkeypatch
+):
+    whole = search(Fake(space), None, name)
+    whole.explore(15)
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
+    storage = f"sqlite:///{tmp_path}/study.db"
+    with pytest.raises(KeyboardInterrupt):
+        search(Fake(space, stop_after=9), storage, name).explore(15)
+    child = Fake(space)
+    again = search(child, storage, name)
+    again.explore(15)
+    assert len(child.trained) == 15 - 9
+    assert rewards(again.study) == rewards(whole.study)
+    assert again.progress == whole.progress
+
+
+def test_what_another_algorithm_has_trained_is_taken_from_the_study_also_when_replayed(
+    tmp_path, space
+):
+    storage = tmp_path / "study.log"
+    search(Fake(space), storage, "random").explore(20)
+    child = Fake(space)
+    first = search(child, storage, "evolution")
+    first.explore(25)
+    # The first generation is drawn as random search draws.
+    assert len(child.trained) < 25
+    again = search(Fake(space), storage, "evolution")
+    assert again.progress == first.progress
+    assert again.algorithm.living == first.algorithm.living
+    found = progress_by_algorithm(again.study)
+    assert found["evolution"] == first.progress
+    assert found["random"].tried == 20
+
+
+def test_an_old_study_without_proposals_answers(tmp_path, space):
+    done = search(Fake(space), None, "exhaustive")
+    done.explore(10)
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
+    for candidate, by_seed in done.study.outcomes.items():
+        study.add(candidate, 0, by_seed[0], "exhaustive")
+    child = Fake(space)
+    again = search(child, tmp_path / "study.log", "exhaustive")
+    again.explore(12)
+    assert len(child.trained) == 2
+    assert again.progress.tried == 12
+    assert search(child, tmp_path / "study.log", "exhaustive").progress == again.progress
+
+
+def test_with_other_options_an_algorithm_is_answered_from_the_study(tmp_path, space):
+    search(Fake(space), tmp_path / "study.log", "rl").explore(30)
+    child = Fake(space)
+    study = Study(space, child.fingerprint(), tmp_path / "study.log")
+    other = algorithms.create("rl", space, 0, units=4)
+    again = Search(child, study, other, "rl", 0)
+    again.explore(20)
+    assert again.progress.tried == 20
+    assert len(child.trained) == len(study) - 30
+
+
 def test_an_algorithm_that_finds_nothing_new_is_asked_no_more(tmp_path, space, monkeypatch):
-    monkeypatch.setattr(sys.modules[Search.__module__], "_PATIENCE", 3)
+    monkeypatch.setattr(searching, "_PATIENCE", 3)
     done = search(Fake(space), tmp_path / "study.log")
     done.explore(None)
     again = search(Fake(space), tmp_path / "study.log")
@@ -133,7 +191,7 @@ def test_racing_gives_the_best_more_seeds(space):
     child = Fake(space)
     done = search(child, None)
     done.explore(100)
-    done.race(seeds=4, top=0.2)
+    done.race(Race(seeds=4, top=0.2))
     entries = done.study.entries()
     four = [entry for entry in entries if len(entry.rewards) == 4]
     once = [entry for entry in entries if len(entry.rewards) == 1]
@@ -150,14 +208,14 @@ def test_racing_gives_the_best_more_seeds(space):
 def test_a_race_cut_off_goes_on_with_the_same_candidates(tmp_path, space):
     whole = search(Fake(space), None)
     whole.explore(50)
-    whole.race(seeds=3, top=0.2)
+    whole.race(Race(seeds=3, top=0.2))
     cut = search(Fake(space, stop_after=63), tmp_path / "study.log")
     cut.explore(50)
     with pytest.raises(KeyboardInterrupt):
-        cut.race(seeds=3, top=0.2)
+        cut.race(Race(seeds=3, top=0.2))
     again = search(Fake(space), tmp_path / "study.log")
     again.explore(50)
-    again.race(seeds=3, top=0.2)
+    again.race(Race(seeds=3, top=0.2))
     assert rewards(again.study) == rewards(whole.study)
 
 
@@ -237,15 +295,15 @@ def test_a_race_that_was_interrupted_goes_on_in_the_same_object(space):
         cut = search(child, None, executor=executor and executor(child))
         cut.explore(30)
         with pytest.raises(KeyboardInterrupt):
-            cut.race(seeds=3, top=0.2)
+            cut.race(Race(seeds=3, top=0.2))
         child.stop_after = None
-        cut.race(seeds=3, top=0.2)
+        cut.race(Race(seeds=3, top=0.2))
         assert len(child.trained) == len(set(child.trained)) == len(cut.study) == 30 + 2 * 6
 
 
 def test_a_second_first_seed_is_refused(tmp_path, space):
     search(Fake(space), tmp_path / "study.log").explore(5)
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     algorithm = algorithms.create("random", space, 1)
     with pytest.raises(ValueError, match=r"first seed is 0: .*Received: seed=1"):
         Search(Fake(space), study, algorithm, "random", 1)
@@ -259,13 +317,13 @@ def search_of(space, trials):
 
 def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path, space):
     candidate = space.survey().candidates[10]
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     study.add(candidate, 0, Outcome(0.1, PRUNED, 1, 1.0, (0.1,)))
     child = Fake(space)
     again = Search(child, study, algorithms.create("exhaustive", space, 0), "exhaustive")
     again.explore(None)
     assert (candidate, 0) in child.trained
-    (reopened,) = [Study(space, child.config(), tmp_path / "study.log").outcomes[candidate][0]]
+    (reopened,) = [Study(space, child.fingerprint(), tmp_path / "study.log").outcomes[candidate][0]]
     assert reopened.status != PRUNED
 
 
@@ -292,7 +350,7 @@ def test_a_storage_of_another_search_is_refused_and_left_alone(tmp_path):
     before = journal.read_bytes()
     for child, message in [
         (Fake(SearchSpace(2)), "space core_units 1, now 2"),
-        (Fake(SearchSpace(), Recipe(epochs=9)), "child recipe epochs 3, now 9"),
+        (Fake(SearchSpace(), ChildConfig(epochs=9)), "child config epochs 3, now 9"),
     ]:
         with pytest.raises(ValueError, match=f"another space or child .{message}"):
             search(child, journal)
@@ -312,7 +370,13 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     other = space.candidate(u1="-x", u2="cos(x)", b="x1+x2", **passed_on)
     assert space.canonical(one) == space.canonical(other) == one
     found = keras_swish.search_activations(
-        model, *data, space=space, algorithm="random", trials=1, seeds=1, recipe=Recipe(epochs=1)
+        model,
+        *data,
+        space=space,
+        algorithm="random",
+        trials=1,
+        race=Race(seeds=1),
+        child_config=ChildConfig(epochs=1),
     )
     assert found.study.space.canonical(other) == other
 
@@ -334,13 +398,11 @@ def test_a_trial_cut_short_by_a_kill_is_trained_again(tmp_path, space):
     search(Fake(space), journal).explore(5)
     whole = journal.read_bytes()
     for cut in (10, 300):
-        for checkpoint in tmp_path.glob("*.json*"):
-            checkpoint.unlink()
         journal.write_bytes(whole[:-cut])
         child = Fake(space)
         search(child, journal).explore(7)
         assert len(child.trained) == 3
-        assert len(Study(space, child.config(), journal)) == 7
+        assert len(Study(space, child.fingerprint(), journal)) == 7
 
 
 @pytest.mark.slow
@@ -360,83 +422,69 @@ def test_a_journal_is_known_from_the_root(tmp_path, space, monkeypatch):
     assert Study(space, {}, "study.log").path == tmp_path / "study.log"
 
 
-def test_a_broken_checkpoint_is_named(tmp_path, space):
-    search(Fake(space), tmp_path / "study.log").explore(5)
-    (checkpoint,) = tmp_path.glob("*.json")
-    whole = checkpoint.read_text()
-    assert json.loads(whole)["progress"]["tried"] == 5
-    checkpoint.write_text("{")
-    with pytest.raises(ValueError, match=r"checkpoint .*0\.json' is broken"):
-        search(Fake(space), tmp_path / "study.log")
-    checkpoint.write_text(whole)
-    lines = checkpoint.with_suffix(".jsonl")
-    kept = lines.read_bytes()
-    lines.write_bytes(b"")
-    with pytest.raises(ValueError, match="has fewer lines than it counts"):
-        search(Fake(space), tmp_path / "study.log")
-    lines.write_bytes(b"[1, 2]\n" + kept)
-    with pytest.raises(ValueError, match=r"checkpoint .*0\.jsonl' is broken"):
-        search(Fake(space), tmp_path / "study.log")
-
-
-def test_a_checkpoint_of_another_controller_is_named(tmp_path, space):
+def test_a_snapshot_of_another_controller_is_named(tmp_path, space, monkeypatch):
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", 0.0)
     search(Fake(space), tmp_path / "study.log", "rl").explore(5)
     algorithm = algorithms.create("rl", space, 0, units=16)
-    study = Study(space, Fake(space).config(), tmp_path / "study.log")
-    with pytest.raises(ValueError, match="it is of a controller of another size"):
+    study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
+    with pytest.raises(ValueError, match="snapshot is of a controller of another size"):
         Search(Fake(space), study, algorithm, "rl", 0)
 
 
-def test_a_line_cut_short_by_a_kill_is_told_again(tmp_path, space):
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
+def test_a_record_cut_short_by_a_kill_is_made_again(tmp_path, space, monkeypatch, snapshot_seconds):
+    """At any byte of the last records: trials, and snapshots between them."""
     whole = search(Fake(space), None, "rl")
-    whole.explore(30)
-    search(Fake(space), tmp_path / "study.log", "rl").explore(20)
-    (lines,) = tmp_path.glob("*.jsonl")
-    (checkpoint,) = tmp_path.glob("*.json")
-    checkpoint.unlink()
-    lines.write_bytes(lines.read_bytes()[:-7])
-    child = Fake(space)
-    again = search(child, tmp_path / "study.log", "rl")
-    again.explore(30)
-    assert len(child.trained) == 10
-    assert rewards(again.study) == rewards(whole.study)
-    assert again.progress == whole.progress
+    whole.explore(12)
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
+    journal = tmp_path / "study.log"
+    search(Fake(space), journal, "rl").explore(8)
+    content = journal.read_bytes()
+    ends = [len(content)]
+    for _ in range(3):
+        ends.append(content.rindex(b"\n", 0, ends[-1] - 1) + 1)
+    for end in (*ends, ends[0] - 7, ends[1] - 7, ends[2] + 7):
+        journal.write_bytes(content[:end])
+        child = Fake(space)
+        again = search(child, journal, "rl")
+        again.explore(12)
+        assert len(child.trained) <= 4 + 3
+        assert rewards(again.study) == rewards(whole.study)
+        assert again.progress == whole.progress
 
 
-def test_without_its_journal_a_search_begins_anew(tmp_path, space):
+def test_without_its_journal_a_search_begins_again(tmp_path, space):
     search(Fake(space), tmp_path / "study.log").explore(5)
     (tmp_path / "study.log").unlink()
-    child = Fake(space, stop_after=3)
-    with pytest.raises(KeyboardInterrupt):
-        search(child, tmp_path / "study.log").explore(5)
     child = Fake(space)
     search(child, tmp_path / "study.log").explore(5)
-    assert len(child.trained) == 2
+    assert len(child.trained) == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"study.log", ".study.log.lock"}
 
 
 class Crowd:
     """An executor of several workers, of whom a random one is done first."""
 
-    def __init__(self, child, places=4):
-        self.child, self.places, self.jobs = child, places, []
+    def __init__(self, child, slots=4):
+        self.child, self.slots, self.jobs = child, slots, []
         self.random = np.random.default_rng(0)
         self.most = 0
 
     @property
     def idle(self):
-        return self.places - len(self.jobs)
+        return self.slots - len(self.jobs)
 
-    def submit(self, candidate, seed, stop=None):
+    def submit(self, job, done=None):
         assert self.idle
-        assert (candidate, seed) not in self.jobs
-        self.jobs.append((candidate, seed))
+        assert job not in self.jobs
+        self.jobs.append(job)
         self.most = max(self.most, len(self.jobs))
 
     def wait(self):
         job = self.jobs[self.random.integers(len(self.jobs))]
         outcome = self.child.evaluate(*job)
         self.jobs.remove(job)
-        return *job, outcome
+        return job, outcome
 
 
 class Stubborn(algorithms.Algorithm):
@@ -460,8 +508,8 @@ def test_no_worker_waits_while_others_train(space):
     crowd = Crowd(child)
     done = search(child, None, executor=crowd)
     done.explore(50)
-    done.race(2, 0.2)
-    assert crowd.most == crowd.places
+    done.race(Race(2, 0.2))
+    assert crowd.most == crowd.slots
     assert not crowd.jobs
     assert len(child.trained) == len(set(child.trained)) == 60
     assert done.progress.tried == 50
@@ -480,81 +528,79 @@ def test_what_is_in_training_is_not_trained_twice_and_answers_all_who_asked(spac
     )
 
 
-@pytest.mark.parametrize("name", ["exhaustive", "evolution", "rl", "optuna:TPESampler"])
-@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
-def test_with_several_workers_a_cut_search_loses_and_repeats_nothing(
-    name, checkpoint_seconds, tmp_path, space
+@pytest.mark.parametrize("name", ["exhaustive", "evolution", "rl", "pqt", "optuna:TPESampler"])
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
+def test_with_several_workers_an_interrupted_search_loses_and_repeats_nothing(
+    name, snapshot_seconds, tmp_path, space, monkeypatch
 ):
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
     trained = []
     for stop_after in (13, 20, None):
         child = Fake(space, stop_after=stop_after)
-        cut = search(
-            child,
-            tmp_path / "study.log",
-            name,
-            executor=Crowd(child),
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        cut = search(child, tmp_path / "study.log", name, executor=Crowd(child))
         try:
             cut.explore(50)
         except KeyboardInterrupt:
-            asked, still_open = cut._asked, dict(cut._open)
+            waiting = cut._waiting
         trained += child.trained
         if stop_after == 13:
-            # The next one's first steps: it knows what was in training.
-            known = search(Fake(space), tmp_path / "study.log", name)
-            if name != "optuna:TPESampler":
-                assert {n: p.candidate for n, p in known._open.items()}.items() <= {
-                    n: p.candidate for n, p in still_open.items()
-                }.items()
-                assert known._asked <= asked
+            # The next one's first steps: it has what was in training when the last trial ended.
+            resumed = search(Fake(space), tmp_path / "study.log", name)
+            assert resumed._waiting.items() <= waiting.items()
+            assert resumed.progress.asked <= cut.progress.asked
     assert len(trained) == len(set(trained))
-    again = Study(space, Fake(space).config(), tmp_path / "study.log")
-    written = [t.user_attrs["candidate"] for t in again.study.get_trials(deepcopy=False)]
+    again = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
+    written = [trial.candidate for trial in again.trials()]
     assert len(written) == len(again.outcomes) == len(trained)
     if name != "optuna:TPESampler":
         assert len(written) == cut.progress.tried == 50
 
 
+def test_a_sampler_of_optuna_resumes_from_a_snapshot_with_all_rewards(tmp_path, space, monkeypatch):
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", 0.0)
+    first = search(Fake(space), tmp_path / "study.log", "optuna:TPESampler")
+    first.explore(15)
+    again = search(Fake(space), tmp_path / "study.log", "optuna:TPESampler")
+    assert len(again.algorithm.study.trials) == first.progress.asked
+    assert again.algorithm.study.best_value == first.algorithm.study.best_value
+    assert again.progress == first.progress
+
+
 # The module by itself: it needs no Keras.
 HOLD = """
 import pathlib, runpy, sys
-history = runpy.run_path(sys.argv[1])["History"](pathlib.Path(sys.argv[2]))
-history.claim()
-print("claimed", flush=True)
+held = runpy.run_path(sys.argv[1])["lock"](pathlib.Path(sys.argv[2]))
+print("locked", flush=True)
 sys.stdin.read()
 """
 
 
-def test_a_second_process_is_kept_from_the_same_search(tmp_path, space):
+def test_a_second_process_is_kept_from_the_same_journal(tmp_path, space):
     path = tmp_path / "study.log"
-    search(Fake(space), path).explore(3)
-    checkpoint = path.with_name("study.log.random-0.json")
-    command = [sys.executable, "-c", HOLD, history.__file__, checkpoint]
+    command = [sys.executable, "-c", HOLD, io.__file__, tmp_path / ".study.log.lock"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout.readline() == "claimed\n"
-        with pytest.raises(ValueError, match=r"Another process searches with .*random-0"):
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(ValueError, match=r"Another process searches with .*study.log'"):
             search(Fake(space), path)
-        # Another algorithm on the same journal is another search.
-        search(Fake(space), path, "evolution").explore(3)
+        assert len(Study.load(path)) == 0
         other.stdin.close()
-    # And once it has ended, the search goes on, in this process as often as one likes.
+    # And once it has ended, the search resumes, in this process as often as one likes.
     first, second = (search(Fake(space), path) for _ in range(2))
-    assert first.progress.tried == second.progress.tried == 3
+    first.explore(3)
+    assert second.progress.tried == 0
 
 
-def test_a_network_of_ones_own_gets_a_better_activation(model, data, recipe, tmp_path):
+def test_a_network_of_ones_own_gets_a_better_activation(model, data, child_config, tmp_path):
     seen = []
     result = keras_swish.search_activations(
         model,
         *data,
         algorithm="random",
         trials=6,
-        seeds=2,
-        top=0.3,
-        recipe=recipe,
+        race=Race(seeds=2, top=0.3),
+        child_config=child_config,
         storage=tmp_path / "study.log",
         on_child=lambda *arguments: seen.append(arguments),
     )
@@ -570,9 +616,12 @@ def test_a_network_of_ones_own_gets_a_better_activation(model, data, recipe, tmp
 def test_bad_arguments_say_what_came(model, data):
     for arguments, message in [
         ({"trials": 0}, "Received: trials=0"),
-        ({"seeds": 0}, "Received: seeds=0"),
-        ({"top": 2}, "top=2"),
         ({"algorithm": "luck"}, "Unknown algorithm 'luck'"),
+        ({"executor": "rey"}, r"Unknown executor 'rey'. Did you mean 'ray'"),
     ]:
         with pytest.raises(ValueError, match=message):
             keras_swish.search_activations(model, *data, **arguments)
+    with pytest.raises(ValueError, match="Received: seeds=0"):
+        Race(seeds=0)
+    with pytest.raises(ValueError, match="top=2"):
+        Race(top=2)

@@ -63,7 +63,7 @@ def test_numpy_and_the_backend_agree():
         tree = language.parse(primitive.formula)
         betas = dict.fromkeys(language.weights(tree), 0.5)
         got = numeric.evaluate(tree, {"x": x.astype("float64"), **betas})
-        wanted = np.array(keras_swish.formulas.evaluate.evaluate(tree, x, **betas))
+        wanted = np.array(keras_swish.elementwise.operation.apply_formula(tree, x, **betas))
         np.testing.assert_allclose(got + 0 * x, wanted, rtol=1e-5, atol=1e-6, err_msg=name)
 
 

@@ -6,28 +6,13 @@ import time
 
 import pytest
 
+from keras_swish.search import Local, Ray, cluster
 from keras_swish.train.app import executors
 from keras_swish.train.errors import ArgumentError, PreemptedError
 from keras_swish.train.trainer import epoch_log, recipes, trainer
 
-
-def test_local_asks_for_a_job_when_the_one_before_is_done():
-    happened = []
-
-    def jobs():
-        for number in range(3):
-            happened.append(f"asked for {number}")
-            yield {"number": number}
-
-    def work(number, factor):
-        happened.append(f"did {number}")
-        return factor * number
-
-    found = [
-        (job["number"], result) for job, result in executors.local(work, jobs(), {"factor": 2})
-    ]
-    assert found == [(0, 0), (1, 2), (2, 4)]
-    assert happened == [f"{what} {number}" for number in range(3) for what in ("asked for", "did")]
+# What `from_flags` returns.
+RAY = Ray(limit_threads=False, retried=(PreemptedError,))
 
 
 def test_an_argument_error_comes_back_from_another_process():
@@ -48,36 +33,18 @@ def test_without_ray_its_executor_is_refused_at_once(call, monkeypatch, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("cpus", "gpus", "places"), [(1, 0, 8), (3, 0, 2), (1, 0.5, 4), (0, 1, 2)])
-def test_as_many_jobs_run_at_once_as_fit(cpus, gpus, places):
-    assert executors._places([{"CPU": 8.0, "GPU": 2.0, "memory": 1e9}], cpus, gpus) == places
-
-
-@pytest.mark.parametrize(
-    ("machines", "needs", "places"),
-    [
-        ([(3, 0), (3, 0)], (2, 0), 2),  # what is left over on two machines is no third
-        ([(1, 0)], (0.2, 0), 5),
-        ([(1, 0)], (0.1, 0), 10),
-        ([(8, 2)], (1, 0.6), 2),  # one GPU is not shared with another
-        ([(8, 2)], (1, 0.3), 6),
-        ([(8, 2), (8, 0)], (1, 1), 2),
-    ],
-)
-def test_a_job_lies_on_one_machine(machines, needs, places):
-    machines = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in machines]
-    assert executors._places(machines, *needs) == places
-
-
-@pytest.mark.parametrize(("cpus", "gpus", "argument"), [(9, 0, "run_cpus"), (1, 1, "run_gpus")])
-def test_a_job_that_fits_nowhere_is_refused(cpus, gpus, argument):
-    with pytest.raises(ArgumentError, match=r"no run fits .* which has 8 CPU, 0 GPU") as caught:
-        executors._places([{"CPU": 8.0}], cpus, gpus)
-    assert caught.value.argument == argument
+@pytest.mark.parametrize(("gpus", "flag"), [(0.0, "run_cpus"), (1.0, "run_gpus")])
+def test_a_job_that_fits_nowhere_is_refused(gpus, flag):
+    with (
+        pytest.raises(ArgumentError, match=r"no run fits .* which has 8 CPU, 0 GPU") as caught,
+        executors.as_flag_error(Ray(9.0, gpus)),
+    ):
+        cluster.slots([{"CPU": 8.0}], {"CPU": 9.0, "GPU": gpus})
+    assert caught.value.argument == flag
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def two_workers(monkeypatch):
     """A Ray cluster of two workers."""
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -94,8 +61,9 @@ def kill_in_its_third_epoch(directory, before):
     os.kill(int((directory / "processes").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_a_lost_workers_run_goes_on_and_all_results_are_those_of_local(tiny, tmp_path, cluster):
+def test_a_lost_workers_run_resumes_and_all_results_are_those_of_local(tiny, tmp_path, two_workers):
     recipe = recipes.Recipe("a test", 40, 16, learning_rate=0.1, schedule="cosine")
     runs = [trainer.Run("tiny", "resnet8", "swish_beta", seed, recipe) for seed in (0, 1)]
     shared = {"dataset": tiny, "checkpoint_seconds": 0}
@@ -113,44 +81,48 @@ def test_a_lost_workers_run_goes_on_and_all_results_are_those_of_local(tiny, tmp
     threading.Thread(
         target=kill_in_its_third_epoch, args=(tmp_path / "ray/0", log), daemon=True
     ).start()
-    found = [(job["run"].seed, result) for job, result in executors.ray(train, jobs("ray"), shared)]
+    executed = executors.execute(RAY, train, jobs("ray"), shared)
+    found = [(job["run"].seed, result) for job, result in executed]
     assert sorted(seed for seed, _ in found) == [0, 1]
     processes = [(tmp_path / f"ray/{seed}/processes").read_text().split() for seed in (0, 1)]
     assert [len(of_one) for of_one in processes] == [2, 1]
-    # It went on and did not begin anew: the first epoch has the time of the first process.
+    # It resumed and did not begin again: the first epoch has the time of the first process.
     assert epoch_log.read_log(tmp_path / "ray/0")[:1] == log
     timing = {"seconds", "images_per_second"}
-    for job, expected in executors.local(train, jobs("local"), shared):
+    for job, expected in executors.execute(Local(), train, jobs("local"), shared):
         result = dict(found)[job["run"].seed]
         assert {k: v for k, v in result.items() if k not in timing} == {
             k: v for k, v in expected.items() if k not in timing
         }
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_what_a_run_raises_on_ray_is_raised_here(cluster):
+def test_what_a_run_raises_on_ray_is_raised_here(two_workers):
     def work(number):
         raise ArgumentError("model", f"job {number} cannot be built")
 
     with pytest.raises(ArgumentError, match=r"^job 0 cannot be built$") as caught:
-        list(executors.ray(work, [{"number": 0}], {}))
+        list(executors.execute(RAY, work, [{"number": 0}], {}))
     assert caught.value.argument == "model"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_a_preempted_workers_job_is_started_again(cluster, tmp_path):
+def test_a_preempted_workers_job_is_started_again(two_workers, tmp_path):
     def work(directory):
         if not (directory / "began").exists():
             (directory / "began").touch()
             raise PreemptedError("stopped by SIGTERM, and saved")
         return "done"
 
-    ((_, result),) = executors.ray(work, [{"directory": tmp_path}], {})
+    ((_, result),) = executors.execute(RAY, work, [{"directory": tmp_path}], {})
     assert result == "done"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_ray_asks_for_a_job_when_a_worker_is_free(cluster):
+def test_ray_asks_for_a_job_when_a_worker_is_free(two_workers):
     asked = []
 
     def jobs():
@@ -159,7 +131,7 @@ def test_ray_asks_for_a_job_when_a_worker_is_free(cluster):
             yield {"number": number}
 
     done = []
-    for _, result in executors.ray(lambda number: number, jobs(), {}):
+    for _, result in executors.execute(RAY, lambda number: number, jobs(), {}):
         done.append(result)
         assert len(asked) <= len(done) + 2
     assert sorted(done) == list(range(6))

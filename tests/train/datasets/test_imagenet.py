@@ -1,12 +1,12 @@
-"""Pictures in ImageNet's form, as the training programs take them."""
+"""Images of ImageNet's form: what a run gets, and which names mean them."""
 
+import types
+
+import image_files
 import numpy as np
-import pictures
 import pytest
 
-from keras_swish.train.app import program
-from keras_swish.train.datasets import imagenet as imagenet_dataset
-from keras_swish.train.trainer import trainer
+from keras_swish.train.datasets import imagenet
 
 pytest.importorskip("tensorflow")
 
@@ -14,23 +14,34 @@ pytest.importorskip("tensorflow")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=12, per_class=2)
-    pictures.make_folder(path / "validation", classes=12, per_class=1, seed=1)
+    image_files.make_folder(path / "train", classes=12, per_class=2)
+    image_files.make_folder(path / "validation", classes=12, per_class=1, seed=1)
     return path
 
 
 @pytest.fixture(scope="module")
 def source(folder):
-    program.FLAGS.mark_as_parsed()
-    run = trainer.Run(str(folder), "mobilenet", "relu", 0, None, "train", "validation", 32)
-    return imagenet_dataset.load(vars(run))
+    return imagenet.load(str(folder), "train", "validation", image_size=32)
 
 
-def test_pictures_are_what_fitting_trains_on(source):
+def test_batches_are_images_of_the_size_and_labels(source):
     assert (source.classes, source.input_shape, source.training_images) == (12, (32, 32, 3), 24)
     images, labels = next(iter(source.training(4, 0, 0, 2)))
     assert images.shape == (4, 32, 32, 3)
     assert labels.shape == (4, 12)
+
+
+def test_a_run_gets_its_own_size_and_log_of_corrupt_files(source, tmp_path):
+    run = types.SimpleNamespace(image_size=48)
+    own = source.for_run(run, tmp_path)
+    assert own.input_shape == (48, 48, 3)
+    assert own.corrupt_log == tmp_path / "corrupt.txt"
+    assert source.input_shape == (32, 32, 3)
+
+
+def test_a_test_needs_no_training_split(folder):
+    source = imagenet.load(str(folder), None, "validation")
+    assert source.facts == {"classes": 12, "training": 12, "test": 12}
 
 
 def test_padding_changes_no_mean_over_the_split(source):
@@ -56,25 +67,25 @@ def test_padding_changes_no_mean_over_the_split(source):
         ("emnist/letters", False),
     ],
 )
-def test_a_path_or_imagenet_is_of_pictures(dataset, expected):
-    assert imagenet_dataset.is_pictures(dataset) == expected
+def test_a_path_or_imagenet_means_files(dataset, expected):
+    assert imagenet.is_image_files(dataset) == expected
 
 
-def test_a_folder_here_is_of_pictures(tmp_path, monkeypatch):
+def test_a_folder_here_means_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert not imagenet_dataset.is_pictures("data/flowers")
+    assert not imagenet.is_image_files("data/flowers")
     (tmp_path / "data/flowers").mkdir(parents=True)
-    assert imagenet_dataset.is_pictures("data/flowers")
+    assert imagenet.is_image_files("data/flowers")
 
 
-def test_a_test_on_the_training_pictures_is_refused(call, folder, tmp_path):
-    pictures.write_records(folder / "train", tmp_path / "shards", name="train")
+def test_a_test_on_the_training_images_is_refused(call, folder, tmp_path):
+    image_files.write_records(folder / "train", tmp_path / "shards", name="train")
     shards = [f"--dataset={tmp_path}/shards/train-*", "--classes=12"]
     for flags in (shards, [f"--dataset={folder}", "--test_split=train"]):
         code, _, err = call("imagenet", *flags, f"--out={tmp_path / 'out'}")
         assert code == 2
         assert "--test_split" in err
-        assert "It has pictures of the training split, such as those of '" in err
+        assert "It has images of the training split, such as those of '" in err
         assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
@@ -113,10 +124,10 @@ def test_a_mistake_in_a_split_names_its_flag(call, folder, monkeypatch, flag):
 def test_a_mistake_in_what_is_no_flag_is_said_too(call, folder, monkeypatch):
     from keras_swish.train.errors import ArgumentError
 
-    def load(settings):
+    def load(*arguments, **settings):
         raise ArgumentError("shard", "There is no shard 2 of 1.")
 
-    monkeypatch.setattr(imagenet_dataset, "load", load)
+    monkeypatch.setattr(imagenet, "load", load)
     code, _, err = call("imagenet", f"--dataset={folder}")
     assert code == 2
     assert err.strip() == "keras-swish imagenet: shard: There is no shard 2 of 1."

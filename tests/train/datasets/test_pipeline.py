@@ -1,10 +1,10 @@
 import itertools
 
+import image_files
 import numpy as np
-import pictures
 import pytest
 
-from keras_swish.train.datasets import inception_preprocessing, pipeline, sources, streams
+from keras_swish.train.datasets import inception_preprocessing, pipeline, sources
 from keras_swish.train.errors import ArgumentError, DataError
 
 tf = pytest.importorskip("tensorflow")
@@ -12,12 +12,12 @@ tf = pytest.importorskip("tensorflow")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return pictures.make_folder(tmp_path_factory.mktemp("pictures") / "train")
+    return image_files.make_folder(tmp_path_factory.mktemp("images") / "train")
 
 
 @pytest.fixture(scope="module")
 def records(folder, tmp_path_factory):
-    return pictures.write_records(folder, tmp_path_factory.mktemp("records"))
+    return image_files.write_records(folder, tmp_path_factory.mktemp("records"))
 
 
 @pytest.fixture(params=["folder", "records"])
@@ -46,14 +46,14 @@ def assert_same(some, others):
 
 
 def as_set(batches):
-    """Each picture with its label, as bytes, in an order of its own."""
+    """Each image with its label, as bytes, in an order of its own."""
     return sorted(
         (image.tobytes(), int(label.argmax())) for batch in batches for image, label in zip(*batch)
     )
 
 
 def as_they_are(monkeypatch):
-    """Training without distortion, so that a picture is known when it comes again."""
+    """Training without distortion, so that an image is recognized when it comes again."""
     monkeypatch.setattr(
         inception_preprocessing,
         "for_training",
@@ -83,7 +83,7 @@ def test_batches_are_a_function_of_seed_and_step(source):
 def test_each_epoch_and_each_seed_has_an_order_of_its_own(source):
     orders = [
         tuple(number for _, number, _ in stream.take(6 * 24).as_numpy_iterator())
-        for stream in (streams.shuffled(source, seed, 0, 24, (0, 1)) for seed in range(4))
+        for stream in (pipeline.shuffled(source, seed, 0, 24, (0, 1)) for seed in range(4))
     ]
     epochs = [order[i : i + 24] for order in orders for i in range(0, len(order), 24)]
     assert len(set(epochs)) == len(epochs) == 24
@@ -93,7 +93,7 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own(source):
 def test_the_order_is_as_random_as_numpys():
     files = np.array([str(number) for number in range(400)])
     source = sources.Source(files, ["a", "b"], labels=np.zeros(400, "int64"))
-    stream = streams.shuffled(source, 0, 0, 400, (0, 1)).take(2000)
+    stream = pipeline.shuffled(source, 0, 0, 400, (0, 1)).take(2000)
     numbers = np.array([number for _, number, _ in stream.as_numpy_iterator()]).reshape(5, 400)
     # The steps of a progression are all alike.
     for epoch in numbers:
@@ -103,7 +103,7 @@ def test_the_order_is_as_random_as_numpys():
 
 
 def test_a_resumed_stream_is_the_one_never_cut_off(source, monkeypatch):
-    monkeypatch.setattr(streams, "BUFFER", 7)  # smaller than an epoch
+    monkeypatch.setattr(pipeline, "BUFFER", 7)  # smaller than an epoch
     expected = take(source, 15, seed=3)
     for step in (5, 8):  # in the first epoch and the second
         assert_same(expected[step:], take(source, 15 - step, seed=3, start_step=step))
@@ -116,7 +116,7 @@ def test_batches_do_not_depend_on_parallelism_and_chunks(source, monkeypatch):
     assert_same(expected, take(source, 7, seed=3, batch_size=8))
 
 
-def test_an_epoch_has_each_picture_once(source, monkeypatch):
+def test_an_epoch_has_each_image_once(source, monkeypatch):
     as_they_are(monkeypatch)
     whole = as_set(take(source, 9, training=False))
     assert len(set(whole)) == 24
@@ -124,7 +124,7 @@ def test_an_epoch_has_each_picture_once(source, monkeypatch):
     assert as_set(epochs[:6]) == as_set(epochs[6:]) == whole
 
 
-def test_hosts_share_the_pictures_out(source, monkeypatch):
+def test_hosts_share_the_images_out(source, monkeypatch):
     as_they_are(monkeypatch)
     whole = as_set(take(source, 9, training=False))
     hosts = [take(source, 4, seed=1, shard=(index, 3)) for index in range(3)]
@@ -134,26 +134,26 @@ def test_hosts_share_the_pictures_out(source, monkeypatch):
     assert as_set(itertools.chain(*hosts)) == whole
 
 
-def test_evaluation_has_each_picture_once_and_ends(source):
+def test_evaluation_has_each_image_once_and_ends(source):
     batches = take(source, 9, training=False, batch_size=10)
     assert [len(images) for images, _ in batches] == [10, 10, 4]
 
 
 def test_padded_evaluation_gives_every_host_full_batches(source):
     whole = set(as_set(take(source, 9, training=False)))
-    for host, pictures_there in ((0, 4), (4, 5)):
+    for host, images_there in ((0, 4), (4, 5)):
         batches = take(source, 9, training=False, shard=(host, 5), pad=True)
         assert [len(images) for images, _, _ in batches] == [4, 4]
         real = [(images[w > 0], labels[w > 0]) for images, labels, w in batches]
-        assert sum(len(images) for images, _ in real) == pictures_there
+        assert sum(len(images) for images, _ in real) == images_there
         assert set(as_set(real)) < whole
 
 
 def test_folder_records_and_tfds_hold_the_same(folder, records, tmp_path):
-    pictures.prepare_imagenet2012(folder, tmp_path)
+    image_files.prepare_imagenet2012(folder, tmp_path)
     tfds = sources.open_source("imagenet2012", "train", data_dir=str(tmp_path))
     assert tfds.classes == 1000
-    assert tfds.class_names[:3] == list(pictures.CLASSES[:3])
+    assert tfds.class_names[:3] == list(image_files.CLASSES[:3])
     expected = as_set(take(sources.open_folder(str(folder)), 9, training=False))
     assert as_set(take(sources.open_records(records, 3), 9, training=False)) == expected
     assert as_set(take(tfds, 9, training=False)) == expected
@@ -165,7 +165,7 @@ def test_folder_records_and_tfds_hold_the_same(folder, records, tmp_path):
         sources.open_source("imagenet2012", "trian", data_dir=str(tmp_path))
 
 
-def test_evaluation_is_the_scaled_centre_of_the_whole_picture(folder):
+def test_evaluation_is_the_scaled_centre_of_the_whole_image(folder):
     path = min(folder.glob("*/*"))
     image = tf.io.decode_image(path.read_bytes()).numpy().astype("float32")
     centre = tf.image.central_crop(image, 0.875)
@@ -189,7 +189,7 @@ def test_a_crop_is_the_same_whether_decoded_with_the_jpeg_or_after(folder):
 
 
 def test_crops_have_the_areas_and_shapes_asked_for():
-    # A picture whose colour is the place, so that a crop tells where it was taken.
+    # An image whose colour is the position, so that a crop tells where it was taken.
     place = np.stack(np.meshgrid(np.arange(200), np.arange(100)), -1).astype("uint8")
     png = tf.io.encode_png(np.concatenate([place, place[..., :1]], -1))
     distortion = inception_preprocessing.Distortion(
@@ -224,24 +224,24 @@ def test_colours_change_and_stay_in_range(folder):
 
 @pytest.fixture
 def broken(tmp_path):
-    """A folder of 24 pictures of which three cannot be decoded, and a list of their paths."""
-    folder = pictures.make_folder(tmp_path / "train")
+    """A folder of 24 images of which three cannot be decoded, and a list of their paths."""
+    folder = image_files.make_folder(tmp_path / "train")
     files = sorted(folder.glob("*/*"))
     bad = [files[2], files[3], files[20]]
     bad[0].write_bytes(bad[0].read_bytes()[:400])
     bad[1].write_bytes(b"")
-    bad[2].write_bytes(b"not a picture at all")
+    bad[2].write_bytes(b"not a image at all")
     return folder, sorted(map(str, bad))
 
 
-def test_corrupt_pictures_are_named_and_replaced(broken, tmp_path, monkeypatch):
+def test_corrupt_images_are_named_and_replaced(broken, tmp_path, monkeypatch):
     folder, bad = broken
     log = tmp_path / "corrupt.txt"
     source = sources.open_folder(str(folder))
     batches = take(source, 12, seed=1, corrupt_log=log)
     assert pipeline.corrupt_names(log) == bad
     assert_same(batches[3:], take(source, 9, seed=1, start_step=3))
-    # What takes the place is a good picture: of each batch, as many as there are places.
+    # A good image takes the place: of each batch, as many as there are gaps.
     as_they_are(monkeypatch)
     good = set(as_set(take(source, 9, training=False)))
     assert len(good) == 21
@@ -259,7 +259,7 @@ def test_a_label_beyond_the_classes_is_a_corrupt_record(records, tmp_path, monke
     assert len(pipeline.corrupt_names(log)) == 8
 
 
-def test_corrupt_pictures_are_left_out_of_evaluation(broken, tmp_path):
+def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
     folder, bad = broken
     log = tmp_path / "corrupt.txt"
     batches = take(sources.open_folder(str(folder)), 9, training=False, corrupt_log=log)
@@ -268,30 +268,30 @@ def test_corrupt_pictures_are_left_out_of_evaluation(broken, tmp_path):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_too_many_corrupt_pictures_end_the_data(broken, tmp_path, training):
+def test_too_many_corrupt_images_end_the_data(broken, tmp_path, training):
     folder, _ = broken
     source = sources.open_folder(str(folder))
     limit = {"corrupt_log": tmp_path / "corrupt.txt", "max_corrupt": 2}
     with (
-        pytest.raises(DataError, match=r"^Too many corrupt pictures: more than 2 .*corrupt\.txt"),
-        pipeline.clear_errors(),
+        pytest.raises(DataError, match=r"^Too many corrupt images: more than 2 .*corrupt\.txt"),
+        pipeline.as_data_errors(),
     ):
         take(source, 12, training=training, **limit)
     # One epoch after the other is within the limit.
     take(source, 18, max_corrupt=3)
 
 
-def test_a_batch_without_a_good_picture_ends_the_data(folder, tmp_path):
-    source = sources.open_folder(str(pictures.make_folder(tmp_path / "gone", per_class=2)))
+def test_a_batch_without_a_good_image_ends_the_data(folder, tmp_path):
+    source = sources.open_folder(str(image_files.make_folder(tmp_path / "gone", per_class=2)))
     for path in source.files:
         sources.pathlib.Path(path).unlink()
-    with pytest.raises(DataError, match="not one of a whole batch"), pipeline.clear_errors():
+    with pytest.raises(DataError, match="not one of a whole batch"), pipeline.as_data_errors():
         take(source, 1)
 
 
 @pytest.mark.parametrize("damage", ["content", "length", "cut off"])
 def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
-    pattern = pictures.write_records(folder, tmp_path)
+    pattern = image_files.write_records(folder, tmp_path)
     path = min(tmp_path.glob("train-*"))
     content = bytearray(path.read_bytes())
     first = 16 + int.from_bytes(content[:8], "little")
@@ -311,7 +311,7 @@ def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
 
 
 def test_a_record_cut_off_before_the_start_counts_as_one(folder, tmp_path):
-    pattern = pictures.write_records(folder, tmp_path)
+    pattern = image_files.write_records(folder, tmp_path)
     path = min(tmp_path.glob("train-*"))
     path.write_bytes(path.read_bytes()[:-20])
     assert sources.open_records(pattern, classes=3).examples == 24
@@ -324,7 +324,7 @@ def test_counting_by_heads_is_counting_by_reading(records):
 
 
 def test_pngs_are_read(tmp_path):
-    folder = pictures.make_folder(tmp_path / "train", per_class=2, suffix=".png")
+    folder = image_files.make_folder(tmp_path / "train", per_class=2, suffix=".png")
     images, _ = take(sources.open_folder(str(folder)), 1)[0]
     assert images.std() > 0.1
 
@@ -362,7 +362,7 @@ def test_batches_run_in_parallel_where_tensorflow_must_be_deterministic(source):
         ("/not/there", {}, "dataset", "There is no folder '/not/there/train'"),
         ("{one}", {}, "dataset", "at least two folders of classes; it has one, 'cat'"),
         ("{none}", {}, "dataset", "at least two folders of classes; it has none"),
-        ("{empty}", {}, "dataset", "cat' holds no pictures"),
+        ("{empty}", {}, "dataset", "cat' holds no images"),
         ("/not/there/{split}-*", {"classes": 3}, "dataset", "No file matches '/not/there/train-"),
         ("/not/there/{split}-*", {}, "classes", "do not tell their number of classes"),
         ("{records}", {"classes": 2}, "first_label", "is the label 3; valid are 1 to 2"),
@@ -394,7 +394,7 @@ def test_other_records_are_refused(folder, records, tmp_path):
 
 
 def test_a_batch_larger_than_the_split_is_refused(source):
-    with pytest.raises(ArgumentError, match=r"2 x 20 pictures .* more than the split's 24"):
+    with pytest.raises(ArgumentError, match=r"2 x 20 images .* more than the split's 24"):
         take(source, 1, batch_size=20, shard=(0, 2))
     with pytest.raises(ArgumentError, match="no shard 2 of 2"):
         take(source, 1, shard=(2, 2))
@@ -402,7 +402,7 @@ def test_a_batch_larger_than_the_split_is_refused(source):
 
 def test_splits_with_other_classes_are_refused(folder, tmp_path):
     train = sources.open_folder(str(folder))
-    other = sources.open_folder(str(pictures.make_folder(tmp_path / "v", classes=2)))
+    other = sources.open_folder(str(image_files.make_folder(tmp_path / "v", classes=2)))
     sources.check_same_classes(train, train)
     with pytest.raises(ArgumentError, match=r"classes \(3 and 2\): only one of them has 'n01484"):
         sources.check_same_classes(train, other)

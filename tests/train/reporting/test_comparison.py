@@ -249,6 +249,7 @@ def test_the_committed_reports_say_what_their_runs_say(root):
         assert table in (path.parent / "table.md").read_text()
 
 
+@pytest.mark.browser
 @pytest.mark.slow
 def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
     comparison.write(folder, runs.read_runs(folder, {"activation": ["relu", "swish"]}))

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from keras_swish.search import Outcome, SearchSpace, Study
-from keras_swish.search.study import standing
+from keras_swish.search.study import ranking_key
 from keras_swish.train.reporting import paper_claims, search_report
 
 pytest.importorskip("optuna")
@@ -16,8 +16,8 @@ def test_division_and_the_raw_x_are_what_they_were_made(study, space):
     entries = study.entries()
     divides = [space.choices(entry.candidate)["b"] == "x1/(x2+eps)" for entry in entries]
     found = paper_claims.division(space, entries)
-    standings = [standing(entry) for entry in entries]
-    own, others = ([s for s, d in zip(standings, divides) if d == wanted] for wanted in (1, 0))
+    keys = [ranking_key(entry) for entry in entries]
+    own, others = ([s for s, d in zip(keys, divides) if d == wanted] for wanted in (1, 0))
     assert np.mean([[a > b for b in others] for a in own]) > 0.9
     assert found.rank - found.other_rank > 0.3
     assert found.rank_p < 1e-4
@@ -26,7 +26,7 @@ def test_division_and_the_raw_x_are_what_they_were_made(study, space):
     assert found.other_diverged == 0
 
     # The effect that was made up is found where there is enough of it, and no other.
-    many = sorted(entries * 5, key=standing)
+    many = sorted(entries * 5, key=ranking_key)
     seen = paper_claims.observations(space, many)
     expected, raw = seen["the last binary function has the raw x as an input"]
     assert (expected, raw.side) == (1, 1)

@@ -55,7 +55,7 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     assert int(diverged) == round(100 * share) >= 50
     assert others == "0"
     assert "holds only candidates of one core unit" in " ".join(observed.split())
-    assert "Proposals of `random-0`: 30 candidates, 4 repeated, 3 rejected untried." in text
+    assert "Proposals of random: 30 candidates, 4 repeated, 3 rejected untried." in text
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 61)]
@@ -137,6 +137,7 @@ def test_a_database_is_reported_on(space, call, tmp_path):
     assert "`sigmoid(beta * x) * x`" in (tmp_path / "out/table.md").read_text()
 
 
+@pytest.mark.browser
 @pytest.mark.slow
 def test_a_browser_shows_the_page_and_sorts_its_tables(folder, call, browse):
     assert call("report", folder)[0] == 0

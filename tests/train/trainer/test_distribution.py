@@ -95,6 +95,7 @@ def alone(tmp_path_factory, root):
     return out
 
 
+@pytest.mark.jax
 def test_four_devices_of_jax_give_the_losses_of_one(alone, start, tmp_path):
     out = tmp_path / "four"
     four = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
@@ -107,6 +108,7 @@ def test_four_devices_of_jax_give_the_losses_of_one(alone, start, tmp_path):
     assert refused.returncode == 2
 
 
+@pytest.mark.jax
 def test_the_weights_lie_on_all_devices(python):
     pytest.importorskip("jax")
     code = """
@@ -125,6 +127,7 @@ print(devices.count, {len(v.value.sharding.device_set) for v in model.variables}
     assert "4 {4}" in python("-c", code, **four).stdout
 
 
+@pytest.mark.jax
 def test_two_processes_give_the_losses_of_one(alone, start, tmp_path):
     processes = [start(command, **JAX) for command in hosts(tmp_path / "two")]
     for process in processes:
@@ -132,6 +135,7 @@ def test_two_processes_give_the_losses_of_one(alone, start, tmp_path):
     assert_same_losses(tmp_path / "two", alone, 1e-4)
 
 
+@pytest.mark.jax
 def test_a_killed_process_ends_the_others_and_a_restart_goes_on(alone, start, tmp_path):
     out = tmp_path / "two"
     flags = ["--checkpoint_seconds=0", "--epochs=40"]

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_swish import models
-from keras_swish.train.trainer import optimizers, recipes
+from keras_swish import models, optimizers
+from keras_swish.train.trainer import recipes
 
 RECIPE = recipes.Recipe("a test", epochs=10, batch_size=8, learning_rate=0.4, schedule="cosine")
 
@@ -94,15 +94,6 @@ def test_a_part_that_the_network_lacks_is_named(field, value, message):
     with pytest.raises(ValueError, match=message) as caught:
         recipes.network_arguments(dataclasses.replace(RECIPE, **{field: value}), "resnet20", 10)
     assert caught.value.argument == field
-
-
-@pytest.mark.parametrize(
-    ("steps", "momentum"), [(10, 0.0), (100, 0.8), (190, 0.8947), (2000, 0.99), (10**6, 0.99)]
-)
-def test_moving_statistics_have_converged_when_a_run_ends(steps, momentum):
-    assert recipes.converged_bn_momentum(steps) == pytest.approx(momentum, abs=1e-4)
-    # What is left of the initial values, whatever the length of the run.
-    assert momentum**steps < 1e-8
 
 
 def test_milestones_and_learning_rates_that_are_none_are_refused():

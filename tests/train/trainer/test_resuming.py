@@ -159,6 +159,7 @@ def test_sigterm_saves_and_the_run_resumes_from_there(
     assert_same_outcome(whole, tmp_path)
 
 
+@pytest.mark.jax
 @SLOW
 def test_sigterm_on_jax(python, root):
     # Where a model's weights are elsewhere during an evaluation.

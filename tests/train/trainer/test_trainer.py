@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small_run import RECIPE, run
 
+from keras_swish import optimizers
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.errors import ArgumentError
-from keras_swish.train.trainer import epoch_log, recipes, trainer
+from keras_swish.train.trainer import epoch_log, trainer
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -107,10 +108,11 @@ def test_mixed_precision_trains_and_saves(tiny, tmp_path):
 
 def test_short_runs_get_statistics_that_converge(tiny):
     model = trainer.build(run(epochs=10), tiny)
-    assert model.get_layer("conv1_bn").momentum == recipes.converged_bn_momentum(40)
+    assert model.get_layer("conv1_bn").momentum == optimizers.converged_bn_momentum(40)
     assert trainer.build(run(bn_momentum=0.7), tiny).get_layer("conv1_bn").momentum == 0.7
 
 
+@pytest.mark.jax
 def test_on_jax_a_run_learns(tmp_path, python):
     pytest.importorskip("jax")
     outcome = python(

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.train.trainer import optimizers
+from keras_swish import optimizers
 
 
 def gradients(steps=6):
@@ -84,8 +84,19 @@ def test_they_are_saved_and_loaded_as_any_optimizer():
         assert loaded.get_config() == optimizer.get_config()
 
 
+@pytest.mark.parametrize(
+    ("steps", "momentum"), [(10, 0.0), (100, 0.8), (190, 0.8947), (2000, 0.99), (10**6, 0.99)]
+)
+def test_moving_statistics_have_converged_when_a_run_ends(steps, momentum):
+    assert optimizers.converged_bn_momentum(steps) == pytest.approx(momentum, abs=1e-4)
+    # What is left of the initial values, whatever the length of the run.
+    assert momentum**steps < 1e-8
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=getattr(pytest.mark, b)) for b in ("jax", "torch")]
+)
 def test_they_are_the_same_on_every_backend(backend, python):
     pytest.importorskip(backend)
     python("-m", "pytest", "-q", "-m", "not slow", __file__, KERAS_BACKEND=backend)

@@ -14,7 +14,7 @@ LIMIT = {"float16": 1, "bfloat16": 1, "float32": 4}
 def accuracy():
     import pathlib
 
-    path = pathlib.Path(__file__).parents[2] / "benchmarks" / "accuracy.py"
+    path = pathlib.Path(__file__).parents[3] / "benchmarks" / "accuracy.py"
     specification = importlib.util.spec_from_file_location("accuracy", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -46,9 +46,9 @@ def test_named_activations_and_slopes_on_a_thin_sample(accuracy, name, dtype, mo
 
             text = str(derivative(text, case.quantity))
         reference = accuracy.reference((text, case.variables, np.stack(points, 1)))
-        error, place, missed = worst(accuracy, case, dtype, points, reference)
+        error, worst_point, missed = worst(accuracy, case, dtype, points, reference)
         assert not len(missed), (case, [p[missed[0]] for p in points])
-        assert error <= LIMIT[dtype], (case, [p[place] for p in points])
+        assert error <= LIMIT[dtype], (case, [p[worst_point] for p in points])
 
 
 @pytest.mark.slow
@@ -57,6 +57,6 @@ def test_every_function_and_slope(accuracy, dtype):
     for case in accuracy.cases():
         reference = accuracy.references(dtype, case)
         points = accuracy.points_of(dtype, case)
-        error, place, missed = worst(accuracy, case, dtype, points, reference)
+        error, worst_point, missed = worst(accuracy, case, dtype, points, reference)
         assert not len(missed), (case, [p[missed[0]] for p in points])
-        assert error <= LIMIT[dtype], (case, [p[place] for p in points])
+        assert error <= LIMIT[dtype], (case, [p[worst_point] for p in points])

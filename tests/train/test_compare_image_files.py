@@ -1,9 +1,9 @@
-"""Comparisons on pictures too many for memory."""
+"""Comparisons on images larger than memory."""
 
 import csv
 import json
 
-import pictures
+import image_files
 import pytest
 
 from keras_swish.train.trainer import trainer
@@ -17,8 +17,8 @@ PAPER = ["nasnet_mobile", "inception_resnet_v2", "mobilenet"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("imagenet")
-    pictures.make_folder(path / "train", classes=12, per_class=3)
-    pictures.make_folder(path / "validation", classes=12, per_class=1, seed=1)
+    image_files.make_folder(path / "train", classes=12, per_class=3)
+    image_files.make_folder(path / "validation", classes=12, per_class=1, seed=1)
     return path
 
 
@@ -54,14 +54,14 @@ def trained(monkeypatch):
     return made
 
 
-def test_compare_trains_on_class_folders_goes_on_and_reports(call, folder, tmp_path):
+def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_path):
     broken = tmp_path / "data"
     for path in folder.glob("*/*/*"):
         copy = broken / path.relative_to(folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     corrupt = next(iter(sorted(broken.glob("validation/*/*"))))
-    corrupt.write_bytes(b"no picture")
+    corrupt.write_bytes(b"no image")
     out = tmp_path / "out"
     flags = [*QUICK, f"--dataset={broken}", "--models=resnet8", "--recipe=mobilenet", "--dropout=0"]
     flags += ["--activations=relu,swish", "--learning_rates=0.01", f"--out={out}"]
@@ -91,7 +91,7 @@ def test_compare_trains_on_class_folders_goes_on_and_reports(call, folder, tmp_p
     assert code == 0, err
     text = (out / "table.md").read_text()
     for words in (
-        "12 classes; 36 pictures of the split train for",
+        "12 classes; 36 images of the split train for",
         "12 of the split validation for validation and test",
         "the test split is also the one that validates",
         "resnet8, top-5, here",
@@ -160,15 +160,15 @@ def test_each_network_is_trained_by_its_own_recipe_at_its_own_size(call, folder,
     assert len(err.strip().splitlines()) == 1
 
 
-def test_too_many_corrupt_pictures_end_it_with_one_line(call, folder, trained, tmp_path):
+def test_too_many_corrupt_images_end_it_with_one_line(call, folder, trained, tmp_path):
     for path in folder.glob("*/*/*"):
         copy = tmp_path / "data" / path.relative_to(folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(b"no picture")
+        copy.write_bytes(b"no image")
     flags = [f"--dataset={tmp_path / 'data'}", *QUICK, "--max_corrupt=3", "--seeds=1"]
     code, _, err = call("compare", *flags, f"--out={tmp_path / 'out'}")
     assert code == 1
-    assert "Too many corrupt pictures: " in err.strip().splitlines()[-1]
+    assert "Too many corrupt images: " in err.strip().splitlines()[-1]
     assert trained == []
 
 
@@ -188,7 +188,7 @@ def test_swish_gets_its_lower_learning_rate_where_none_are_tried(call, trained, 
 
 def test_tfrecords_are_compared_on_too(call, folder, trained, tmp_path):
     for split in ("train", "validation"):
-        pictures.write_records(folder / split, tmp_path / "shards", name=split)
+        image_files.write_records(folder / split, tmp_path / "shards", name=split)
     flags = [f"--dataset={tmp_path}/shards/{{split}}-*", "--classes=12", "--model=mobilenet"]
     flags += [*QUICK, "--activations=relu", "--seeds=1", f"--out={tmp_path / 'out'}"]
     code, _, err = call("compare", *flags)
@@ -199,7 +199,7 @@ def test_tfrecords_are_compared_on_too(call, folder, trained, tmp_path):
     assert "--classes: TFRecords do not tell" in err
 
 
-def test_a_folder_of_the_other_kind_of_data_is_refused(call, folder, trained, tmp_path):
+def test_a_folder_of_other_data_is_refused(call, folder, trained, tmp_path):
     digits = ["--model=resnet8", "--seeds=1", f"--out={tmp_path / 'digits'}"]
     assert call("compare", *digits)[0] == 0
     flags = [f"--dataset={folder}", *QUICK, "--recipe=short", "--warmup_epochs=0"]
@@ -217,13 +217,13 @@ def test_a_folder_of_the_other_kind_of_data_is_refused(call, folder, trained, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pad=4"], "--pad=4: pictures of ImageNet's form are cropped in another way"),
+        (["--pad=4"], "--pad=4: images of ImageNet's form are cropped in another way"),
         (["--test_split=test"], "/test'."),
         (["--models=mobilenet,inception_v5"], "Unknown network 'inception_v5'"),
         (["--model=mobilenet", "--auxiliary_weight=0.4"], "mobilenet has no auxiliary"),
         (["--batch_size=64"], "--batch_size=64: a batch of 64 is larger than"),
         (["--learning_rate=0.1", "--learning_rates=0.1"], "stands in place of --learning_rate"),
-        (["--strategy=multi_host"], "--strategy=multi_host: each run is trained on one machine"),
+        (["--strategy=multi_host"], "value should be one of <none|data_parallel>"),
         (["--train_split=tran"], "/tran'."),
     ],
 )
@@ -244,6 +244,7 @@ def test_the_recipes_of_all_networks_are_printed(call):
     )
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_on_ray_a_comparison_ends_with_the_table_of_local(call, folder, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
@@ -263,6 +264,7 @@ def test_on_ray_a_comparison_ends_with_the_table_of_local(call, folder, tmp_path
     assert tables["local"] == tables["ray"]
 
 
+@pytest.mark.jax
 @pytest.mark.slow
 def test_the_runs_of_a_comparison_take_all_devices(python, folder, tmp_path):
     pytest.importorskip("jax")

@@ -1,0 +1,95 @@
+"""The entries of a replacement: what is replaced, and what makes its successor."""
+
+from typing import Any
+
+import keras
+
+from keras_swish import registry
+from keras_swish.layers import TrainableActivation
+from keras_swish.registry import Identifier, is_homogeneous
+from keras_swish.replacement.recognise import describe, function_of, matcher
+
+BetaInitializer = str | float | keras.initializers.Initializer | None
+
+# The beta with which a function is as close to ReLU as it gets, by the function's name. Swish
+# is within 0.28 / beta of it; this is the largest power of two that float16 has.
+RELU_LIKE = {"swish_beta": 2.0**15, "prelu": 0.0}
+
+
+class Rule:
+    """An old activation, and what replaces it.
+
+    Args:
+        old: What to replace, as a key of `replace_activations`'s `replacements`.
+        new: What replaces it, as `keras_swish.layer` takes it.
+        beta_initializer: What its betas start from.
+
+    Attributes:
+        matches: Says whether an activation is the old one.
+        name: What reports call the new one.
+        homogeneous: Whether the new one is positively homogeneous.
+    """
+
+    def __init__(
+        self,
+        old: Identifier,
+        new: Identifier,
+        beta_initializer: BetaInitializer,
+    ):
+        self.old = old
+        self.matches = matcher(old)
+        self.new = new
+        self.homogeneous = is_homogeneous(new)
+        template = registry.layer(new)
+        self.name = describe(template)
+        self.beta_initializer = _initializer(beta_initializer, self.name)
+
+    def make_layer(self, old: Any) -> keras.Layer:
+        """Makes the layer that replaces a layer or operation."""
+        new = registry.layer(self.new, name=old.name)
+        if isinstance(old, keras.Layer):
+            new.activity_regularizer = old.activity_regularizer
+        return self._prepared(new, _policy(old))
+
+    def make_attribute(self, host: keras.Layer) -> Any:
+        """Makes the activation for a layer's attribute: a function, where that will do."""
+        new = registry.layer(self.new)
+        function = function_of(new)
+        if not isinstance(function, keras.Layer):
+            return function
+        return self._prepared(function, _policy(host))
+
+    def spellings(self) -> list[str]:
+        """Returns the names under which frameworks have the old activation."""
+        name = self.old if isinstance(self.old, str) else describe(self.old)
+        return ["silu", "swish"] if name in ("silu", "swish") else [name]
+
+    def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy) -> keras.Layer:
+        new.dtype_policy = policy
+        if self.beta_initializer is not None and isinstance(new, TrainableActivation):
+            new.beta_initializer = self.beta_initializer
+        return new
+
+
+def _initializer(
+    beta_initializer: BetaInitializer, name: str
+) -> keras.initializers.Initializer | None:
+    if beta_initializer == "relu_like":
+        if name not in RELU_LIKE:
+            raise ValueError(
+                "`beta_initializer='relu_like'` needs an activation whose beta can make it ReLU: "
+                f"{', '.join(RELU_LIKE)}. Received: {name!r}"
+            )
+        beta_initializer = RELU_LIKE[name]
+    if isinstance(beta_initializer, (int, float)):
+        return keras.initializers.Constant(beta_initializer)
+    initializer: Any = keras.initializers.get(beta_initializer) if beta_initializer else None
+    return initializer
+
+
+def _policy(old: Any) -> keras.DTypePolicy:
+    if isinstance(old, keras.Layer):
+        # Of a quantised layer, "int8_from_float32", the activation computes in float32.
+        return keras.DTypePolicy(old.dtype_policy.name.rpartition("_from_")[2])
+    dtype = old.output.dtype
+    return keras.DTypePolicy(f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype)

@@ -1,0 +1,124 @@
+"""The surrogate: its process against scikit-learn's, and what it proposes."""
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
+
+from keras_swish.search import algorithms
+from keras_swish.search.algorithms.surrogate import GaussianProcess, shape_features
+from keras_swish.search.space import SearchSpace
+
+
+@pytest.fixture(scope="module")
+def space():
+    return SearchSpace()
+
+
+def test_the_process_is_that_of_scikit_learn():
+    random = np.random.default_rng(0)
+    pool, fresh = random.normal(size=(200, 5)), random.normal(size=(7, 5))
+    process = GaussianProcess(pool.copy(), length=0.3, noise=0.2)
+    observed = random.permutation(200)[:90]
+    for index in observed[:70]:
+        process.observe(int(index))
+    unused = np.setdiff1d(np.arange(200), observed)[:7]
+    process.replace(unused, fresh)
+    for index in observed[70:]:
+        process.observe(int(index))
+    values = random.normal(size=90)
+    distances = np.linalg.norm(pool[:, None] - pool[None], axis=-1)
+    length = 0.3 * np.median(distances[np.triu_indices(200, 1)])
+    peer = GaussianProcessRegressor(Matern(length, nu=1.5), alpha=0.2, optimizer=None)
+    peer.fit(pool[observed], values)
+    pool[unused] = fresh
+    mean, deviation = peer.predict(pool, return_std=True)
+    np.testing.assert_allclose(process.mean(values), mean, atol=1e-9)
+    np.testing.assert_allclose(np.sqrt(process.variance), deviation, atol=1e-9)
+
+
+def test_a_function_and_its_negative_have_one_shape(space):
+    down = space.candidate(u1="cos(x)", u2="x", b="x1-x2")
+    up = space.candidate(u1="x", u2="cos(x)", b="x1-x2")
+    relu = space.candidate(u1="max(x,0)", u2="max(x,0)", b="max(x1,x2)")
+    features = shape_features(space, [down, up, relu])
+    np.testing.assert_allclose(*features[:2], atol=1e-12)
+    assert np.abs(features[2] - features[0]).max() > 0.1
+
+
+def test_shapes_of_all_functions_are_finite(space):
+    features = shape_features(space, list(space.survey().candidates))
+    assert len(features) == 3358
+    assert np.isfinite(features).all()
+
+
+def nearness(space):
+    """Returns a reward that depends on the shape alone: how near f or -f is to Swish."""
+    x = np.linspace(-3, 3, 41)
+    target = np.arcsinh(x / (1 + np.exp(-x)))
+
+    def reward(candidate):
+        values, _ = space.values_at([candidate], x)
+        return -min(
+            float(np.mean(np.abs(np.arcsinh(sign * values[0]) - target))) for sign in (1, -1)
+        )
+
+    return reward
+
+
+def test_it_finds_what_random_search_does_not(space):
+    reward = nearness(space)
+    swish = space.canonical(space.candidate(u1="x", u2="sigmoid(x)", b="x1*x2"))
+    algorithm = algorithms.create("surrogate", space, seed=3)
+    found = []
+    for _ in range(100):
+        proposal = algorithm.ask()
+        found.append(proposal.candidate)
+        algorithm.tell(proposal, reward(proposal.candidate))
+    assert len(set(found)) == 100
+    assert swish in found
+
+
+def test_what_is_in_training_is_not_proposed_again_and_counts_as_predicted(space):
+    reward = nearness(space)
+    algorithm = algorithms.create("surrogate", space, seed=0, initial=8)
+    waiting = [algorithm.ask() for _ in range(40)]  # no reward known yet
+    assert len({proposal.candidate for proposal in waiting}) == 40
+    for proposal in waiting[::-1]:
+        algorithm.tell(proposal, reward(proposal.candidate))
+    ahead = [algorithm.ask() for _ in range(16)]
+    assert len({p.candidate for p in (*waiting, *ahead)}) == 56
+    # One after another they would all be near the best; together they are spread.
+    features = shape_features(space, [proposal.candidate for proposal in ahead])
+    assert np.ptp(features, axis=0).max() > 0.1
+
+
+def test_two_core_units_are_searched_through_a_pool():
+    space = SearchSpace(2)
+    reward = nearness(space)
+    algorithm, rewards = algorithms.create("surrogate", space, seed=1), []
+    for _ in range(120):
+        proposal = algorithm.ask()
+        assert space.reason(proposal.candidate) is None
+        rewards.append(reward(proposal.candidate))
+        algorithm.tell(proposal, rewards[-1])
+    assert max(rewards[32:]) > max(rewards[:32])
+    assert np.median(rewards[80:]) > np.median(rewards[:32])
+
+
+def test_the_same_rewards_bring_the_same_proposals(space):
+    reward = nearness(space)
+    runs = []
+    for _ in range(2):
+        algorithm, run = algorithms.create("surrogate", space, seed=5), []
+        for _ in range(50):
+            run.append(algorithm.ask())
+            algorithm.tell(run[-1], reward(run[-1].candidate))
+        runs.append(run)
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("wrong", [{"initial": 0}, {"kappa": -1.0}, {"noise": float("nan")}])
+def test_wrong_options_are_refused(space, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        algorithms.create("surrogate", space, **wrong)

@@ -1,0 +1,55 @@
+"""The folder of results: whose it is, and who may write into it."""
+
+import pytest
+
+QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
+
+
+def test_out_of_another_run_is_never_overwritten(call, tmp_path):
+    out = tmp_path / "run"
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    settings = "holds the results of other settings"
+    for other, message in (
+        (
+            ["cifar", *QUICK, "--learning_rate=0.2"],
+            f"{settings} (recipe learning_rate 0.1, now 0.2)",
+        ),
+        (["cifar", *QUICK, "--activation=relu"], f"{settings} (activation 'swish', now 'relu')"),
+        (["compare", *QUICK], "is a folder of `keras-swish cifar`; choose another one"),
+    ):
+        code, _, err = call(*other, f"--out={out}")
+        assert code == 2
+        assert f"--out={out}: {message}" in err
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_out_with_other_files_is_refused(call, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    code, _, err = call("cifar", f"--out={tmp_path}")
+    assert code == 2
+    assert "holds other files" in err
+    code, _, err = call("cifar", f"--out={tmp_path / 'thesis.tex'}")
+    assert code == 2
+    assert "not a folder of results" in err
+
+
+def test_by_default_results_go_to_a_new_folder_under_runs(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, printed, err = call("cifar", *QUICK)
+    assert code == 0, err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("cifar-digits-")
+    assert f"results: runs/{folder.name}" in printed
+
+
+def test_a_folder_that_another_process_writes_to_is_left_alone(call, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "run"
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+    with open(out / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = call("cifar", *QUICK, f"--out={out}")
+        assert code == 2
+        assert "another process is writing into this folder" in err
+    assert call("cifar", *QUICK, f"--out={out}")[0] == 0

@@ -1,0 +1,162 @@
+"""Running a program: its help, what it refuses, and how it ends."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from keras_swish.train import cli
+from keras_swish.train.errors import PreemptedError
+from keras_swish.train.trainer import trainer
+
+QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_help_of_a_command_teaches(call, command):
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert "Examples:" in out
+    assert f"keras-swish {command}" in out
+    assert "--verbosity" not in out  # nor any other flag that is not ours
+
+
+@pytest.mark.parametrize("command", ["plot", "models", "report", "prepare"])
+def test_a_small_program_lists_few_flags(call, command):
+    _, out, _ = call(command, "--help")
+    assert out.count("\n  --") <= 12
+
+
+@pytest.mark.parametrize("command", ["cifar", "imagenet", "compare"])
+def test_a_training_program_has_the_common_flags(call, command):
+    _, out, _ = call(command, "--help")
+    for flag in ("dataset", "data_dir", "model", "epochs", "learning_rate", "seed", "out"):
+        assert f"\n  --{flag}" in out
+
+
+def test_flags_of_a_run_are_gone_in_the_next(call):
+    assert call("cifar", "--epochs=3", "--print_recipe")[1].splitlines()[1] == "epochs: 3"
+    assert call("cifar", "--print_recipe")[1].splitlines()[1] == "epochs: 24"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compar"], "Unknown command 'compar'. Did you mean 'compare'"),
+        (["cifar", "--model=resnet21"], "--model=resnet21: Unknown network 'resnet21'."),
+        (["cifar", "--activation=swsh"], "--activation=swsh: Unknown activation 'swsh'."),
+        (["compare", "--activations=relu,swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
+        (["compare", "--activations="], "name at least one"),
+        (["cifar", "--dataset=digts"], "--dataset=digts: Unknown dataset 'digts'. Did you mean"),
+        (["cifar", "--train_split=tran"], "--train_split=tran: Unknown split 'tran'. Did you mean"),
+        (["cifar", "--test_split=test["], "--test_split=test[: Not a split"),
+        (["cifar", "--data_dir=/not/there"], "--data_dir=/not/there: The data directory"),
+        (["cifar", "--batch_size=5000"], "--batch_size=5000: a batch of 5000 is larger than"),
+        (["cifar", "--recipe=shrt"], "--recipe=shrt: Unknown recipe 'shrt'. Did you mean 'short'"),
+        (["cifar", "--warmup_epochs=30"], "--warmup_epochs=30.0: a warm-up of 600 steps is too"),
+        (["cifar", "--activation=glu"], "--activation=glu: 'glu' is no elementwise function"),
+        (["cifar", "--activation=threshold"], "'threshold' cannot be applied to images"),
+        (["cifar", "--train_split=train[:50]"], "--batch_size: a batch of 64 is larger than"),
+        (["cifar", "--epochs=0"], "--epochs=0"),
+        (["cifar", "--milestones=0.5,soon"], "--milestones=0.5,soon"),
+        (["cifar", "--milestones=0.7,0.5"], "must be increasing shares of the run"),
+        (["cifar", "--auxiliary_weight=0.4"], "--auxiliary_weight=0.4: resnet8 has no auxiliary"),
+        (["cifar", "--strategy=data"], "--strategy=data: value should be one of"),
+        (["cifar", "--strategy=multi_host"], "--out: --strategy=multi_host needs a folder"),
+        (["cifar", "--strategy=multi_host", "--out=x"], "'multi_host' needs KERAS_BACKEND=jax"),
+        (["compare", "--strategy=multi_host"], "value should be one of <none|data_parallel>"),
+        (["imagenet", "--dataset=/not/there"], "--dataset=/not/there: "),
+        (["imagenet", "--pad=4"], "Unknown flag 'pad'."),
+        (
+            ["compare", "--pad=4", "--dataset=imagenet2012"],
+            "--pad=4: images of ImageNet's form are",
+        ),
+        (["compare", "--classes=3"], "--classes=3: is for images of ImageNet's form"),
+        (["imagenet", "--model=inception_v5"], "Unknown network 'inception_v5'. Did you mean"),
+        (["evaluate"], "name one folder of a run, or one .keras file"),
+        (["evaluate", "/not/there"], "/not/there is not there"),
+        (["cifar", "--out=gs://bucket/run"], "--out=gs://bucket/run: results go to a folder that"),
+        (["evaluate", ".", "--strategy=data_parallel"], "Unknown flag 'strategy'."),
+        (["cifar", "--epoch=3"], "Unknown flag 'epoch'. Did you mean 'epochs'"),
+        (["cifar", "--learning_rate=fast"], "--learning_rate=fast"),
+        (["cifar", "resnet20"], "unexpected argument 'resnet20'"),
+        (["cifar", "--verbosity=1"], "Unknown flag 'verbosity'."),
+        (["plot", "--epochs=3"], "Unknown flag 'epochs'. Valid: high, low, out."),
+        (["plot", "swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
+        (["plot", "x +"], "Not a formula, at position"),
+        (
+            ["plot", "swish", "--out=figure.doc"],
+            "--out=figure.doc: Format 'doc' is not supported",
+        ),
+        (["plot", "swish", "--low=9"], "`low` must be below `high`"),
+        (["prepare", "--source=/not/there"], "apt-get install dataset-fashion-mnist"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_and_code_2(call, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert message in err
+    assert err.startswith("keras-swish")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_says_how_to_resume(call, monkeypatch, tmp_path):
+    def interrupt(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_swish.train.trainer.trainer.train", interrupt)
+    code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
+    assert code == 130
+    assert f"the same command with --out={tmp_path / 'run'} resumes" in err
+
+
+def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
+    outcome = python("-m", "keras_swish.train.cifar", "--model=resnet21", check=False)
+    assert outcome.returncode == 2
+    assert "Traceback" not in outcome.stderr
+    last = outcome.stderr.strip().splitlines()[-1]
+    assert last.startswith("python -m keras_swish.train.cifar: --model=resnet21: Unknown network")
+
+
+def test_sigterm_ends_with_one_line_and_code_143(call, tmp_path, monkeypatch):
+    def preempted(*arguments, **keywords):
+        raise PreemptedError("stopped by SIGTERM, and saved")
+
+    monkeypatch.setattr(trainer, "train", preempted)
+    code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
+    assert code == 143
+    assert "stopped by SIGTERM, and saved; the same command with" in err
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(call, tmp_path, monkeypatch):
+    def full(path, *arrays, **named):
+        saved.append(path)
+        if len(saved) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        savez(path, *arrays, **named)
+
+    saved, savez = [], np.savez
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        flags = [*QUICK, "--checkpoint_seconds=0", f"--out={out}"]
+        patch.setattr(trainer, "classifier", lambda model: (_ for _ in ()).throw(error))
+        error = OSError(errno.ENOSPC, "No space left on device")
+        code, _, err = call("cifar", *flags)
+    assert "not written (No space left on device); the one of step 2 remains" in err
+    assert code == 1
+    assert err.strip().splitlines()[-1].endswith(f"the same command with --out={out} resumes")
+    names = sorted(path.name for path in (out / "checkpoints").iterdir())
+    assert names == ["step-0000000001.npz", "step-0000000002.npz"]
+    assert call("cifar", *flags)[0] == 0
+
+
+def test_a_flagfile_gives_the_flags(call, tmp_path):
+    (tmp_path / "flags").write_text("\n".join([*QUICK, "--activation=tanh"]))
+    code, _, err = call("cifar", f"--flagfile={tmp_path / 'flags'}", f"--out={tmp_path / 'run'}")
+    assert code == 0, err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["config"]["activation"] == "tanh"

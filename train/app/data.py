@@ -1,0 +1,117 @@
+"""From flags to data: the settings of a run for images in memory or in files, and the dataset."""
+
+from collections.abc import Callable
+from typing import Any
+
+from absl.flags import FlagValues
+
+from ..datasets import imagenet, in_memory
+from ..datasets.base import ImageDataset
+from ..errors import ArgumentError
+from ..trainer import recipes
+from . import flags, settings
+
+# Flags that say how image files are read.
+_OF_FILES = ("classes", "first_label", "max_corrupt")
+Settings = dict[str, Any]
+
+
+def in_memory_settings(
+    flag_values: FlagValues, model: str, activation: str | None = None, recipe: str | None = None
+) -> Settings:
+    """Returns all of a `trainer.Run` but its activation and seed, for images in memory.
+
+    Args:
+        flag_values: The flags.
+        model: The network.
+        activation: Whose learning rate to take where none is given; None: the same for all.
+        recipe: Name of the recipe where no flag names one; by default as fits dataset and network.
+    """
+    spec = in_memory.SPECS.get(flag_values.dataset, in_memory.OTHER)
+    # A network of the paper has a recipe of its own, but for data that is not of its size.
+    has_recipe = model in recipes.RECIPES and spec.recipe == "cifar"
+    default = recipe or (model if has_recipe else spec.recipe)
+    return {
+        "dataset": flag_values.dataset,
+        "train_split": flag_values.train_split,
+        "test_split": flag_values.test_split or "test",
+        "image_size": flag_values.image_size,
+        "pad": spec.pad if flag_values.pad is None else flag_values.pad,
+        "flip": spec.flip if flag_values.flip is None else flag_values.flip,
+        "model": model,
+        "recipe": settings.chosen_recipe(flag_values, default, model, activation),
+        "dtype_policy": flag_values.dtype_policy,
+    }
+
+
+def image_file_settings(
+    flag_values: FlagValues, model: str, activation: str | None = None, recipe: str | None = None
+) -> Settings:
+    """Returns what `in_memory_settings` does, for images of ImageNet's form.
+
+    A network that is not the paper's is by default trained as Inception-v3 is.
+    """
+    if "pad" in flag_values and flag_values.pad is not None:
+        raise ArgumentError("pad", "images of ImageNet's form are cropped in another way")
+    default = recipe or (model if model in recipes.RECIPES else "inception_v3")
+    return {
+        "dataset": flag_values.dataset,
+        "train_split": flag_values.train_split,
+        "test_split": flag_values.test_split or "validation",
+        "image_size": flag_values.image_size or imagenet.SIZES.get(model, 224),
+        "pad": 0,
+        "flip": True if flag_values.flip is None else flag_values.flip,
+        "model": model,
+        "recipe": settings.chosen_recipe(flag_values, default, model, activation),
+        "dtype_policy": flag_values.dtype_policy,
+        "pictures": {},  # `load` finds out
+    }
+
+
+def settings_for(dataset: str) -> Callable[..., Settings]:
+    """Returns the function for the settings of a dataset: in memory, or of ImageNet's form."""
+    return image_file_settings if imagenet.is_image_files(dataset) else in_memory_settings
+
+
+def default_model(dataset: str) -> str:
+    """Returns the network that a dataset is trained with by default."""
+    if imagenet.is_image_files(dataset):
+        return imagenet.MODEL
+    return in_memory.SPECS.get(dataset, in_memory.OTHER).model
+
+
+def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -> ImageDataset:
+    """Loads the data that the settings of a run name.
+
+    Args:
+        flag_values: The flags: where the data is and how it is read.
+        settings: The settings. The facts in them about TFRecords hold where no flag is given.
+        test_only: Whether there need be no training split.
+
+    Raises:
+        ArgumentError: If it cannot be loaded.
+    """
+    given = flags.given(flag_values, _OF_FILES)
+    facts = settings.get("pictures")
+    if facts is None:
+        for flag in given:
+            raise ArgumentError(flag, "is for images of ImageNet's form")
+        return in_memory.load(
+            settings["dataset"],
+            flag_values.data_dir,
+            settings["train_split"],
+            settings["test_split"],
+            settings["image_size"],
+            settings["pad"],
+            settings["flip"],
+        )
+    recorded = {name: facts[name] for name in ("classes", "first_label") if name in facts}
+    return imagenet.load(
+        settings["dataset"],
+        None if test_only else settings["train_split"],
+        settings["test_split"],
+        image_size=settings["image_size"],
+        flip=settings["flip"],
+        data_dir=flag_values.data_dir,
+        **{**recorded, **given},
+    )

@@ -1,0 +1,154 @@
+"""The folder of a program's results: made or resumed, locked, with its settings and its starts."""
+
+import contextlib
+import datetime
+import pathlib
+import re
+import shlex
+import sys
+from typing import Any
+
+from absl.flags import FlagValues
+
+from keras_swish import io
+
+from ..errors import ArgumentError
+from ..trainer import distribution
+from ..trainer.checkpoints import changed_settings
+from ..trainer.environment import CONFIG, environment
+
+# The locks on the folders of this process.
+_LOCKS = contextlib.ExitStack()
+
+
+def out_directory(
+    flag_values: FlagValues,
+    program: str,
+    config: dict[str, Any],
+    devices: distribution.Devices = distribution.ONE_DEVICE,
+    networks: dict[str, dict] | None = None,
+) -> pathlib.Path:
+    """Returns the folder for the results, with the settings and this start written into it.
+
+    Args:
+        flag_values: Their `out` gets the name of a new folder.
+        program: As for `claim`.
+        config: As for `claim`.
+        devices: The devices of `distribution.start`; of many hosts, one makes the folder.
+        networks: As for `claim`; those that are new in the folder are added.
+    """
+    if not devices.writes:
+        _refuse_url(flag_values.out)
+        return pathlib.Path(flag_values.out).expanduser()
+    out = claim(flag_values, program, config, networks)
+    record_start(out, networks)
+    return out
+
+
+def claim(
+    flag_values: FlagValues,
+    program: str,
+    config: dict[str, Any],
+    networks: dict[str, dict] | None = None,
+) -> pathlib.Path:
+    """Returns the folder for the results, made, locked, with the settings written into it.
+
+    An existing folder is used only when it was made by the same program with the same
+    settings, which is how an interrupted run resumes.
+
+    Args:
+        flag_values: Their `out` gets the name of a new folder.
+        program: Name of the program.
+        config: The settings.
+        networks: Further settings, for each network of a comparison; the folder may have others.
+
+    Raises:
+        ArgumentError: If the folder cannot be used.
+    """
+    _refuse_url(flag_values.out)
+    if flag_values.out is None:
+        flag_values.out = str(_new_folder(program, flag_values.dataset))
+    out = pathlib.Path(flag_values.out).expanduser()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        record = io.read_json(out / CONFIG)
+        empty = not any(out.iterdir())
+    except (OSError, ValueError) as error:
+        raise ArgumentError("out", f"not a folder of results ({error})") from error
+    if record is None and not empty:
+        raise ArgumentError("out", "holds other files; choose another folder")
+    wanted = {"program": program, **config}
+    record = record or {"config": wanted, "starts": []}
+    _refuse_other_settings(record["config"], wanted, networks or {})
+    _lock(out)
+    io.remove_temporaries(out)
+    if empty:
+        io.write_json(out / CONFIG, record)
+    return out
+
+
+def _refuse_other_settings(
+    present: dict[str, Any], wanted: dict[str, Any], networks: dict[str, dict]
+) -> None:
+    maker = present.get("program")
+    if maker != wanted["program"]:
+        raise ArgumentError("out", f"is a folder of `keras-swish {maker}`; choose another one")
+    present_networks = present.get("networks", {})
+    again = {name: own for name, own in networks.items() if name in present_networks}
+    changed = changed_settings(present, wanted) or changed_settings(present_networks, again)
+    if changed:
+        raise ArgumentError(
+            "out", f"holds the results of other settings ({changed}); choose another folder"
+        )
+
+
+def record_start(out: pathlib.Path, networks: dict[str, dict] | None = None) -> None:
+    """Writes into a folder of results that this command works on it, and on which networks."""
+    record = io.read_json(out / CONFIG)
+    if networks:
+        record["config"]["networks"] = networks | record["config"].get("networks", {})
+    start = {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command(),
+        "environment": environment(),
+    }
+    io.write_json(out / CONFIG, {**record, "starts": [*record["starts"], start]})
+
+
+def command() -> str:
+    """Returns the command line that started this program."""
+    return shlex.join([*sys.argv[0].split(), *sys.argv[1:]])
+
+
+def release_locks() -> None:
+    """Leaves the folders of this process to others."""
+    _LOCKS.close()
+
+
+def _refuse_url(out: str | None) -> None:
+    if "://" in (out or ""):
+        raise ArgumentError("out", "results go to a folder that this machine has mounted, no URL")
+
+
+def _lock(out: pathlib.Path) -> None:
+    """Keeps a second process out of the folder for as long as this one lives."""
+    try:
+        _LOCKS.enter_context(io.lock(out / ".lock"))
+    except BlockingIOError as error:
+        raise ArgumentError("out", "another process is writing into this folder") from error
+
+
+def _new_folder(program: str, dataset: str) -> pathlib.Path:
+    """Makes a folder under runs/ that no other program started at the same moment gets."""
+    readable = re.sub(r"[^\w.]+", "_", dataset).strip("_")
+    name = f"{program}-{readable}{datetime.datetime.now():-%Y%m%d-%H%M%S}"
+    number = 1
+    while True:
+        out = pathlib.Path("runs", name if number == 1 else f"{name}-{number}")
+        try:
+            out.mkdir(parents=True)
+            return out
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise ArgumentError("out", f"cannot make {out} ({error})") from error

@@ -1,0 +1,131 @@
+"""Runs a program: its flags, its help, and one line with an exit code for what went wrong.
+
+A program is a module with a docstring, `define_flags` and `main`; the two get the `FlagValues` of
+this one run. A user's mistake ends it with one line that names the flag, and exit code 2.
+"""
+
+import errno
+import inspect
+import os
+import pathlib
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import flags, logging
+from absl.flags import FlagValues
+
+from keras_swish.messages import unknown
+
+from ..errors import (
+    ArgumentError,
+    DataError,
+    DivergedError,
+    HostLostError,
+    PreemptedError,
+    UsageError,
+)
+from . import folder
+
+_HELP = {"--help", "-help", "-h", "--helpshort", "--helpfull"}
+
+
+def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -> None:
+    """Runs a program with the command line's flags, and says what went wrong.
+
+    Args:
+        main: The program. It gets the flags; where it has a second parameter, also the list of
+            the arguments that are no flags.
+        define_flags: Adds the flags that the program obeys.
+    """
+    script = pathlib.Path(sys.argv[0])
+    if script.suffix == ".py":
+        is_ours = script.resolve().parent == pathlib.Path(__file__).resolve().parent.parent
+        sys.argv[0] = f"python {f'-m keras_swish.train.{script.stem}' if is_ours else script}"
+    # TensorFlow Datasets reports every file that it opens.
+    logging.set_verbosity(logging.WARNING)
+    flag_values = FlagValues()
+    define_flags(flag_values)
+    if _HELP & set(sys.argv[1:]):
+        print(help_text(main, flag_values))
+        return
+    try:
+        takes_arguments = len(inspect.signature(main).parameters) > 1
+        arguments = _parse(flag_values, takes_arguments)
+        main(flag_values, *[arguments] * takes_arguments)
+    except ArgumentError as error:
+        fail(f"{_named(flag_values, error.argument)}: {error}")
+    except UsageError as error:
+        fail(str(error))
+    except DivergedError as error:
+        fail(f"{error}: try a lower --learning_rate or a longer --warmup_epochs", status=1)
+    except KeyboardInterrupt:
+        fail(f"interrupted{_how_to_resume(flag_values)}", status=130)
+    except PreemptedError as error:
+        fail(f"{error}{_how_to_resume(flag_values)}", status=128 + signal.SIGTERM)
+    except HostLostError as error:
+        _print_error(f"{error}{_how_to_resume(flag_values)}, on all hosts")
+        os._exit(1)  # without JAX's farewell, which waits for all hosts, and aborts
+    except DataError as error:
+        fail(str(error), status=1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        saved = f"{error.strerror}: nothing is lost that was saved"
+        fail(f"{saved}{_how_to_resume(flag_values)}", status=1)
+    finally:
+        folder.release_locks()
+
+
+def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
+    """Parses the command line, and returns the arguments that are no flags."""
+    try:
+        _, *arguments = flag_values(sys.argv)
+    except flags.UnrecognizedFlagError as error:
+        valid = "those that --help lists" if len(flag_values) > 12 else None
+        raise UsageError(unknown("flag", error.flagname, flag_values, valid)) from error
+    except flags.Error as error:
+        raise UsageError(str(error)) from error
+    if arguments and not takes_arguments:
+        raise UsageError(f"unexpected argument {arguments[0]!r}: every setting is a --flag")
+    return arguments
+
+
+def _named(flag_values: FlagValues, argument: str) -> str:
+    """Returns the flag of an argument, with its value if it was given."""
+    if argument not in flag_values:
+        return argument
+    flag = flag_values[argument]
+    if not flag.present:  # a default may not be what the program took
+        return f"--{argument}"
+    value = ",".join(map(str, flag.value)) if isinstance(flag.value, list) else flag.value
+    return f"--{argument}={value}"
+
+
+def _how_to_resume(flag_values: FlagValues) -> str:
+    out = flag_values["out"].value if "out" in flag_values else None
+    return f"; the same command with --out={out} resumes" if out else ""
+
+
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Ends the program with one line on stderr."""
+    _print_error(message)
+    sys.exit(status)
+
+
+def _print_error(message: str) -> None:
+    print(f"{sys.argv[0]}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def help_text(main: Callable[..., None], flag_values: FlagValues) -> str:
+    """Returns the help of a program: its module's docstring, and every flag."""
+    lines = [(sys.modules[main.__module__].__doc__ or "").strip(), "", "Flags:"]
+    for name in flag_values:
+        flag = flag_values[name]
+        default = "" if flag.default is None else f" (default: {flag.default_as_str})"
+        lines.append(f"  --{name}{default}")
+        indent = " " * 6
+        lines += textwrap.wrap(flag.help, 88, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join(lines if len(flag_values) else lines[:1])

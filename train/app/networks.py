@@ -1,0 +1,67 @@
+"""Trained networks as programs name them: the folder of a run, or a .keras file."""
+
+import pathlib
+from typing import Any
+
+import keras
+
+from keras_swish import io
+from keras_swish.messages import first_line
+
+from ..errors import UsageError
+from ..trainer import trainer
+from ..trainer.environment import CONFIG
+
+
+def run_of(path: pathlib.Path) -> trainer.Run | None:
+    """Returns the run that has written a network, or None for a file that no run has written.
+
+    Args:
+        path: The folder of a run, or a .keras file, which may lie in such a folder.
+
+    Raises:
+        UsageError: If it is not there, or a folder of something else.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} is not there")
+    folder = path if path.is_dir() else path.parent
+    try:
+        record = io.read_json(folder / CONFIG)
+        config = None if record is None else record["config"]
+        # A comparison's folder, which may hold files of others, leaves the activation open.
+        if config and {"activation", "seed", "recipe"} <= config.keys():
+            # From before a run said so itself.
+            old = {"pictures": {}} if config.get("program") == "imagenet" else {}
+            return trainer.Run.from_config({**old, **config})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        message = f"{folder / CONFIG} is not that of a run ({first_line(error)})"
+        raise UsageError(message) from error
+    if path.is_file():
+        return None
+    if config is None:
+        raise UsageError(f"{path} is no folder of a run: it has no {CONFIG}")
+    raise UsageError(
+        f"{path} is a folder of `keras-swish {config.get('program')}`, not of one run; those of a "
+        "comparison are under its runs/"
+    )
+
+
+def network_file(path: pathlib.Path) -> pathlib.Path:
+    """Returns the file of the network that a folder of a run or a .keras file holds."""
+    return path / trainer.MODEL if path.is_dir() else path
+
+
+def load(path: pathlib.Path) -> keras.Model:
+    """Loads the network of a folder of a run, or of a .keras file.
+
+    Raises:
+        UsageError: If there is none that can be loaded.
+    """
+    file = network_file(path)
+    if not file.exists():
+        raise UsageError(f"{file} is not there: the run has not ended")
+    try:
+        model: Any = keras.saving.load_model(file, compile=False)
+        return model
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(f"{file} cannot be loaded ({first_line(error)})") from error

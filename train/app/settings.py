@@ -1,0 +1,147 @@
+"""From flags to the settings of a run: network, recipe, devices, options."""
+
+import dataclasses
+import importlib.util
+from typing import Any
+
+import keras
+from absl.flags import FlagValues
+
+import keras_swish
+from keras_swish import models
+from keras_swish.messages import first_line, unknown
+
+from ..errors import ArgumentError, as_argument_error
+from ..trainer import distribution, recipes
+from . import flags
+
+
+def chosen_model(flag_values: FlagValues, default: str) -> str:
+    """Returns the network that the flag names, or that one.
+
+    Raises:
+        ArgumentError: If there is none of that name.
+    """
+    model = flag_values.model or default
+    if model not in models.names():
+        raise ArgumentError("model", unknown("network", model, models.names()))
+    return model
+
+
+def chosen_recipe(
+    flag_values: FlagValues, default: str, model: str, activation: str | None = None
+) -> recipes.Recipe:
+    """Returns the recipe that the flag names, with the fields that flags give.
+
+    Args:
+        flag_values: The flags.
+        default: Name of the recipe where the flag is not given.
+        model: The network that it is for.
+        activation: The activation whose learning rate to take where that is not given; None:
+            the same for all.
+
+    Raises:
+        ArgumentError: If there is no such recipe, or it cannot be followed.
+    """
+    name = flag_values.recipe or default
+    if name not in recipes.RECIPES:
+        raise ArgumentError("recipe", unknown("recipe", name, recipes.RECIPES))
+    recipe = recipes.RECIPES[name]
+    values: dict[str, Any] = {}
+    for field in flags.RECIPE_FIELDS:
+        value = flag_values[field].value if field in flag_values else None
+        if value is not None:
+            values[field] = tuple(value) if isinstance(value, list) else value
+    if activation is not None and "learning_rate" not in values:
+        recipe = recipes.for_activation(recipe, activation)
+    if "epochs" in values:
+        # A shortened run keeps the share of its warm-up.
+        share = recipe.warmup_epochs / recipe.epochs
+        values = {"warmup_epochs": share * values["epochs"], "steps": None, **values}
+    if {"epochs", "steps"} & values.keys():
+        # And its statistics shall converge.
+        values = {"bn_momentum": None, **values}
+    if "batch_size" in values and recipe.steps:
+        # As many images as before: the schedule counts them in epochs.
+        steps = round(recipe.steps * recipe.batch_size / values["batch_size"])
+        values = {"steps": max(1, steps), **values}
+    recipe = dataclasses.replace(recipe, **values)
+    if model in models.BUILDERS:
+        recipes.network_arguments(recipe, model, steps=1)  # refuses what the network lacks
+    return recipe
+
+
+def print_recipes(by_model: dict[str, recipes.Recipe]) -> None:
+    """Prints the recipe of each network."""
+    for model, recipe in by_model.items():
+        if len(by_model) > 1:
+            print(f"\n{model}")
+        for field, value in dataclasses.asdict(recipe).items():
+            print(f"{field}: {value}")
+
+
+def check_fits(recipe: recipes.Recipe, images: int) -> None:
+    """Refuses a recipe that cannot be followed with so many training images.
+
+    Raises:
+        ArgumentError: If a batch is larger than the split, or the warm-up than the run.
+    """
+    if recipe.batch_size > images:
+        raise ArgumentError(
+            "batch_size",
+            f"a batch of {recipe.batch_size} is larger than the training split, {images} images",
+        )
+    recipes.learning_rate_schedule(recipe, images // recipe.batch_size)
+
+
+def check_activations(flag: str, identifiers: list[str]) -> None:
+    """Refuses identifiers that are no activations of images.
+
+    Raises:
+        ArgumentError: It names the flag that gave them.
+    """
+    with as_argument_error(flag):
+        for identifier in identifiers:
+            _check_activation(identifier)
+
+
+def _check_activation(identifier: str) -> None:
+    layer = keras_swish.layer(identifier)
+    images = keras.ops.ones((1, 4, 4, 6))
+    try:
+        outputs: Any = layer(images)
+        shape = tuple(outputs.shape)
+    except Exception as error:
+        reason = (str(error).strip() or first_line(error)).splitlines()[-1]
+        raise ValueError(f"{identifier!r} cannot be applied to images ({reason})") from error
+    if shape != (1, 4, 4, 6):
+        raise ValueError(f"{identifier!r} is no elementwise function: it changes the shape")
+
+
+def started_devices(flag_values: FlagValues) -> distribution.Devices:
+    """Returns the devices that --strategy asks for; to be called before anything is computed.
+
+    Raises:
+        ArgumentError: If the backend has no such strategy.
+    """
+    if "hosts" not in flag_values:
+        return distribution.start(flag_values.strategy)
+    if flag_values.strategy == "multi_host" and flag_values.out is None:
+        raise ArgumentError("out", "--strategy=multi_host needs a folder that all hosts share")
+    hosts = flag_values.coordinator, flag_values.hosts, flag_values.host
+    return distribution.start(flag_values.strategy, *hosts)
+
+
+def training_options(flag_values: FlagValues) -> dict[str, Any]:
+    """Returns the keywords of `trainer.train` that do not change a run's outcome.
+
+    Raises:
+        ArgumentError: If a package that they need is not installed.
+    """
+    for flag in ("tensorboard", "wandb"):
+        # wandb's callback, too, imports TensorFlow.
+        missing = [p for p in ("tensorflow", flag) if importlib.util.find_spec(p) is None]
+        if flag_values[flag].value and missing:
+            raise ArgumentError(flag, f"needs {' and '.join(missing)}: pip install them")
+    names = ("checkpoint_seconds", "keep_checkpoints", "tensorboard", "wandb")
+    return {name: flag_values[name].value for name in names}

@@ -1,0 +1,55 @@
+"""Trains runs for the programs: one with its result printed, or any as an executor's job."""
+
+import pathlib
+from typing import Any
+
+from absl.flags import FlagValues
+
+from ..datasets.base import Dataset
+from ..errors import DivergedError
+from ..trainer import distribution, trainer
+from . import folder, settings
+
+
+def train(
+    run: trainer.Run, dataset: Dataset, directory: pathlib.Path, **options: Any
+) -> dict[str, Any]:
+    """Trains a run on its data, as `trainer.train` does, which takes the same arguments.
+
+    Raises:
+        DataError: If too much of the data cannot be read.
+    """
+    dataset = dataset.for_run(run, directory)
+    with dataset.errors():
+        return trainer.train(run, dataset, directory, **options)
+
+
+def train_one(
+    flag_values: FlagValues,
+    program: str,
+    run: trainer.Run,
+    dataset: Dataset,
+    devices: distribution.Devices,
+) -> None:
+    """Trains, tests and prints the one run of a program.
+
+    Args:
+        flag_values: The flags.
+        program: Name of the program, which the folder of the results records.
+        run: The run.
+        dataset: Its data.
+        devices: The devices that are started.
+
+    Raises:
+        DivergedError: If its loss did not stay finite.
+    """
+    settings.check_fits(run.recipe, dataset.training_images)
+    options = settings.training_options(flag_values)
+    out = folder.out_directory(flag_values, program, run.config(), devices)
+    result = train(run, dataset, out, **options, devices=devices)
+    if result["status"] != "ok":
+        raise DivergedError(result["status"])
+    print(f"test accuracy {result['test_accuracy']:.2%}")
+    if "test_top_5_accuracy" in result:
+        print(f"test top-5 accuracy {result['test_top_5_accuracy']:.2%}")
+    print(f"results: {out}")

@@ -1,0 +1,99 @@
+"""What training and evaluation ask of a dataset; a new kind of data is one class that has it."""
+
+import contextlib
+import pathlib
+from typing import Any, Protocol
+
+
+class HasImageSize(Protocol):
+    """The part of a run that its data depends on, see `trainer.Run`."""
+
+    @property
+    def image_size(self) -> int | None:
+        """Side that the images are scaled to."""
+        ...
+
+
+class Dataset(Protocol):
+    """Training, validation and test data of classes.
+
+    A run, its checkpoints and its report need nothing else: what the inputs are is between the
+    dataset and the network.
+    """
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input as the network receives it, without the batch."""
+        ...
+
+    @property
+    def training_images(self) -> int:
+        """Number of images, or whatever the inputs are, in a pass over the training split."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, int] | None:
+        """What the files tell of the data and becomes a part of the run; None: nothing."""
+        ...
+
+    def training(
+        self, batch_size: int, seed: int, first_step: int, steps: int, shard: tuple[int, int] = ...
+    ) -> Any:
+        """Returns training batches, inputs and one-hot labels, in a form that `fit` takes.
+
+        They are a function of seed and step alone, so that every activation gets the same, and a
+        resumed run those that it lacks.
+
+        Args:
+            batch_size: Inputs a batch, over all hosts.
+            seed: Seed of order and augmentation.
+            first_step: Number of the first batch, counted from the start of the run.
+            steps: How many batches are needed; there may be more.
+            shard: The part of each batch to give, `(number, of how many)`: one a host.
+        """
+        ...
+
+    def evaluation(
+        self, split: str, batch_size: int, shard: tuple[int, int] = ..., pad: bool = ...
+    ) -> Any:
+        """Returns all batches of a split once, in a form that `evaluate` takes.
+
+        Args:
+            split: "validation" or "test".
+            batch_size: Inputs a batch, over all hosts.
+            shard: As for `training`.
+            pad: Whether all batches are full and come with weights, of which those of the filling
+                are zero, and the mean over the batches is that over the split.
+        """
+        ...
+
+    def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "Dataset":
+        """Returns the data as one run gets it: in its size, with its log in the run's folder."""
+        ...
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context that turns the errors of these batches into `DataError`."""
+        ...
+
+
+class ImageDataset(Dataset, Protocol):
+    """A dataset of images."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, in Keras's image data format."""
+        ...
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean that was subtracted from pixel values, and what they were divided by, by channel."""
+        ...
+
+    def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "ImageDataset":
+        """Returns the data as one run gets it."""
+        ...
