@@ -34,7 +34,7 @@ _OUT = flags.DEFINE_string("out", str(ROOT / "results" / "compute_bound"), "Fold
 IMAGES = 10_000
 
 
-def make_dataset() -> "in_memory.Dataset":
+def make_dataset() -> "in_memory.ImageArrays":
     """Returns random images in CIFAR's form."""
     import numpy as np
 
@@ -51,7 +51,7 @@ def make_dataset() -> "in_memory.Dataset":
     )
 
 
-def measure(model: str, dataset: "in_memory.Dataset") -> list[dict[str, Any]]:
+def measure(model: str, dataset: "in_memory.ImageArrays") -> list[dict[str, Any]]:
     """Returns a row for each round: seconds a step, with the input and with one batch."""
     import tensorflow as tf
 
