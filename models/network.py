@@ -10,10 +10,10 @@ import keras
 from keras import layers
 
 import keras_swish
-from keras_swish.registry import Identifier, is_homogeneous
+from keras_swish.registry import Identifier
 
 from . import weights as weight_files
-from .normalization import BatchNormalization
+from .batch_normalization import BatchNormalization, has_gamma
 
 # A tensor of the graph being built.
 Tensor = keras.KerasTensor
@@ -138,12 +138,13 @@ class Network:
         self.pooling = pooling
         self.name = name
         self.channel_axis = 1 if keras.config.image_data_format() == "channels_first" else 3
-        scale = published.bn_scale or not is_homogeneous(self.activation)
         self.bn = {
             "axis": self.channel_axis if self.channel_axis == 1 else -1,
             "momentum": published.bn_momentum if bn_momentum is None else bn_momentum,
             "epsilon": published.bn_epsilon if bn_epsilon is None else bn_epsilon,
-            "scale": scale if bn_scale is None else bn_scale,
+            "scale": has_gamma(published.bn_scale, self.activation)
+            if bn_scale is None
+            else bn_scale,
         }
         if pooling not in (None, "avg", "max"):
             raise ValueError(

@@ -21,7 +21,7 @@ from absl.flags import FlagValues
 
 from keras_swish import models
 from keras_swish.messages import unknown
-from keras_swish.models import paper
+from keras_swish.models import paper_accuracies
 
 from .app import main as app
 from .errors import UsageError
@@ -42,7 +42,7 @@ def row(name: str) -> list[str]:
     keras.utils.clear_session()
     model = models.create(name)
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    accuracies = [paper.accuracy(name, activation) for activation in _ACTIVATIONS]
+    accuracies = [paper_accuracies.accuracy(name, activation) for activation in _ACTIVATIONS]
     size = [side for side in model.input_shape[1:] if side != 3]
     return [
         name,

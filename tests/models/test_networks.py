@@ -8,8 +8,8 @@ import pytest
 import keras_swish
 from keras_swish import models
 from keras_swish.models import densenet, mobilenet, nasnet, resnet, wide_resnet
+from keras_swish.models.batch_normalization import BatchNormalization
 from keras_swish.models.network import Network, Published
-from keras_swish.models.normalization import BatchNormalization
 from keras_swish.train.trainer import model as model_building
 from keras_swish.train.trainer import recipes
 

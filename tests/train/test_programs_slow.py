@@ -1,6 +1,6 @@
 """Every network of the paper, in the form of its own training, cut off once by SIGKILL.
 
-`benchmarks/train_all_networks` runs these alone.
+`benchmarks/train_all_networks.sh` runs these alone.
 """
 
 import json

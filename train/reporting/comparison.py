@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_swish import io
-from keras_swish.models import paper
+from keras_swish.models import paper_accuracies
 from keras_swish.optimizers import converged_bn_momentum
 
 from ..trainer import epoch_log
@@ -219,7 +219,7 @@ def _compared_with_paper(config: dict[str, Any], rows: list[Row]) -> str:
         cells = [html.code(activation)]
         for model in by_model:
             seeds = [row for row in activation_rows if row["model"] == model]
-            printed = paper.accuracy(model, activation, dataset) if dataset else None
+            printed = paper_accuracies.accuracy(model, activation, dataset) if dataset else None
             measured = measured or printed is not None
             cells.append(_median(seeds, "test_accuracy"))
             cells.append(" ".join(f"{value:.1f}" for value in printed or ()))
@@ -282,7 +282,7 @@ def _sign_count(rows: list[Row]) -> str:
             swish_runs, baseline_runs = [a for a, _ in pairs], [b for _, b in pairs]
             cells.append(_signs(statistics.signs(*medians)))
             cells.append(_signs(statistics.signs(swish_runs, baseline_runs)))
-        lines.append([*cells, _signs(paper.SIGNS.get(baseline, ()))])
+        lines.append([*cells, _signs(paper_accuracies.SIGNS.get(baseline, ()))])
     return (
         "## How often Swish is better\n\nBetter / equal / worse: over the networks by the median, "
         "at the paper's precision of 0.1 points, and over the runs of the same network and seed."

@@ -9,7 +9,7 @@ import pages
 import pytest
 
 from keras_swish import io
-from keras_swish.models import paper
+from keras_swish.models import paper_accuracies
 from keras_swish.train.reporting import comparison, html, runs
 
 
@@ -199,12 +199,12 @@ def test_all_of_imagenet_is_compared_with_the_paper_wherever_it_is(folder, count
 
 
 def test_the_papers_accuracies_are_found_by_dataset():
-    assert paper.accuracy("resnet164", "swish_beta", "cifar100") == (75.1,)
-    assert paper.accuracy("resnet164", "swish_beta", "cifar10") == (94.5,)
-    assert paper.accuracy("resnet164", "swish_beta", "fashion_mnist") is None
-    assert paper.accuracy("mobilenet", "relu", "imagenet2012") == (72.0,)
-    assert paper.accuracy("mobilenet", "relu", "cifar10") is None
-    assert paper.accuracy("resnet164", "tanh") is None
+    assert paper_accuracies.accuracy("resnet164", "swish_beta", "cifar100") == (75.1,)
+    assert paper_accuracies.accuracy("resnet164", "swish_beta", "cifar10") == (94.5,)
+    assert paper_accuracies.accuracy("resnet164", "swish_beta", "fashion_mnist") is None
+    assert paper_accuracies.accuracy("mobilenet", "relu", "imagenet2012") == (72.0,)
+    assert paper_accuracies.accuracy("mobilenet", "relu", "cifar10") is None
+    assert paper_accuracies.accuracy("resnet164", "tanh") is None
 
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.models.normalization import BatchNormalization
+from keras_swish.models.batch_normalization import BatchNormalization
 
 
 def pair(shape, **options):

@@ -135,8 +135,8 @@ def accuracy(network: str, activation: str, dataset: str | None = None) -> tuple
         The accuracy of each run that is printed, in percent, or `None` if there is none.
 
     Example:
-        >>> from keras_swish.models import paper
-        >>> paper.accuracy("nasnet_mobile", "swish_beta"), paper.accuracy("resnet50", "relu")
+        >>> from keras_swish.models.paper_accuracies import accuracy
+        >>> accuracy("nasnet_mobile", "swish_beta"), accuracy("resnet50", "relu")
         ((74.9, 74.9, 75.2), None)
     """
     if network in CIFAR_NETWORKS:

@@ -1,8 +1,30 @@
-"""Batch normalisation as one operation where the backend has one."""
+"""Batch normalisation: whether it has a gamma, and as one operation where the backend has one."""
 
 from typing import Any
 
 import keras
+
+from keras_swish.registry import Identifier, is_homogeneous
+
+
+def has_gamma(published: bool, activation: Identifier) -> bool:
+    """Says whether the batch normalisations of a network have a gamma: the scale rule.
+
+    Some networks were published without, as a scale before ReLU can as well stand after it. That is
+    right for positively homogeneous activations alone.
+
+    Args:
+        published: Whether the published network has a gamma.
+        activation: The activation after it.
+
+    Example:
+        >>> from keras_swish.models.batch_normalization import has_gamma
+        >>> has_gamma(False, "relu"), has_gamma(False, "swish"), has_gamma(True, "relu")
+        (False, True, True)
+
+    Source: Ramachandran et al. 2017, section 5, advice on batch normalisation.
+    """
+    return published or not is_homogeneous(activation)
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -18,7 +40,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Example:
         >>> import keras
-        >>> from keras_swish.models.normalization import BatchNormalization
+        >>> from keras_swish.models.batch_normalization import BatchNormalization
         >>> y = BatchNormalization(momentum=0.9)(keras.ops.ones((2, 4, 4, 3)), training=True)
         >>> tuple(y.shape)
         (2, 4, 4, 3)
