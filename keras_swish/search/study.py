@@ -353,7 +353,7 @@ class Study:
         those that were stopped early, whatever they had reached.
         """
         effects, noise, degrees = self._fit()
-        width = stats.t.ppf(0.975, degrees) * noise if degrees else math.nan
+        width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
         found = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
@@ -369,7 +369,7 @@ class Study:
         return sorted(found, key=ranking_key)
 
 
-def _opened(optuna, name: str, storage):
+def _opened(optuna: Any, name: str, storage: Any) -> Any:
     """Returns the study of that name, made if need be."""
     try:
         return optuna.load_study(study_name=name, storage=storage)
@@ -380,8 +380,8 @@ def _opened(optuna, name: str, storage):
 
 
 def _centred(rows: list) -> np.ndarray:
-    rows = np.array(rows)
-    return rows - rows.mean(0)
+    array = np.array(rows)
+    return array - array.mean(0)
 
 
 def ranking_key(entry: Entry) -> tuple:
@@ -390,7 +390,7 @@ def ranking_key(entry: Entry) -> tuple:
     return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if known else entry.mean)
 
 
-def _mend(path: pathlib.Path, lock) -> None:
+def _mend(path: pathlib.Path, lock: Any) -> None:
     """Cuts off the record that a killed process was writing: Optuna would add the next to it.
 
     What is no journal is refused here: Optuna forgives a last line that it cannot read, and would
@@ -422,7 +422,7 @@ def _torn(path: pathlib.Path) -> bytes:
         return file.read().rpartition(b"\n")[2]
 
 
-def import_optuna():
+def import_optuna() -> Any:
     """Returns the module `optuna`, made to speak up for warnings only."""
     try:
         import optuna

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
-from keras_swish.search.space import NAMES, Candidate, read_places
+from keras_swish.search.space import NAMES, Candidate, read_units
 from keras_swish.search.study import Entry, ranking_key
 
 from . import statistics
@@ -119,7 +119,7 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
         (2, 1)
     """
     units = space.units(candidate)
-    read = read_places(units)
+    read = read_units(units)
     return [
         (input1, NAMES["u"][u1], input2, NAMES["u"][u2], NAMES["b"][b])
         for place, (input1, u1, input2, u2, b) in enumerate(units, 1)

@@ -1,7 +1,7 @@
 """An LSTM over the components of a candidate, with its gradients and Adam, in NumPy."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import special
@@ -17,7 +17,9 @@ class Controller:
         random: Where the initial weights are drawn from.
     """
 
-    def __init__(self, sizes, units: int, embedding: int, random: np.random.Generator):
+    def __init__(
+        self, sizes: Sequence[int], units: int, embedding: int, random: np.random.Generator
+    ):
         self.sizes, self.units = tuple(sizes), units
 
         def draw(*shape):
@@ -103,7 +105,7 @@ class Controller:
         return {
             "steps": self.steps,
             **{
-                name: base64.b64encode(np.concatenate([*map(np.ravel, arrays.values())])).decode()
+                name: base64.b64encode(_joined(arrays)).decode()
                 for name, arrays in self._arrays().items()
             },
         }
@@ -172,3 +174,7 @@ class Controller:
         djoined = dgates @ self.weights["kernel"].T
         width = joined.shape[1] - self.units
         return djoined[:, :width], djoined[:, width:], dc * f
+
+
+def _joined(arrays: dict[str, np.ndarray]) -> bytes:
+    return np.concatenate([*map(np.ravel, arrays.values())]).tobytes()
