@@ -7,13 +7,13 @@ the candidate's reward. Then the best are trained with more seeds.
 Examples:
   keras-swish search
       a hundred candidates of one core unit, proposed by the paper's controller, in a narrow
-      ResNet-8 on the digits inside scikit-learn: minutes on two cores.
+      ResNet-8 on the digits of scikit-learn: minutes on two cores.
   keras-swish search --algorithm=evolution --trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --trials=0 \
       --top=0.25 --top_seeds=4 --out=runs/exhaustive
       every function of one core unit, and the top quarter with four seeds: hours. Interrupted
-      and given again, it goes on.
+      and given again, it resumes.
   keras-swish search --dataset=fashion_mnist --model=resnet20 --filters=8,16,32 --trials=200
       a deeper child: what helps a shallow one need not help it.
   optuna-dashboard runs/exhaustive/study.log
@@ -22,11 +22,10 @@ Examples:
       on the Ray cluster that RAY_ADDRESS names, or as many processes of this machine as it has
       cores; children that do worse than two thirds of the others are stopped early.
 
-The folder --out gets study.log, Optuna's journal of every trained child, and beside it what the
-algorithm was told; and at the end, or when it is interrupted or gets SIGTERM, results.csv (a row a
-candidate, the best first), table.md, report.html (the same page in one file) and its pictures.
-`keras-swish report` writes these at any other time, and `keras-swish confirm` trains the best anew
-beside ReLU and Swish.
+The folder --out gets study.log, Optuna's journal of every trained child; and at the end, or when it
+is interrupted or gets SIGTERM, results.csv (a row a candidate, the best first), table.md,
+report.html (the same page in one file) and its figures. `keras-swish report` writes these at any
+other time, and `keras-swish confirm` compares the best with ReLU and Swish in new runs.
 """
 
 import dataclasses
@@ -71,7 +70,7 @@ class DatasetChild:
 
     Attributes:
         model: Name of the network.
-        filters: Filters of its three stages, or None: its own.
+        filters: Filters of its three stages, or None: those of the network.
         image_size: Side to scale the images to, or None.
         images: How many images to train on, or None: all.
         config: How it is trained.
@@ -93,7 +92,7 @@ DEFAULT_CHILD = DatasetChild()
 # The flags of each.
 _NETWORK_FLAGS = ("model", "image_size", "images")
 _CONFIG_FLAGS = ("epochs", "batch_size", "learning_rate", "bn_momentum")
-# What a child has no use for, of the flags that the programs share.
+# Shared flags that a child does not obey.
 _FOREIGN = {
     *recipe_flags.NAMES,
     *("recipe", "print_recipe", "pad", "flip", "dtype_policy", "checkpoint_seconds"),
@@ -103,8 +102,8 @@ _FOREIGN = {
 ALGORITHM = flags.DEFINE_string(
     "algorithm",
     "rl",
-    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates the "
-    "best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
+    "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
+    "imitates the best so far), or a sampler of Optuna: 'optuna:TPESampler'.",
 )
 TRIALS = flags.DEFINE_integer(
     "trials",

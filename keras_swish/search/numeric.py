@@ -163,8 +163,8 @@ def _by_choice(
 
 
 @functools.cache
-def _slopes(kind: str, name: str) -> list[Formula]:
-    return [derivative(tree, name) for tree in (UNARY_TREES if kind == "u" else BINARY_TREES)]
+def _slopes(role: str, name: str) -> list[Formula]:
+    return [derivative(tree, name) for tree in (UNARY_TREES if role == "u" else BINARY_TREES)]
 
 
 def _product(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class SearchableActivation(TrainableActivation):
         **kwargs: Those of `keras_swish.SearchedActivation`.
 
     Input shape:
-        Any of two dimensions or more; the channels must be of known number.
+        Any of two dimensions or more; the number of channels must be defined.
 
     Output shape:
         That of the input.
@@ -143,9 +143,9 @@ def _where(index: Any, source: int, slope: Any, unit: int) -> Any:
 
 
 @functools.cache
-def _branches(kind: str) -> list:
-    table, variables = (UNARY, ("x",)) if kind.startswith("unary") else (BINARY, ("x1", "x2"))
-    function = _gradients if kind.endswith("gradient") else _value
+def _branches(task: str) -> list:
+    table, variables = (UNARY, ("x",)) if task.startswith("unary") else (BINARY, ("x1", "x2"))
+    function = _gradients if task.endswith("gradient") else _value
     formulas = [lowered(parse(primitive.formula, variables)) for primitive in table.values()]
     operations = [Operation((*variables, "beta"), (f,), variables[:1]) for f in formulas]
     return [functools.partial(function, operation) for operation in operations]
@@ -170,8 +170,8 @@ def _jax_gradients(operation: Operation, *inputs: Any) -> Any:
     # An operation has a rule of forward mode there, from which JAX makes the gradient.
     import jax
 
-    *inputs, upstream = inputs
-    return jax.vjp(lambda *tensors: operation(*tensors)[0], *inputs)[1](upstream)
+    *arguments, upstream = inputs
+    return jax.vjp(lambda *tensors: operation(*tensors)[0], *arguments)[1](upstream)
 
 
 def _run(operation: Operation, inputs: tuple) -> Sequence:
@@ -198,45 +198,45 @@ def _functions(formula: Formula) -> set[str]:
     return {formula.function}.union(*map(_functions, formula.arguments))
 
 
-def _chosen(kind: str, index: Any, *inputs: Any) -> Any:
+def _chosen(task: str, index: Any, *inputs: Any) -> Any:
     """Computes the primitive with that index, or its gradients.
 
     Where there is a graph, it is a function in it, so that the branches are traced once and not for
     each layer.
     """
     if keras.backend.backend() == "tensorflow":
-        return _tensorflow_chosen(kind, index, *inputs)
+        return _tensorflow_chosen(task, index, *inputs)
     if keras.backend.backend() == "jax":
-        return _jax_chosen(kind)(index, *inputs)
-    return ops.switch(index, _branches(kind), *inputs)
+        return _jax_chosen(task)(index, *inputs)
+    return ops.switch(index, _branches(task), *inputs)
 
 
-def _tensorflow_chosen(kind: str, index: Any, *tensors: Any) -> Any:
+def _tensorflow_chosen(task: str, index: Any, *tensors: Any) -> Any:
     import tensorflow as tf
 
     # The gradient is given in `_compute`, and an eager tape would look for it here as well.
-    is_gradient = kind.endswith("gradient")
+    is_gradient = task.endswith("gradient")
     inputs: list[Any] = [x if is_gradient else tf.stop_gradient(x) for x in tensors]
     # Any batch and size of images; the betas keep their shape, along which gradients are summed.
-    betas = {2 if kind.startswith("binary") else 1}
+    betas = {2 if task.startswith("binary") else 1}
     signature = tuple(
         (tuple(x.shape) if i in betas else (None,) * x.shape.rank, x.dtype)
         for i, x in enumerate(inputs)
     )
-    outputs: Any = _tensorflow_function(kind, signature)(index, *inputs)
+    outputs: Any = _tensorflow_function(task, signature)(index, *inputs)
     for output, x in zip(outputs if is_gradient else [outputs], inputs, strict=False):
         output.set_shape(x.shape)
     return outputs
 
 
 @functools.cache
-def _tensorflow_function(kind: str, signature: tuple) -> Callable:
+def _tensorflow_function(task: str, signature: tuple) -> Callable:
     import tensorflow as tf
 
     inputs = [tf.TensorSpec(*entry) for entry in signature]
     branches = [
         tf.function(branch, inputs, autograph=False).get_concrete_function()
-        for branch in _branches(kind)
+        for branch in _branches(task)
     ]
     types = [output.dtype for output in branches[0].outputs]
 
@@ -246,13 +246,13 @@ def _tensorflow_function(kind: str, signature: tuple) -> Callable:
     @tf.function(input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False)
     def chosen(index, *tensors):
         outputs = tf.raw_ops.Case(branch_index=index, input=tensors, Tout=types, branches=branches)
-        return tuple(outputs) if kind.endswith("gradient") else outputs[0]
+        return tuple(outputs) if task.endswith("gradient") else outputs[0]
 
     return chosen
 
 
 @functools.cache
-def _jax_chosen(kind: str) -> Callable:
+def _jax_chosen(task: str) -> Callable:
     import jax
 
-    return jax.jit(lambda index, *inputs: ops.switch(index, _branches(kind), *inputs))
+    return jax.jit(lambda index, *inputs: ops.switch(index, _branches(task), *inputs))

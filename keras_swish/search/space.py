@@ -1,7 +1,7 @@
 """The search space: core units b(u1(x), u2(x)) over the paper's primitives.
 
 A candidate is a tuple of whole numbers, one for each choice. For the first unit these are u1,
-u2 and b: the places of the two unary functions in `primitives.UNARY`, and of the binary one in
+u2 and b: the positions of the two unary functions in `primitives.UNARY`, and of the binary one in
 `primitives.BINARY`. Each further unit chooses the input of each of its unary functions too, x
 (0) or the output of a unit before it (1, 2, ...), and its five are input1, u1, input2, u2, b.
 
@@ -24,10 +24,10 @@ from keras_swish.search import numeric
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
 from keras_swish.search.numeric import BETA_UNARY, BINARY_TREES, SLOTS, UNARY_TREES
 
-NAMES = {"u": list(UNARY), "b": list(BINARY)}
-# Binary functions whose arguments can trade places; for the last one beta becomes 1 - beta.
+PRIMITIVE_NAMES = {"u": list(UNARY), "b": list(BINARY)}
+# Binary functions whose arguments can be swapped; for the last one beta becomes 1 - beta.
 COMMUTATIVE = frozenset(
-    NAMES["b"].index(name)
+    PRIMITIVE_NAMES["b"].index(name)
     for name in (
         "x1+x2",
         "x1*x2",
@@ -54,7 +54,7 @@ class Unit(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a whole space holds.
+    """The functions of a space.
 
     Attributes:
         choices: How many candidates there are.
@@ -108,14 +108,15 @@ class SearchSpace:
             )
         self.core_units = core_units
         self.interval = (low, high)
-        kinds, sizes = ["u", "u", "b"], [len(UNARY), len(UNARY), len(BINARY)]
+        roles, sizes = ["u", "u", "b"], [len(UNARY), len(UNARY), len(BINARY)]
         names = ["u1", "u2", "b"]
         for unit in range(2, core_units + 1):
-            kinds += ["input", "u", "input", "u", "b"]
+            roles += ["input", "u", "input", "u", "b"]
             sizes += [unit, len(UNARY), unit, len(UNARY), len(BINARY)]
-            names += [f"{kind}_{unit}" for kind in ("input1", "u1", "input2", "u2", "b")]
-        # Of each component of a candidate: its name, what it chooses, of how many.
-        self.names, self.kinds, self.sizes = tuple(names), tuple(kinds), tuple(sizes)
+            names += [f"{name}_{unit}" for name in Unit._fields]
+        # Of each component of a candidate: its name, whether it chooses a unary function, a binary
+        # one or an input, and of how many.
+        self.names, self.roles, self.sizes = tuple(names), tuple(roles), tuple(sizes)
         # Grid points that no function is likely to treat alike: multiples of the golden ratio.
         inner = np.sort(np.arange(1, POINTS - 2) * (math.sqrt(5) - 1) / 2 % 1)
         self.grid = np.sort([low, high, min(max(0.0, low), high), *(low + (high - low) * inner)])
@@ -126,7 +127,7 @@ class SearchSpace:
         return math.prod(self.sizes)
 
     def __reduce__(self):
-        # Without all that it has found out about candidates.
+        # Without what it has computed of candidates.
         return type(self), (self.core_units, self.interval)
 
     def __contains__(self, candidate):
@@ -161,15 +162,17 @@ class SearchSpace:
     def candidate(self, **choices: str | int) -> Candidate:
         """Returns the candidate with the choices given by component: u1="sin(x)", b="x1+x2"."""
         return tuple(
-            int(choices[name]) if kind == "input" else NAMES[kind].index(str(choices[name]))
-            for name, kind in zip(self.names, self.kinds, strict=True)
+            int(choices[name])
+            if role == "input"
+            else PRIMITIVE_NAMES[role].index(str(choices[name]))
+            for name, role in zip(self.names, self.roles, strict=True)
         )
 
     def choices(self, candidate: Candidate) -> dict[str, str | int]:
         """Returns the candidate's choices by component, as `candidate` takes them."""
         return {
-            name: choice if kind == "input" else NAMES[kind][choice]
-            for name, kind, choice in zip(self.names, self.kinds, candidate, strict=True)
+            name: choice if role == "input" else PRIMITIVE_NAMES[role][choice]
+            for name, role, choice in zip(self.names, self.roles, candidate, strict=True)
         }
 
     def units(self, candidate: Candidate) -> list[Unit]:
@@ -186,7 +189,7 @@ class SearchSpace:
     def formula(self, candidate: Candidate) -> Formula:
         """Returns the candidate as a formula, its weights named beta, or beta1, beta2, ...
 
-        Every place has a weight of its own. The formula says all that there is to say:
+        Every slot has another weight. The formula says all that there is to say:
         `keras_swish.SearchedActivation` of it is the candidate, initial values included.
         """
         tree = self._with_slots(candidate)
@@ -203,8 +206,8 @@ class SearchSpace:
         return dict(
             self._betas_of(
                 tuple(
-                    0 if kind == "u" and choice not in _UNARY_WITH_BETA else choice
-                    for kind, choice in zip(self.kinds, candidate, strict=True)
+                    0 if role == "u" and choice not in _UNARY_WITH_BETA else choice
+                    for role, choice in zip(self.roles, candidate, strict=True)
                 )
             )
         )
@@ -227,19 +230,19 @@ class SearchSpace:
         return tuple(int(random.integers(size)) for size in self.sizes)
 
     def mutate(self, candidate: Candidate, random: np.random.Generator) -> Candidate:
-        """Draws one choice of the candidate anew, another one than it was."""
-        free = [place for place, size in enumerate(self.sizes) if size > 1]
-        place = free[random.integers(len(free))]
-        step = 1 + int(random.integers(self.sizes[place] - 1))
-        changed = (candidate[place] + step) % self.sizes[place]
-        return (*candidate[:place], changed, *candidate[place + 1 :])
+        """Changes one choice of the candidate to another one, drawn at random."""
+        free = [component for component, size in enumerate(self.sizes) if size > 1]
+        component = free[random.integers(len(free))]
+        step = 1 + int(random.integers(self.sizes[component] - 1))
+        changed = (candidate[component] + step) % self.sizes[component]
+        return (*candidate[:component], changed, *candidate[component + 1 :])
 
     def ordered(self, candidate: Candidate) -> Candidate:
         """Returns the candidate with the arguments of commutative functions in one order.
 
         First what has a weight: max(beta * x, x) learns, where at a tie max(x, beta * x) would
         take the first argument, and leave beta without a gradient for ever. Units that the value
-        does not depend on become the first of their kind: a layer computes them all the same, and
+        does not depend on become the first of all: a layer computes them all the same, and
         one that is not finite would spoil the gradient.
         """
         units = []
@@ -282,8 +285,8 @@ class SearchSpace:
         Example:
             >>> from keras_swish.search.space import SearchSpace
             >>> space = SearchSpace()
-            >>> found = space.spellings(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
-            >>> [str(space.formula(candidate)) for candidate in found]
+            >>> spellings = space.spellings(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
+            >>> [str(space.formula(candidate)) for candidate in spellings]
             ['-x + cos(x)', 'cos(x) - x', 'cos(x) + -x']
         """
         if self.core_units > 1:
@@ -328,14 +331,14 @@ class SearchSpace:
     @functools.cached_property
     def _surveyed(self) -> Survey:
         everything = self._all()
-        found = self._identities.find_all(everything)
-        rejected = collections.Counter(reason for reason, _ in found if reason)
-        kept = [c for c, (reason, same) in zip(everything, found, strict=True) if not reason]
-        firsts = dict.fromkeys(same for reason, same in found if not reason)
+        identities = self._identities.find_all(everything)
+        rejected = collections.Counter(reason for reason, _ in identities if reason)
+        fit = sum(not reason for reason, _ in identities)
+        firsts = dict.fromkeys(same for reason, same in identities if not reason)
         return Survey(
             len(everything),
             {reason: rejected[reason] for reason in REASONS},
-            len(kept) - len(firsts),
+            fit - len(firsts),
             tuple(firsts),
         )
 
@@ -369,9 +372,9 @@ class SearchSpace:
 def read_units(units: Sequence[Unit]) -> set[int]:
     """Returns the numbers, from 1, of the units that the last one's value depends on; 0 is x."""
     read = {len(units)}
-    for place in range(len(units), 0, -1):
-        if place in read:
-            input1, u1, input2, u2, _ = units[place - 1]
+    for number in range(len(units), 0, -1):
+        if number in read:
+            input1, u1, input2, u2, _ = units[number - 1]
             read |= {i for i, u in ((input1, u1), (input2, u2)) if u != BETA_UNARY}
     return read
 
@@ -381,9 +384,9 @@ def _without_unread(units: Sequence[Unit]) -> list[tuple[int, ...]]:
     return [
         # A beta alone reads nothing.
         (i * (u1 != BETA_UNARY), u1, j * (u2 != BETA_UNARY), u2, b)
-        if place in read
+        if number in read
         else (0, 0, 0, 0, 0)
-        for place, (i, u1, j, u2, b) in enumerate(units, 1)
+        for number, (i, u1, j, u2, b) in enumerate(units, 1)
     ]
 
 

@@ -21,7 +21,7 @@ from scipy import stats
 from keras_swish import io
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.space import NAMES, Candidate, SearchSpace
+from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS = "keras_swish", "proposals"
 # What every record of a journal begins with.
@@ -70,7 +70,7 @@ class Trial(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is known of one candidate.
+    """A candidate and its rewards.
 
     Attributes:
         candidate: The candidate.
@@ -79,7 +79,7 @@ class Entry:
         status: "ok", or "diverged" if it did with any seed, or "pruned": stopped early, its reward
             that of the last epoch it had.
         mean: Mean of the rewards; with several seeds without that of the first, as a candidate
-            got the others because it did well, or was lucky, with that one. Seeds that are kind
+            got the others because it did well, or was lucky, with that one. Seeds that give more
             to all candidates are made up for.
         low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
             where the status is not "ok".
@@ -158,9 +158,9 @@ class Study:
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
-                range(size) if kind == "input" else NAMES[kind]
+                range(size) if role == "input" else PRIMITIVE_NAMES[role]
             )
-            for name, kind, size in zip(space.names, space.kinds, space.sizes, strict=True)
+            for name, role, size in zip(space.names, space.roles, space.sizes, strict=True)
         }
 
     @classmethod
@@ -334,14 +334,17 @@ class Study:
         if not groups:
             return {}, math.nan, 0
         seeds = sorted(set().union(*groups))
-        # From each candidate's own mean, which falls out of the fit.
+        # From each candidate's mean, which falls out of the fit.
         design = np.concatenate(
-            [_centred([[float(seed == own) for seed in seeds] for own in one]) for one in groups]
+            [
+                _centred([[float(seed == other) for other in seeds] for seed in rewards])
+                for rewards in groups
+            ]
         )
-        rewards = np.concatenate([_centred(list(one.values())) for one in groups])
-        effects, _, rank, _ = np.linalg.lstsq(design, rewards, rcond=None)
-        degrees = len(rewards) - len(groups) - int(rank)
-        squares = float(np.sum((rewards - design @ effects) ** 2))
+        centred = np.concatenate([_centred(list(rewards.values())) for rewards in groups])
+        effects, _, rank, _ = np.linalg.lstsq(design, centred, rcond=None)
+        degrees = len(centred) - len(groups) - int(rank)
+        squares = float(np.sum((centred - design @ effects) ** 2))
         noise = math.sqrt(squares / degrees) if degrees else math.nan
         return dict(zip(seeds, map(float, effects), strict=True)) if chose else {}, noise, degrees
 
@@ -354,19 +357,20 @@ class Study:
         """
         effects, noise, degrees = self._fit()
         width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
-        found = []
+        entries = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
             judging = list(rewards)[1:]
             judged = [rewards[seed] - effects.get(seed, 0.0) for seed in judging]
             judged = judged or [*rewards.values()]
             mean = float(np.mean(judged))
-            stati = {outcome.status for outcome in outcomes.values()}
-            status = next((s for s in (PRUNED, DIVERGED) if s in stati), OK)
+            statuses = {outcome.status for outcome in outcomes.values()}
+            status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
             half = width / math.sqrt(len(judged)) if status == OK else math.nan
             formula = str(self.space.formula(candidate))
-            found.append(Entry(candidate, formula, rewards, status, mean, mean - half, mean + half))
-        return sorted(found, key=ranking_key)
+            interval = mean - half, mean + half
+            entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
+        return sorted(entries, key=ranking_key)
 
 
 def _opened(optuna: Any, name: str, storage: Any) -> Any:
@@ -385,9 +389,9 @@ def _centred(rows: list) -> np.ndarray:
 
 
 def ranking_key(entry: Entry) -> tuple:
-    """Returns what entries are ordered by; those that share it are equally good."""
-    known = not math.isnan(entry.low)
-    return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if known else entry.mean)
+    """Returns the key by which entries are sorted; equal keys mean equally good."""
+    has_interval = not math.isnan(entry.low)
+    return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if has_interval else entry.mean)
 
 
 def _mend(path: pathlib.Path, lock: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
-from keras_swish.search.space import NAMES, Candidate, read_units
+from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, read_units
 from keras_swish.search.study import Entry, ranking_key
 
 from . import statistics
@@ -121,7 +121,13 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
     units = space.units(candidate)
     read = read_units(units)
     return [
-        (input1, NAMES["u"][u1], input2, NAMES["u"][u2], NAMES["b"][b])
+        (
+            input1,
+            PRIMITIVE_NAMES["u"][u1],
+            input2,
+            PRIMITIVE_NAMES["u"][u2],
+            PRIMITIVE_NAMES["b"][b],
+        )
         for place, (input1, u1, input2, u2, b) in enumerate(units, 1)
         if place in read
     ]
@@ -267,7 +273,7 @@ def candidate(space: SearchSpace, units: tuple) -> Candidate:
     words = [(0, u1, 0, u2, b), *rest]
     for place in range(len(words), space.core_units):
         words.append((place, "x", place, "x", "max(x1,x2)"))
-    unary, binary = NAMES["u"].index, NAMES["b"].index
+    unary, binary = PRIMITIVE_NAMES["u"].index, PRIMITIVE_NAMES["b"].index
     return space.from_units(
         [(i, unary(first), j, unary(second), binary(b)) for i, first, j, second, b in words]
     )

@@ -74,7 +74,7 @@ def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algo
         name: One of `ALGORITHMS`, or any sampler of Optuna, such as "optuna:TPESampler".
         space: The search space.
         seed: Seed of all that is random in it.
-        **options: What the algorithm's class takes beside these.
+        **options: What else the algorithm's class takes.
 
     Raises:
         ValueError: If there is no such algorithm.

@@ -2,7 +2,7 @@
 
 The paper's objective is the mean reward of what is proposed; a search wants the best. After each
 update the controller raises the likelihood of an elite, and it learns nothing from a function that
-it proposes again, which would draw it to what is known.
+it proposes again, which would draw it to what it has seen.
 
 Source: Abolafia et al., "Neural Program Synthesis with Priority Queue Training", 2018, section 3.
 """
@@ -26,7 +26,7 @@ class PriorityQueueTraining(ReinforcementLearning):
         space: The search space.
         seed: Seed of the controller's weights and of what it draws.
         elite: Which part of the functions so far is the elite, which the controller imitates. It
-            grows with what is known: a few functions lead fast to the very best, many to more of
+            grows with their number: a few functions lead fast to the very best, many to more of
             the good.
         **options: Those of `ReinforcementLearning`.
 

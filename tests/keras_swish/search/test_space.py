@@ -77,7 +77,7 @@ def test_slopes_are_those_of_the_values(units):
         space.candidate(
             **{
                 name: int(random.integers(size)) if kind == "input" else random.choice(pick[kind])
-                for name, kind, size in zip(space.names, space.kinds, space.sizes)
+                for name, kind, size in zip(space.names, space.roles, space.sizes)
             }
         )
         for _ in range(60)
