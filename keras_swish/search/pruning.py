@@ -4,8 +4,9 @@ import functools
 
 from keras_swish.messages import unknown
 from keras_swish.search.child import PRUNED, Outcome
+from keras_swish.search.journal import import_optuna
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Study, import_optuna
+from keras_swish.search.study import Study
 
 # How many of the latest children a child is compared with at least, once there are as many.
 LATEST = 1000

@@ -6,32 +6,22 @@ whichever storage, a search resumes. `optuna-dashboard` shows the trials in a br
 """
 
 import collections
-import contextlib
 import dataclasses
 import math
 import os
 import pathlib
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from keras_swish import io
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
+from keras_swish.search.journal import claim, import_optuna, open_journal
 from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS = "keras_swish", "proposals"
-# What every record of a journal begins with.
-_BEGINS = b'{"op_code"'
-# No record of a journal has as many bytes.
-_LONGEST = 1 << 24
-# By journal: the lock that all searches of this process share.
-_locks: weakref.WeakValueDictionary[pathlib.Path, contextlib.ExitStack] = (
-    weakref.WeakValueDictionary()
-)
 
 
 class Proposed(NamedTuple):
@@ -125,14 +115,7 @@ class Study:
         if storage is not None and "://" not in str(storage):
             # From the root: Optuna's lock is a link, which is read from its own folder.
             self.path = pathlib.Path(storage).expanduser().resolve()
-            journal = optuna.storages.journal
-            _mend(self.path, journal.JournalFileSymlinkLock(str(self.path)))
-            try:
-                backend = optuna.storages.JournalStorage(journal.JournalFileBackend(str(self.path)))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{str(self.path)!r} is no journal of Optuna ({error})."
-                ) from error
+            backend = open_journal(self.path)
         try:
             self.study = _opened(optuna, name, backend)
         except Exception as error:  # a driver's own, where a database does not answer
@@ -294,19 +277,7 @@ class Study:
         Raises:
             ValueError: If another process searches with it.
         """
-        if self.path is None:
-            return
-        lock = _locks.get(self.path)
-        if lock is None:
-            try:
-                lock = io.lock(self.path.with_name(f".{self.path.name}.lock"))
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another process searches with {str(self.path)!r}: wait for it, or choose "
-                    "another storage."
-                ) from error
-            _locks[self.path] = lock
-        self._lock = lock
+        self._lock = claim(self.path) if self.path else None
 
     def noise(self) -> tuple[float, int]:
         """Returns the standard deviation between seeds, and the degrees of freedom it has.
@@ -392,47 +363,3 @@ def ranking_key(entry: Entry) -> tuple:
     """Returns the key by which entries are sorted; equal keys mean equally good."""
     has_interval = not math.isnan(entry.low)
     return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if has_interval else entry.mean)
-
-
-def _mend(path: pathlib.Path, lock: Any) -> None:
-    """Cuts off the record that a killed process was writing: Optuna would add the next to it.
-
-    What is no journal is refused here: Optuna forgives a last line that it cannot read, and would
-    write behind it.
-    """
-    if not path.is_file():
-        return
-    with open(path, "rb") as file:
-        head = file.read(len(_BEGINS))
-    if not _BEGINS.startswith(head):
-        raise ValueError(f"{str(path)!r} is no journal of Optuna.")
-    if not _torn(path):
-        return
-    lock.acquire()  # who writes has it
-    try:
-        torn = _torn(path)
-        if not torn.startswith(_BEGINS[: len(torn)]):
-            raise ValueError(f"{str(path)!r} is no journal of Optuna.")
-        os.truncate(path, path.stat().st_size - len(torn))
-    finally:
-        lock.release()
-
-
-def _torn(path: pathlib.Path) -> bytes:
-    """Returns what a file has after its last newline."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _LONGEST))
-        return file.read().rpartition(b"\n")[2]
-
-
-def import_optuna() -> Any:
-    """Returns the module `optuna`, made to speak up for warnings only."""
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "The search keeps its results with Optuna: pip install 'keras-swish[search]'"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

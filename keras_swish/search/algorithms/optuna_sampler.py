@@ -5,8 +5,8 @@ from typing import Any
 
 from keras_swish.messages import unknown
 from keras_swish.search.algorithms import Algorithm, Proposal
+from keras_swish.search.journal import import_optuna
 from keras_swish.search.space import Candidate, SearchSpace
-from keras_swish.search.study import import_optuna
 
 # Trials that samplers draw at random before they think, and one more.
 _FEW = 11

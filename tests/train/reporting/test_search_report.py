@@ -233,7 +233,9 @@ def test_known_functions_are_known_in_a_larger_space():
     found = paper_claims.known(study, entries)
     ranks = {name: one[0] for name, one in found.items() if one}
     assert ranks == {"arctan_squared_minus_x": 1, "swish": 2, "relu": 3}
-    assert space._identities.by_candidate == before  # the search that resumes proposes what it would have
+    assert (
+        space._identities.by_candidate == before
+    )  # the search that resumes proposes what it would have
     expected, share = paper_claims.observations(space, entries)["one core unit"]
     assert (expected, share.best, share.others) == (0, 0, 1)
     text = search_report.text(study, entries, found, None)
