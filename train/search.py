@@ -7,13 +7,13 @@ the candidate's reward. Then the best are trained with more seeds.
 Examples:
   keras-swish search
       a hundred candidates of one core unit, proposed by the paper's controller, in a narrow
-      ResNet-8 on the digits inside scikit-learn: minutes on two cores.
+      ResNet-8 on the digits of scikit-learn: minutes on two cores.
   keras-swish search --algorithm=evolution --trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --trials=0 \
       --top=0.25 --top_seeds=4 --out=runs/exhaustive
       every function of one core unit, and the top quarter with four seeds: hours. Interrupted
-      and given again, it goes on.
+      and given again, it resumes.
   keras-swish search --dataset=fashion_mnist --model=resnet20 --filters=8,16,32 --trials=200
       a deeper child: what helps a shallow one need not help it.
   optuna-dashboard runs/exhaustive/study.log
@@ -22,11 +22,10 @@ Examples:
       on the Ray cluster that RAY_ADDRESS names, or as many processes of this machine as it has
       cores; children that do worse than two thirds of the others are stopped early.
 
-The folder --out gets study.log, Optuna's journal of every trained child, and beside it what the
-algorithm was told; and at the end, or when it is interrupted or gets SIGTERM, results.csv (a row a
-candidate, the best first), table.md, report.html (the same page in one file) and its pictures.
-`keras-swish report` writes these at any other time, and `keras-swish confirm` trains the best anew
-beside ReLU and Swish.
+The folder --out gets study.log, Optuna's journal of every trained child; and at the end, or when it
+is interrupted or gets SIGTERM, results.csv (a row a candidate, the best first), table.md,
+report.html (the same page in one file) and its figures. `keras-swish report` writes these at any
+other time, and `keras-swish confirm` compares the best with ReLU and Swish in new runs.
 """
 
 import dataclasses
@@ -74,7 +73,7 @@ class DatasetChild:
 
     Attributes:
         model: Name of the network.
-        filters: Filters of its three stages, or None: its own.
+        filters: Filters of its three stages, or None: those of the network.
         image_size: Side to scale the images to, or None.
         images: How many images to train on, or None: all.
         config: How it is trained.

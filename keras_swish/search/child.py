@@ -320,9 +320,8 @@ class Child:
         return reward
 
     def _replace(self, activation: Any) -> keras.Model:
-        return replace_activations(
-            self.model, dict.fromkeys(self.activations, activation), strict=False
-        )
+        replacements: dict[Any, Any] = dict.fromkeys(self.activations, activation)
+        return replace_activations(self.model, replacements, strict=False)
 
     def _draw_weights(self, seed: int) -> list[np.ndarray]:
         """Returns the weights that a network built after setting this seed has."""
@@ -398,7 +397,7 @@ def _set_python_seeds(seed: int) -> None:
 def _seed_dropout(seed: int) -> None:
     """On PyTorch dropout draws from a state of PyTorch's own, elsewhere from the layer's."""
     if keras.backend.backend() == "torch":
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         torch.manual_seed(seed)
 

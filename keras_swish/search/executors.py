@@ -248,7 +248,9 @@ def _free_worker() -> Callable:
 def _keeping_worker() -> type:
     class Worker:
         def __init__(self) -> None:
-            self.work = self.next = self.stages = None
+            self.work: Any = None
+            self.next: Any = None
+            self.stages: Any = None
 
         def compute(self, work: list, job: Job, stage: int | None) -> Result:
             """Computes a job to its end, or with a stage to the end of that."""

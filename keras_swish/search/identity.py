@@ -2,8 +2,12 @@
 
 import collections
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from keras_swish.search.space import SearchSpace
 
 Candidate = tuple[int, ...]
 
@@ -23,52 +27,64 @@ class Identities:
         space: The `SearchSpace`.
     """
 
-    def __init__(self, space):
+    def __init__(self, space: "SearchSpace"):
         self.space = space
         random, points = np.random.default_rng(1), len(space.grid)
         self._projection = random.normal(size=(SETS * points, 8)) / math.sqrt(points)
         # At how many grid points a straight line may be off.
         self._holes = points // 50
-        self.found: dict[Candidate, tuple[str | None, Candidate]] = {}
+        self.by_candidate: dict[Candidate, tuple[str | None, Candidate]] = {}
         # By the cell of the first number of its signature: signatures and their candidates.
         self.cells: dict[int, list[tuple[np.ndarray, Candidate]]] = collections.defaultdict(list)
 
     def find(self, candidate: Candidate) -> tuple[str | None, Candidate]:
         """Returns why the candidate is rejected, and the candidate that stands for it."""
-        if candidate not in self.found:
+        if candidate not in self.by_candidate:
             self.find_all([candidate])
-        return self.found[candidate]
+        return self.by_candidate[candidate]
 
-    def find_all(self, candidates: list[Candidate]) -> list[tuple[str | None, Candidate]]:
-        """Does the same for many at once."""
+    def find_all(
+        self, candidates: list[Candidate], are_fit: bool = False
+    ) -> list[tuple[str | None, Candidate]]:
+        """Does the same for many at once, in half of the time if none is to be rejected."""
         ordered = [self.space.ordered(candidate) for candidate in candidates]
-        new = list(dict.fromkeys(c for c in ordered if c not in self.found))
+        new = list(dict.fromkeys(c for c in ordered if c not in self.by_candidate))
         for start in range(0, len(new), 512):
-            self._look(new[start : start + 512])
+            self._look(new[start : start + 512], are_fit)
         for candidate, same in zip(candidates, ordered, strict=True):
-            self.found[candidate] = self.found[same]
-        return [self.found[candidate] for candidate in candidates]
+            self.by_candidate[candidate] = self.by_candidate[same]
+        return [self.by_candidate[candidate] for candidate in candidates]
 
     def remember(self, candidate: Candidate, reason: str | None, same: Candidate) -> None:
-        """Takes note of what was found of a candidate in an earlier process."""
+        """Takes note of what `find` returned in an earlier process."""
         if reason:
             same = self.space.ordered(candidate)
-            self.found.setdefault(same, (reason, same))
-        self.found.setdefault(candidate, (reason, same))
+            self.by_candidate.setdefault(same, (reason, same))
+        self.by_candidate.setdefault(candidate, (reason, same))
 
-    def _look(self, candidates: list[Candidate]) -> None:
-        values, slopes = self.space.values(candidates)
+    def _look(self, candidates: list[Candidate], are_fit: bool) -> None:
+        reasons: list[str | None] = [None] * len(candidates)
+        if are_fit:
+            values = self.space.values(candidates)
+        else:
+            values, slopes = self.space.values_and_slopes(candidates)
+            reasons = self._reasons(values, slopes)
+        for candidate, reason, on_grid in zip(candidates, reasons, values, strict=True):
+            same = candidate if reason else self._first(self._signature(on_grid), candidate)
+            self.by_candidate[candidate] = (reason, same)
+
+    def _reasons(self, values: np.ndarray, slopes: np.ndarray) -> list[str | None]:
         initial = np.concatenate([values[:, 0], slopes[:, 0]], axis=1)
         with np.errstate(invalid="ignore"):
-            finite = (np.abs(initial) <= _LARGEST).all(axis=1)
-        affine = self._affine(values)
-        for row, candidate in enumerate(candidates):
-            reason = REASONS[0] if not finite[row] else REASONS[1] if affine[row] else None
-            same = candidate if reason else self._first(self._signature(values[row]), candidate)
-            self.found[candidate] = (reason, same)
+            is_finite = np.all(np.abs(initial) <= _LARGEST, axis=1)
+        is_affine = self._affine(values)
+        return [
+            REASONS[0] if not finite else REASONS[1] if affine else None
+            for finite, affine in zip(is_finite, is_affine, strict=True)
+        ]
 
     def _affine(self, values: np.ndarray) -> np.ndarray:
-        """Whether each is a straight line, for each set of betas, but for a few points.
+        """Says of each whether it is a straight line, for each set of betas, but for a few points.
 
         x / (x + eps) is 1, but for a hole at 0 that no pre-activation ever meets.
         """

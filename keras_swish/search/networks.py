@@ -19,7 +19,7 @@ def inner_layers(model: keras.Model) -> list[keras.Layer]:
 def read_values(variables: Iterable[Any]) -> list[np.ndarray]:
     """Returns copies of the values of variables."""
     # Copies: PyTorch gives views, which training changes.
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def assign_values(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:

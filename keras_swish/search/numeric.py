@@ -5,18 +5,28 @@ for training with them.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-from keras_swish.formulas.language import Formula, Name, Number
+from keras_swish.formulas.derivative import derivative
+from keras_swish.formulas.language import Formula, Name, Number, parse
+from keras_swish.formulas.primitives import BINARY, UNARY
+
+UNARY_TREES = [parse(primitive.formula) for primitive in UNARY.values()]
+BINARY_TREES = [parse(primitive.formula, ("x1", "x2")) for primitive in BINARY.values()]
+# The unary function that does not read its input.
+BETA_UNARY = list(UNARY).index("beta")
+# The betas of a unit: those of u1, of u2 and of b.
+SLOTS = 3
 
 
-def _sinc(x):
+def _sinc(x: np.ndarray) -> np.ndarray:
     return np.sinc(x / np.pi)
 
 
-def _dsinc(x):
+def _dsinc(x: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (np.cos(x) - _sinc(x)) / x
     return np.where(x == 0, 0.0, slope)
@@ -73,9 +83,91 @@ def evaluate(formula: Formula, values: dict[str, np.ndarray]) -> np.ndarray:
         return _evaluate(formula, values)
 
 
-def _evaluate(formula, values):
+def _evaluate(formula: Formula, values: dict[str, np.ndarray]) -> Any:
     if isinstance(formula, Number):
         return np.float64(formula.value)
     if isinstance(formula, Name):
         return values[formula.name]
     return _FUNCTIONS[formula.function](*(_evaluate(a, values) for a in formula.arguments))
+
+
+def candidate_values(units: np.ndarray, grid: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """Computes candidates.
+
+    Args:
+        units: The choices of each unit of each candidate, `(candidates, units, 5)`.
+        grid: Values of x, `(points,)`.
+        betas: Values of the betas, `(candidates, sets, SLOTS * units, 1)`.
+
+    Returns:
+        Values of shape `(candidates, sets, points)`.
+    """
+    return _compute(units, grid, betas, has_slopes=False)[0]
+
+
+def candidate_values_and_slopes(
+    units: np.ndarray, grid: np.ndarray, betas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes candidates and their derivatives, as `candidate_values` does."""
+    return _compute(units, grid, betas, has_slopes=True)
+
+
+def _compute(
+    units: np.ndarray, grid: np.ndarray, betas: np.ndarray, has_slopes: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    x = np.broadcast_to(grid, (len(units), betas.shape[1], len(grid)))
+    values, slopes = [x], [np.ones_like(x)]
+    for unit in range(units.shape[1]):
+        input1, u1, input2, u2, b = units[:, unit].T
+        beta1, beta2, beta3 = (betas[:, :, SLOTS * unit + slot] for slot in range(SLOTS))
+        inputs = [{"x": _choose(input1, values), "beta": beta1}]
+        inputs += [{"x": _choose(input2, values), "beta": beta2}]
+        x1, x2 = (_by_choice(UNARY_TREES, u, i) for u, i in zip((u1, u2), inputs, strict=True))
+        arguments = {"x1": x1, "x2": x2, "beta": beta3}
+        values.append(_by_choice(BINARY_TREES, b, arguments))
+        if not has_slopes:
+            continue
+        slope = np.zeros_like(x1)
+        for name, source, u, argument in (
+            ("x1", input1, u1, inputs[0]),
+            ("x2", input2, u2, inputs[1]),
+        ):
+            inner = _product(_by_choice(_slopes("u", "x"), u, argument), _choose(source, slopes))
+            inner[u == BETA_UNARY] = 0.0
+            with np.errstate(all="ignore"):
+                slope = slope + _product(_by_choice(_slopes("b", name), b, arguments), inner)
+        slopes.append(slope)
+    return values[-1], slopes[-1]
+
+
+def _choose(source: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:
+    """Returns each row from the array that its source names."""
+    if len(arrays) == 1:
+        return arrays[0]
+    chosen = np.empty_like(arrays[0])
+    for number, array in enumerate(arrays):
+        rows = source == number
+        chosen[rows] = array[rows]
+    return chosen
+
+
+def _by_choice(
+    trees: list[Formula], chosen: np.ndarray, inputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Evaluates in each row the tree that is chosen there."""
+    y = np.empty_like(next(iter(inputs.values())))
+    for choice in np.unique(chosen):
+        rows = chosen == choice
+        y[rows] = evaluate(trees[choice], {name: array[rows] for name, array in inputs.items()})
+    return y
+
+
+@functools.cache
+def _slopes(role: str, name: str) -> list[Formula]:
+    return [derivative(tree, name) for tree in (UNARY_TREES if role == "u" else BINARY_TREES)]
+
+
+def _product(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Chain rule, a constant's slope of 0 staying 0 next to an infinite one."""
+    with np.errstate(all="ignore"):
+        return np.where(inner == 0, 0.0, slope * inner)

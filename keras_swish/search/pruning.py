@@ -4,12 +4,13 @@ import functools
 
 from keras_swish.messages import unknown
 from keras_swish.search.child import PRUNED, Outcome
+from keras_swish.search.journal import import_optuna
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Study, import_optuna
+from keras_swish.search.study import Study
 
 # How many of the latest children a child is compared with at least, once there are as many.
 LATEST = 1000
-# By name: class in `optuna.pruners`, and what it takes. After epochs 1, 3, 9, ... a third goes on.
+# By name: class in `optuna.pruners`, and what it takes. After epochs 1, 3, 9, ... a third remains.
 PRUNERS = {"halving": ("SuccessiveHalvingPruner", {"min_resource": 1, "reduction_factor": 3})}
 
 
@@ -34,15 +35,15 @@ class Pruner:
         if name not in PRUNERS:
             raise ValueError(unknown("pruner", name, PRUNERS))
         optuna = import_optuna()
-        kind, options = PRUNERS[name]
+        pruner_class, options = PRUNERS[name]
         self._new_study = functools.partial(
             optuna.create_study,
             direction="maximize",
             sampler=optuna.samplers.RandomSampler(),
-            pruner=getattr(optuna.pruners, kind)(**options),
+            pruner=getattr(optuna.pruners, pruner_class)(**options),
         )
-        found = study.study.get_trials(deepcopy=False)
-        self._finished = [trial for trial in found if trial.intermediate_values]
+        trials = study.study.get_trials(deepcopy=False)
+        self._finished = [trial for trial in trials if trial.intermediate_values]
         self._forgotten = 0
         self._renew()
         self._states = optuna.trial.TrialState
@@ -74,7 +75,7 @@ class Pruner:
         return told.system_attrs
 
     def _renew(self) -> None:
-        """Begins a study with the latest trials; a search that was cut off begins with the same."""
+        """Begins a study with the latest trials; a search that resumes begins with the same."""
         count = self._forgotten + len(self._finished)
         first = max(0, count // LATEST - 1) * LATEST
         self._finished = self._finished[first - self._forgotten :]

@@ -94,8 +94,8 @@ class Result:
 
 def progress_by_algorithm(study: Study) -> dict[str, Progress]:
     """Returns the progress of each algorithm that the study has notes of, up to its last child."""
-    found: dict[str, Progress] = collections.defaultdict(Progress)
+    by_algorithm: dict[str, Progress] = collections.defaultdict(Progress)
     for trial in study.trials():
         for proposed in trial.proposals:
-            found[trial.algorithm].count(proposed.reason, proposed.same)
-    return dict(found)
+            by_algorithm[trial.algorithm].count(proposed.reason, proposed.same)
+    return dict(by_algorithm)

@@ -321,6 +321,7 @@ class Search:
             self._tell_waiting(candidate, reward)
 
     def _is_done(self, job: tuple[Candidate, int], outcome: Outcome) -> bool:
+        assert self.pruner is not None
         return outcome.status != PRUNED or self.pruner.stops(*job, outcome)
 
     def _submit(self, candidate: Candidate, seed: int, done: executors.Done | None = None) -> None:

@@ -1,6 +1,8 @@
-"""A layer that computes any candidate of a search space, which one being data."""
+"""A layer that computes any candidate of a search space; which one is data."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,9 +12,10 @@ from keras_swish.formulas.language import Call, Formula, names, parse
 from keras_swish.formulas.lowering import lowered
 from keras_swish.formulas.primitives import BINARY, UNARY
 from keras_swish.layers import TrainableActivation
-from keras_swish.search.space import SLOTS, Candidate, SearchSpace
+from keras_swish.search.numeric import SLOTS
+from keras_swish.search.space import Candidate, SearchSpace, Unit
 
-_CHOICES = 5
+_CHOICES = len(Unit._fields)
 # What every backend computes in one fast operation.
 _SHORT = {"neg", "+", "-", "*", "**", "abs", "sign", "relu", "step"}
 
@@ -22,15 +25,15 @@ class SearchableActivation(TrainableActivation):
     """An activation whose function is data: one compiled network computes every candidate.
 
     Its weight `choice` says which candidate; `set_candidate` writes it, and the initial values
-    of the betas. There is a beta for each place of each unit; those that a candidate has no
-    use for get a gradient of zero. On TensorFlow there are first derivatives only.
+    of the betas. There is a beta for each slot of each unit; those that a candidate does not read
+    get a gradient of zero. On TensorFlow there are first derivatives only.
 
     Args:
         core_units: How many core units the candidates have.
         **kwargs: Those of `keras_swish.SearchedActivation`.
 
     Input shape:
-        Any of two dimensions or more; the channels must be of known number.
+        Any of two dimensions or more; the number of channels must be defined.
 
     Output shape:
         That of the input.
@@ -46,12 +49,12 @@ class SearchableActivation(TrainableActivation):
         9.0
     """
 
-    def __init__(self, core_units: int = 1, **kwargs):
+    def __init__(self, core_units: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.core_units = core_units
         self.initial_values = {f"beta{slot}": 1.0 for slot in range(SLOTS * core_units)}
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the choice, and all betas, for inputs of this shape."""
         self.betas = list(self.add_betas(input_shape).values())
         self.choice = self.add_weight(
@@ -69,7 +72,7 @@ class SearchableActivation(TrainableActivation):
         for slot, beta in enumerate(self.betas):
             beta.assign(ops.full(beta.shape, initial.get(slot, 1.0), beta.dtype))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Returns the chosen candidate's value at the inputs."""
         x = as_float(inputs)
         dtype = compute_dtype(x)
@@ -77,12 +80,12 @@ class SearchableActivation(TrainableActivation):
         betas = [ops.copy(ops.convert_to_tensor(beta, dtype)) for beta in self.betas]
         return _compute(ops.convert_to_tensor(self.choice), x, betas)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns what `from_config` needs to make the same layer."""
         return {"core_units": self.core_units, **super().get_config()}
 
 
-def _compute(choice, x, betas):
+def _compute(choice: Any, x: Any, betas: list) -> Any:
     """Computes the units one after the other, and their gradients by hand.
 
     Left to themselves, JAX keeps what every branch of a switch would need for its gradient, and
@@ -94,30 +97,29 @@ def _compute(choice, x, betas):
     def function(x, *betas):
         outputs, units = [x], []
         for unit in range(len(betas) // SLOTS):
-            own = betas[SLOTS * unit : SLOTS * (unit + 1)]
-            input1, u1, input2, u2, b = (choice[unit, place] for place in range(_CHOICES))
-            source1, source2 = (_pick(i, outputs) for i in (input1, input2))
-            x1 = _chosen("unary", u1, source1, own[0])
-            x2 = _chosen("unary", u2, source2, own[1])
-            outputs.append(_chosen("binary", b, x1, x2, own[2]))
-            units.append((source1, source2, x1, x2, own))
+            beta1, beta2, beta3 = betas[SLOTS * unit : SLOTS * (unit + 1)]
+            chosen = Unit(*(choice[unit, i] for i in range(_CHOICES)))
+            source1, source2 = _pick(chosen.input1, outputs), _pick(chosen.input2, outputs)
+            x1 = _chosen("unary", chosen.u1, source1, beta1)
+            x2 = _chosen("unary", chosen.u2, source2, beta2)
+            outputs.append(_chosen("binary", chosen.b, x1, x2, beta3))
+            units.append((chosen, source1, source2, x1, x2, beta1, beta2, beta3))
 
         def gradient(*arguments, upstream=None):
             if upstream is None:  # PyTorch alone passes the inputs too, and this by name
                 (upstream,) = arguments
-            slopes = [None] * (len(units)) + [upstream]
+            slopes: list[Any] = [None] * len(units) + [upstream]
             dbetas = []
             for unit in reversed(range(len(units))):
-                source1, source2, x1, x2, own = units[unit]
-                input1, u1, input2, u2, b = (choice[unit, place] for place in range(_CHOICES))
+                chosen, source1, source2, x1, x2, beta1, beta2, beta3 = units[unit]
                 dy = slopes[unit + 1]
-                dx1, dx2, dbeta3 = _chosen("binary gradient", b, x1, x2, own[2], dy)
-                dsource1, dbeta1 = _chosen("unary gradient", u1, source1, own[0], dx1)
-                dsource2, dbeta2 = _chosen("unary gradient", u2, source2, own[1], dx2)
+                dx1, dx2, dbeta3 = _chosen("binary gradient", chosen.b, x1, x2, beta3, dy)
+                dsource1, dbeta1 = _chosen("unary gradient", chosen.u1, source1, beta1, dx1)
+                dsource2, dbeta2 = _chosen("unary gradient", chosen.u2, source2, beta2, dx2)
                 dbetas = [dbeta1, dbeta2, dbeta3, *dbetas]
                 for source in range(unit + 1):
-                    parts = [_where(input1, source, dsource1, unit)]
-                    parts += [_where(input2, source, dsource2, unit)]
+                    parts = [_where(chosen.input1, source, dsource1, unit)]
+                    parts += [_where(chosen.input2, source, dsource2, unit)]
                     parts += [slopes[source]] if slopes[source] is not None else []
                     slopes[source] = functools.reduce(ops.add, parts)
             return (slopes[0], *dbetas)
@@ -127,51 +129,51 @@ def _compute(choice, x, betas):
     return function(x, *betas)
 
 
-def _pick(index, outputs):
+def _pick(index: Any, outputs: list) -> Any:
     if len(outputs) == 1:
         return outputs[0]
     branches = [lambda *tensors, i=i: ops.copy(tensors[i]) for i in range(len(outputs))]
     return ops.switch(index, branches, *outputs)
 
 
-def _where(index, source, slope, unit):
-    """The slope if the chosen input is this one, else 0: also for infinite slopes."""
+def _where(index: Any, source: int, slope: Any, unit: int) -> Any:
+    """Returns the slope if the chosen input is this one, else 0: also for infinite slopes."""
     return slope if unit == 0 else ops.where(index == source, slope, ops.zeros_like(slope))
 
 
 @functools.cache
-def _branches(kind: str) -> list:
-    table, variables = (UNARY, ("x",)) if kind.startswith("unary") else (BINARY, ("x1", "x2"))
-    function = _gradients if kind.endswith("gradient") else _value
+def _branches(task: str) -> list:
+    table, variables = (UNARY, ("x",)) if task.startswith("unary") else (BINARY, ("x1", "x2"))
+    function = _gradients if task.endswith("gradient") else _value
     formulas = [lowered(parse(primitive.formula, variables)) for primitive in table.values()]
     operations = [Operation((*variables, "beta"), (f,), variables[:1]) for f in formulas]
     return [functools.partial(function, operation) for operation in operations]
 
 
-def _value(operation, *inputs):
-    return _computed(operation, inputs)[0]
+def _value(operation: Operation, *inputs: Any) -> Any:
+    return _run(operation, inputs)[0]
 
 
-def _gradients(operation, *inputs):
+def _gradients(operation: Operation, *inputs: Any) -> Any:
     if keras.backend.backend() == "jax":
         return _jax_gradients(operation, *inputs)
     gradient = operation.gradient
-    known = dict(zip(gradient.like, _computed(gradient, inputs), strict=True))
+    slopes = dict(zip(gradient.like, _run(gradient, inputs), strict=True))
     return tuple(
-        known[name] if name in known else ops.zeros_like(x)
+        slopes[name] if name in slopes else ops.zeros_like(x)
         for name, x in zip(operation.names, inputs, strict=False)
     )
 
 
-def _jax_gradients(operation, *inputs):
+def _jax_gradients(operation: Operation, *inputs: Any) -> Any:
     # An operation has a rule of forward mode there, from which JAX makes the gradient.
     import jax
 
-    *inputs, upstream = inputs
-    return jax.vjp(lambda *tensors: operation(*tensors)[0], *inputs)[1](upstream)
+    *arguments, upstream = inputs
+    return jax.vjp(lambda *tensors: operation(*tensors)[0], *arguments)[1](upstream)
 
 
-def _computed(operation, inputs):
+def _run(operation: Operation, inputs: tuple) -> Sequence:
     # Compiled on their own, these would take longer to call than to compute.
     if all(_functions(formula) <= _SHORT for formula in operation.outputs):
         return operation.compute(*inputs)
@@ -195,45 +197,45 @@ def _functions(formula: Formula) -> set[str]:
     return {formula.function}.union(*map(_functions, formula.arguments))
 
 
-def _chosen(kind: str, index, *inputs):
+def _chosen(task: str, index: Any, *inputs: Any) -> Any:
     """Computes the primitive with that index, or its gradients.
 
-    A function of its own where there is a graph, so that the branches are traced once and not
-    for each layer.
+    Where there is a graph, it is a function in it, so that the branches are traced once and not for
+    each layer.
     """
     if keras.backend.backend() == "tensorflow":
-        return _tensorflow_chosen(kind, index, *inputs)
+        return _tensorflow_chosen(task, index, *inputs)
     if keras.backend.backend() == "jax":
-        return _jax_chosen(kind)(index, *inputs)
-    return ops.switch(index, _branches(kind), *inputs)
+        return _jax_chosen(task)(index, *inputs)
+    return ops.switch(index, _branches(task), *inputs)
 
 
-def _tensorflow_chosen(kind, index, *inputs):
+def _tensorflow_chosen(task: str, index: Any, *tensors: Any) -> Any:
     import tensorflow as tf
 
-    if not kind.endswith("gradient"):
-        # The gradient is given in `_compute`, and an eager tape would look for it here as well.
-        inputs = [tf.stop_gradient(x) for x in inputs]
+    # The gradient is given in `_compute`, and an eager tape would look for it here as well.
+    is_gradient = task.endswith("gradient")
+    inputs: list[Any] = [x if is_gradient else tf.stop_gradient(x) for x in tensors]
     # Any batch and size of images; the betas keep their shape, along which gradients are summed.
-    betas = {2 if kind.startswith("binary") else 1}
+    betas = {2 if task.startswith("binary") else 1}
     signature = tuple(
-        (tuple(x.shape) if place in betas else (None,) * x.shape.rank, x.dtype)
-        for place, x in enumerate(inputs)
+        (tuple(x.shape) if i in betas else (None,) * x.shape.rank, x.dtype)
+        for i, x in enumerate(inputs)
     )
-    outputs = _tensorflow_function(kind, signature)(index, *inputs)
-    for output, x in zip([outputs] if hasattr(outputs, "shape") else outputs, inputs, strict=False):
+    outputs: Any = _tensorflow_function(task, signature)(index, *inputs)
+    for output, x in zip(outputs if is_gradient else [outputs], inputs, strict=False):
         output.set_shape(x.shape)
     return outputs
 
 
 @functools.cache
-def _tensorflow_function(kind, signature):
+def _tensorflow_function(task: str, signature: tuple) -> Callable:
     import tensorflow as tf
 
     inputs = [tf.TensorSpec(*entry) for entry in signature]
     branches = [
         tf.function(branch, inputs, autograph=False).get_concrete_function()
-        for branch in _branches(kind)
+        for branch in _branches(task)
     ]
     types = [output.dtype for output in branches[0].outputs]
 
@@ -243,13 +245,13 @@ def _tensorflow_function(kind, signature):
     @tf.function(input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False)
     def chosen(index, *tensors):
         outputs = tf.raw_ops.Case(branch_index=index, input=tensors, Tout=types, branches=branches)
-        return tuple(outputs) if kind.endswith("gradient") else outputs[0]
+        return tuple(outputs) if task.endswith("gradient") else outputs[0]
 
     return chosen
 
 
 @functools.cache
-def _jax_chosen(kind):
+def _jax_chosen(task: str) -> Callable:
     import jax
 
-    return jax.jit(lambda index, *inputs: ops.switch(index, _branches(kind), *inputs))
+    return jax.jit(lambda index, *inputs: ops.switch(index, _branches(task), *inputs))

@@ -1,7 +1,7 @@
 """The search space: core units b(u1(x), u2(x)) over the paper's primitives.
 
 A candidate is a tuple of whole numbers, one for each choice. For the first unit these are u1,
-u2 and b: the places of the two unary functions in `primitives.UNARY`, and of the binary one in
+u2 and b: the positions of the two unary functions in `primitives.UNARY`, and of the binary one in
 `primitives.BINARY`. Each further unit chooses the input of each of its unary functions too, x
 (0) or the output of a unit before it (1, 2, ...), and its five are input1, u1, input2, u2, b.
 
@@ -13,19 +13,21 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.language import Formula, Name, initial_value, parse, substitute, weights
+from keras_swish.formulas.language import Formula, Name, initial_value, substitute, weights
 from keras_swish.formulas.primitives import BINARY, UNARY
 from keras_swish.search import numeric
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
+from keras_swish.search.numeric import BETA_UNARY, BINARY_TREES, SLOTS, UNARY_TREES
 
-NAMES = {"u": list(UNARY), "b": list(BINARY)}
-# Binary functions whose arguments can trade places; for the last one beta becomes 1 - beta.
+PRIMITIVE_NAMES = {"u": list(UNARY), "b": list(BINARY)}
+# Binary functions whose arguments can be swapped; for the last one beta becomes 1 - beta.
 COMMUTATIVE = frozenset(
-    NAMES["b"].index(name)
+    PRIMITIVE_NAMES["b"].index(name)
     for name in (
         "x1+x2",
         "x1*x2",
@@ -36,18 +38,23 @@ COMMUTATIVE = frozenset(
         "beta*x1+(1-beta)*x2",
     )
 )
-_UNARY_TREES = [parse(primitive.formula) for primitive in UNARY.values()]
-_BINARY_TREES = [parse(primitive.formula, ("x1", "x2")) for primitive in BINARY.values()]
-# The unary function that does not read its input.
-_BETA = NAMES["u"].index("beta")
-# The betas of a unit: those of u1, of u2 and of b.
-SLOTS = 3
 POINTS = 256
+_UNARY_WITH_BETA = frozenset(i for i, tree in enumerate(UNARY_TREES) if weights(tree))
+
+
+class Unit(NamedTuple):
+    """The choices of a core unit: the inputs and functions of its two arguments, and the last."""
+
+    input1: int
+    u1: int
+    input2: int
+    u2: int
+    b: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a whole space holds.
+    """The functions of a space.
 
     Attributes:
         choices: How many candidates there are.
@@ -101,24 +108,26 @@ class SearchSpace:
             )
         self.core_units = core_units
         self.interval = (low, high)
-        kinds, sizes = ["u", "u", "b"], [len(UNARY), len(UNARY), len(BINARY)]
+        roles, sizes = ["u", "u", "b"], [len(UNARY), len(UNARY), len(BINARY)]
         names = ["u1", "u2", "b"]
         for unit in range(2, core_units + 1):
-            kinds += ["input", "u", "input", "u", "b"]
+            roles += ["input", "u", "input", "u", "b"]
             sizes += [unit, len(UNARY), unit, len(UNARY), len(BINARY)]
-            names += [f"{kind}_{unit}" for kind in ("input1", "u1", "input2", "u2", "b")]
-        # Of each component of a candidate: its name, what it chooses, of how many.
-        self.names, self.kinds, self.sizes = tuple(names), tuple(kinds), tuple(sizes)
+            names += [f"{name}_{unit}" for name in Unit._fields]
+        # Of each component of a candidate: its name, whether it chooses a unary function, a binary
+        # one or an input, and of how many.
+        self.names, self.roles, self.sizes = tuple(names), tuple(roles), tuple(sizes)
         # Grid points that no function is likely to treat alike: multiples of the golden ratio.
         inner = np.sort(np.arange(1, POINTS - 2) * (math.sqrt(5) - 1) / 2 % 1)
         self.grid = np.sort([low, high, min(max(0.0, low), high), *(low + (high - low) * inner)])
+        self._betas_of = functools.cache(self._initial_betas)
         self._betas = np.random.default_rng(0).uniform(0.3, 1.7, (SETS - 1, SLOTS * core_units))
 
     def __len__(self):
         return math.prod(self.sizes)
 
     def __reduce__(self):
-        # Without all that it has found out about candidates.
+        # Without what it has computed of candidates.
         return type(self), (self.core_units, self.interval)
 
     def __contains__(self, candidate):
@@ -153,23 +162,26 @@ class SearchSpace:
     def candidate(self, **choices: str | int) -> Candidate:
         """Returns the candidate with the choices given by component: u1="sin(x)", b="x1+x2"."""
         return tuple(
-            choices[name] if kind == "input" else NAMES[kind].index(choices[name])
-            for name, kind in zip(self.names, self.kinds, strict=True)
+            int(choices[name])
+            if role == "input"
+            else PRIMITIVE_NAMES[role].index(str(choices[name]))
+            for name, role in zip(self.names, self.roles, strict=True)
         )
 
     def choices(self, candidate: Candidate) -> dict[str, str | int]:
         """Returns the candidate's choices by component, as `candidate` takes them."""
         return {
-            name: choice if kind == "input" else NAMES[kind][choice]
-            for name, kind, choice in zip(self.names, self.kinds, candidate, strict=True)
+            name: choice if role == "input" else PRIMITIVE_NAMES[role][choice]
+            for name, role, choice in zip(self.names, self.roles, candidate, strict=True)
         }
 
-    def units(self, candidate: Candidate) -> list[tuple[int, int, int, int, int]]:
+    def units(self, candidate: Candidate) -> list[Unit]:
         """Returns input1, u1, input2, u2 and b of each unit."""
         u1, u2, b, *rest = candidate
-        return [(0, u1, 0, u2, b), *(tuple(rest[i : i + 5]) for i in range(0, len(rest), 5))]
+        units = [Unit(0, u1, 0, u2, b)]
+        return units + [Unit(*rest[i : i + 5]) for i in range(0, len(rest), 5)]
 
-    def from_units(self, units) -> Candidate:
+    def from_units(self, units: Sequence[tuple[int, ...]]) -> Candidate:
         """Returns the candidate that `units` takes apart."""
         (_, u1, _, u2, b), *rest = units
         return (u1, u2, b, *(choice for unit in rest for choice in unit))
@@ -177,7 +189,7 @@ class SearchSpace:
     def formula(self, candidate: Candidate) -> Formula:
         """Returns the candidate as a formula, its weights named beta, or beta1, beta2, ...
 
-        Every place has a weight of its own. The formula says all that there is to say:
+        Every slot has another weight. The formula says all that there is to say:
         `keras_swish.SearchedActivation` of it is the candidate, initial values included.
         """
         tree = self._with_slots(candidate)
@@ -190,16 +202,27 @@ class SearchSpace:
 
         The slots of a unit are those of u1, u2 and b, counted from 0 over all units.
         """
+        # Unary functions without a beta do not matter, which leaves few cases.
+        return dict(
+            self._betas_of(
+                tuple(
+                    0 if role == "u" and choice not in _UNARY_WITH_BETA else choice
+                    for role, choice in zip(self.roles, candidate, strict=True)
+                )
+            )
+        )
+
+    def _initial_betas(self, candidate: Candidate) -> dict[int, float]:
         tree = self._with_slots(candidate)
         return {slot: initial_value(tree, f"beta{slot}") for slot in _slots(tree)}
 
     def _with_slots(self, candidate: Candidate) -> Formula:
-        outputs = [Name("x")]
+        outputs: list[Formula] = [Name("x")]
         for unit, (input1, u1, input2, u2, b) in enumerate(self.units(candidate)):
             beta1, beta2, beta3 = (Name(f"beta{SLOTS * unit + i}") for i in range(SLOTS))
-            x1 = substitute(_UNARY_TREES[u1], {"x": outputs[input1], "beta": beta1})
-            x2 = substitute(_UNARY_TREES[u2], {"x": outputs[input2], "beta": beta2})
-            outputs.append(substitute(_BINARY_TREES[b], {"x1": x1, "x2": x2, "beta": beta3}))
+            x1 = substitute(UNARY_TREES[u1], {"x": outputs[input1], "beta": beta1})
+            x2 = substitute(UNARY_TREES[u2], {"x": outputs[input2], "beta": beta2})
+            outputs.append(substitute(BINARY_TREES[b], {"x1": x1, "x2": x2, "beta": beta3}))
         return outputs[-1]
 
     def sample(self, random: np.random.Generator) -> Candidate:
@@ -207,19 +230,19 @@ class SearchSpace:
         return tuple(int(random.integers(size)) for size in self.sizes)
 
     def mutate(self, candidate: Candidate, random: np.random.Generator) -> Candidate:
-        """Draws one choice of the candidate anew, another one than it was."""
-        free = [place for place, size in enumerate(self.sizes) if size > 1]
-        place = free[random.integers(len(free))]
-        step = 1 + int(random.integers(self.sizes[place] - 1))
-        changed = (candidate[place] + step) % self.sizes[place]
-        return (*candidate[:place], changed, *candidate[place + 1 :])
+        """Changes one choice of the candidate to another one, drawn at random."""
+        free = [component for component, size in enumerate(self.sizes) if size > 1]
+        component = free[random.integers(len(free))]
+        step = 1 + int(random.integers(self.sizes[component] - 1))
+        changed = (candidate[component] + step) % self.sizes[component]
+        return (*candidate[:component], changed, *candidate[component + 1 :])
 
     def ordered(self, candidate: Candidate) -> Candidate:
         """Returns the candidate with the arguments of commutative functions in one order.
 
         First what has a weight: max(beta * x, x) learns, where at a tie max(x, beta * x) would
         take the first argument, and leave beta without a gradient for ever. Units that the value
-        does not depend on become the first of their kind: a layer computes them all the same, and
+        does not depend on become the first of all: a layer computes them all the same, and
         one that is not finite would spoil the gradient.
         """
         units = []
@@ -227,7 +250,7 @@ class SearchSpace:
             first, second = (input1, u1), (input2, u2)
             if b in COMMUTATIVE:
                 first, second = sorted((first, second), key=_order)
-            units.append((*first, *second, b))
+            units.append(Unit(*first, *second, b))
         return self.from_units(_without_unread(units))
 
     @functools.cached_property
@@ -262,8 +285,8 @@ class SearchSpace:
         Example:
             >>> from keras_swish.search.space import SearchSpace
             >>> space = SearchSpace()
-            >>> found = space.spellings(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
-            >>> [str(space.formula(candidate)) for candidate in found]
+            >>> spellings = space.spellings(space.candidate(u1="cos(x)", u2="x", b="x1-x2"))
+            >>> [str(space.formula(candidate)) for candidate in spellings]
             ['-x + cos(x)', 'cos(x) - x', 'cos(x) + -x']
         """
         if self.core_units > 1:
@@ -280,7 +303,7 @@ class SearchSpace:
     def recall(self, candidates: list[Candidate]) -> None:
         """Takes note of candidates that stood for their functions in an earlier process."""
         if self.core_units > 1:
-            self._identities.find_all(candidates)
+            self._identities.find_all(candidates, are_fit=True)
 
     def remember(self, candidate: Candidate, reason: str | None, same: Candidate) -> None:
         """Takes note of what `reason` and `canonical` gave in an earlier process."""
@@ -308,32 +331,29 @@ class SearchSpace:
     @functools.cached_property
     def _surveyed(self) -> Survey:
         everything = self._all()
-        found = self._identities.find_all(everything)
-        rejected = collections.Counter(reason for reason, _ in found if reason)
-        kept = [c for c, (reason, same) in zip(everything, found, strict=True) if not reason]
-        firsts = dict.fromkeys(same for reason, same in found if not reason)
+        identities = self._identities.find_all(everything)
+        rejected = collections.Counter(reason for reason, _ in identities if reason)
+        fit = sum(not reason for reason, _ in identities)
+        firsts = dict.fromkeys(same for reason, same in identities if not reason)
         return Survey(
             len(everything),
             {reason: rejected[reason] for reason in REASONS},
-            len(kept) - len(firsts),
+            fit - len(firsts),
             tuple(firsts),
         )
 
-    def values(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, candidates: list[Candidate]) -> np.ndarray:
         """Computes candidates on the grid with several values of their betas.
 
         Returns:
-            Values and slopes, each of shape `(candidates, SETS, POINTS)`: first with the
-            initial betas, then with sets drawn at random.
+            Values of shape `(candidates, SETS, POINTS)`: first with the initial betas, then with
+            sets drawn at random.
         """
-        betas = np.ones((len(candidates), SETS, SLOTS * self.core_units, 1))
-        for row, candidate in zip(betas, candidates, strict=True):
-            # In the order in which they are read, whichever unit they are of.
-            for (slot, value), drawn in zip(
-                self.betas(candidate).items(), self._betas.T, strict=False
-            ):
-                row[0, slot], row[1:, slot, 0] = value, drawn
-        return self._computed(candidates, self.grid, betas)
+        return numeric.candidate_values(*self._numbers(candidates))
+
+    def values_and_slopes(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray]:
+        """Computes candidates and their derivatives, as `values` does."""
+        return numeric.candidate_values_and_slopes(*self._numbers(candidates))
 
     def values_at(
         self, candidates: list[Candidate], x: np.ndarray
@@ -359,92 +379,51 @@ class SearchSpace:
         for row, candidate in zip(betas, candidates, strict=True):
             for slot, value in self.betas(candidate).items():
                 row[0, slot] = value
-        values, slopes = self._computed(candidates, x, betas)
+        units = np.array([self.units(candidate) for candidate in candidates])
+        values, slopes = numeric.candidate_values_and_slopes(units, x, betas)
         return values[:, 0], slopes[:, 0]
 
-    def _computed(self, candidates, x, betas) -> tuple[np.ndarray, np.ndarray]:
-        x = np.broadcast_to(x, (*betas.shape[:2], len(x)))
-        values, slopes = [x], [np.ones_like(x)]
+    def _numbers(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the candidates' units, the grid and the betas."""
+        n = len(candidates)
+        betas = np.ones((n, 1 + len(self._betas), SLOTS * self.core_units, 1))
+        for row, candidate in zip(betas, candidates, strict=True):
+            # In the order in which they are read, whichever unit they are of.
+            for (slot, value), drawn in zip(
+                self.betas(candidate).items(), self._betas.T, strict=False
+            ):
+                row[0, slot], row[1:, slot, 0] = value, drawn
         units = np.array([self.units(candidate) for candidate in candidates])
-        for unit in range(self.core_units):
-            arguments = []
-            for place in range(2):
-                source, chosen = units[:, unit, 2 * place], units[:, unit, 2 * place + 1]
-                y = np.choose(source[:, None, None], values)
-                dy = np.choose(source[:, None, None], slopes)
-                arguments.append(_apply_unary(chosen, y, dy, betas[:, :, SLOTS * unit + place]))
-            y, dy = _apply_binary(units[:, unit, 4], *arguments, betas[:, :, SLOTS * unit + 2])
-            values.append(y)
-            slopes.append(dy)
-        return values[-1], slopes[-1]
+        return units, self.grid, betas
 
 
-def read_places(units: list[tuple]) -> set[int]:
-    """Returns the places, from 1, of the units that the last one's value depends on.
-
-    A place of 0, if there, is that of x.
-    """
+def read_units(units: Sequence[Unit]) -> set[int]:
+    """Returns the numbers, from 1, of the units that the last one's value depends on; 0 is x."""
     read = {len(units)}
-    for place in range(len(units), 0, -1):
-        if place in read:
-            input1, u1, input2, u2, _ = units[place - 1]
-            read |= {i for i, u in ((input1, u1), (input2, u2)) if u != _BETA}
+    for number in range(len(units), 0, -1):
+        if number in read:
+            input1, u1, input2, u2, _ = units[number - 1]
+            read |= {i for i, u in ((input1, u1), (input2, u2)) if u != BETA_UNARY}
     return read
 
 
-def _without_unread(units: list[tuple]) -> list[tuple]:
-    read = read_places(units)
+def _without_unread(units: Sequence[Unit]) -> list[tuple[int, ...]]:
+    read = read_units(units)
     return [
         # A beta alone reads nothing.
-        (i * (u1 != _BETA), u1, j * (u2 != _BETA), u2, b) if place in read else (0, 0, 0, 0, 0)
-        for place, (i, u1, j, u2, b) in enumerate(units, 1)
+        (i * (u1 != BETA_UNARY), u1, j * (u2 != BETA_UNARY), u2, b)
+        if number in read
+        else (0, 0, 0, 0, 0)
+        for number, (i, u1, j, u2, b) in enumerate(units, 1)
     ]
 
 
 def _order(argument: tuple[int, int]) -> tuple:
     source, unary = argument
-    has_beta = "beta" in weights(_UNARY_TREES[unary])
+    has_beta = "beta" in weights(UNARY_TREES[unary])
     return not has_beta, source, unary
 
 
 def _slots(tree: Formula) -> list[int]:
     """Returns the slots of a formula's weights, in the order in which they are read."""
     return [int(n) for n in dict.fromkeys(re.findall(r"beta([0-9]+)", str(tree)))]
-
-
-@functools.cache
-def _slope(kind: str, choice: int, name: str) -> Formula:
-    trees = _UNARY_TREES if kind == "u" else _BINARY_TREES
-    return derivative(trees[choice], name)
-
-
-def _product(slope, inner):
-    """Chain rule, a constant's slope of 0 staying 0 beside an infinite one."""
-    with np.errstate(all="ignore"):
-        return np.where(inner == 0, 0.0, slope * inner)
-
-
-def _apply_unary(chosen, x, dx, beta):
-    y, dy = np.empty_like(x), np.empty_like(x)
-    for choice in np.unique(chosen):
-        rows = chosen == choice
-        names = {"x": x[rows], "beta": beta[rows]}
-        y[rows] = numeric.evaluate(_UNARY_TREES[choice], names)
-        has_x = choice != _BETA
-        dy[rows] = (
-            _product(numeric.evaluate(_slope("u", choice, "x"), names), dx[rows]) if has_x else 0.0
-        )
-    return y, dy
-
-
-def _apply_binary(chosen, first, second, beta):
-    (x1, dx1), (x2, dx2) = first, second
-    y, dy = np.empty_like(x1), np.empty_like(x1)
-    for choice in np.unique(chosen):
-        rows = chosen == choice
-        names = {"x1": x1[rows], "x2": x2[rows], "beta": beta[rows]}
-        y[rows] = numeric.evaluate(_BINARY_TREES[choice], names)
-        slopes = [numeric.evaluate(_slope("b", choice, name), names) for name in ("x1", "x2")]
-        with np.errstate(all="ignore"):
-            dy[rows] = _product(slopes[0], dx1[rows]) + _product(slopes[1], dx2[rows])
-    return y, dy

@@ -74,7 +74,8 @@ def _tensorflow_train_steps(network: keras.Model, batch_size: int) -> TrainSteps
 
     def train_steps(x: Any, y: Any) -> tuple[int, bool]:
         network.reset_metrics()  # what diverged before would count for ever
-        count, loss = steps(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
+        tensors: Any = keras.tree.map_structure(tf.convert_to_tensor, (x, y))
+        count, loss = steps(*tensors)  # pyright: ignore[reportGeneralTypeIssues]
         return int(count), bool(np.isfinite(loss))
 
     return train_steps

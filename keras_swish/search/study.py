@@ -6,32 +6,22 @@ whichever storage, a search resumes. `optuna-dashboard` shows the trials in a br
 """
 
 import collections
-import contextlib
 import dataclasses
 import math
 import os
 import pathlib
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from keras_swish import io
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.space import NAMES, Candidate, SearchSpace
+from keras_swish.search.journal import claim, import_optuna, open_journal
+from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS = "keras_swish", "proposals"
-# What every record of a journal begins with.
-_BEGINS = b'{"op_code"'
-# No record of a journal has as many bytes.
-_LONGEST = 1 << 24
-# By journal: the lock that all searches of this process share.
-_locks: weakref.WeakValueDictionary[pathlib.Path, contextlib.ExitStack] = (
-    weakref.WeakValueDictionary()
-)
 
 
 class Proposed(NamedTuple):
@@ -70,7 +60,7 @@ class Trial(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is known of one candidate.
+    """A candidate and its rewards.
 
     Attributes:
         candidate: The candidate.
@@ -79,7 +69,7 @@ class Entry:
         status: "ok", or "diverged" if it did with any seed, or "pruned": stopped early, its reward
             that of the last epoch it had.
         mean: Mean of the rewards; with several seeds without that of the first, as a candidate
-            got the others because it did well, or was lucky, with that one. Seeds that are kind
+            got the others because it did well, or was lucky, with that one. Seeds that give more
             to all candidates are made up for.
         low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
             where the status is not "ok".
@@ -125,14 +115,7 @@ class Study:
         if storage is not None and "://" not in str(storage):
             # From the root: Optuna's lock is a link, which is read from its own folder.
             self.path = pathlib.Path(storage).expanduser().resolve()
-            journal = optuna.storages.journal
-            _mend(self.path, journal.JournalFileSymlinkLock(str(self.path)))
-            try:
-                backend = optuna.storages.JournalStorage(journal.JournalFileBackend(str(self.path)))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{str(self.path)!r} is no journal of Optuna ({error})."
-                ) from error
+            backend = open_journal(self.path)
         try:
             self.study = _opened(optuna, name, backend)
         except Exception as error:  # a driver's own, where a database does not answer
@@ -158,9 +141,9 @@ class Study:
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
-                range(size) if kind == "input" else NAMES[kind]
+                range(size) if role == "input" else PRIMITIVE_NAMES[role]
             )
-            for name, kind, size in zip(space.names, space.kinds, space.sizes, strict=True)
+            for name, role, size in zip(space.names, space.roles, space.sizes, strict=True)
         }
 
     @classmethod
@@ -294,19 +277,7 @@ class Study:
         Raises:
             ValueError: If another process searches with it.
         """
-        if self.path is None:
-            return
-        lock = _locks.get(self.path)
-        if lock is None:
-            try:
-                lock = io.lock(self.path.with_name(f".{self.path.name}.lock"))
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another process searches with {str(self.path)!r}: wait for it, or choose "
-                    "another storage."
-                ) from error
-            _locks[self.path] = lock
-        self._lock = lock
+        self._lock = claim(self.path) if self.path else None
 
     def noise(self) -> tuple[float, int]:
         """Returns the standard deviation between seeds, and the degrees of freedom it has.
@@ -334,14 +305,17 @@ class Study:
         if not groups:
             return {}, math.nan, 0
         seeds = sorted(set().union(*groups))
-        # From each candidate's own mean, which falls out of the fit.
+        # From each candidate's mean, which falls out of the fit.
         design = np.concatenate(
-            [_centred([[float(seed == own) for seed in seeds] for own in one]) for one in groups]
+            [
+                _centred([[float(seed == other) for other in seeds] for seed in rewards])
+                for rewards in groups
+            ]
         )
-        rewards = np.concatenate([_centred(list(one.values())) for one in groups])
-        effects, _, rank, _ = np.linalg.lstsq(design, rewards, rcond=None)
-        degrees = len(rewards) - len(groups) - int(rank)
-        squares = float(np.sum((rewards - design @ effects) ** 2))
+        centred = np.concatenate([_centred(list(rewards.values())) for rewards in groups])
+        effects, _, rank, _ = np.linalg.lstsq(design, centred, rcond=None)
+        degrees = len(centred) - len(groups) - int(rank)
+        squares = float(np.sum((centred - design @ effects) ** 2))
         noise = math.sqrt(squares / degrees) if degrees else math.nan
         return dict(zip(seeds, map(float, effects), strict=True)) if chose else {}, noise, degrees
 
@@ -353,23 +327,24 @@ class Study:
         those that were stopped early, whatever they had reached.
         """
         effects, noise, degrees = self._fit()
-        width = stats.t.ppf(0.975, degrees) * noise if degrees else math.nan
-        found = []
+        width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
+        entries = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
             judging = list(rewards)[1:]
             judged = [rewards[seed] - effects.get(seed, 0.0) for seed in judging]
             judged = judged or [*rewards.values()]
             mean = float(np.mean(judged))
-            stati = {outcome.status for outcome in outcomes.values()}
-            status = next((s for s in (PRUNED, DIVERGED) if s in stati), OK)
+            statuses = {outcome.status for outcome in outcomes.values()}
+            status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
             half = width / math.sqrt(len(judged)) if status == OK else math.nan
             formula = str(self.space.formula(candidate))
-            found.append(Entry(candidate, formula, rewards, status, mean, mean - half, mean + half))
-        return sorted(found, key=ranking_key)
+            interval = mean - half, mean + half
+            entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
+        return sorted(entries, key=ranking_key)
 
 
-def _opened(optuna, name: str, storage):
+def _opened(optuna: Any, name: str, storage: Any) -> Any:
     """Returns the study of that name, made if need be."""
     try:
         return optuna.load_study(study_name=name, storage=storage)
@@ -380,55 +355,11 @@ def _opened(optuna, name: str, storage):
 
 
 def _centred(rows: list) -> np.ndarray:
-    rows = np.array(rows)
-    return rows - rows.mean(0)
+    array = np.array(rows)
+    return array - array.mean(0)
 
 
 def ranking_key(entry: Entry) -> tuple:
-    """Returns what entries are ordered by; those that share it are equally good."""
-    known = not math.isnan(entry.low)
-    return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if known else entry.mean)
-
-
-def _mend(path: pathlib.Path, lock) -> None:
-    """Cuts off the record that a killed process was writing: Optuna would add the next to it.
-
-    What is no journal is refused here: Optuna forgives a last line that it cannot read, and would
-    write behind it.
-    """
-    if not path.is_file():
-        return
-    with open(path, "rb") as file:
-        head = file.read(len(_BEGINS))
-    if not _BEGINS.startswith(head):
-        raise ValueError(f"{str(path)!r} is no journal of Optuna.")
-    if not _torn(path):
-        return
-    lock.acquire()  # who writes has it
-    try:
-        torn = _torn(path)
-        if not torn.startswith(_BEGINS[: len(torn)]):
-            raise ValueError(f"{str(path)!r} is no journal of Optuna.")
-        os.truncate(path, path.stat().st_size - len(torn))
-    finally:
-        lock.release()
-
-
-def _torn(path: pathlib.Path) -> bytes:
-    """Returns what a file has after its last newline."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _LONGEST))
-        return file.read().rpartition(b"\n")[2]
-
-
-def import_optuna():
-    """Returns the module `optuna`, made to speak up for warnings only."""
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "The search keeps its results with Optuna: pip install 'keras-swish[search]'"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
+    """Returns the key by which entries are sorted; equal keys mean equally good."""
+    has_interval = not math.isnan(entry.low)
+    return (OK, DIVERGED, PRUNED).index(entry.status), -(entry.low if has_interval else entry.mean)

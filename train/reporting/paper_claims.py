@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
-from keras_swish.search.space import NAMES, Candidate, read_places
+from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, read_units
 from keras_swish.search.study import Entry, ranking_key
 
 from . import statistics
@@ -126,9 +126,15 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
         (2, 1)
     """
     units = space.units(candidate)
-    read = read_places(units)
+    read = read_units(units)
     return [
-        (input1, NAMES["u"][u1], input2, NAMES["u"][u2], NAMES["b"][b])
+        (
+            input1,
+            PRIMITIVE_NAMES["u"][u1],
+            input2,
+            PRIMITIVE_NAMES["u"][u2],
+            PRIMITIVE_NAMES["b"][b],
+        )
         for number, (input1, u1, input2, u2, b) in enumerate(units, 1)
         if number in read
     ]
@@ -289,7 +295,7 @@ def candidate(space: SearchSpace, name: str) -> Candidate:
     units: list[Unit] = [(0, u1, 0, u2, b), *rest]
     for number in range(len(units), space.core_units):
         units.append((number, "x", number, "x", "max(x1,x2)"))
-    unary, binary = NAMES["u"].index, NAMES["b"].index
+    unary, binary = PRIMITIVE_NAMES["u"].index, PRIMITIVE_NAMES["b"].index
     return space.from_units(
         [(i, unary(first), j, unary(second), binary(b)) for i, first, j, second, b in units]
     )

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import importlib
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class Proposal:
 
     Attributes:
         candidate: The candidate.
-        note: What the algorithm wants to see again beside the reward, as JSON gives it back.
+        note: What the algorithm wants to see again with the reward, as JSON gives it back.
     """
 
     candidate: Candidate
@@ -40,7 +41,7 @@ class Algorithm(abc.ABC):
         """Returns what to try next, or None where there is nothing left."""
 
     def tell(self, proposal: Proposal, reward: float) -> None:
-        """Learns what became of a proposal; proposals may come back in any order."""
+        """Learns the reward of a proposal; proposals may come back in any order."""
         return None  # not all learn
 
     def state(self) -> dict | None:
@@ -67,14 +68,14 @@ ALGORITHMS = {
 OPTUNA = "optuna:"
 
 
-def create(name: str, space: SearchSpace, seed: int = 0, **options) -> Algorithm:
+def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algorithm:
     """Makes the algorithm of that name.
 
     Args:
         name: One of `ALGORITHMS`, or any sampler of Optuna, such as "optuna:TPESampler".
         space: The search space.
         seed: Seed of all that is random in it.
-        **options: What the algorithm's class takes beside these.
+        **options: What else the algorithm's class takes.
 
     Raises:
         ValueError: If there is no such algorithm.
@@ -93,9 +94,9 @@ def create(name: str, space: SearchSpace, seed: int = 0, **options) -> Algorithm
     if name not in ALGORITHMS:
         valid = [*ALGORITHMS, f"{OPTUNA}TPESampler"]
         raise ValueError(unknown("algorithm", name, valid))
-    module, kind = ALGORITHMS[name]
-    module = importlib.import_module(f"keras_swish.search.algorithms.{module}")
-    return getattr(module, kind)(space, seed, **options)
+    module_name, class_name = ALGORITHMS[name]
+    module = importlib.import_module(f"{__name__}.{module_name}")
+    return getattr(module, class_name)(space, seed, **options)
 
 
 def name_of(algorithm: Algorithm) -> str:
@@ -106,8 +107,11 @@ def name_of(algorithm: Algorithm) -> str:
         >>> algorithms.name_of(algorithms.create("random", SearchSpace()))
         'random'
     """
-    kind = type(algorithm)
-    for name, (module, known) in ALGORITHMS.items():
-        if (kind.__module__, kind.__name__) == (f"{__name__}.{module}", known):
+    algorithm_class = type(algorithm)
+    for name, (module, class_name) in ALGORITHMS.items():
+        if (algorithm_class.__module__, algorithm_class.__name__) == (
+            f"{__name__}.{module}",
+            class_name,
+        ):
             return name
-    return kind.__name__
+    return algorithm_class.__name__

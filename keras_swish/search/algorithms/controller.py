@@ -1,7 +1,7 @@
 """An LSTM over the components of a candidate, with its gradients and Adam, in NumPy."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import special
@@ -17,7 +17,9 @@ class Controller:
         random: Where the initial weights are drawn from.
     """
 
-    def __init__(self, sizes, units: int, embedding: int, random: np.random.Generator):
+    def __init__(
+        self, sizes: Sequence[int], units: int, embedding: int, random: np.random.Generator
+    ):
         self.sizes, self.units = tuple(sizes), units
 
         def draw(*shape):
@@ -28,10 +30,10 @@ class Controller:
             "kernel": draw(embedding + units, 4 * units),
             "bias": np.zeros(4 * units),
         }
-        for place, size in enumerate(self.sizes):
-            self.weights[f"embedding{place}"] = draw(size, embedding)
-            self.weights[f"head{place}"] = draw(units, size)
-            self.weights[f"head_bias{place}"] = np.zeros(size)
+        for component, size in enumerate(self.sizes):
+            self.weights[f"embedding{component}"] = draw(size, embedding)
+            self.weights[f"head{component}"] = draw(units, size)
+            self.weights[f"head_bias{component}"] = np.zeros(size)
         self.first = {name: np.zeros_like(w) for name, w in self.weights.items()}
         self.second = {name: np.zeros_like(w) for name, w in self.weights.items()}
         self.steps = 0
@@ -40,9 +42,9 @@ class Controller:
         """Draws a candidate; returns it and its log-probability."""
         chosen, total = [], 0.0
         state = self._zeros(1)
-        for place in range(len(self.sizes)):
-            state, _ = self._cell(self._input(place, np.array([chosen], int)), state)
-            log_p = self._log_probabilities(place, state[0])[0]
+        for component in range(len(self.sizes)):
+            state, _ = self._cell(self._input(component, np.array([chosen], int)), state)
+            log_p = self._log_probabilities(component, state[0])[0]
             p = np.exp(log_p)
             choice = int(random.choice(len(p), p=p / p.sum()))
             chosen.append(choice)
@@ -68,25 +70,25 @@ class Controller:
         """
         log_probability, tape = self._forward(candidates)
         dlog = slope(log_probability)
-        n, found = len(candidates), {name: np.zeros_like(w) for name, w in self.weights.items()}
+        n, gradients = len(candidates), {name: np.zeros_like(w) for name, w in self.weights.items()}
         dh, dc = self._zeros(n)
-        for place in reversed(range(len(self.sizes))):
-            log_p, h, cell = tape[place]
+        for component in reversed(range(len(self.sizes))):
+            log_p, h, cell = tape[component]
             p = np.exp(log_p)
             dlogits = -p * dlog[:, None]
-            dlogits[np.arange(n), candidates[:, place]] += dlog
-            own = -(p * log_p).sum(1, keepdims=True)
-            dlogits -= entropy / n * p * (log_p + own)
-            found[f"head{place}"] += h.T @ dlogits
-            found[f"head_bias{place}"] += dlogits.sum(0)
+            dlogits[np.arange(n), candidates[:, component]] += dlog
+            entropies = -(p * log_p).sum(1, keepdims=True)
+            dlogits -= entropy / n * p * (log_p + entropies)
+            gradients[f"head{component}"] += h.T @ dlogits
+            gradients[f"head_bias{component}"] += dlogits.sum(0)
             dx, dh, dc = self._cell_gradients(
-                cell, dh + dlogits @ self.weights[f"head{place}"].T, dc, found
+                cell, dh + dlogits @ self.weights[f"head{component}"].T, dc, gradients
             )
-            if place:
-                np.add.at(found[f"embedding{place - 1}"], candidates[:, place - 1], dx)
+            if component:
+                np.add.at(gradients[f"embedding{component - 1}"], candidates[:, component - 1], dx)
             else:
-                found["start"] += dx.sum(0)
-        return found
+                gradients["start"] += dx.sum(0)
+        return gradients
 
     def step(self, gradients: dict[str, np.ndarray], learning_rate: float) -> None:
         """Climbs along the gradients with Adam (Kingma and Ba 2015)."""
@@ -103,7 +105,7 @@ class Controller:
         return {
             "steps": self.steps,
             **{
-                name: base64.b64encode(np.concatenate([*map(np.ravel, arrays.values())])).decode()
+                name: base64.b64encode(_joined(arrays)).decode()
                 for name, arrays in self._arrays().items()
             },
         }
@@ -130,22 +132,22 @@ class Controller:
     def _zeros(self, n):
         return np.zeros((n, self.units)), np.zeros((n, self.units))
 
-    def _input(self, place, candidates):
-        if place == 0:
+    def _input(self, component, candidates):
+        if component == 0:
             return np.repeat(self.weights["start"], len(candidates), axis=0)
-        return self.weights[f"embedding{place - 1}"][candidates[:, place - 1]]
+        return self.weights[f"embedding{component - 1}"][candidates[:, component - 1]]
 
-    def _log_probabilities(self, place, h):
-        logits = h @ self.weights[f"head{place}"] + self.weights[f"head_bias{place}"]
+    def _log_probabilities(self, component, h):
+        logits = h @ self.weights[f"head{component}"] + self.weights[f"head_bias{component}"]
         return special.log_softmax(logits, axis=1)
 
     def _forward(self, candidates):
         n, total, tape = len(candidates), np.zeros(len(candidates)), []
         state = self._zeros(n)
-        for place in range(len(self.sizes)):
-            state, cell = self._cell(self._input(place, candidates), state)
-            log_p = self._log_probabilities(place, state[0])
-            total += log_p[np.arange(n), candidates[:, place]]
+        for component in range(len(self.sizes)):
+            state, cell = self._cell(self._input(component, candidates), state)
+            log_p = self._log_probabilities(component, state[0])
+            total += log_p[np.arange(n), candidates[:, component]]
             tape.append((log_p, state[0], cell))
         return total, tape
 
@@ -160,15 +162,19 @@ class Controller:
         t = np.tanh(new)
         return (o * t, new), (joined, c, i, f, o, g, t)
 
-    def _cell_gradients(self, cell, dh, dc, found):
+    def _cell_gradients(self, cell, dh, dc, gradients):
         joined, c, i, f, o, g, t = cell
         dc = dc + dh * o * (1 - t**2)
         di, df, do, dg = dc * g, dc * c, dh * t, dc * i
         dgates = np.concatenate(
             [di * i * (1 - i), df * f * (1 - f), do * o * (1 - o), dg * (1 - g**2)], axis=1
         )
-        found["kernel"] += joined.T @ dgates
-        found["bias"] += dgates.sum(0)
+        gradients["kernel"] += joined.T @ dgates
+        gradients["bias"] += dgates.sum(0)
         djoined = dgates @ self.weights["kernel"].T
         width = joined.shape[1] - self.units
         return djoined[:, :width], djoined[:, width:], dc * f
+
+
+def _joined(arrays: dict[str, np.ndarray]) -> bytes:
+    return np.concatenate([*map(np.ravel, arrays.values())]).tobytes()

@@ -1,6 +1,7 @@
 """Every function of a space once."""
 
 from keras_swish.search.algorithms import Algorithm, Proposal
+from keras_swish.search.space import SearchSpace
 
 
 class Exhaustive(Algorithm):
@@ -9,7 +10,7 @@ class Exhaustive(Algorithm):
     In a random order, so that an unfinished search is a fair sample of the space.
     """
 
-    def __init__(self, space, seed: int = 0):
+    def __init__(self, space: SearchSpace, seed: int = 0):
         super().__init__(space, seed)
         candidates = space.survey().candidates
         self.order = [candidates[i] for i in self.random.permutation(len(candidates))]

@@ -1,10 +1,12 @@
 """Any sampler of Optuna, for comparison."""
 
 import inspect
+from typing import Any
 
 from keras_swish.messages import unknown
 from keras_swish.search.algorithms import Algorithm, Proposal
-from keras_swish.search.study import import_optuna
+from keras_swish.search.journal import import_optuna
+from keras_swish.search.space import Candidate, SearchSpace
 
 # Trials that samplers draw at random before they think, and one more.
 _FEW = 11
@@ -27,15 +29,17 @@ class OptunaSampler(Algorithm):
             a package that is not installed.
     """
 
-    def __init__(self, space, seed: int = 0, sampler: str = "TPESampler", **options):
+    def __init__(
+        self, space: SearchSpace, seed: int = 0, sampler: str = "TPESampler", **options: Any
+    ):
         optuna = import_optuna()
         super().__init__(space, seed)
         samplers = {name for name in dir(optuna.samplers) if name.endswith("Sampler")}
         samplers -= {"BaseSampler", "BruteForceSampler"}  # the latter ends a study by itself
         if sampler not in samplers:
             raise ValueError(unknown("sampler of Optuna", sampler, samplers))
-        kind = getattr(optuna.samplers, sampler)
-        if "seed" in inspect.signature(kind).parameters:
+        sampler_class = getattr(optuna.samplers, sampler)
+        if "seed" in inspect.signature(sampler_class).parameters:
             options = {"seed": seed, **options}
         self.distributions = {
             name: optuna.distributions.CategoricalDistribution(range(size))
@@ -43,15 +47,15 @@ class OptunaSampler(Algorithm):
         }
         try:
             # Some import what they need when they have seen a few trials, in a search after hours.
-            tried = optuna.create_study(sampler=kind(**options))
+            tried = optuna.create_study(sampler=sampler_class(**options))
             for _ in range(_FEW):
                 tried.tell(tried.ask(self.distributions), 0.0)
-            self.study = optuna.create_study(direction="maximize", sampler=kind(**options))
+            self.study = optuna.create_study(direction="maximize", sampler=sampler_class(**options))
         except (TypeError, ImportError) as error:  # it needs arguments, or another package
             raise ValueError(f"{sampler} cannot be used: {error}") from error
         self.asked = 0
         # The numbers of the trials that wait for a reward, by note.
-        self.trials: dict[int, int] = {}
+        self.trials: dict[object, int] = {}
 
     def ask(self) -> Proposal:
         """Returns what the sampler suggests; the note counts the proposals."""
@@ -72,16 +76,15 @@ class OptunaSampler(Algorithm):
         """Returns how many were asked for: the sampler itself is made from what it was told."""
         return {"asked": self.asked}
 
-    def restore(self, state: dict, told: list) -> None:
+    def restore(self, state: dict, told: list[tuple[Candidate, float]]) -> None:
         """Tells the sampler all these."""
         self.asked = state["asked"]
         for candidate, reward in told:
             self._add(candidate, reward)
         self.study.sampler.reseed_rng()
 
-    def _add(self, candidate, reward) -> None:
-        import optuna
-
+    def _add(self, candidate: Candidate, reward: float) -> None:
+        optuna = import_optuna()
         params = dict(zip(self.distributions, candidate, strict=True))
         self.study.add_trial(
             optuna.trial.create_trial(params=params, distributions=self.distributions, value=reward)

@@ -11,11 +11,13 @@ Algorithms", 2017, equation 7.
 """
 
 import bisect
+from typing import Any
 
 import numpy as np
 
 from keras_swish.search.algorithms import Algorithm, Proposal
 from keras_swish.search.algorithms.controller import Controller
+from keras_swish.search.space import Candidate, SearchSpace
 
 
 class ReinforcementLearning(Algorithm):
@@ -39,7 +41,7 @@ class ReinforcementLearning(Algorithm):
 
     def __init__(
         self,
-        space,
+        space: SearchSpace,
         seed: int = 0,
         batch: int = 16,
         epochs: int = 4,
@@ -59,9 +61,9 @@ class ReinforcementLearning(Algorithm):
         self.baseline: float | None = None
         # A moving average of the squared distance from the baseline.
         self.spread = 0.0
-        self.finished: list[tuple] = []
+        self.finished: list[tuple[Candidate, Any, float]] = []
         # The rewards of all proposals so far, each candidate once: by candidate, and in order.
-        self.rewards: dict[tuple, float] = {}
+        self.rewards: dict[Candidate, float] = {}
         self.ordered: list[float] = []
 
     def ask(self) -> Proposal:
@@ -79,15 +81,15 @@ class ReinforcementLearning(Algorithm):
             self._update()
             self.finished = []
 
-    def _key(self, candidate):
+    def _key(self, candidate: Candidate) -> Candidate:
         """Returns what a candidate's reward is kept by."""
         return candidate
 
-    def _is_news(self, candidate) -> bool:
+    def _is_news(self, candidate: Candidate) -> bool:
         """Says whether the controller learns from the candidate's reward."""
         return True
 
-    def _know(self, candidate, reward) -> None:
+    def _know(self, candidate: Candidate, reward: float) -> None:
         if candidate in self.rewards:
             del self.ordered[bisect.bisect_left(self.ordered, self.rewards[candidate])]
         bisect.insort(self.ordered, reward)
@@ -102,9 +104,8 @@ class ReinforcementLearning(Algorithm):
         candidates, old, rewards = map(np.array, zip(*self.finished, strict=True))
         if self.by_rank:
             rewards = np.array([self._rank(reward) for reward in rewards])
-        if self.baseline is None:
-            self.baseline = rewards.mean()
-        distances = rewards - self.baseline
+        baseline = rewards.mean() if self.baseline is None else self.baseline
+        distances = rewards - baseline
         # Until rewards differ, and not by rounding, there is no usual distance.
         if self.spread < 1e-12:
             self.spread = (distances**2).mean()
@@ -116,10 +117,10 @@ class ReinforcementLearning(Algorithm):
             self.controller.step(gradients, self.learning_rate)
         keep = self.baseline_decay
         self.spread = keep * self.spread + (1 - keep) * (distances**2).mean()
-        self.baseline = keep * self.baseline + (1 - keep) * rewards.mean()
+        self.baseline = keep * baseline + (1 - keep) * rewards.mean()
 
-    def _slope(self, new, old, advantages):
-        """Derivative of the mean of min(r A, clip(r) A) by the new log-probabilities."""
+    def _slope(self, new: np.ndarray, old: np.ndarray, advantages: np.ndarray) -> np.ndarray:
+        """Returns the derivative of mean(min(r A, clip(r) A)) by the new log-probabilities."""
         ratio = np.exp(new - old)
         counts = np.where(advantages > 0, ratio < 1 + self.clip, ratio > 1 - self.clip)
         return counts * ratio * advantages / len(ratio)
@@ -134,7 +135,7 @@ class ReinforcementLearning(Algorithm):
             "finished": [[list(c), float(note), float(r)] for c, note, r in self.finished],
         }
 
-    def restore(self, state: dict, told: list) -> None:
+    def restore(self, state: dict, told: list[tuple[Candidate, float]]) -> None:
         """Resumes with these."""
         self.random.bit_generator.state = state["random"]
         self.controller.restore(state["controller"])

@@ -10,7 +10,6 @@ import time
 import pytest
 
 from keras_swish.search import Race, Search, Study, algorithms, executors
-from keras_swish.search import cluster as clusters
 from keras_swish.search.child import OK, PRUNED
 
 pytest.importorskip("optuna")
@@ -58,26 +57,6 @@ def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
     _, outcome = local.wait()
     assert (outcome.status, outcome.reward, outcome.steps) == (OK, whole.reward, whole.steps)
     assert outcome.curve[-1] == whole.reward
-
-
-@pytest.mark.parametrize(
-    ("machines", "needs", "slots"),
-    [
-        ([(8, 2)], (1, 0), 8),
-        ([(8, 2)], (3, 0), 2),
-        ([(8, 2)], (1, 0.5), 4),
-        ([(8, 2)], (0, 1), 2),
-        ([(3, 0), (3, 0)], (2, 0), 2),  # what is left over on two machines is no third
-        ([(1, 0)], (0.2, 0), 5),
-        ([(1, 0)], (0.1, 0), 10),
-        ([(8, 2)], (1, 0.6), 2),  # one GPU is not shared with another
-        ([(8, 2)], (1, 0.3), 6),
-        ([(8, 2), (8, 0)], (1, 1), 2),
-    ],
-)
-def test_as_many_jobs_are_computed_at_once_as_fit_on_single_machines(machines, needs, slots):
-    machines = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in machines]
-    assert clusters.slots(machines, dict(zip(("CPU", "GPU"), needs))) == slots
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_what_was_stopped_never_outranks_what_was_trained(halved):
     assert "(pruned)" in Result(halved.study, halved.child, halved.progress).table(120)
 
 
-def test_a_search_cut_off_stops_the_same_children(tmp_path):
+def test_an_interrupted_search_stops_the_same_children(tmp_path):
     space = SearchSpace()
     whole = search(Staged(space))
     whole.explore(60)
@@ -135,7 +135,7 @@ def test_a_pruner_compares_with_the_latest_and_resumes_with_the_same(tmp_path, m
         assert again.study.outcomes == whole.study.outcomes
 
 
-def test_on_a_network_of_ones_own(model, data, child_config):
+def test_on_a_network_of_the_user(model, data, child_config):
     result = keras_swish.search_activations(
         model,
         *data,

@@ -1,54 +1,15 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
+from fake_child import Fake, rewards, search
 
 import keras_swish
-from keras_swish import io
 from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms
 from keras_swish.search import search as searching
-from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
-from keras_swish.search.result import Result, progress_by_algorithm
+from keras_swish.search.child import PRUNED, Outcome
+from keras_swish.search.result import progress_by_algorithm
 
 pytest.importorskip("optuna")
-
-
-class Fake:
-    """A child that knows the rewards without training."""
-
-    def __init__(self, space, config=None, stop_after=None):
-        self.space, self.config, self.stop_after = space, config or ChildConfig(), stop_after
-        self.trained = []
-
-    def evaluate(self, candidate, seed):
-        if len(self.trained) == self.stop_after:
-            raise KeyboardInterrupt
-        self.trained.append((candidate, seed))
-        noise = np.random.default_rng([seed, self.space.index(candidate)]).normal()
-        index = self.space.index(candidate)
-        if index % 50 == 0:
-            return Outcome(0.0, DIVERGED, 3, 0.1)
-        return Outcome(0.5 + (index % 100) / 400 + 0.01 * noise, OK, 10, 0.5)
-
-    def fingerprint(self):
-        return {"fake": True, "config": {"epochs": self.config.epochs}}
-
-
-OPTIONS = {"rl": {"batch": 5, "units": 8}, "evolution": {"population": 12, "sample": 4}}
-
-
-def search(child, storage, name="random", **kwargs):
-    algorithm = algorithms.create(name, child.space, 0, **OPTIONS.get(name, {}))
-    study = Study(child.space, child.fingerprint(), storage)
-    return Search(child, study, algorithm, name, 0, **kwargs)
-
-
-def rewards(study):
-    return {
-        candidate: {s: o.reward for s, o in by.items()} for candidate, by in study.outcomes.items()
-    }
 
 
 def test_each_function_is_trained_once_and_the_rest_is_counted(space):
@@ -61,24 +22,11 @@ def test_each_function_is_trained_once_and_the_rest_is_counted(space):
     assert done.progress.rejected["not finite"] > 10
 
 
-def test_a_child_cut_off_leaves_no_trace_in_the_study(space):
+def test_an_interrupted_child_leaves_no_trace_in_the_study(space):
     cut = search(Fake(space, stop_after=2), None)
     with pytest.raises(KeyboardInterrupt):
         cut.explore(5)
     assert len(cut.study.entries()) == len(cut.study.outcomes) == 2
-
-
-def test_a_study_is_opened_without_knowing_its_space_and_child(tmp_path):
-    path, wide = tmp_path / "study.log", SearchSpace(2, (-3.0, 3.0))
-    done = search(Fake(wide), path)
-    done.explore(3)
-    found = Study.load(path)
-    assert found.space.config() == wide.config()
-    assert found.child == Fake(wide).fingerprint()
-    assert rewards(found) == rewards(done.study)
-    with pytest.raises(ValueError, match="there is no such file"):
-        Study.load(tmp_path / "missing.log")
-    assert not (tmp_path / "missing.log").exists()
 
 
 @pytest.mark.parametrize("units", [1, 2])
@@ -205,7 +153,7 @@ def test_racing_gives_the_best_more_seeds(space):
     assert entries[0].low < entries[0].mean < entries[0].high
 
 
-def test_a_race_cut_off_goes_on_with_the_same_candidates(tmp_path, space):
+def test_an_interrupted_race_resumes_with_the_same_candidates(tmp_path, space):
     whole = search(Fake(space), None)
     whole.explore(50)
     whole.race(Race(seeds=3, top=0.2))
@@ -219,62 +167,7 @@ def test_a_race_cut_off_goes_on_with_the_same_candidates(tmp_path, space):
     assert rewards(again.study) == rewards(whole.study)
 
 
-def test_the_seed_that_chose_a_candidate_does_not_judge_it(space):
-    study = Study(space, {})
-    lucky, steady, wild = space.survey().candidates[:3]
-    for seed, reward in enumerate((0.9, 0.5, 0.52)):
-        study.add(lucky, seed, Outcome(reward, OK, 1, 1.0))
-    for seed, reward in enumerate((0.7, 0.69, 0.71)):
-        study.add(steady, seed, Outcome(reward, OK, 1, 1.0))
-    study.add(wild, 0, Outcome(0.95, OK, 1, 1.0))
-    study.add(wild, 1, Outcome(0.0, DIVERGED, 1, 1.0))
-    best, second, last = study.entries()
-    assert (best.candidate, second.candidate, last.candidate) == (steady, lucky, wild)
-    assert (best.mean, second.mean) == (pytest.approx(0.70), pytest.approx(0.51))
-    assert np.isnan(last.low)
-
-
-def test_what_a_seed_gives_to_all_counts_for_none(space):
-    study, random = Study(space, {}), np.random.default_rng(0)
-    candidates = space.survey().candidates[:60]
-    lucky = {0: 5.0, 1: 0.0, 2: 0.3, 3: -0.1}
-    # The worse a candidate is, the luckier the seeds that it has.
-    for place, candidate in enumerate(candidates):
-        for seed in (0, 1, 2, 3) if place < 50 else (0, 2):
-            reward = 10 - 0.05 * place + lucky[seed] + 0.01 * random.normal()
-            study.add(candidate, seed, Outcome(reward, OK, 1, 1.0))
-    entries = study.entries()
-    means = {entry.candidate: entry.mean for entry in entries}
-    found = [means[candidate] for candidate in candidates]
-    # The mean over the seeds' luck stays with all.
-    wanted = [10 - 0.05 * place + 0.2 / 3 for place in range(60)]
-    np.testing.assert_allclose(found, wanted, atol=0.045)
-    noise, degrees = study.noise()
-    assert noise == pytest.approx(0.01, rel=0.2)
-    assert degrees == 50 * 2 - 2
-
-
-def test_two_seeds_state_their_noise_without_what_chose(space):
-    study, random = Study(space, {}), np.random.default_rng(0)
-    for place, candidate in enumerate(space.survey().candidates[:200]):
-        for seed in (0, 1):
-            reward = 0.01 * place + 3.0 * (seed == 0) + 0.01 * random.normal()
-            study.add(candidate, seed, Outcome(reward, OK, 1, 1.0))
-    assert study.noise() == (pytest.approx(0.01, rel=0.15), 199)
-    best = study.entries()[0]
-    assert best.mean == best.rewards[1]
-
-
-def test_what_diverged_comes_after_all_others_also_where_rewards_are_negative(space):
-    study = Study(space, {})
-    good, bad, cut = space.survey().candidates[:3]
-    study.add(good, 0, Outcome(-3.0, OK, 1, 1.0))
-    study.add(bad, 0, Outcome(-1.0, DIVERGED, 1, 1.0))
-    study.add(cut, 0, Outcome(-0.5, PRUNED, 1, 1.0))
-    assert [entry.candidate for entry in study.entries()] == [good, bad, cut]
-
-
-def test_a_search_that_was_interrupted_goes_on_in_the_same_object(space):
+def test_a_search_that_was_interrupted_resumes_in_the_same_object(space):
     whole = search(Fake(space), None)
     whole.explore(30)
     for executor in (None, Crowd):
@@ -289,7 +182,7 @@ def test_a_search_that_was_interrupted_goes_on_in_the_same_object(space):
     assert rewards(search_of(space, 30).study) == rewards(whole.study)
 
 
-def test_a_race_that_was_interrupted_goes_on_in_the_same_object(space):
+def test_a_race_that_was_interrupted_resumes_in_the_same_object(space):
     for executor in (None, Crowd):
         child = Fake(space, stop_after=35)
         cut = search(child, None, executor=executor and executor(child))
@@ -333,35 +226,6 @@ def test_an_algorithm_of_another_space_is_refused(model, data):
         keras_swish.search_activations(model, *data, algorithm=algorithm, space=SearchSpace(1))
 
 
-def test_one_seed_states_no_interval(space):
-    done = search(Fake(space), None)
-    done.explore(20)
-    entries = done.study.entries()
-    assert [e.mean for e in entries] == sorted((e.mean for e in entries), reverse=True)
-    assert np.isnan(entries[0].low)
-    table = Result(done.study, done.child, done.progress).table(5)
-    assert "Noise of the child: not known" in table
-    assert table.count("\n| `") == 5
-
-
-def test_a_storage_of_another_search_is_refused_and_left_alone(tmp_path):
-    journal = tmp_path / "study.log"
-    search(Fake(SearchSpace()), journal).explore(5)
-    before = journal.read_bytes()
-    for child, message in [
-        (Fake(SearchSpace(2)), "space core_units 1, now 2"),
-        (Fake(SearchSpace(), ChildConfig(epochs=9)), "child config epochs 3, now 9"),
-    ]:
-        with pytest.raises(ValueError, match=f"another space or child .{message}"):
-            search(child, journal)
-    assert journal.read_bytes() == before
-
-
-def test_a_database_that_does_not_answer_is_refused_in_one_line():
-    with pytest.raises(ValueError, match="'nothing://here' cannot be used"):
-        Study(SearchSpace(), {}, "nothing://here")
-
-
 def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     """Of several units, the spelling that is asked about first stands for a function."""
     space = SearchSpace(2)
@@ -381,18 +245,6 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     assert found.study.space.canonical(other) == other
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["not a journal\nat all\n", "no journal at all", "one line that Optuna forgives\n", "{}"],
-)
-def test_what_is_no_storage_is_refused_in_one_line_and_left_alone(tmp_path, text):
-    notes = tmp_path / "notes.txt"
-    notes.write_text(text)
-    with pytest.raises(ValueError, match=r"notes.txt' is no journal of Optuna"):
-        search(Fake(SearchSpace()), notes)
-    assert notes.read_text() == text
-
-
 def test_a_trial_cut_short_by_a_kill_is_trained_again(tmp_path, space):
     journal = tmp_path / "study.log"
     search(Fake(space), journal).explore(5)
@@ -403,23 +255,6 @@ def test_a_trial_cut_short_by_a_kill_is_trained_again(tmp_path, space):
         search(child, journal).explore(7)
         assert len(child.trained) == 3
         assert len(Study(space, child.fingerprint(), journal)) == 7
-
-
-@pytest.mark.slow
-def test_a_lock_left_by_a_kill_is_taken_over(tmp_path, space, monkeypatch):
-    search(Fake(space), tmp_path / "study.log").explore(5)
-    whole = (tmp_path / "study.log").read_bytes()
-    (tmp_path / "study.log").write_bytes(whole[:-10])
-    (tmp_path / "study.log.lock").symlink_to(tmp_path / "study.log")
-    monkeypatch.chdir(tmp_path.parent)
-    # After the half minute that Optuna waits for who has it.
-    assert len(Study.load(f"{tmp_path.name}/study.log")) == 4
-
-
-def test_a_journal_is_known_from_the_root(tmp_path, space, monkeypatch):
-    """A lock is a link to it, and is read from another folder."""
-    monkeypatch.chdir(tmp_path)
-    assert Study(space, {}, "study.log").path == tmp_path / "study.log"
 
 
 def test_a_snapshot_of_another_controller_is_named(tmp_path, space, monkeypatch):
@@ -566,33 +401,7 @@ def test_a_sampler_of_optuna_resumes_from_a_snapshot_with_all_rewards(tmp_path, 
     assert again.progress == first.progress
 
 
-# The module by itself: it needs no Keras.
-HOLD = """
-import pathlib, runpy, sys
-held = runpy.run_path(sys.argv[1])["lock"](pathlib.Path(sys.argv[2]))
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_a_second_process_is_kept_from_the_same_journal(tmp_path, space):
-    path = tmp_path / "study.log"
-    command = [sys.executable, "-c", HOLD, io.__file__, tmp_path / ".study.log.lock"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout.readline() == "locked\n"
-        with pytest.raises(ValueError, match=r"Another process searches with .*study.log'"):
-            search(Fake(space), path)
-        assert len(Study.load(path)) == 0
-        other.stdin.close()
-    # And once it has ended, the search resumes, in this process as often as one likes.
-    first, second = (search(Fake(space), path) for _ in range(2))
-    first.explore(3)
-    assert second.progress.tried == 0
-
-
-def test_a_network_of_ones_own_gets_a_better_activation(model, data, child_config, tmp_path):
+def test_a_network_of_the_user_gets_a_better_activation(model, data, child_config, tmp_path):
     seen = []
     result = keras_swish.search_activations(
         model,

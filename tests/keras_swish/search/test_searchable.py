@@ -34,7 +34,7 @@ def candidates(space, n, seed):
 
 
 def _is_tame(space, candidate):
-    values, slopes = space.values([candidate])
+    values, slopes = space.values_and_slopes([candidate])
     return max(np.abs(values[:, 0]).max(), np.abs(slopes[:, 0]).max()) < 100
 
 

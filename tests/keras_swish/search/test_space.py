@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-import keras_swish
 import reference
-from keras_swish.formulas import language, primitives
+from keras_swish.formulas import language
 from keras_swish.search import numeric
 from keras_swish.search.space import SearchSpace
 
@@ -57,16 +56,6 @@ def test_the_formula_computes_the_candidate(space):
         np.testing.assert_allclose(got + 0 * X, wanted, rtol=1e-9, atol=1e-9, err_msg=str(tree))
 
 
-def test_numpy_and_the_backend_agree():
-    x = X.astype("float32")
-    for name, primitive in primitives.UNARY.items():
-        tree = language.parse(primitive.formula)
-        betas = dict.fromkeys(language.weights(tree), 0.5)
-        got = numeric.evaluate(tree, {"x": x.astype("float64"), **betas})
-        wanted = np.array(keras_swish.elementwise.operation.apply_formula(tree, x, **betas))
-        np.testing.assert_allclose(got + 0 * x, wanted, rtol=1e-5, atol=1e-6, err_msg=name)
-
-
 @pytest.mark.parametrize("units", [1, 2])
 def test_slopes_are_those_of_the_values(units):
     space = SearchSpace(units)
@@ -77,17 +66,17 @@ def test_slopes_are_those_of_the_values(units):
         space.candidate(
             **{
                 name: int(random.integers(size)) if kind == "input" else random.choice(pick[kind])
-                for name, kind, size in zip(space.names, space.kinds, space.sizes)
+                for name, kind, size in zip(space.names, space.roles, space.sizes)
             }
         )
         for _ in range(60)
     ]
     step, grid = 1e-6, space.grid
-    _, slopes = space.values(candidates)
+    _, slopes = space.values_and_slopes(candidates)
     space.grid = grid + step
-    above, _ = space.values(candidates)
+    above = space.values(candidates)
     space.grid = grid - step
-    below, _ = space.values(candidates)
+    below = space.values(candidates)
     kink = np.abs(grid) < 1e-3
     with np.errstate(all="ignore"):
         wanted = (above - below) / (2 * step)

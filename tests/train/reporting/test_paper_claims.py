@@ -90,12 +90,12 @@ def test_the_papers_functions_are_found_in_a_larger_space():
     # ReLU, written in another way.
     relu = {"u1": "max(x,0)", "u2": "x", "b": "max(x1,x2)"}
     add(0.7, **relu, input1_2=1, u1_2="max(x,0)", input2_2=1, u2_2="max(x,0)", b_2="max(x1,x2)")
-    before = dict(space._identities.found)
+    before = dict(space._identities.by_candidate)
     entries = study.entries()
     found = paper_claims.rank_functions(study, entries)
     ranks = {name: ranked.rank for name, ranked in found.items() if ranked}
     assert ranks == {"arctan_squared_minus_x": 1, "swish": 2, "relu": 3}
-    assert space._identities.found == before  # a resumed search proposes the same
+    assert space._identities.by_candidate == before  # a resumed search proposes the same
     expected, share = paper_claims.observations(space, entries)["one core unit"]
     assert (expected, share.best, share.others) == (0, 0, 1)
     text = search_report.text(study, entries, found, None)

@@ -1,0 +1,64 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_swish.search import rewards
+from keras_swish.search.child import Child
+
+
+def test_accuracy_is_not_the_reward_of_everything(model, data, space, child_config):
+    with pytest.raises(ValueError, match=r"pass another `reward`. Received: loss='mse'"):
+        Child(model, *data, space, child_config, loss="mse")
+    two = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
+    with pytest.raises(ValueError, match="The model has 2 outputs"):
+        Child(two, *data, space, child_config, loss="sparse_categorical_crossentropy")
+
+
+def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, child_config):
+    (x, y), _ = data
+    one = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
+    )
+    entropy = keras.losses.BinaryCrossentropy
+    outputs = np.array([[0.2], [-0.2]])
+    found = [
+        Child(one, *data, space, child_config, entropy(from_logits=logits)).reward([1, 0], outputs)
+        for logits in (True, False)
+    ]
+    assert found == [1.0, 0.5]
+    several = np.stack([y, 1 - y, y], 1)
+    with pytest.raises(ValueError, match="several labels, or none: pass a `reward`"):
+        Child(model, (x, several), (x, several), space, child_config, entropy())
+
+
+def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
+    entropy = keras.losses.SparseCategoricalCrossentropy
+    named = [
+        Child(model, *data, space, child_config, loss=loss, reward=reward).fingerprint()
+        for loss, reward in [
+            (entropy(), None),
+            (entropy(from_logits=True), None),
+            (keras.losses.sparse_categorical_crossentropy, None),
+            (entropy(), functools.partial(rewards.accuracy)),
+        ]
+    ]
+    assert all(one != other for i, one in enumerate(named) for other in named[:i])
+    again = Child(model, *data, space, child_config, loss=entropy()).fingerprint()
+    assert again == named[0]
+
+
+def test_accuracy_knows_the_ways_to_write_labels():
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+    assert rewards.accuracy(np.array([1, 0, 0]), scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.array([[1], [0], [0]]), scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.eye(2)[[1, 0, 0]], scores) == pytest.approx(2 / 3)
+    assert rewards.accuracy(np.array([1, 0, 0]), scores[:, 1:]) == pytest.approx(2 / 3)
+    positions = np.stack([scores, scores])
+    labels = np.array([[1, 0, 0], [0, 0, 0]])
+    assert rewards.accuracy(labels, positions) == pytest.approx(1 / 2)
+    assert rewards.accuracy(labels[..., None], positions) == pytest.approx(1 / 2)
+    assert rewards.accuracy(np.eye(2)[labels], positions) == pytest.approx(1 / 2)
+    model = keras.Sequential([keras.Input((3, 2)), keras.layers.Dense(2)])
+    assert rewards.default(model, "sparse_categorical_crossentropy", labels) is rewards.accuracy
