@@ -165,7 +165,7 @@ def main() -> None:
 def _search(
     out: pathlib.Path, child: Child, algorithm: algorithms.Algorithm, executor: Executor
 ) -> None:
-    with executors.as_flag_error():
+    with executors.as_flag_error(executor):
         start_for(child, executor)
     with executor:
         with as_argument_error("out"):

@@ -54,9 +54,10 @@ def from_flags(limit_threads: bool = False) -> executors.Executor:
     return executors.Ray(RUN_CPUS.value, RUN_GPUS.value, limit_threads, (PreemptedError,))
 
 
-def as_flag_error() -> contextlib.AbstractContextManager[None]:
-    """Names the flag if no worker fits into the cluster."""
-    return as_argument_error("run_gpus" if RUN_GPUS.value else "run_cpus")
+def as_flag_error(executor: executors.Executor) -> contextlib.AbstractContextManager[None]:
+    """Names the flag if no worker of the executor fits into the cluster."""
+    needs_gpus = isinstance(executor, executors.Ray) and executor.gpus
+    return as_argument_error("run_gpus" if needs_gpus else "run_cpus")
 
 
 def execute(
@@ -78,7 +79,7 @@ def execute(
         >>> [power for _, power in executors.execute(Local(), pow, [{"base": 2}], {"exp": 3})]
         [8]
     """
-    with as_flag_error():
+    with as_flag_error(executor):
         executor.start(lambda job: function(**job, **shared))
     with executor:
         yield from executors.compute_all(executor, jobs)

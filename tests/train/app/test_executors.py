@@ -3,7 +3,6 @@ import pickle
 import signal
 import threading
 import time
-import types
 
 import pytest
 
@@ -35,11 +34,10 @@ def test_without_ray_its_executor_is_refused_at_once(call, monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize(("gpus", "flag"), [(0.0, "run_cpus"), (1.0, "run_gpus")])
-def test_a_job_that_fits_nowhere_is_refused(gpus, flag, monkeypatch):
-    monkeypatch.setattr(executors, "RUN_GPUS", types.SimpleNamespace(value=gpus))
+def test_a_job_that_fits_nowhere_is_refused(gpus, flag):
     with (
         pytest.raises(ArgumentError, match=r"no run fits .* which has 8 CPU, 0 GPU") as caught,
-        executors.as_flag_error(),
+        executors.as_flag_error(Ray(9.0, gpus)),
     ):
         cluster.slots([{"CPU": 8.0}], {"CPU": 9.0, "GPU": gpus})
     assert caught.value.argument == flag
