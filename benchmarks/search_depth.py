@@ -12,7 +12,7 @@ and every function with its reward in both.
 In the shallow child a reward is the mean that the search ranks by, in the deeper one that over
 its --seeds, which none of the functions was chosen by.
 
-Takes half an hour on two cores, kept in a journal; cut off and given again, it goes on.
+Takes half an hour on two cores, kept in a journal; interrupted and given again, it resumes.
 """
 
 import dataclasses

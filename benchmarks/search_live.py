@@ -10,9 +10,9 @@ candidates are at least as good as ReLU with the first seed; and the mean reward
 were best with it, over the seeds that did not choose them. The difference between each algorithm
 and the first is tested over the repetitions, seed by seed, and corrected for the number of
 algorithms. Six repetitions can settle one difference and no more; the smallest p that can come
-out is given beside it.
+out is given next to it.
 
-About an hour, kept in a journal for each search: cut off and given again, it goes on.
+About an hour, kept in a journal for each search: interrupted and given again, it resumes.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ def explore(
 
 
 def summary(study: Study, found: Search, relu: dict[int, float]) -> dict:
-    """Returns what a search found, beside ReLU's reward with each seed."""
+    """Returns what a search found, with ReLU's reward with each seed."""
     first = found.seed
     fit = {c: by for c, by in study.outcomes.items() if by[first].status == OK}
     ranked = sorted(fit, key=lambda c: (-fit[c][first].reward, c))

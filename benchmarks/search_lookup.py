@@ -7,10 +7,10 @@ r"""How fast do the search algorithms find what an exhaustive search found?
 A table of rewards stands in for the child, so that each algorithm can be repeated a hundred
 times. An algorithm is told the mean reward over one half of the seeds and judged by the other
 half, which it has never seen: a function with luck in the first half does not count. The halves
-are drawn anew for each repetition, the same for all algorithms. What has a single seed is told
+are drawn again for each repetition, the same for all algorithms. What has a single seed is told
 and judged by it.
 
-"exhaustive", in an order drawn anew, is sampling without replacement, the measure of the others.
+"exhaustive", in an order drawn again, is sampling without replacement, the measure of the others.
 Options are to be tried with other repetitions (--first) than those that are reported.
 
 The algorithm's own time is that of the processor, whatever else the machine does; set

@@ -1,4 +1,4 @@
-r"""What does the search itself cost, beside the training of children?
+r"""What does the search itself cost, next to the training of children?
 
     python benchmarks/search_overhead.py --out results/search_benchmarks
 

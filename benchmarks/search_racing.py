@@ -4,7 +4,7 @@ r"""How much sooner are the best ten known with racing and early stopping?
 
 Candidates drawn from all functions of one core unit are trained on Fashion-MNIST in the child of
 `keras-swish search`, each in full and with every seed, by a Ray worker for each core. That takes
-most of an hour and is kept in a journal; cut off and given again, it goes on. From this record
+most of an hour and is kept in a journal; interrupted and given again, it resumes. From this record
 searches are replayed, by the package's own code, in which a child takes the time that it took. A
 candidate's reward with a seed is the same in each.
 
@@ -59,10 +59,10 @@ class Recorded:
         """Yields what there was after each epoch, in time with it."""
         outcome = self.recorded[candidate][seed]
         parts = len(outcome.curve) + (outcome.status == DIVERGED)
-        for place, reward in enumerate(outcome.curve, 1):
+        for epoch, reward in enumerate(outcome.curve, 1):
             self.clock += outcome.seconds / parts
-            status = outcome.status if place == self.epochs else PRUNED
-            yield Outcome(reward, status, place, 0.0, outcome.curve[:place])
+            status = outcome.status if epoch == self.epochs else PRUNED
+            yield Outcome(reward, status, epoch, 0.0, outcome.curve[:epoch])
         if outcome.status == DIVERGED:
             self.clock += outcome.seconds / parts
             yield outcome

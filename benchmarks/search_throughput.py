@@ -8,11 +8,11 @@ candidates are trained with the same weights and batches in both ways, in turns,
 else the machine does meets both. The bound is what could be gained at most: the time of the plain
 way over the same without building, tracing and compiling, which is measured by training each plain
 network a second time. Times and ratios are medians over the candidates. What the shared network
-compiles once, itself and each primitive when it is first met, is reported beside.
+compiles once, itself and each primitive when it is first met, is reported, too.
 
 The child is that of `keras-swish search --dataset=fashion_mnist` with --images images. Equal
 networks end with equal rewards but for rounding, which the two ways do not share: "largest
-difference in reward" is to be read beside the noise between seeds, 0.0054 with 10,240 images.
+difference in reward" is to be compared with the noise between seeds, 0.0054 with 10,240 images.
 
 Needs a quarter of an hour, most of it for the largest.
 """

@@ -27,8 +27,9 @@ OnChild = Callable[[Candidate, int, Outcome], Any]
 _PATIENCE = 2000
 # How many proposals for each worker may be without a reward.
 _AHEAD = 4
-# A snapshot of the algorithm is kept when replaying what it did since the last would take longer.
-_SNAPSHOT_SECONDS = 10.0
+# A snapshot of the algorithm is kept when replaying what it did since the last would take longer
+# than this, and than this share of all that it did: a journal keeps every snapshot.
+_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 10.0, 0.005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,8 +206,8 @@ class Search:
         self._waiting: dict[Candidate, list[Proposal]] = {}
         # While the algorithm is not replayed, as there is a snapshot: what it was told before that.
         self._told: list[tuple[Candidate, float]] | None = None
-        # What the algorithm took since the last snapshot.
-        self._seconds = 0.0
+        # What the algorithm took since the last snapshot, and until that.
+        self._seconds = self._seconds_before = 0.0
         study.claim()
         self._check_seed()
         self._replay()
@@ -348,17 +349,19 @@ class Search:
         self._proposed = []
         if seed == self.seed:
             self._tell_waiting(candidate, outcome.reward)
-        if self._seconds > _SNAPSHOT_SECONDS:
+        if self._seconds > max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * self._seconds_before):
             self._save_snapshot()
         if self.on_child:
             self.on_child(candidate, seed, outcome)
 
     def _save_snapshot(self) -> None:
+        self._seconds_before += self._seconds
         self._seconds = 0.0
         state = self.algorithm.state()
         if state is not None:
             notes = [proposal.note for waiting in self._waiting.values() for proposal in waiting]
-            self.study.save_snapshot(self.name, {"state": state, "notes": notes})
+            snapshot = {"state": state, "notes": notes, "seconds": self._seconds_before}
+            self.study.save_snapshot(self.name, snapshot)
 
     def _replay(self) -> None:
         """Asks and tells the algorithm what it was asked and told before, as far as it repeats.
@@ -389,6 +392,7 @@ class Search:
     def _restore(self, snapshot: dict) -> None:
         self.algorithm.restore(snapshot["state"], self._told or [])
         self._told, notes = None, iter(snapshot["notes"])
+        self._seconds_before = snapshot["seconds"]
         self._waiting = {
             same: [Proposal(proposal.candidate, next(notes)) for proposal in waiting]
             for same, waiting in self._waiting.items()

@@ -71,9 +71,9 @@ def from_flags(flag_values: FlagValues, limit_threads: bool = False) -> executor
 
 
 def as_flag_error(executor: executors.Executor) -> contextlib.AbstractContextManager[None]:
-    """Names the flag if no worker fits into the cluster."""
-    wants_gpus = isinstance(executor, executors.Ray) and executor.gpus
-    return as_argument_error("run_gpus" if wants_gpus else "run_cpus")
+    """Names the flag if no worker of the executor fits into the cluster."""
+    needs_gpus = isinstance(executor, executors.Ray) and executor.gpus
+    return as_argument_error("run_gpus" if needs_gpus else "run_cpus")
 
 
 def execute(
