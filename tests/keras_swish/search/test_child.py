@@ -206,7 +206,7 @@ def test_the_fingerprint_knows_frozen_weights(data, space, child_config):
         ).fingerprint()["network"]
 
     assert network(0.5, False) == network(0.5, False) != network(0.6, False)
-    # What is drawn anew does not matter.
+    # What is drawn again does not matter.
     assert network(0.5, True) == network(0.6, True)
 
 

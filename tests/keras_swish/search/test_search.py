@@ -30,7 +30,7 @@ def test_an_interrupted_child_leaves_no_trace_in_the_study(space):
 
 
 @pytest.mark.parametrize("units", [1, 2])
-@pytest.mark.parametrize("name", ["random", "evolution", "rl", "pqt"])
+@pytest.mark.parametrize("name", ["random", "evolution", "rl", "pqt", "surrogate"])
 # At each trial, at none, and at some.
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9, 0.004])
 def test_an_interrupted_search_resumes_as_if_it_had_not_been(
@@ -54,7 +54,7 @@ def test_an_interrupted_search_resumes_as_if_it_had_not_been(
     assert again.progress == whole.progress
 
 
-@pytest.mark.parametrize("name", ["exhaustive", "random", "evolution", "rl", "pqt"])
+@pytest.mark.parametrize("name", ["exhaustive", "random", "evolution", "rl", "pqt", "surrogate"])
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
 def test_a_search_in_a_database_resumes_as_well(
     name, snapshot_seconds, tmp_path, space, monkeypatch
@@ -363,7 +363,9 @@ def test_what_is_in_training_is_not_trained_twice_and_answers_all_who_asked(spac
     )
 
 
-@pytest.mark.parametrize("name", ["exhaustive", "evolution", "rl", "pqt", "optuna:TPESampler"])
+@pytest.mark.parametrize(
+    "name", ["exhaustive", "evolution", "rl", "pqt", "surrogate", "optuna:TPESampler"]
+)
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
 def test_with_several_workers_an_interrupted_search_loses_and_repeats_nothing(
     name, snapshot_seconds, tmp_path, space, monkeypatch

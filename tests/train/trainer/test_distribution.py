@@ -146,7 +146,7 @@ def test_a_killed_process_ends_the_others_and_a_restart_goes_on(alone, start, tm
     processes[1].send_signal(signal.SIGKILL)
     output = processes[0].communicate(timeout=300)[0].decode()
     assert processes[0].returncode == 1, output
-    assert output.splitlines()[-1].endswith(f"--out={out} goes on, on all hosts")
+    assert output.splitlines()[-1].endswith(f"--out={out} resumes, on all hosts")
     assert list((out / trainer.CHECKPOINTS).glob("step-*"))
     before = len(epoch_log.read_log(out))
     processes = [start(command, **JAX) for command in hosts(out, flags[1])]

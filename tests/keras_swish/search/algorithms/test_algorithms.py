@@ -12,7 +12,7 @@ OPTIONS = {
     "rl": {"batch": 5, "units": 8},
     "pqt": {"batch": 5, "units": 8, "elite": 0.1},
 }
-NAMES = ["exhaustive", "random", "evolution", "rl", "pqt"]
+NAMES = ["exhaustive", "random", "evolution", "rl", "pqt", "surrogate"]
 
 
 def make(name, space, seed=0):
