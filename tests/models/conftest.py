@@ -43,7 +43,7 @@ FAMILIES = {
 
 
 # What the default tests leave out: these have the modules of others in other sizes.
-_SLOW = ("densenet", "inception_v4", "inception_resnet_v2")
+_SLOW = ("densenet", "inception_v3", "inception_v4", "inception_resnet_v2")
 
 
 @pytest.fixture(

@@ -27,10 +27,10 @@ SMALL = [
     ("inception_resnet_v2", "InceptionResNetV2", 55_873_736, 75),
     ("mobilenet", "MobileNet", 4_253_864, 65),
 ]
-# Inception-ResNet-v2 takes as long as all the others.
+# The modules of these are in the others, or they take as long as all the others.
+_SLOW = ("resnet50v2", "densenet121", "inception_resnet_v2")
 IN_DEPTH = [
-    pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] == "inception_resnet_v2"))
-    for row in SMALL
+    pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] in _SLOW)) for row in SMALL
 ]
 WHOLE = [
     ("resnet50", "ResNet50", 224),
@@ -73,7 +73,7 @@ def pair(ours, theirs, size, dtype="float64"):
     return models.create(ours, **options), theirs
 
 
-@pytest.fixture(scope="module", params=SMALL, ids=[name for name, *_ in SMALL])
+@pytest.fixture(scope="module", params=IN_DEPTH)
 def small(request):
     ours, theirs, parameters, size = request.param
     if theirs == "NASNetMobile" and keras.backend.backend() == "torch":

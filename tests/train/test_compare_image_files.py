@@ -54,6 +54,7 @@ def trained(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_path):
     broken = tmp_path / "data"
     for path in folder.glob("*/*/*"):

@@ -60,7 +60,7 @@ def test_the_seed_of_tensorflow_is_set_where_weights_come_from_it(
         keras.utils, "set_random_seed", lambda seed: (calls.append(seed), set_random_seed(seed))
     )
     candidate = space.candidate(u1="x", u2="x", b="x1*x2")
-    ours = [child._prepared(candidate, seed).get_weights()[0].copy() for seed in (4, 5, 6)]
+    ours = [child._prepare(candidate, seed).get_weights()[0].copy() for seed in (4, 5, 6)]
     assert len(calls) == times
     theirs = [child.plain(candidate, seed).get_weights()[0] for seed in (4, 5, 6)]
     np.testing.assert_array_equal(ours, theirs)

@@ -209,12 +209,13 @@ def search_of(space, trials):
 
 
 def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path, space):
-    candidate = space.survey().candidates[10]
+    algorithm = algorithms.create("exhaustive", space, 0)
+    candidate = algorithm.order[3]
     study = Study(space, Fake(space).fingerprint(), tmp_path / "study.log")
     study.add(candidate, 0, Outcome(0.1, PRUNED, 1, 1.0, (0.1,)))
     child = Fake(space)
-    again = Search(child, study, algorithms.create("exhaustive", space, 0), "exhaustive")
-    again.explore(None)
+    again = Search(child, study, algorithm, "exhaustive")
+    again.explore(8)
     assert (candidate, 0) in child.trained
     (reopened,) = [Study(space, child.fingerprint(), tmp_path / "study.log").outcomes[candidate][0]]
     assert reopened.status != PRUNED

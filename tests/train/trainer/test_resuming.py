@@ -293,7 +293,8 @@ def killed_run(command, checkpoints, random, kills):
     return resumed
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(1, 12), pytest.param(20, 120, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize(("kills", "epochs"), [(1, 12), (20, 120)])
 def test_killed_at_a_random_moment_it_ends_with_the_same_weights(
     kills, epochs, tmp_path, root, monkeypatch
 ):
