@@ -233,7 +233,7 @@ def _load(flag_values: FlagValues, grid: Grid) -> tuple[Dataset, Grid]:
         settings.check_fits(recipe, dataset.training_images)
     if dataset.facts is None:
         return dataset, grid
-    by_model = {m: {**chosen, "pictures": dataset.facts} for m, chosen in grid.networks.items()}
+    by_model = {m: {**chosen, "image_files": dataset.facts} for m, chosen in grid.networks.items()}
     return dataset, dataclasses.replace(grid, networks=by_model)
 
 
@@ -248,7 +248,7 @@ def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pat
         "backend": keras.backend.backend(),
     }
     if dataset.facts is not None:
-        config["pictures"] = dataset.facts
+        config["image_files"] = dataset.facts
     if flag_values.baselines > 1:
         config["baselines"] = flag_values.baselines
     networks = {

@@ -86,7 +86,11 @@ def _load_file(flag_values: FlagValues, path: pathlib.Path) -> tuple[keras.Model
     model = networks.load(path)
     settings = {name: flag_values[name].value for name in _DATA}
     if imagenet.is_image_files(flag_values.dataset):
-        defaults = {"test_split": "validation", "image_size": model.input_shape[2], "pictures": {}}
+        defaults = {
+            "test_split": "validation",
+            "image_size": model.input_shape[2],
+            "image_files": {},
+        }
     else:
         defaults = {"test_split": "test", "pad": 0}
     settings |= {"flip": False, **defaults, **flags.given(flag_values, _DATA)}

@@ -293,7 +293,7 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
     """Returns the settings; where the network has a run, the data is by default the run's."""
     settings_of = data.settings_for(flag_values.dataset)
     if run is not None:
-        of_files = run.pictures is not None
+        of_files = run.image_files is not None
         settings_of = data.image_file_settings if of_files else data.in_memory_settings
         if not flag_values["dataset"].present:
             names = ["dataset", "train_split", "test_split", "image_size", "flip"]
@@ -313,7 +313,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     _check(chosen["recipe"], flag_values.beta_learning_rate)
     dataset = data.load(flag_values, chosen)
     if dataset.facts is not None:
-        chosen["pictures"] = dataset.facts
+        chosen["image_files"] = dataset.facts
     run = Finetuning(
         activation=flag_values.replace,
         seed=flag_values.seed,

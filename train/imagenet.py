@@ -56,7 +56,7 @@ def main(flag_values: FlagValues) -> None:
         settings.print_recipes({model: chosen["recipe"]})
         return
     dataset = data.load(flag_values, chosen)
-    chosen["pictures"] = dataset.facts
+    chosen["image_files"] = dataset.facts
     run = trainer.Run(activation=activation, seed=flag_values.seed, **chosen)
     training.train_one(flag_values, "imagenet", run, dataset, devices)
 

@@ -138,7 +138,7 @@ def test_each_network_is_trained_by_its_own_recipe_at_its_own_size(call, folder,
         )
     assert len({dataset.corrupt_log for _, dataset in trained}) == len(trained)
     settled = json.loads((out / "config.json").read_text())["config"]
-    assert settled["pictures"] == {"classes": 12, "training": 36, "test": 12}
+    assert settled["image_files"] == {"classes": 12, "training": 36, "test": 12}
     own = settled["networks"]["nasnet_mobile"]
     assert (own["image_size"], own["recipe"]["dropout"]) == (224, 0.5)
     text = " ".join((out / "table.md").read_text().split())

@@ -50,7 +50,7 @@ def test_a_run_says_how_its_images_are_read(call, shards, tmp_path, monkeypatch)
     assert code == 0, err
     config = json.loads((out / "config.json").read_text())["config"]
     facts = {"classes": 12, "training": 24, "test": 12, "first_label": 0}
-    assert config["pictures"] == facts
+    assert config["image_files"] == facts
 
     # Another meaning of the labels is another run.
     seen = []

@@ -85,7 +85,7 @@ def test_images_in_files_are_data_as_well(call, tmp_path):
     assert code == 0, err
     assert "1 activations replaced" in printed
     config = io.read_json(tmp_path / "out/config.json")["config"]
-    assert config["pictures"] == {"classes": 3, "training": 12, "test": 12}
+    assert config["image_files"] == {"classes": 3, "training": 12, "test": 12}
 
 
 def test_relu_by_relu_changes_nothing(network):

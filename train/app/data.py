@@ -64,7 +64,7 @@ def image_file_settings(
         "model": model,
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
-        "pictures": {},  # `load` finds out
+        "image_files": {},  # `load` finds out
     }
 
 
@@ -92,7 +92,7 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
         ArgumentError: If it cannot be loaded.
     """
     given = flags.given(flag_values, _OF_FILES)
-    facts = settings.get("pictures")
+    facts = settings.get("image_files")
     if facts is None:
         for flag in given:
             raise ArgumentError(flag, "is for images of ImageNet's form")

@@ -31,7 +31,7 @@ def run_of(path: pathlib.Path) -> trainer.Run | None:
         # A comparison's folder, which may hold files of others, leaves the activation open.
         if config and {"activation", "seed", "recipe"} <= config.keys():
             # From before a run said so itself.
-            old = {"pictures": {}} if config.get("program") == "imagenet" else {}
+            old = {"image_files": {}} if config.get("program") == "imagenet" else {}
             return trainer.Run.from_config({**old, **config})
     except (OSError, ValueError, TypeError, KeyError) as error:
         message = f"{folder / CONFIG} is not that of a run ({first_line(error)})"

@@ -45,7 +45,7 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     tables = summary(chosen, baselines)
     inputs = "![training images, augmented](inputs.png)"
     once = "the test split was read once per run."
-    if "pictures" in config:  # the key of images in ImageNet's form
+    if "image_files" in config:
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
@@ -191,7 +191,7 @@ def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
             lines.append([html.code(model), html.code(activation), *cells])
     note = " Validation and test are one split here: the choice has seen the test."
-    note = note if "pictures" in config else ""
+    note = note if "image_files" in config else ""
     return (
         "## Learning rates\n\nMean validation accuracy in percent. The learning rate that counts, "
         "in bold, is the best one by the validation accuracy of the seed that all were run with; "
@@ -211,7 +211,7 @@ def _compared_with_paper(config: dict[str, Any], rows: list[Row]) -> str:
     """Returns the table in the paper's layout: functions down, networks across."""
     by_model = runs.group(rows, "model")
     dataset = _as_in_the_paper(config)
-    five = "pictures" in config and any(_TOP_5 in row for row in rows)
+    five = "image_files" in config and any(_TOP_5 in row for row in rows)
     columns = ("here", "paper", *["top-5, here"] * five)
     lines = [["activation", *(f"{html.code(m)}, {column}" for m in by_model for column in columns)]]
     measured = False
@@ -243,8 +243,8 @@ def _as_in_the_paper(config: dict[str, Any]) -> str | None:
     """Returns the name of the dataset, if all of it was used at the networks' own image size."""
     if config["image_size"]:
         return None
-    if "pictures" in config:  # ImageNet in any form
-        classes, training, test = (config["pictures"][k] for k in _COUNTS)
+    if "image_files" in config:  # ImageNet in any form
+        classes, training, test = (config["image_files"][k] for k in _COUNTS)
         # Of 1,281,167 and 50,000 images a few may be missing.
         is_imagenet = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
         return "imagenet2012" if is_imagenet else None
@@ -341,8 +341,8 @@ def _provenance(record: dict[str, Any], rows: list[Row]) -> str:
 def _data(config: dict[str, Any]) -> str:
     dataset, *splits = (html.code(config[k]) for k in ("dataset", "train_split", "test_split"))
     mirrored = "half of them" if config["flip"] else "not"
-    if "pictures" in config:
-        classes, training, test = (f"{config['pictures'][k]:,}" for k in _COUNTS)
+    if "image_files" in config:
+        classes, training, test = (f"{config['image_files'][k]:,}" for k in _COUNTS)
         return (
             f"Data: {dataset}, {classes} classes; {training} images of the split {splits[0]} for "
             f"training, cropped at random, distorted, {mirrored} mirrored; {test} of the split "
@@ -368,7 +368,7 @@ def _recipes(config: dict[str, Any], rows: list[Row]) -> list[str]:
         if recipe["bn_momentum"] is None and steps:  # none where every run diverged at once
             chosen = converged_bn_momentum(steps)
             recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
-        if "pictures" in config:
+        if "image_files" in config:
             recipe["image_size"] = network["image_size"]
         settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
         networks.setdefault(f"{settings} ({recipe['source']}).", []).append(html.code(model))

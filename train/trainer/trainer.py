@@ -42,7 +42,7 @@ class Run:
         flip: Whether half of the images are mirrored.
         dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
         backend: Keras's backend.
-        pictures: Of ImageNet's form: how many classes there are, and images in each split; None
+        image_files: Of ImageNet's form: how many classes there are, and images in each split; None
             for images in memory.
     """
 
@@ -58,7 +58,7 @@ class Run:
     flip: bool = True
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
-    pictures: dict[str, int] | None = None
+    image_files: dict[str, int] | None = None
 
     def config(self) -> dict[str, Any]:
         """Returns the settings in the form in which JSON returns them."""

@@ -168,7 +168,7 @@ def test_all_of_imagenet_is_compared_with_the_paper_wherever_it_is(folder, count
         "dataset": "/data/imagenet",
         "train_split": "training",
         "image_size": size,
-        "pictures": dict(zip(("classes", "training", "test"), counts, strict=True)),
+        "image_files": dict(zip(("classes", "training", "test"), counts, strict=True)),
         "networks": {
             name: {"image_size": 224, "recipe": recipe}
             for name, recipe in zip(names.values(), recipes, strict=True)
