@@ -9,7 +9,7 @@ def tests(python, root):
 
     def run(backend, *arguments):
         pytest.importorskip(backend)
-        files = ("applications", "normalization", "drop_path", "training")
+        files = ("applications", "batch_normalization", "drop_path", "training")
         paths = [root / "tests" / "models" / f"test_{name}.py" for name in files]
         outcome = python(
             *("-m", "pytest", "-q", *paths, *arguments),
