@@ -172,7 +172,7 @@ class Child:
         ]
         self._optimizer_start = read_values(self._network.optimizer.variables)
         self._initial_weights: dict[int, list[np.ndarray]] = {}
-        self._set_seed: Callable[[int], None] = keras.utils.set_random_seed
+        self._set_seed: Callable[[int], None]
 
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
@@ -334,8 +334,8 @@ class Child:
             # Setting TensorFlow's seed makes it forget what it prepared of its functions, which
             # takes longer than many a child. Keras's initializers have no use for that seed.
             drawn = self._initial_weights[seed] = draw(keras.utils.set_random_seed)
-            if all(map(np.array_equal, drawn, draw(_set_python_seeds))):
-                self._set_seed = _set_python_seeds
+            is_same = all(map(np.array_equal, drawn, draw(_set_python_seeds)))
+            self._set_seed = _set_python_seeds if is_same else keras.utils.set_random_seed
         if seed not in self._initial_weights:
             self._initial_weights[seed] = draw(self._set_seed)
         return self._initial_weights[seed]
