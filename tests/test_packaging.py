@@ -119,8 +119,14 @@ class Environment:
     def __init__(self, folder: pathlib.Path):
         venv.create(folder, with_pip=False)
         self.scripts = folder / "bin"
+        packages = folder / "packages"
+        packages.mkdir()
+        for path in pathlib.Path(sysconfig.get_paths()["purelib"]).iterdir():
+            # Found before an editable installation, if this environment has an installed copy.
+            if "keras_swish" not in path.name:
+                (packages / path.name).symlink_to(path)
         site = next(folder.glob("lib/python*/site-packages"))
-        (site / "parent.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        (site / "parent.pth").write_text(f"{packages}\n")
 
     def install(self, *arguments, cwd):
         pip = [sys.executable, "-m", "pip", "--python", self.scripts / "python", "install", "-q"]
