@@ -102,8 +102,9 @@ def define_flags(flag_values: FlagValues) -> None:
     flags.DEFINE_string(
         "algorithm",
         "rl",
-        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which imitates "
-        "the best so far, too), or a sampler of Optuna: 'optuna:TPESampler'.",
+        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
+        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), or "
+        "a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
     flags.DEFINE_integer(
