@@ -103,8 +103,8 @@ def define_flags(flag_values: FlagValues) -> None:
         "algorithm",
         "rl",
         "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
-        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), or "
-        "a sampler of Optuna: 'optuna:TPESampler'.",
+        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), "
+        "or a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
     flags.DEFINE_integer(
