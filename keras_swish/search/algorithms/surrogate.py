@@ -177,6 +177,9 @@ class Surrogate(Algorithm):
             if not 0 < value < np.inf:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
         self.initial, self.kappa = initial, kappa
+        # The candidates that were proposed, in that order, with what was predicted of each.
+        self._proposed: dict[Candidate, float] = {}
+        self._rewards: dict[Candidate, float] = {}
         if space.core_units == 1:
             everything = space.survey().candidates
             self._pool = [everything[i] for i in self.random.permutation(len(everything))]
@@ -186,9 +189,6 @@ class Surrogate(Algorithm):
                 self._pool += self._fresh([], _POOL - len(self._pool))
         self._process = GaussianProcess(shape_features(space, self._pool), length, noise)
         self._is_open = np.ones(len(self._pool), bool)
-        # The candidates that were proposed, in that order, with what was predicted of each.
-        self._proposed: dict[Candidate, float] = {}
-        self._rewards: dict[Candidate, float] = {}
 
     def ask(self) -> Proposal | None:
         """Returns the candidate of the pool that promises most, or a random one at first."""
@@ -250,5 +250,5 @@ class Surrogate(Algorithm):
             parent = parents[int(self.random.integers(len(parents)))]
             drawn[i] = self.space.mutate(parent, self.random)
         kept = [self.space.canonical(c) for c in drawn if self.space.reason(c) is None]
-        known = {*self._pool, *getattr(self, "_proposed", ())}
+        known = {*self._pool, *self._proposed}
         return [candidate for candidate in dict.fromkeys(kept) if candidate not in known]
