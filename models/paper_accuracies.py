@@ -111,6 +111,7 @@ IMAGENET = {
 }
 
 # Table 3: on how many of nine networks Swish is better than a baseline, equal, and worse.
+# Unverified, like the tables above.
 SIGNS = {
     "relu": (9, 0, 0),
     "leaky_relu": (7, 1, 1),
@@ -120,6 +121,13 @@ SIGNS = {
     "selu": (8, 1, 0),
     "gelu": (8, 1, 0),
 }
+
+
+SOFTPLUS_NOTE = (
+    "The paper's row of softplus, 6 / 2 / 1, does not follow from its tables as written down here: "
+    "three networks on CIFAR-10 and five on ImageNet give 4 / 2 / 2, which a ninth network cannot "
+    "make 6 / 2 / 1. One of the two is wrong."
+)
 
 
 def accuracy(network: str, activation: str, dataset: str | None = None) -> tuple[float, ...] | None:

@@ -113,24 +113,24 @@ def table(rows: list[Row], baselines: int = 1) -> str:
     return "\n".join([html.table(lines), "", *verdicts]).rstrip()
 
 
-def _difference(outcome: statistics.Paired | None, several: bool) -> list[str]:
+def _difference(outcome: statistics.Comparison | None, several: bool) -> list[str]:
     """Returns the cells of a comparison."""
     if outcome is None:
         return []
     cells = [f"{round(outcome.difference, 2) + 0.0:+.2f}"]  # no minus zero
-    if outcome.seeds > 1:
+    if min(outcome.seeds, outcome.baseline_seeds) > 1:
         cells += [f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"]
         cells += [f"{outcome.holm_p:.3g}"] * several
     return cells
 
 
-def _verdict(name: str, baseline: str, outcome: statistics.Paired | None, diverged: int) -> str:
+def _verdict(name: str, baseline: str, outcome: statistics.Comparison | None, diverged: int) -> str:
     name, baseline = html.code(name), html.code(baseline)
     if outcome is None:
-        return f"* {name} and {baseline} have no seed in common that both finished."
+        return f"* {name} and {baseline} have no runs to compare: too many diverged."
     amount = f"{abs(outcome.difference):.2f} points"
     side = "better" if outcome.difference > 0 else "worse"
-    if outcome.seeds == 1:
+    if min(outcome.seeds, outcome.baseline_seeds) == 1:
         return f"* {name} is {amount} {side} than {baseline}; one seed says nothing about others."
     excludes_zero = outcome.low * outcome.high > 0
     if diverged:
@@ -143,25 +143,28 @@ def _verdict(name: str, baseline: str, outcome: statistics.Paired | None, diverg
         verdict = "not statistically significant"
     # A difference that the table rounds to 0 has no side.
     is_what = f"{amount} {side} than" if amount != "0.00 points" else "as good as"
+    seeds = f"{outcome.seeds} seeds"
+    if outcome.seeds != outcome.baseline_seeds:
+        seeds = f"{outcome.seeds} seeds against {outcome.baseline_seeds}"
     return (
-        f"* {name} is {is_what} {baseline} on average over {outcome.seeds} seeds: "
-        f"{verdict} (p = {outcome.p:.3g}; {outcome.seeds} seeds cannot give less than "
-        f"{outcome.smallest_p:.3g})."
+        f"* {name} is {is_what} {baseline} on average over {seeds}: {verdict} "
+        f"(p = {outcome.p:.3g}; {seeds} cannot give less than {outcome.smallest_p:.3g})."
     )
 
 
 def _how_to_read(rows: list[Row], baselines: int) -> str:
-    by_model = [runs.group(model, "activation") for model in runs.group(rows, "model").values()]
-    counts = [len(seeds) for by_activation in by_model for seeds in by_activation.values()]
-    methods = ["Student's t"] if min(counts) < statistics.BOOTSTRAP else []
-    if max(counts) >= statistics.BOOTSTRAP:
-        methods.append(f"from {statistics.BOOTSTRAP} seeds on the BCa bootstrap")
+    by_model = [runs.accuracies(model) for model in runs.group(rows, "model").values()]
     lines = [
         "One seed means the same initial kernels, batches and augmentation for every activation, "
         "so differences are taken seed by seed. The interval is that of the mean difference "
-        f"({', '.join(methods)}); p is that of the two-sided sign-flip permutation test over the "
-        "seeds."
+        "(Student's t); p is that of the two-sided sign-flip permutation test over the seeds."
     ]
+    if any(len({frozenset(seeds) for seeds in each.values()}) > 1 for each in by_model):
+        lines.append(
+            "An activation with more or fewer seeds than the baseline is compared with it as two "
+            "groups: Welch's interval, and the two-sided permutation test over the splits of all "
+            "runs into groups of these sizes."
+        )
     functions = max(map(len, by_model))
     compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
@@ -264,8 +267,10 @@ def _sign_count(rows: list[Row]) -> str:
     baselines = [name for name in names if name not in _SWISH]
     if not ours or not baselines:
         return ""
-    header = [f"{name}, {unit}" for name in ours for unit in ("networks", "runs")]
-    lines = [["compared with", *header, "paper: Swish, 9 networks"]]
+    several = len(accuracies) > 1  # one network says nothing about others
+    units = [*["networks", "p"] * several, "runs"]
+    header = [f"{name}, {unit}" for name in ours for unit in units]
+    lines = [["compared with", *header, "paper: Swish, 9 networks", "paper: p"]]
     for baseline in baselines:
         cells = [html.code(baseline)]
         for name in ours:
@@ -280,14 +285,18 @@ def _sign_count(rows: list[Row]) -> str:
                 for seed in model[name].keys() & model[baseline].keys()
             ]
             swish_runs, baseline_runs = [a for a, _ in pairs], [b for _, b in pairs]
-            cells.append(_signs(statistics.signs(*medians)))
-            cells.append(_signs(statistics.signs(swish_runs, baseline_runs)))
-        lines.append([*cells, _signs(paper_accuracies.SIGNS.get(baseline, ()))])
-    return (
-        "## How often Swish is better\n\nBetter / equal / worse: over the networks by the median, "
-        "at the paper's precision of 0.1 points, and over the runs of the same network and seed."
-        f"\n\n{html.table(lines)}"
-    )
+            cells += _signs(statistics.signs(*medians)) * several
+            cells.append(_signs(statistics.signs(swish_runs, baseline_runs))[0])
+        lines.append([*cells, *_signs(paper_accuracies.SIGNS.get(baseline))])
+    notes = [
+        "Better / equal / worse: over the networks by the median, at the paper's precision of 0.1 "
+        "points, and over the runs of the same network and seed. p is that of the paper's test, "
+        "the one-sided sign test over the networks; runs of one network are not independent, and "
+        "have none. The paper's column was written down without the PDF at hand."
+    ]
+    if "softplus" in baselines:
+        notes.append(paper_accuracies.SOFTPLUS_NOTE)
+    return f"## How often Swish is better\n\n{' '.join(notes)}\n\n{html.table(lines)}"
 
 
 def _cost(out: pathlib.Path, rows: list[Row]) -> str:
@@ -385,5 +394,9 @@ def _percent(value: float | None, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "diverged"
 
 
-def _signs(counts: tuple[int, ...]) -> str:
-    return " / ".join(map(str, counts))
+def _signs(counts: tuple[int, int, int] | None) -> list[str]:
+    """Returns the cells of counts: better / equal / worse, and p of the sign test."""
+    if counts is None:
+        return ["", ""]
+    better, _, worse = counts
+    return [" / ".join(map(str, counts)), f"{statistics.sign_test(better, worse):.3g}"]

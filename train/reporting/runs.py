@@ -18,7 +18,7 @@ from keras_swish import io
 from ..trainer import trainer
 from ..trainer.environment import CONFIG
 from . import statistics
-from .statistics import Paired
+from .statistics import Comparison
 
 Row = dict[str, Any]
 TABLE = "results.csv"
@@ -156,16 +156,19 @@ def accuracies(rows: Iterable[Row], column: str = "test_accuracy") -> dict[str, 
     return by_activation
 
 
-def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, Paired | None]]:
+def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, Comparison | None]]:
     """Compares each activation with the first ones, whose comparisons are corrected together.
+
+    Seed by seed, over the seeds that both have; as two groups where one has more seeds, or none
+    in common with the other. A run that diverged is left out.
 
     Args:
         rows: Those of one model, with the learning rate that counts.
         baselines: With how many; each of them is compared with those before it, too.
 
     Returns:
-        By baseline, and by the activation that is compared with it; None where no seed of both has
-        a result.
+        By baseline, and by the activation that is compared with it; None where there is nothing
+        to compare.
 
     Example:
         >>> from keras_swish.train.reporting import runs
@@ -176,22 +179,30 @@ def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, 
     """
     by_activation = accuracies(rows)
     names = list(by_activation)
-    outcomes: dict[tuple[str, str], Paired | None] = {}
+    outcomes: dict[tuple[str, str], Comparison | None] = {}
     for number, baseline in enumerate(names[:baselines], 1):
         for other in names[number:]:
-            seeds = [seed for seed in by_activation[other] if seed in by_activation[baseline]]
-            pairs = np.array(
-                [(by_activation[other][seed], by_activation[baseline][seed]) for seed in seeds]
-            )
-            pairs = pairs[np.isfinite(pairs).all(axis=1)] if seeds else pairs
-            outcome = statistics.paired(pairs[:, 0], pairs[:, 1]) if len(pairs) else None
-            outcomes[baseline, other] = outcome
+            outcomes[baseline, other] = _compare(by_activation[other], by_activation[baseline])
     made = {pair: outcome for pair, outcome in outcomes.items() if outcome is not None}
     corrected = statistics.holm([outcome.p for outcome in made.values()])
     for (pair, outcome), p in zip(made.items(), corrected, strict=True):
         smallest = min(1.0, outcome.smallest_p * len(made))
         outcomes[pair] = dataclasses.replace(outcome, holm_p=p, smallest_holm_p=smallest)
-    by_baseline: dict[str, dict[str, Paired | None]] = {}
+    by_baseline: dict[str, dict[str, Comparison | None]] = {}
     for (baseline, other), outcome in outcomes.items():
         by_baseline.setdefault(baseline, {})[other] = outcome
     return by_baseline
+
+
+def _compare(ours: dict[int, float], theirs: dict[int, float]) -> Comparison | None:
+    finite, baseline = (
+        {seed: value for seed, value in by_seed.items() if math.isfinite(value)}
+        for by_seed in (ours, theirs)
+    )
+    if len(ours) == len(theirs) and ours.keys() & theirs.keys():
+        seeds = [seed for seed in finite if seed in baseline]
+        both = [finite[seed] for seed in seeds], [baseline[seed] for seed in seeds]
+        return statistics.paired(*both, seeds) if seeds else None
+    if not finite or not baseline:
+        return None
+    return statistics.unpaired([*finite.values()], [*baseline.values()])

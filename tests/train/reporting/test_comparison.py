@@ -102,7 +102,9 @@ def test_seeds_that_only_one_has_do_not_count():
 def test_diverged_runs_are_shown_and_not_averaged():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
     assert "diverged" in comparison.table(rows)
-    assert "no seed in common" in comparison.table([*rows[:3], row("exp", 1, None)])
+    assert "no runs to compare: too many diverged" in comparison.table(
+        [*rows[:3], row("exp", 1, None)]
+    )
 
 
 def test_with_many_comparisons_less_is_significant():
@@ -129,7 +131,7 @@ def test_the_page_has_every_table(folder):
     ]
     assert compared["swish"] == ["95.5", "94.7", "95.5", "95.5"]
     assert compared[hostile] == ["85.5", "", "85.5", ""]
-    assert signs["relu"] == ["2 / 0 / 0", "4 / 0 / 0", "9 / 0 / 0"]
+    assert signs["relu"] == ["2 / 0 / 0", "0.25", "4 / 0 / 0", "9 / 0 / 0", "0.00195"]
     assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
     assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
     assert re.search(r"resnet164 \| relu +\| \*\*90.50\*\* \| 80.00", text)
@@ -238,14 +240,15 @@ def test_report_is_written_again_and_refuses_other_folders(folder, call, tmp_pat
 
 
 def test_the_committed_reports_say_what_their_runs_say(root):
-    folders = list(root.glob("results/*/runs"))
+    folders = list(root.glob("results/**/runs"))
     assert folders
     for path in folders:
         rows = runs.read_runs(path.parent)
         config = io.read_json(path.parent / runs.CONFIG)["config"]
         if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own
             rows = [{**row, "model": config["model"]} for row in rows]
-        table = comparison.summary([row for row in rows if row["chosen"]])
+        baselines = config.get("baselines", 1)
+        table = comparison.summary([row for row in rows if row["chosen"]], baselines)
         assert table in (path.parent / "table.md").read_text()
 
 

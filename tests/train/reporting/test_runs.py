@@ -44,6 +44,15 @@ def test_only_seeds_of_both_are_compared():
     assert runs.comparisons(rows)["relu"]["swish"].difference == pytest.approx(-10)
 
 
+@pytest.mark.parametrize("seeds", [(2, 3), (2, 3, 4)])
+def test_other_seeds_are_compared_as_two_groups(seeds):
+    rows = [row("relu", seed, accuracy) for seed, accuracy in enumerate((0.5, 0.6))]
+    rows += [row("swish", seed, 0.7 + 0.01 * seed) for seed in seeds]
+    found = runs.comparisons(rows)["relu"]["swish"]
+    assert (found.seeds, found.baseline_seeds) == (len(seeds), 2)
+    assert found.p == {2: 2 / 6, 3: 1 / 10}[len(seeds)]
+
+
 def test_runs_that_diverged_are_not_compared():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
     assert runs.comparisons(rows)["relu"]["exp"].seeds == 1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from keras_swish.models.paper_accuracies import CIFAR10, IMAGENET, SIGNS, SOFTPLUS_NOTE
 from keras_swish.train.reporting import statistics
 
 
@@ -28,10 +29,95 @@ def test_smallest_p_is_reached_when_all_seeds_agree():
         assert outcome.p == pytest.approx(outcome.smallest_p)
 
 
-def test_many_seeds_are_sampled_and_say_so():
-    outcome = statistics.paired(np.linspace(1, 2, 20), np.zeros(20))
-    assert outcome.smallest_p == 2 / (statistics.FLIPS + 1)
-    assert outcome.p == pytest.approx(outcome.smallest_p)
+@pytest.mark.parametrize(("seeds", "drawn"), [(20, False), (30, True)])
+def test_many_seeds_are_drawn_and_say_so(seeds, drawn):
+    outcome = statistics.paired(np.linspace(1, 2, seeds), np.zeros(seeds))
+    assert outcome.smallest_p == (1 / (statistics.DRAWN + 1) if drawn else 2 / 2**seeds)
+    assert outcome.p == outcome.smallest_p
+
+
+def as_reported(counts, images):
+    """Returns accuracies as Keras computes them: in float32, and here in percent."""
+    return 100 * np.float64(np.float32(counts) / np.float32(images))
+
+
+@pytest.mark.parametrize("images", [297, 1_797, 10_000, 50_000])
+def test_ties_count_as_ties(images):
+    """Exact enumeration in whole numbers of images, 250 cases with many equal sums."""
+    random = np.random.default_rng(images)
+    tied = 0
+    for _ in range(250):
+        seeds = int(random.integers(2, 9))
+        ours, theirs = random.integers(0.8 * images, 0.8 * images + 5, (2, seeds))
+        patterns = np.array(list(itertools.product((1, -1), repeat=seeds)))
+        sums, observed = abs(patterns @ (ours - theirs)), abs((ours - theirs).sum())
+        tied += np.count_nonzero(sums == observed) > 2
+        outcome = statistics.paired(as_reported(ours, images), as_reported(theirs, images))
+        assert outcome.p == np.mean(sums >= observed)
+    assert tied > 100
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+@pytest.mark.parametrize("images", [297, 10_000])
+def test_p_of_two_groups_is_the_share_of_splits(images):
+    random = np.random.default_rng(images)
+    for _ in range(250):
+        n, m = map(int, random.integers(1, 6, 2))
+        both = random.integers(0.8 * images, 0.8 * images + 5, n + m)
+        ours, theirs = both[:n], both[n:]
+        splits = [both[list(split)].sum() for split in itertools.combinations(range(n + m), n)]
+        # All times n + m, so that the mean is a whole number too.
+        distances = abs((n + m) * np.array(splits) - n * both.sum())
+        expected = np.mean(distances >= abs((n + m) * ours.sum() - n * both.sum()))
+        outcome = statistics.unpaired(as_reported(ours, images), as_reported(theirs, images))
+        assert outcome.p == expected
+        assert outcome.smallest_p <= outcome.p
+
+
+def test_two_groups_have_welchs_interval():
+    random = np.random.default_rng(0)
+    ours, theirs = random.normal(size=12), 2 * random.normal(size=4)
+    welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    outcome = statistics.unpaired(ours, theirs)
+    assert (outcome.low, outcome.high) == pytest.approx((welch.low, welch.high))
+    assert outcome.difference == pytest.approx(ours.mean() - theirs.mean())
+    test = stats.permutation_test((ours, theirs), lambda a, b: np.mean(a) - np.mean(b))
+    assert outcome.p == pytest.approx(test.pvalue, abs=0.02)
+
+
+def test_two_large_groups_are_drawn_and_say_so():
+    outcome = statistics.unpaired(np.linspace(1, 2, 20), np.linspace(3, 4, 15))
+    assert outcome.p == outcome.smallest_p == 1 / (statistics.DRAWN + 1)
+    same = statistics.unpaired(np.linspace(1, 2, 20), np.linspace(1, 2, 20))
+    assert same.p == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        ([], [], "`ours` must be a list of accuracies"),
+        ([0.5, math.nan], [0.5, 0.6], "`ours` has no accuracy for seed 8"),
+        ([0.5, 0.6], [0.5, math.inf], "`theirs` has no accuracy for seed 8"),
+        ([0.5, 0.6], [0.5], "2 and 1 values"),
+        ([[0.5]], [0.5], "`ours` must be a list of accuracies"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(ours, theirs, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.paired(ours, theirs, seeds=[7, 8])
+
+
+@pytest.mark.parametrize("seeds", [3, 10, 20, 50])
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+def test_intervals_cover_the_mean_in_95_of_100_cases(seeds, kind):
+    random = np.random.default_rng(seeds)
+    if kind == "normal":
+        values, mean = random.normal(size=(4000, seeds)), 0
+    else:  # as accuracies are where a run now and then is much worse
+        values, mean = -random.gamma(4, size=(4000, seeds)), -4
+    ends = np.array([statistics.interval(row) for row in values])
+    covered = np.mean((ends[:, 0] <= mean) & (mean <= ends[:, 1]))
+    assert covered == pytest.approx(0.95, abs=0.012 if kind == "normal" else 0.035)
 
 
 def test_interval_is_that_of_the_paired_t_test():
@@ -46,22 +132,6 @@ def test_one_seed_has_no_interval():
     outcome = statistics.paired(np.array([0.9]), np.array([0.8]))
     assert math.isnan(outcome.low)
     assert outcome.p == outcome.smallest_p == 1
-
-
-def test_ten_seeds_get_the_bca_bootstrap():
-    values = np.random.default_rng(0).exponential(size=10)
-    low, high = statistics.interval(values)
-    # Efron's formula, step by step: bias and acceleration move the percentiles.
-    drawn = np.random.default_rng(1).choice(values, (100_000, 10)).mean(1)
-    bias = stats.norm.ppf((drawn < values.mean()).mean())
-    without = np.array([np.delete(values, i).mean() for i in range(10)])
-    spread = without.mean() - without
-    acceleration = (spread**3).sum() / (6 * (spread**2).sum() ** 1.5)
-    moved = bias + stats.norm.ppf([0.025, 0.975])
-    ends = np.quantile(drawn, stats.norm.cdf(bias + moved / (1 - acceleration * moved)))
-    assert (low, high) == pytest.approx(tuple(ends), abs=0.05)
-    t = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (low, high) != pytest.approx((t.low, t.high), abs=0.2)
 
 
 @pytest.mark.parametrize("seeds", [2, 12])
@@ -95,3 +165,20 @@ def test_a_run_that_diverged_is_the_worst_in_median_and_signs():
         2,
         1,
     )
+
+
+def test_the_sign_test_is_the_binomial_one():
+    for better, worse in ((9, 0), (7, 1), (6, 0), (5, 4), (0, 3)):
+        n = better + worse
+        expected = sum(math.comb(n, k) for k in range(better, n + 1)) / 2**n
+        assert statistics.sign_test(better, worse) == pytest.approx(expected)
+    assert statistics.sign_test(0, 0) == 1
+
+
+def test_the_papers_counts_for_softplus_do_not_follow_from_its_tables():
+    networks = [*zip(CIFAR10["swish_beta"][1:], CIFAR10["softplus"][1:], strict=True)]
+    for row in IMAGENET.values():
+        networks.append(tuple(statistics.median(row[name]) for name in ("swish_beta", "softplus")))
+    assert statistics.signs(*zip(*networks, strict=True)) == (4, 2, 2)
+    assert "4 / 2 / 2" in SOFTPLUS_NOTE
+    assert " / ".join(map(str, SIGNS["softplus"])) in SOFTPLUS_NOTE
