@@ -170,7 +170,9 @@ def _ours(work: str, dataset: str, data_dir: str | None) -> Any:
         batch_size=_BATCH.value,
         image_size=_SIZE.value,
         training=work != "scaled",
-        distortion=inception_preprocessing.Distortion(color=work == "coloured"),
+        distortion=inception_preprocessing.Distortion(
+            color="full" if work == "coloured" else "none"
+        ),
     )
     return batches.repeat() if work == "scaled" else batches
 

@@ -218,12 +218,21 @@ class TensorFlow1Averages(keras.optimizers.Optimizer):
         """The moving averages, in the order of the trainable weights; empty without them."""
         return self._model_variables_moving_average if self.use_ema else []
 
+    def _get_current_learning_rate(self):
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            # Keras counts the parts of a step, where gradients are accumulated.
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
+
     def _update_model_variables_moving_average(self, trainable_variables):
         if not self.use_ema:
             return
         step: Any = ops.cast(self.iterations, "float32")  # those before this one
         momentum: Any = ops.minimum(self.ema_momentum, (1.0 + step) / (10.0 + step))
         momentum = ops.where(step > 0, momentum, 0.0)  # nothing to average with yet
+        if self.gradient_accumulation_steps:  # most steps change no weight
+            changes: Any = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+            momentum = ops.where(changes, momentum, 1.0)
         for variable, average in zip(trainable_variables, self.averages, strict=True):
             share: Any = ops.cast(1.0 - momentum, average.dtype)
             average.assign_sub(share * (average - ops.cast(variable, average.dtype)))

@@ -34,8 +34,8 @@ def learning_rate_schedule(
             the milestones; "exponential" by `decay_factor` every `decay_steps`.
         learning_rate: The highest learning rate.
         steps: Training steps in all.
-        warmup_steps: Length of the warm-up: linear from a tenth of the learning rate ("cosine"), or
-            at that constant tenth ("step"; He et al. 2016).
+        warmup_steps: Length of the warm-up: linear from a tenth of the learning rate, or at that
+            constant tenth ("step"; He et al. 2016). "exponential" falls as without one.
         milestones: Where the learning rate of "step" falls, as shares of the run.
         decay_factor: What the learning rate of "step" and "exponential" is multiplied by.
         decay_steps: Steps between two falls of "exponential".
@@ -50,16 +50,15 @@ def learning_rate_schedule(
         [0.04, 0.4, 0.2]
     """
     schedules = keras.optimizers.schedules
-    if schedule == "exponential":
-        if warmup_steps:
-            raise ValueError("the exponential schedule has no warm-up")
-        return schedules.ExponentialDecay(learning_rate, decay_steps, decay_factor, staircase=True)
     boundaries = [int(share * steps) for share in milestones]
     end = boundaries[0] if schedule == "step" and boundaries else steps
     if warmup_steps >= end:
         raise ValueError(
             f"a warm-up of {warmup_steps} steps is too long for a {schedule} schedule of {steps}"
         )
+    if schedule == "exponential":
+        fall = schedules.ExponentialDecay(learning_rate, decay_steps, decay_factor, staircase=True)
+        return LinearWarmup(fall, warmup_steps) if warmup_steps else fall
     if schedule == "cosine":
         if not warmup_steps:
             return schedules.CosineDecay(learning_rate, steps)
@@ -75,8 +74,46 @@ def learning_rate_schedule(
     return schedules.PiecewiseConstantDecay(boundaries, values)
 
 
-def converged_bn_momentum(steps: int) -> float:
-    """Returns the momentum whose averaging window is a twentieth of the run, at most 0.99.
+@keras.saving.register_keras_serializable(package="keras_swish")
+class LinearWarmup(Schedule):
+    """A schedule after a warm-up, linear from a tenth of the schedule's first learning rate.
+
+    Args:
+        schedule: The schedule. It counts the steps of the warm-up too.
+        warmup_steps: Length of the warm-up.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.optimizers import LinearWarmup
+        >>> fall = keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.5, staircase=True)
+        >>> [round(float(LinearWarmup(fall, 4)(step)), 3) for step in (0, 2, 4, 10)]
+        [0.1, 0.55, 1.0, 0.5]
+    """
+
+    def __init__(self, schedule: Schedule, warmup_steps: int) -> None:
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the learning rate of a step."""
+        done = ops.cast(step, "float32") / self.warmup_steps
+        rising = self.schedule(0) * (0.1 + 0.9 * done)
+        return ops.where(done < 1, rising, self.schedule(step))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same schedule."""
+        schedule = keras.optimizers.schedules.serialize(self.schedule)
+        return {"schedule": schedule, "warmup_steps": self.warmup_steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "LinearWarmup":
+        """Returns the schedule with this configuration."""
+        schedule = keras.optimizers.schedules.deserialize(config["schedule"])
+        return cls(schedule, config["warmup_steps"])
+
+
+def converged_bn_momentum(steps: int, largest: float = 0.99) -> float:
+    """Returns the momentum whose averaging window is a twentieth of the run, or that one if lower.
 
     Batch normalisation's moving statistics remember about `1 / (1 - momentum)` steps.
     Keras's default of 0.99 has not forgotten its initial values after a few hundred
@@ -87,7 +124,7 @@ def converged_bn_momentum(steps: int) -> float:
         >>> converged_bn_momentum(200), converged_bn_momentum(10**6)
         (0.9, 0.99)
     """
-    return min(0.99, max(0.0, 1 - 20 / steps))
+    return min(largest, max(0.0, 1 - 20 / steps))
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")

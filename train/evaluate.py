@@ -54,7 +54,7 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values,
     )
     flags.define_data_flags(flag_values)
-    flags.define_image_file_flags(flag_values)
+    flags.define_image_file_flags(flag_values, training=False)
     flags.define_recipe_fields(flag_values, ["batch_size"])
 
 

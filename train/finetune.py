@@ -31,7 +31,7 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 import keras_swish
-from keras_swish import io, optimizers
+from keras_swish import io
 from keras_swish.keras_compat import all_layers
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line, unknown
@@ -194,9 +194,7 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> k
     """Compiles the network for its training."""
     recipe = run.recipe
     steps_per_pass = dataset.training_images // recipe.batch_size
-    momentum = recipe.bn_momentum
-    if momentum is None:
-        momentum = optimizers.converged_bn_momentum(recipes.total_steps(recipe, steps_per_pass))
+    momentum = recipes.bn_momentum(recipe, recipes.parts(recipe, dataset.training_images)[0])
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum

@@ -13,6 +13,7 @@ from . import flags, settings
 
 # Flags that say how image files are read.
 _OF_FILES = ("classes", "first_label", "max_corrupt")
+_DISTORTION = "color_distortion"
 Settings = dict[str, Any]
 
 
@@ -49,11 +50,11 @@ def image_file_settings(
 ) -> Settings:
     """Returns what `in_memory_settings` does, for images of ImageNet's form.
 
-    A network that is not the paper's is by default trained as Inception-v3 is.
+    A network without a recipe of its own is by default trained as Inception-v3 is.
     """
     if "pad" in flag_values and flag_values.pad is not None:
         raise ArgumentError("pad", "images of ImageNet's form are cropped in another way")
-    default = recipe or (model if model in recipes.RECIPES else "inception_v3")
+    default = recipe or recipes.for_image_files(model)
     return {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
@@ -61,6 +62,7 @@ def image_file_settings(
         "image_size": flag_values.image_size or imagenet.SIZES.get(model, 224),
         "pad": 0,
         "flip": True if flag_values.flip is None else flag_values.flip,
+        "color_distortion": flag_values.color_distortion or "fast",
         "model": model,
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
@@ -94,7 +96,7 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
     given = flags.given(flag_values, _OF_FILES)
     facts = settings.get("image_files")
     if facts is None:
-        for flag in given:
+        for flag in [*given, *flags.given(flag_values, [_DISTORTION])]:
             raise ArgumentError(flag, "is for images of ImageNet's form")
         return in_memory.load(
             settings["dataset"],
@@ -112,6 +114,7 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
         settings["test_split"],
         image_size=settings["image_size"],
         flip=settings["flip"],
+        color_distortion=settings.get(_DISTORTION) or "fast",
         data_dir=flag_values.data_dir,
         **{**recorded, **given},
     )

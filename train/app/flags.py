@@ -64,8 +64,18 @@ def define_augmentation_flags(flag_values: FlagValues, pad: bool = True) -> None
     )
 
 
-def define_image_file_flags(flag_values: FlagValues) -> None:
-    """Defines how images larger than memory are read."""
+def define_image_file_flags(flag_values: FlagValues, training: bool = True) -> None:
+    """Defines how images larger than memory are read, and for training distorted."""
+    if training:
+        flags.DEFINE_enum(
+            "color_distortion",
+            None,
+            ["fast", "full", "none"],
+            "What is changed in the colours of training images of ImageNet's form: 'fast', by "
+            "default, brightness and saturation, as TF-Slim's training does; 'full' hue and "
+            "contrast too.",
+            flag_values,
+        )
     flags.DEFINE_integer(
         "classes",
         None,
@@ -199,6 +209,13 @@ def define_device_flags(flag_values: FlagValues, multi_host: bool = True) -> Non
             "next three"
         )
     flags.DEFINE_enum("strategy", "none", strategies, f"{text}.", flag_values)
+    flags.DEFINE_integer(
+        "per_device_batch",
+        None,
+        "Images a step on each device, in place of --batch_size.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
     if not multi_host:
         return
     flags.DEFINE_string(

@@ -52,23 +52,41 @@ def chosen_recipe(
         value = flag_values[field].value if field in flag_values else None
         if value is not None:
             values[field] = tuple(value) if isinstance(value, list) else value
+    recipe = _with_parts_of(recipe, model, values, None if flag_values.recipe is None else name)
     if activation is not None and "learning_rate" not in values:
         recipe = recipes.for_activation(recipe, activation)
+    if "batch_size" in values:
+        scaling = values.get("batch_scaling", recipe.batch_scaling)
+        recipe = dataclasses.replace(recipe, batch_scaling=scaling)
+        recipe = recipes.scaled(recipe, values["batch_size"])
     if "epochs" in values:
         # A shortened run keeps the share of its warm-up.
         share = recipe.warmup_epochs / recipe.epochs
         values = {"warmup_epochs": share * values["epochs"], "steps": None, **values}
-    if {"epochs", "steps"} & values.keys():
-        # And its statistics shall converge.
-        values = {"bn_momentum": None, **values}
-    if "batch_size" in values and recipe.steps:
-        # As many images as before: the schedule counts them in epochs.
-        steps = round(recipe.steps * recipe.batch_size / values["batch_size"])
-        values = {"steps": max(1, steps), **values}
+    if {"epochs", "steps"} & values.keys() and "bn_momentum" not in values:
+        values = {"bn_converges": True, **values}
     recipe = dataclasses.replace(recipe, **values)
     if model in models.BUILDERS:
-        recipes.network_arguments(recipe, model, steps=1)  # refuses what the network lacks
+        recipes.network_arguments(recipe, model, calls=1)  # refuses what the network lacks
     return recipe
+
+
+def _with_parts_of(
+    recipe: recipes.Recipe, model: str, values: dict[str, Any], named: str | None
+) -> recipes.Recipe:
+    """Returns the recipe without parts that the network lacks, if no flag asked for them.
+
+    Raises:
+        ArgumentError: If the flag --recipe did, in giving the name `named`.
+    """
+    if model not in models.BUILDERS:
+        return recipe
+    missing = [field for field in recipes.missing_parts(recipe, model) if field not in values]
+    if missing and named is not None:
+        without = " ".join(f"--{field}=0" for field in missing)
+        parts = " and ".join(recipes.PARTS[field].replace("_", " ") for field in missing)
+        raise ArgumentError("recipe", f"{named} has {parts}, {model} has not: add {without}")
+    return recipes.without_parts(recipe, missing)
 
 
 def print_recipes(by_model: dict[str, recipes.Recipe]) -> None:
@@ -121,15 +139,23 @@ def _check_activation(identifier: str) -> None:
 def started_devices(flag_values: FlagValues) -> distribution.Devices:
     """Returns the devices that --strategy asks for; to be called before anything is computed.
 
+    With them --per_device_batch becomes --batch_size.
+
     Raises:
         ArgumentError: If the backend has no such strategy.
     """
     if "hosts" not in flag_values:
-        return distribution.start(flag_values.strategy)
-    if flag_values.strategy == "multi_host" and flag_values.out is None:
-        raise ArgumentError("out", "--strategy=multi_host needs a folder that all hosts share")
-    hosts = flag_values.coordinator, flag_values.hosts, flag_values.host
-    return distribution.start(flag_values.strategy, *hosts)
+        devices = distribution.start(flag_values.strategy)
+    else:
+        if flag_values.strategy == "multi_host" and flag_values.out is None:
+            raise ArgumentError("out", "--strategy=multi_host needs a folder that all hosts share")
+        hosts = flag_values.coordinator, flag_values.hosts, flag_values.host
+        devices = distribution.start(flag_values.strategy, *hosts)
+    if flag_values.per_device_batch is not None:
+        if flag_values.batch_size is not None:
+            raise ArgumentError("per_device_batch", "stands in place of --batch_size; give one")
+        flag_values.batch_size = flag_values.per_device_batch * devices.count
+    return devices
 
 
 def training_options(flag_values: FlagValues) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class ImageFiles:
         test: The split for validation and test.
         image_size: Side of the images that the network gets.
         flip: Whether half of the training images are mirrored.
+        color_distortion: What is changed in their colours: "fast", "full" or "none".
         corrupt_log: File for the names of corrupt images.
         max_corrupt: How many may be corrupt.
     """
@@ -46,6 +47,7 @@ class ImageFiles:
     test: "Source"
     image_size: int
     flip: bool = True
+    color_distortion: str = "fast"
     corrupt_log: pathlib.Path | None = None
     max_corrupt: int = 100
 
@@ -113,7 +115,9 @@ class ImageFiles:
             seed=seed,
             start_step=first_step,
             shard=shard,
-            distortion=inception_preprocessing.Distortion(flip=self.flip),
+            distortion=inception_preprocessing.Distortion(
+                flip=self.flip, color=self.color_distortion
+            ),
             corrupt_log=self.corrupt_log,
             max_corrupt=self.max_corrupt,
         )
@@ -168,6 +172,7 @@ def load(
     *,
     image_size: int = 224,
     flip: bool = True,
+    color_distortion: str = "fast",
     data_dir: str | None = None,
     classes: int | None = None,
     first_label: int = 1,
@@ -181,6 +186,7 @@ def load(
         test_split: Split for validation and test.
         image_size: Side of the images that the network gets.
         flip: Whether half of the training images are mirrored.
+        color_distortion: What is changed in their colours: "fast", "full" or "none".
         data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
         classes: Number of classes, which TFRecords do not tell.
         first_label: Label of the first class in TFRecords.
@@ -210,4 +216,4 @@ def load(
         train, test = opened("train_split", train_split), opened("test_split", test_split)
         sources.check_same_classes(train, test)
         sources.check_apart(train, test)
-    return ImageFiles(train, test, image_size, flip, max_corrupt=max_corrupt)
+    return ImageFiles(train, test, image_size, flip, color_distortion, max_corrupt=max_corrupt)

@@ -374,8 +374,10 @@ def _recipes(config: dict[str, Any], rows: list[Row]) -> list[str]:
         rates = sorted({row["learning_rate"] for row in model_rows})
         recipe["learning_rate"] = " and ".join(f"{rate:g}" for rate in rates)
         steps = max(row["steps"] for row in model_rows)
-        if recipe["bn_momentum"] is None and steps:  # none where every run diverged at once
-            chosen = converged_bn_momentum(steps)
+        adapts = recipe["bn_momentum"] is None or recipe.get("bn_converges")
+        if adapts and steps:  # none where every run diverged at once
+            calls = steps * recipe.get("accumulation_steps", 1)
+            chosen = converged_bn_momentum(calls, recipe["bn_momentum"] or 0.99)
             recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
         if "image_files" in config:
             recipe["image_size"] = network["image_size"]

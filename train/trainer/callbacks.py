@@ -27,8 +27,9 @@ class StepCounter:
     """Counts the steps and epochs of a run, and measures the time of the current epoch.
 
     Args:
-        steps: Training steps of the run.
+        steps: Training steps of the run: calls of the network.
         steps_per_epoch: Training steps of an epoch; the last one may be shorter.
+        accumulation_steps: How many of them make one step of the optimizer.
         step: Steps done before.
         epochs: Epochs done before, validated and logged.
         seconds: Time that the current epoch took before.
@@ -45,9 +46,16 @@ class StepCounter:
     """
 
     def __init__(
-        self, steps: int, steps_per_epoch: int, step: int = 0, epochs: int = 0, seconds: float = 0.0
+        self,
+        steps: int,
+        steps_per_epoch: int,
+        accumulation_steps: int = 1,
+        step: int = 0,
+        epochs: int = 0,
+        seconds: float = 0.0,
     ) -> None:
         self.steps = steps
+        self.accumulation_steps = accumulation_steps
         self.steps_per_epoch = steps_per_epoch
         self.step = step
         self.epochs = epochs
@@ -70,10 +78,11 @@ class StepCounter:
         self._began = time.perf_counter()
 
     def finish_epoch(self) -> dict[str, float]:
-        """Counts the epoch, and returns its seconds and its steps."""
+        """Counts the epoch, and returns its seconds and its steps, those of the optimizer."""
+        steps = min(self.steps_per_epoch, self.steps - self.epochs * self.steps_per_epoch)
         finished = {
             "seconds": round(self.record["seconds"], 3),
-            "steps": min(self.steps_per_epoch, self.steps - self.epochs * self.steps_per_epoch),
+            "steps": steps // self.accumulation_steps,
         }
         self._earlier_seconds = 0.0
         self.start_clock()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_swish import models, optimizers
+from keras_swish import models
+from keras_swish.keras_compat import all_layers
 
 from ..errors import as_argument_error
 from . import recipes
@@ -65,12 +66,8 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.dtype_policy)
     recipe = run.recipe
-    steps_per_pass = dataset.training_images // recipe.batch_size
-    steps = recipes.total_steps(recipe, steps_per_pass)
-    bn_momentum = recipe.bn_momentum
-    if bn_momentum is None:
-        bn_momentum = optimizers.converged_bn_momentum(steps)
-    arguments = recipes.network_arguments(recipe, run.model, steps)
+    calls, _ = recipes.parts(recipe, dataset.training_images)
+    arguments = recipes.network_arguments(recipe, run.model, calls)
     with as_argument_error("model"):
         model = models.create(
             run.model,
@@ -78,9 +75,12 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
             classes=dataset.classes,
             activation=run.activation,
             classifier_activation=None,
-            bn_momentum=bn_momentum,
+            bn_momentum=recipes.bn_momentum(recipe, calls),
             **arguments,
         )
+    for layer in all_layers(model) if recipe.synchronized_bn else ():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
     if recipe.auxiliary_weight:
         model = WithAuxiliary(model.inputs, model.outputs, name=model.name)
         model.auxiliary_weight = recipe.auxiliary_weight
@@ -88,7 +88,7 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
         # Keras takes its losses and metrics to be one for each of these.
         model.output_names = model.output_names[:1]
     apply_weight_decay(model, recipe)
-    optimizer = recipes.optimizer(recipe, steps_per_pass)
+    optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
     compile_for(model, None, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
     return model

@@ -40,6 +40,8 @@ class Run:
         image_size: Side that the images are scaled to, or None.
         pad: Pixels of padding before a random crop.
         flip: Whether half of the images are mirrored.
+        color_distortion: What is changed in the colours of images of ImageNet's form; None in
+            memory.
         dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
         backend: Keras's backend.
         image_files: Of ImageNet's form: how many classes there are, and images in each split; None
@@ -56,6 +58,7 @@ class Run:
     image_size: int | None = None
     pad: int = 4
     flip: bool = True
+    color_distortion: str | None = None
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
     image_files: dict[str, int] | None = None
@@ -132,6 +135,8 @@ def train(
     counter = _counter(run, dataset, restored)
     if counter.step and devices.writes:
         print(f"{title}: resuming from step {counter.step}", flush=True)
+    elif devices.writes:
+        print(_summary(run.recipe, dataset.training_images, devices), flush=True)
     preemption = Preemption()
     callback = RunCallback(
         model,
@@ -166,8 +171,10 @@ def _prepare(run: Run, directory: pathlib.Path, devices: Devices) -> None:
         io.remove_temporaries(directory)
         _record(run, directory)
     make_deterministic()
-    if run.recipe.batch_size % devices.count:
+    if run.recipe.part % devices.count:
         raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
+    if run.recipe.accumulation_steps > 1 and devices.count > 1 and run.backend == "tensorflow":
+        raise ArgumentError("accumulation_steps", "on several devices needs KERAS_BACKEND=jax")
     keras.utils.clear_session()
 
 
@@ -182,13 +189,20 @@ def _record(run: Run, directory: pathlib.Path) -> None:
         io.write_json(directory / CONFIG, record)
 
 
+def _summary(recipe: recipes.Recipe, images: int, devices: Devices) -> str:
+    """Returns the line that says how a run is trained."""
+    batch = f"{devices.count} x {recipe.part // devices.count} images"
+    if recipe.accumulation_steps > 1:
+        batch = f"{recipe.accumulation_steps} times {batch}"
+    steps = recipes.parts(recipe, images)[0] // recipe.accumulation_steps
+    return f"{batch} a step, learning rate {recipe.learning_rate:g}, {steps:,} steps"
+
+
 def _counter(run: Run, dataset: "Dataset", restored: dict[str, Any]) -> StepCounter:
     """Returns how many steps and epochs the run has, and how many a checkpoint had done."""
-    steps_per_pass = dataset.training_images // run.recipe.batch_size
-    steps = recipes.total_steps(run.recipe, steps_per_pass)
-    steps_per_epoch = min(steps, run.recipe.steps_per_epoch or steps_per_pass)
+    calls, calls_per_epoch = recipes.parts(run.recipe, dataset.training_images)
     done = {name: restored[name] for name in ("step", "epochs", "seconds") if name in restored}
-    return StepCounter(steps, steps_per_epoch, **done)
+    return StepCounter(calls, calls_per_epoch, run.recipe.accumulation_steps, **done)
 
 
 def _fit(
@@ -211,9 +225,7 @@ def _fit(
         callback.on_train_end()
     for first, epochs, length in _stretches(counter):
         model.fit(
-            dataset.training(
-                run.recipe.batch_size, run.seed, first, epochs * length, devices.shard
-            ),
+            dataset.training(run.recipe.part, run.seed, first, epochs * length, devices.shard),
             initial_epoch=counter.epochs,
             epochs=counter.epochs + epochs,
             steps_per_epoch=length,
@@ -253,7 +265,7 @@ def _test(
     """Evaluates the weights, or their moving averages, until SIGTERM comes."""
     with averaged(model):
         stop = StopEvaluation(preemption)
-        return evaluate(model, dataset, split, run.recipe.batch_size, devices, [stop])
+        return evaluate(model, dataset, split, run.recipe.part, devices, [stop])
 
 
 def _result(
@@ -265,7 +277,8 @@ def _result(
     status: str,
 ) -> dict[str, Any]:
     seconds = sum(row["seconds"] for row in log)
-    steps = min(counter.steps, counter.epochs * counter.steps_per_epoch)
+    calls = min(counter.steps, counter.epochs * counter.steps_per_epoch)
+    steps = calls // run.recipe.accumulation_steps
     speed = round(steps * run.recipe.batch_size / seconds, 1) if seconds else None
     return {
         "model": run.model,

@@ -1,6 +1,9 @@
 """From flags to recipes and options."""
 
 import importlib.util
+import json
+
+import pytest
 
 
 def test_the_recipe_is_printed_with_the_flags_that_change_it(call):
@@ -10,13 +13,86 @@ def test_the_recipe_is_printed_with_the_flags_that_change_it(call):
     assert "milestones: (0.3, 0.6, 0.8)" in printed
     swish = ["imagenet", "--model=nasnet_mobile", "--activation=swish", "--print_recipe"]
     _, printed, _ = call(*swish, "--decay_epochs=3", "--steps=100")
-    for line in ("learning_rate: 0.03", "decay_epochs: 3.0", "steps: 100", "bn_momentum: None"):
+    for line in ("learning_rate: 0.03", "decay_epochs: 3.0", "steps: 100", "bn_converges: True"):
         assert f"\n{line}\n" in printed
     assert "\nlearning_rate: 0.04\n" in call(*swish[:2], "--activation=relu", swish[3])[1]
     assert "\nlearning_rate: 0.1\n" in call(*swish, "--learning_rate=0.1")[1]
     # As many images, whatever the batch.
-    assert "\nsteps: 2500000\n" in call(*swish, "--batch_size=128")[1]
+    assert "\nsteps: 3125000\n" in call(*swish, "--batch_size=128")[1]
     assert "\nsteps: 7\n" in call(*swish, "--batch_size=128", "--steps=7")[1]
+
+
+NASNET = ["imagenet", "--model=nasnet_mobile", "--activation=relu", "--print_recipe"]
+
+
+def printed_recipe(call, *arguments):
+    code, out, err = call(*arguments)
+    assert code == 0, err
+    return dict(line.split(": ", 1) for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("batch", "rate", "steps", "window"),
+    [(32, 0.04, 12_500_000, 50), (256, 0.32, 1_562_500, 6.25), (1600, 2.0, 250_000, 1)],
+)
+def test_nasnets_recipe_follows_the_batch(call, batch, rate, steps, window):
+    recipe = printed_recipe(call, *NASNET, f"--batch_size={batch}")
+    assert float(recipe["learning_rate"]) == rate
+    assert int(recipe["steps"]) == steps
+    assert recipe["reference_batch"] == "1600"
+    # As many images in the window of each average as 1,600 in 10,000 and in 3,333 steps.
+    assert float(recipe["ema_momentum"]) == pytest.approx(0.9999 ** (1 / window), abs=1e-12)
+    assert float(recipe["bn_momentum"]) == pytest.approx(0.9997 ** (1 / window), abs=1e-12)
+    rates = json.loads("[" + recipe["learning_rates"].strip("()") + "]")
+    assert rates == pytest.approx([rate, 0.75 * rate, 0.5 * rate])
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate"), [("linear", 0.32), ("sqrt", 0.04 * 8**0.5), ("none", 0.04)]
+)
+def test_the_rule_of_the_learning_rate_can_be_chosen(call, rule, rate):
+    recipe = printed_recipe(call, *NASNET, "--batch_size=256", f"--batch_scaling={rule}")
+    assert float(recipe["learning_rate"]) == pytest.approx(rate)
+    given = printed_recipe(call, *NASNET, "--batch_size=256", "--learning_rate=0.1")
+    assert float(given["learning_rate"]) == 0.1
+
+
+def test_the_images_of_a_device_make_the_batch(call):
+    recipe = printed_recipe(call, *NASNET, "--per_device_batch=64")
+    assert recipe["batch_size"] == "64"
+    assert float(recipe["learning_rate"]) == 0.08
+    code, _, err = call(*NASNET, "--per_device_batch=64", "--batch_size=64")
+    assert code == 2
+    assert "stands in place of --batch_size" in err
+
+
+@pytest.mark.parametrize("flag", ["--steps=12500000", "--epochs=312"])
+def test_the_default_length_changes_no_momentum(call, flag):
+    recipe = printed_recipe(call, *NASNET, flag)
+    assert float(recipe["bn_momentum"]) == pytest.approx(0.9997 ** (1 / 50), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        ("resnet50", {"learning_rate": "0.1", "batch_size": "256", "epochs": "90"}),
+        ("resnet152v2", {"learning_rate": "0.1", "batch_size": "256"}),
+        ("densenet121", {"weight_decay": "0.0001", "schedule": "step"}),
+        ("nasnet_large", {"drop_path": "0.3", "learning_rate": "0.015", "batch_size": "16"}),
+        ("resnet8", {"dropout": "None", "auxiliary_weight": "0.0", "learning_rate": "0.045"}),
+    ],
+)
+def test_every_network_has_a_recipe_for_pictures(call, model, recipe):
+    printed = printed_recipe(call, NASNET[0], f"--model={model}", *NASNET[2:])
+    assert recipe.items() <= printed.items()
+
+
+def test_a_named_recipe_says_which_parts_the_network_lacks(call):
+    asked = ["imagenet", "--model=resnet50", "--recipe=inception_v3", "--print_recipe"]
+    code, _, err = call(*asked)
+    assert code == 2
+    assert "add --dropout=0 --auxiliary_weight=0" in err
+    assert call(*asked, "--dropout=0", "--auxiliary_weight=0")[0] == 0
 
 
 def test_tensorboard_without_its_package_is_refused_at_once(call, monkeypatch, tmp_path):

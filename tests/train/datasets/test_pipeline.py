@@ -33,7 +33,7 @@ def open_folder_or_records(form, folder, records):
 
 def take(source, count, training=True, **options):
     # Colours are left alone, because their graph takes the longest to build.
-    plain = inception_preprocessing.Distortion(color=False)
+    plain = inception_preprocessing.Distortion(color="none")
     fixed = {"batch_size": 4, "image_size": 16, "training": training, "distortion": plain}
     options = {**fixed, **options}
     return list(pipeline.batches(source, **options).take(count).as_numpy_iterator())
@@ -180,7 +180,7 @@ def test_a_crop_is_the_same_whether_decoded_with_the_jpeg_or_after(folder):
     for seed in range(20):
         crops = [
             inception_preprocessing.for_training(
-                tf.constant(file), [7, seed], 24, inception_preprocessing.Distortion(color=False)
+                tf.constant(file), [7, seed], 24, inception_preprocessing.Distortion(color="none")
             )
             for file in (encoded, as_png)
         ]
@@ -193,7 +193,7 @@ def test_crops_have_the_areas_and_shapes_asked_for():
     place = np.stack(np.meshgrid(np.arange(200), np.arange(100)), -1).astype("uint8")
     png = tf.io.encode_png(np.concatenate([place, place[..., :1]], -1))
     distortion = inception_preprocessing.Distortion(
-        area=(0.2, 0.5), aspect=(0.8, 1.25), color=False
+        area=(0.2, 0.5), aspect=(0.8, 1.25), color="none"
     )
     mirrored, areas = 0, []
     for seed in range(200):
@@ -210,8 +210,8 @@ def test_crops_have_the_areas_and_shapes_asked_for():
 
 def test_colours_change_and_stay_in_range(folder):
     encoded = tf.constant(min(folder.glob("*/*")).read_bytes())
-    plain = inception_preprocessing.Distortion(area=(1, 1), flip=False, color=False)
-    color = inception_preprocessing.Distortion(area=(1, 1), flip=False)
+    plain = inception_preprocessing.Distortion(area=(1, 1), flip=False, color="none")
+    color = inception_preprocessing.Distortion(area=(1, 1), flip=False, color="full")
     changes = []
     for seed in range(12):
         before = inception_preprocessing.for_training(encoded, [1, seed], 24, plain).numpy()

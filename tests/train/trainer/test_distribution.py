@@ -181,3 +181,14 @@ def test_a_strategy_that_the_backend_lacks_is_refused(monkeypatch):
             distribution.start(strategy)
         assert caught.value.argument == "strategy"
     assert distribution.start("none") == distribution.ONE_DEVICE
+
+
+def test_synchronized_batch_normalisation_gives_the_losses_of_one_device(start, tmp_path):
+    pytest.importorskip("tensorflow")
+    flags = [flag for flag in FLAGS if not flag.startswith("--batch_size")]
+    flags += ["--synchronized_bn", "--per_device_batch=16", "--strategy=data_parallel"]
+    two = [sys.executable, "-c", MIRRORED + TRAIN, *flags, f"--out={tmp_path / 'two'}"]
+    output = ended(start(two))
+    assert "2 x 16 images a step, learning rate 0.1" in output
+    ended(start([*PROGRAM, *FLAGS, f"--out={tmp_path / 'one'}"]))
+    assert_same_losses(tmp_path / "two", tmp_path / "one", 1e-3)

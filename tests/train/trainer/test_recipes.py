@@ -57,6 +57,7 @@ IMAGENET = ["nasnet_mobile", "inception_v3", "inception_v4", "inception_resnet_v
 @pytest.mark.parametrize("name", IMAGENET)
 def test_imagenets_recipes_are_what_the_papers_share(name):
     recipe = recipes.RECIPES[name]
+    recipe = recipes.scaled(recipe, recipe.reference_batch or recipe.batch_size)
     optimizer = recipes.optimizer(recipe, 100)
     assert isinstance(optimizer, optimizers.RMSprop)
     assert (optimizer.rho, optimizer.momentum, optimizer.epsilon) == (0.9, 0.9, 1.0)
@@ -115,6 +116,46 @@ def test_a_warm_up_that_leaves_no_steps_is_refused(schedule, warmup):
     with pytest.raises(ValueError, match="too long") as caught:
         recipes.learning_rate_schedule(recipe, 10)
     assert caught.value.argument == "warmup_epochs"
+
+
+def test_the_exponential_schedule_warms_up():
+    warm = dataclasses.replace(
+        RECIPE, schedule="exponential", warmup_epochs=1, decay_epochs=2, decay_factor=0.5
+    )
+    rate, without = rates(warm), rates(dataclasses.replace(warm, warmup_epochs=0))
+    np.testing.assert_allclose(rate[:10], 0.4 * (0.1 + 0.09 * np.arange(10)), rtol=1e-6)
+    np.testing.assert_allclose(rate[10:], without[10:], rtol=1e-6)
+    schedule = recipes.learning_rate_schedule(warm, 10)
+    again = type(schedule).from_config(schedule.get_config())
+    assert float(again(3)) == float(schedule(3))
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("batch", [8, 96, 1024])
+def test_another_batch_and_back_is_the_same_recipe(name, batch):
+    recipe = recipes.RECIPES[name]
+    there = recipes.scaled(recipe, batch)
+    assert recipes.scaled(there, recipe.batch_size).learning_rate == recipe.learning_rate
+    if recipe.steps:
+        assert there.steps * batch == pytest.approx(recipe.steps * recipe.batch_size, rel=1e-4)
+    if recipe.ema_momentum:
+        forgotten = np.log(there.ema_momentum) / batch
+        assert forgotten == pytest.approx(np.log(recipe.ema_momentum) / recipe.batch_size, rel=1e-6)
+
+
+def test_a_short_run_lowers_the_momentum_only_where_it_must():
+    recipe = dataclasses.replace(recipes.RECIPES["inception_v3"], bn_converges=True)
+    assert recipes.bn_momentum(recipe, 10**6) == 0.9997
+    assert recipes.bn_momentum(recipe, 2000) == pytest.approx(0.99)
+    assert recipes.bn_momentum(recipe, 100) == pytest.approx(0.8)
+
+
+def test_parts_of_a_batch_are_called_one_after_the_other():
+    recipe = dataclasses.replace(RECIPE, accumulation_steps=4, steps=6, steps_per_epoch=3)
+    assert recipes.parts(recipe, 100) == (24, 12)
+    assert recipe.part == 2
+    with pytest.raises(ValueError, match="must divide the 8 images"):
+        dataclasses.replace(RECIPE, accumulation_steps=3)
 
 
 def test_every_recipe_cites_its_source():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_run import RECIPE, run
 
-from keras_swish import optimizers
+from keras_swish import models, optimizers
 from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.errors import ArgumentError
 from keras_swish.train.trainer import epoch_log, trainer
@@ -121,3 +121,32 @@ def test_on_jax_a_run_learns(tmp_path, python):
     result = json.loads((tmp_path / trainer.RESULT).read_text())
     assert result["test_accuracy"] > 0.8
     assert "test accuracy" in outcome.stdout
+
+
+def test_parts_of_a_batch_train_as_the_batch_does(tiny, tmp_path, monkeypatch):
+    """Without batch normalisation, which sees parts."""
+
+    def build(input_shape, classes, activation, **_):
+        layers = [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation),
+        ]
+        return keras.Sequential([*layers, keras.layers.Dense(classes)])
+
+    monkeypatch.setitem(models.BUILDERS, "small", build)
+    # What is drawn for a batch is not drawn for its parts, and the passes have to be the same.
+    spec = dataclasses.replace(tiny.spec, pad=0, flip=False)
+    tiny = dataclasses.replace(tiny, train=tiny.train[:64], spec=spec)
+    recipe = {"epochs": 3, "optimizer": "rmsprop", "ema_momentum": 0.8, "clip_norm": 0.5}
+    results = []
+    for parts in (1, 2):
+        one = run("relu", **recipe, accumulation_steps=parts)
+        results.append(trainer.train(one, tiny, tmp_path / str(parts)))
+    whole, in_parts = results
+    assert in_parts["steps"] == whole["steps"] == 3 * 4
+    assert in_parts["test_loss"] == pytest.approx(whole["test_loss"], rel=1e-4)
+    logs = [epoch_log.read_log(tmp_path / parts) for parts in ("1", "2")]
+    for name in ("loss", "learning_rate", "steps", "val_loss"):
+        ours, theirs = ([row[name] for row in log] for log in logs)
+        assert ours == pytest.approx(theirs, rel=1e-4), name
