@@ -71,7 +71,8 @@ def inception_v4(
             was trained with it, at a weight of 0.4.
         dropout: Rate of the dropout before the classifier; 0.2 in the paper.
         **common: Arguments of every network, see `keras_swish.models.network.Network`. By default
-            images of 299x299x3, here from 75x75 up, and 1000 classes.
+            images of 299x299x3, here from 75x75 up, and 1000 classes. Batch normalisations
+            were published without a scale.
 
     Returns:
         A `keras.Model` from images, `(batch, *input_shape)`, float, to `(batch, classes)`, or
@@ -88,7 +89,8 @@ def inception_v4(
     Source: Szegedy et al. 2017, figures 3 to 9; the auxiliary classifier and the settings of
     batch normalisation are those of the authors' code.
     """
-    net = Network(Published(size=299, min_size=75, bn_momentum=0.9997), **common)
+    published = Published(size=299, min_size=75, bn_momentum=0.9997, bn_scale=False)
+    net = Network(published, **common)
     after = "mixed_6h" if auxiliary else None
     x, second = stack(net, _STEM, _MODULES, auxiliary_after=after)
     return net.model(x, dropout, second)

@@ -232,7 +232,7 @@ def finetune(
     result = io.read_json(directory / trainer.RESULT)
     stages = io.read_json(directory / STAGES)
     if result is None or stages is None:
-        trainer.make_deterministic()
+        trainer.make_deterministic(options.get("deterministic"))
         original, model, _ = prepared or prepare(run, dataset)
         if stages is None:
             stages = {

@@ -59,7 +59,12 @@ def _float64():
 def test_with_the_weights_of_timm_it_gives_the_outputs_of_timm(python, tmp_path):
     outcome = python("-c", PEER, tmp_path / "timm.npz")
     file = np.load(tmp_path / "timm.npz")
-    model = models.create("inception_v4", input_shape=(299, 299, 3), classifier_activation=None)
+    model = models.create(
+        "inception_v4",
+        input_shape=(299, 299, 3),
+        classifier_activation=None,
+        bn_scale=True,  # timm's has a gamma, the authors' has not
+    )
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert json.loads(outcome.stdout.splitlines()[-1]) == trainable == 42_679_816
 

@@ -192,6 +192,13 @@ def define_training_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
+        "deterministic",
+        None,
+        "Give the same bits in every run on TensorFlow. By default where there is no GPU, on which "
+        "it is slow.",
+        flag_values,
+    )
+    flags.DEFINE_boolean(
         "tensorboard", False, "Write a TensorBoard log next to the CSV log.", flag_values
     )
     flags.DEFINE_boolean(

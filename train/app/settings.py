@@ -169,5 +169,5 @@ def training_options(flag_values: FlagValues) -> dict[str, Any]:
         missing = [p for p in ("tensorflow", flag) if importlib.util.find_spec(p) is None]
         if flag_values[flag].value and missing:
             raise ArgumentError(flag, f"needs {' and '.join(missing)}: pip install them")
-    names = ("checkpoint_seconds", "keep_checkpoints", "tensorboard", "wandb")
+    names = ("checkpoint_seconds", "keep_checkpoints", "deterministic", "tensorboard", "wandb")
     return {name: flag_values[name].value for name in names}

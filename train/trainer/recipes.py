@@ -236,7 +236,8 @@ def _tidy(value: float) -> float:
 _SWISH = (
     "The Swish paper (shared by all five): RMSProp, three learning rates per activation, a "
     "slightly lower one for Swish; which ones is not stated: 1, 0.75 and 0.5 times the authors', "
-    "and 0.75 for Swish by default, are this project's."
+    "and 0.75 for Swish by default, are this project's. They "
+    "tried a second set of rates for ELU, SELU and PReLU, and SELU's own initialisation: not here."
 )
 _CIFAR = " Not theirs: a tenth of the images is held out, and kernels alone are decayed, not all."
 _INCEPTION = {

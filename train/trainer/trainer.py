@@ -88,6 +88,7 @@ def train(
     keep_checkpoints: int = 2,
     tensorboard: bool = False,
     wandb: bool = False,
+    deterministic: bool | None = None,
     title: str | None = None,
     build: Callable[..., keras.Model] = build,
     devices: Devices = ONE_DEVICE,
@@ -103,6 +104,7 @@ def train(
         keep_checkpoints: How many of the newest checkpoints to keep, in addition to the best.
         tensorboard: Whether to write a TensorBoard log as well.
         wandb: Whether to report to Weights & Biases.
+        deterministic: As for `make_deterministic`.
         title: Name of the run above its progress bar.
         build: Function that returns the network of a run for its data, compiled; the same one each
             time.
@@ -123,7 +125,7 @@ def train(
     if (finished := io.read_json(directory / RESULT)) is not None:
         return finished
     title = title or f"{run.model}, {run.activation}, seed {run.seed}"
-    _prepare(run, directory, devices)
+    _prepare(run, directory, devices, deterministic)
     with devices.scope():
         model = build(run, dataset)
         make_metrics(model)
@@ -164,13 +166,15 @@ def train(
     return result
 
 
-def _prepare(run: Run, directory: pathlib.Path, devices: Devices) -> None:
+def _prepare(
+    run: Run, directory: pathlib.Path, devices: Devices, deterministic: bool | None
+) -> None:
     """Makes the folder of a run, and Keras ready for it."""
     if devices.writes:
         directory.mkdir(parents=True, exist_ok=True)
         io.remove_temporaries(directory)
         _record(run, directory)
-    make_deterministic()
+    make_deterministic(deterministic)
     if run.recipe.part % devices.count:
         raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
     if run.recipe.accumulation_steps > 1 and devices.count > 1 and run.backend == "tensorflow":
@@ -327,13 +331,20 @@ def evaluate(
     )
 
 
-def make_deterministic() -> None:
+def make_deterministic(wanted: bool | None = None) -> None:
     """Makes TensorFlow's operations give the same bits in every run.
 
     Without it a convolution's gradient depends on which thread ends first, and a resumed
     run drifts from one never cut off. JAX on the CPU needs no such thing.
-    """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
 
+    Args:
+        wanted: Whether to; by default where there is no GPU, on which it costs much.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if wanted is None:
+        wanted = not tf.config.list_physical_devices("GPU")
+    if wanted:
         tf.config.experimental.enable_op_determinism()

@@ -150,3 +150,20 @@ def test_parts_of_a_batch_train_as_the_batch_does(tiny, tmp_path, monkeypatch):
     for name in ("loss", "learning_rate", "steps", "val_loss"):
         ours, theirs = ([row[name] for row in log] for log in logs)
         assert ours == pytest.approx(theirs, rel=1e-4), name
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="is TensorFlow's")
+@pytest.mark.parametrize(
+    ("wanted", "gpus", "enabled"),
+    [(None, 0, True), (None, 1, False), (True, 1, True), (False, 0, False)],
+)
+def test_gpus_are_deterministic_on_request_alone(monkeypatch, wanted, gpus, enabled):
+    import tensorflow as tf
+
+    called = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    monkeypatch.setattr(
+        tf.config.experimental, "enable_op_determinism", lambda: called.append(True)
+    )
+    trainer.make_deterministic(wanted)
+    assert bool(called) is enabled
