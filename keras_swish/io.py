@@ -2,13 +2,27 @@
 
 import contextlib
 import csv
+import fnmatch
 import io
 import itertools
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any
+
+
+class DamagedFileError(ValueError):
+    """A file that was cut short or changed; the message names it."""
+
+    def __init__(self, path: pathlib.Path, reason: object) -> None:
+        super().__init__(f"{path} is damaged ({reason})")
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        # So that it comes back from another process.
+        return ValueError, (str(self),)
 
 
 @contextlib.contextmanager
@@ -67,9 +81,14 @@ def lock(path: pathlib.Path) -> contextlib.ExitStack:
     return held
 
 
+def is_temporary(path: pathlib.Path) -> bool:
+    """Says whether a file is one that `atomic` writes to."""
+    return fnmatch.fnmatchcase(path.name, ".*.tmp*")
+
+
 def remove_temporaries(directory: pathlib.Path) -> None:
     """Removes the files that a program left behind that was killed while it wrote them."""
-    for path in directory.glob(".*.tmp*"):
+    for path in filter(is_temporary, directory.glob(".*")):
         path.unlink()
 
 
@@ -85,8 +104,31 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 
 def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file; returns `None` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """Reads a JSON file that holds an object; returns `None` where there is no such file.
+
+    Raises:
+        DamagedFileError: If it holds something else, or is no file.
+    """
+    if not path.exists():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise DamagedFileError(path, error) from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(path, f"a {type(value).__name__} where an object should be")
+    return value
+
+
+def set_aside(error: DamagedFileError, instead: str) -> None:
+    """Renames a damaged file, so that another one can take its place, and says so on stderr.
+
+    Args:
+        error: What was raised.
+        instead: What happens now.
+    """
+    error.path.rename(error.path.with_name(f"{error.path.name}.broken"))
+    print(f"{error}; {instead}", file=sys.stderr, flush=True)
 
 
 def write_csv(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
@@ -101,6 +143,9 @@ def write_csv(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
 def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     """Reads the rows of a CSV file; none where there is no such file, nor rows that are cut short.
 
+    Raises:
+        DamagedFileError: If it is no CSV file.
+
     Example:
         >>> import pathlib, tempfile
         >>> from keras_swish import io
@@ -112,6 +157,10 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     """
     if not path.exists():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        text = path.read_text(encoding="utf-8")
+        # A last row without an end may be cut inside its last number.
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    except (ValueError, csv.Error, OSError) as error:
+        raise DamagedFileError(path, error) from error
     return [row for row in rows if None not in row and None not in row.values()]

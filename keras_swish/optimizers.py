@@ -96,7 +96,8 @@ class LinearWarmup(Schedule):
 
     def __call__(self, step: Any) -> Any:
         """Returns the learning rate of a step."""
-        done = ops.cast(step, "float32") / self.warmup_steps
+        done: Any = ops.cast(step, "float32")
+        done = done / self.warmup_steps
         rising = self.schedule(0) * (0.1 + 0.9 * done)
         return ops.where(done < 1, rising, self.schedule(step))
 

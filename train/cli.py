@@ -26,9 +26,16 @@ COMMANDS = {
 
 def main() -> None:
     """Runs the program that the first argument names."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while the program is imported
+        app.fail("interrupted", status=130)
+
+
+def _run() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(_help())
+        app.print_text(_help())
     elif name == "--version":
         print(f"keras-swish {__version__}")
     elif name in COMMANDS:

@@ -298,7 +298,7 @@ class Jobs:
         """Executes runs to the end."""
         jobs = [self._job(run, number) for number, run in enumerate(runs, self.done + 1)]
         self.done += len(runs)
-        finished = [job for job in jobs if (job["directory"] / trainer.RESULT).exists()]
+        finished = [job for job in jobs if trainer.finished_result(job["directory"]) is not None]
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
         jobs = [job for job in jobs if job not in finished]

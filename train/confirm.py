@@ -29,7 +29,6 @@ from typing import Any
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 
-from keras_swish import io
 from keras_swish.search import Study
 from keras_swish.search.child import OK
 
@@ -73,7 +72,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         _train_longer(flag_values, study.child.get("config", {}))
     else:
         flags.set_unless_given(flag_values, out=str(folder / "confirm"))
-        _take_settings(flag_values, io.read_json(folder / runs.CONFIG)["config"])
+        _take_settings(flag_values, search_report.settings(folder))
     seed = first_seed(flag_values, study, pathlib.Path(flag_values.out).expanduser())
     flags.set_unless_given(flag_values, seed=seed)
     for formula, name in formulas.items():

@@ -1,6 +1,7 @@
 """What can go wrong with a run, apart from a defect of ours."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 
 
@@ -37,7 +38,18 @@ class HostLostError(RuntimeError):
 
 
 class PreemptedError(Exception):
-    """The machine is about to be taken away."""
+    """The machine is about to be taken away.
+
+    Attributes:
+        signal: Number of the signal that said so.
+    """
+
+    def __init__(self, message: str, signal: int = signal.SIGTERM) -> None:
+        super().__init__(message, int(signal))
+        self.signal = int(signal)
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 @contextlib.contextmanager

@@ -229,7 +229,7 @@ def finetune(
         The row that `trainer.train` returns, with `before` and `replaced`: the test accuracy before
         and right after the replacement.
     """
-    result = io.read_json(directory / trainer.RESULT)
+    result = trainer.finished_result(directory)
     stages = io.read_json(directory / STAGES)
     if result is None or stages is None:
         trainer.make_deterministic(options.get("deterministic"))

@@ -29,6 +29,24 @@ def test_reading_what_is_not_there_gives_none(tmp_path):
     assert io.read_json(tmp_path / "nothing.json") is None
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\x00", b'{"a": ', b"3", b"[" * 10**5])
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(io.DamagedFileError, match=r"result\.json is damaged \("):
+        io.read_json(path)
+
+
+def test_a_row_that_may_be_cut_inside_its_last_number_is_left_out(tmp_path):
+    path = tmp_path / "log.csv"
+    io.write_csv(path, [{"x": 1, "y": 0.125}, {"x": 2, "y": 0.25}])
+    path.write_bytes(path.read_bytes()[:-2])
+    assert io.read_csv(path) == [{"x": "1", "y": "0.125"}]
+    path.write_bytes(b"\x00\xff")
+    with pytest.raises(io.DamagedFileError, match=r"log\.csv is damaged"):
+        io.read_csv(path)
+
+
 def test_what_a_kill_left_behind_is_removed(tmp_path):
     with io.atomic(tmp_path / "a.weights.h5") as temporary:
         temporary.touch()

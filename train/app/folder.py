@@ -15,8 +15,9 @@ from keras_swish import io
 from ..errors import ArgumentError
 from ..trainer import distribution
 from ..trainer.checkpoints import changed_settings
-from ..trainer.environment import CONFIG, environment
+from ..trainer.environment import CONFIG, environment, read_record
 
+_LOCK = ".lock"
 # The locks on the folders of this process.
 _LOCKS = contextlib.ExitStack()
 
@@ -71,19 +72,20 @@ def claim(
     out = pathlib.Path(flag_values.out).expanduser()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        record = io.read_json(out / CONFIG)
-        empty = not any(out.iterdir())
+        record = read_record(out)
+        holds_results = any(
+            path.name != _LOCK and not io.is_temporary(path) for path in out.iterdir()
+        )
     except (OSError, ValueError) as error:
         raise ArgumentError("out", f"not a folder of results ({error})") from error
-    if record is None and not empty:
+    if record is None and holds_results:
         raise ArgumentError("out", "holds other files; choose another folder")
     wanted = {"program": program, **config}
-    record = record or {"config": wanted, "starts": []}
-    _refuse_other_settings(record["config"], wanted, networks or {})
+    _refuse_other_settings(record["config"] if record else wanted, wanted, networks or {})
     _lock(out)
     io.remove_temporaries(out)
-    if empty:
-        io.write_json(out / CONFIG, record)
+    if record is None:
+        io.write_json(out / CONFIG, {"config": wanted, "starts": []})
     return out
 
 
@@ -104,7 +106,8 @@ def _refuse_other_settings(
 
 def record_start(out: pathlib.Path, networks: dict[str, dict] | None = None) -> None:
     """Writes into a folder of results that this command works on it, and on which networks."""
-    record = io.read_json(out / CONFIG)
+    record = read_record(out)
+    assert record is not None, "claim writes it"
     if networks:
         record["config"]["networks"] = networks | record["config"].get("networks", {})
     start = {
@@ -112,6 +115,14 @@ def record_start(out: pathlib.Path, networks: dict[str, dict] | None = None) -> 
         "command": command(),
         "environment": environment(),
     }
+    for before in record["starts"][-1:]:
+        threads = before.get("environment", {}).get("threads")
+        if threads not in (None, start["environment"]["threads"]):
+            print(
+                f"{out} was trained on {threads} threads, now on "
+                f"{start['environment']['threads']}: the last bits of results may differ",
+                file=sys.stderr,
+            )
     io.write_json(out / CONFIG, {**record, "starts": [*record["starts"], start]})
 
 
@@ -133,9 +144,11 @@ def _refuse_url(out: str | None) -> None:
 def _lock(out: pathlib.Path) -> None:
     """Keeps a second process out of the folder for as long as this one lives."""
     try:
-        _LOCKS.enter_context(io.lock(out / ".lock"))
+        _LOCKS.enter_context(io.lock(out / _LOCK))
     except BlockingIOError as error:
         raise ArgumentError("out", "another process is writing into this folder") from error
+    except OSError as error:
+        raise ArgumentError("out", f"cannot be written to ({error.strerror})") from error
 
 
 def _new_folder(program: str, dataset: str) -> pathlib.Path:

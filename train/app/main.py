@@ -8,7 +8,6 @@ import errno
 import inspect
 import os
 import pathlib
-import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import NoReturn
 from absl import flags, logging
 from absl.flags import FlagValues
 
+from keras_swish import io
 from keras_swish.messages import unknown
 
 from ..errors import (
@@ -49,12 +49,13 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     flag_values = FlagValues()
     define_flags(flag_values)
     if _HELP & set(sys.argv[1:]):
-        print(help_text(main, flag_values))
+        print_text(help_text(main, flag_values))
         return
     try:
         takes_arguments = len(inspect.signature(main).parameters) > 1
         arguments = _parse(flag_values, takes_arguments)
         main(flag_values, *[arguments] * takes_arguments)
+        sys.stdout.flush()
     except ArgumentError as error:
         fail(f"{_named(flag_values, error.argument)}: {error}")
     except UsageError as error:
@@ -64,17 +65,24 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     except KeyboardInterrupt:
         fail(f"interrupted{_how_to_resume(flag_values)}", status=130)
     except PreemptedError as error:
-        fail(f"{error}{_how_to_resume(flag_values)}", status=128 + signal.SIGTERM)
+        fail(f"{error}{_how_to_resume(flag_values)}", status=128 + error.signal)
     except HostLostError as error:
         _print_error(f"{error}{_how_to_resume(flag_values)}, on all hosts")
         os._exit(1)  # without JAX's farewell, which waits for all hosts, and aborts
     except DataError as error:
         fail(str(error), status=1)
+    except io.DamagedFileError as error:
+        fail(f"{error}{_how_to_resume(flag_values)}")
+    except BrokenPipeError:
+        _end_without_reader()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            saved = f"{error.strerror}: nothing is lost that was saved"
+            fail(f"{saved}{_how_to_resume(flag_values)}", status=1)
+        path = error.filename2 or error.filename  # of two, the one that was to be
+        if path is None:
             raise
-        saved = f"{error.strerror}: nothing is lost that was saved"
-        fail(f"{saved}{_how_to_resume(flag_values)}", status=1)
+        fail(f"{path}: {error.strerror}{_how_to_resume(flag_values)}", status=1)
     finally:
         folder.release_locks()
 
@@ -113,6 +121,21 @@ def fail(message: str, status: int = 2) -> NoReturn:
     """Ends the program with one line on stderr."""
     _print_error(message)
     sys.exit(status)
+
+
+def print_text(text: str) -> None:
+    """Prints a text, which a pipe may not take to its end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _end_without_reader()
+
+
+def _end_without_reader() -> NoReturn:
+    """Ends the program in silence: what read its output, such as `head`, has enough."""
+    # Python would try to write the rest at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + 13)  # SIGPIPE, which Windows has not
 
 
 def _print_error(message: str) -> None:

@@ -10,7 +10,6 @@ from keras_swish import io
 from keras_swish.models import paper_accuracies
 from keras_swish.optimizers import converged_bn_momentum
 
-from ..trainer import epoch_log
 from . import figures, html, runs, statistics
 from .runs import CONFIG, Row
 
@@ -38,7 +37,7 @@ def write(out: pathlib.Path, rows: list[Row]) -> None:
 def text(out: pathlib.Path, rows: list[Row]) -> str:
     """Returns the page in Markdown."""
     record = io.read_json(out / CONFIG)
-    config = record["config"]
+    config = runs.settings(out)
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
     baselines = config.get("baselines", 1)
@@ -306,7 +305,7 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
     lines = [[*["network"] * several, "activation", "milliseconds a step", "times the first"]]
     for model, model_rows in by_model.items():
         seconds = {
-            activation: min(_step_seconds(out / "runs" / row["folder"], row) for row in seeds)
+            activation: min(_step_seconds(out, row) for row in seeds)
             for activation, seeds in runs.group(model_rows, "activation").items()
         }
         first = next(iter(seconds.values()))
@@ -325,8 +324,8 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
     )
 
 
-def _step_seconds(directory: pathlib.Path, row: Row) -> float:
-    log = epoch_log.read_log(directory)
+def _step_seconds(out: pathlib.Path, row: Row) -> float:
+    log = runs.read_log(out, row, quiet=True)
     if row["status"] != "ok" or not log:
         return math.inf
     # Logs of earlier versions do not say how many steps an epoch had.

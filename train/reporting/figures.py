@@ -10,7 +10,6 @@ import numpy as np
 
 from keras_swish import io
 
-from ..trainer import epoch_log
 from . import runs
 from .runs import Row
 
@@ -29,11 +28,14 @@ def curves(out: pathlib.Path, rows: list[Row], path: pathlib.Path) -> None:
     for model, (losses, scores) in zip(models, panels, strict=True):
         for activation, style in zip(activations, _styles(), strict=False):
             logs = [
-                epoch_log.read_log(out / "runs" / row["folder"])
+                runs.read_log(out, row)
                 for row in rows
                 if (row["model"], row["activation"]) == (model, activation)
                 and row["status"] == "ok"
             ]
+            # Of a log that was damaged the rest may be there.
+            length = max(map(len, logs), default=0)
+            logs = [log for log in logs if length and len(log) == length]
             if not logs:
                 continue
             label = f"{activation} ({len(logs)} seed{'s' if len(logs) > 1 else ''})"

@@ -3,20 +3,22 @@
 A row is what `trainer.train` returns of a run, with its folder.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import math
 import pathlib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from keras_swish import io
 
-from ..trainer import trainer
-from ..trainer.environment import CONFIG
+from ..trainer import epoch_log, trainer
+from ..trainer.environment import CONFIG, read_record
 from . import statistics
 from .statistics import Comparison
 
@@ -39,19 +41,51 @@ def slug(activation: str, seed: int) -> str:
     return f"{readable}-seed{seed}"
 
 
+def settings(out: pathlib.Path) -> dict[str, Any]:
+    """Returns the settings of a comparison.
+
+    Raises:
+        DamagedFileError: If they are damaged.
+    """
+    record = read_record(out)
+    if record is None or not isinstance(record["config"].get("recipe"), dict):
+        raise io.DamagedFileError(out / CONFIG, "it has no settings of a comparison")
+    return record["config"]
+
+
 def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     """Returns the folder of one run of a comparison.
 
     Its name has the settings that the comparison's config.json does not: before networks and
     learning rates could be compared, it had both.
     """
-    common = io.read_json(out / CONFIG)["config"]
+    common = settings(out)
     name = slug(run.activation, run.seed)
     if common["recipe"].get("learning_rate") != run.recipe.learning_rate:
         name = f"lr{run.recipe.learning_rate:g}-{name}"
     if common.get("model") != run.model:
         name = f"{run.model}-{name}"
     return out / "runs" / name
+
+
+@contextlib.contextmanager
+def _without_damaged() -> Iterator[None]:
+    """Leaves a run out whose files are damaged, and says so on stderr."""
+    try:
+        yield
+    except io.DamagedFileError as error:
+        remedy = "the run is left out until the command that made it is given again"
+        print(f"{error}; {remedy}", file=sys.stderr, flush=True)
+
+
+def read_log(out: pathlib.Path, row: Row, quiet: bool = False) -> list[dict[str, float]]:
+    """Returns the log of a run, empty where it is damaged, which a line on stderr says."""
+    try:
+        return epoch_log.read_log(out / "runs" / row["folder"])
+    except io.DamagedFileError as error:
+        if not quiet:
+            print(f"{error}; the figures are without it", file=sys.stderr, flush=True)
+        return []
 
 
 def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> list[Row]:
@@ -66,16 +100,20 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
         A row for each run. Its `chosen` says whether its learning rate counts: it is the only
         one, or has the best validation accuracy (see `choose_learning_rates`).
     """
-    common = io.read_json(out / CONFIG)["config"]
+    common = settings(out)
     defaults = {
         "model": common.get("model"),
         "learning_rate": common["recipe"].get("learning_rate"),
     }
-    rows: list[Row] = [
-        {**defaults, **io.read_json(path), "folder": path.parent.name}
-        for path in sorted(out.glob(f"runs/*/{trainer.RESULT}"))
-    ]
-    before = io.read_csv(out / TABLE)
+    rows: list[Row] = []
+    for path in sorted(out.glob(f"runs/*/{trainer.RESULT}")):
+        with _without_damaged():
+            result = trainer.read_result(path.parent) or {}
+            rows.append({**defaults, **result, "folder": path.parent.name})
+    try:
+        before = io.read_csv(out / TABLE)
+    except io.DamagedFileError:  # it is written again, in another order
+        before = []
     rank = {}
     for column in ("model", "activation"):
         names = [*(first or {}).get(column, ()), *(row[column] for row in before if column in row)]

@@ -91,30 +91,46 @@ class StepCounter:
 
 
 class Preemption:
-    """Notices SIGTERM, by which schedulers say that the machine is about to be taken away."""
+    """Notices SIGTERM and SIGHUP: the machine, or the terminal, is about to be taken away.
+
+    Attributes:
+        signal: The signal that came, or None.
+    """
 
     def __init__(self) -> None:
-        self.noticed = False
+        self.signal: signal.Signals | None = None
+
+    @property
+    def noticed(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Replaces the signal's handler for a while, in the main thread; others cannot."""
+        """Replaces the signals' handlers for a while, in the main thread; others cannot."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._notice)
+        watched = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        # Under `nohup`, SIGHUP is to be ignored.
+        handlers = {one: signal.getsignal(one) for one in watched}
+        handlers = {one: old for one, old in handlers.items() if old is not signal.SIG_IGN}
+        for one in handlers:
+            signal.signal(one, self._notice)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for one, old in handlers.items():
+                signal.signal(one, old)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
-        self.noticed = True
+        self.signal = signal.Signals(number)
 
     def raise_if_noticed(self, saved: bool = False) -> None:
         """Raises `PreemptedError` if the signal came; its message says whether it was saved."""
-        if self.noticed:
-            raise PreemptedError(f"stopped by SIGTERM{', and saved' if saved else ''}")
+        if self.signal is not None:
+            words = f"stopped by {self.signal.name}{', and saved' if saved else ''}"
+            raise PreemptedError(words, self.signal)
 
 
 class StopEvaluation(keras.callbacks.Callback):
@@ -269,7 +285,8 @@ class RunCallback(keras.callbacks.Callback):
         is_due = time.monotonic() - self._last_saved >= self.checkpoint_seconds
         if at_once or is_due or self.preemption.noticed:
             model = self._current_model()
-            saved = self.checkpoints.save(model, **self.counter.record, **record)
+            record = {**self.counter.record, "log": self.log.rows, **record}
+            saved = self.checkpoints.save(model, **record)
             self._last_saved = time.monotonic()
             self.preemption.raise_if_noticed(saved)
 

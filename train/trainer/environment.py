@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib.metadata
+import os
 import pathlib
 import platform
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import keras
 
 import keras_swish
+from keras_swish import io
 
 # The file that settings and environments are written to.
 CONFIG = "config.json"
@@ -26,9 +28,38 @@ def environment() -> dict[str, Any]:
         **_versions("keras", "tensorflow", "jax", "torch", "numpy"),
         "backend": keras.backend.backend(),
         "devices": _devices(),
+        "threads": threads(),
         "processor": _processor(),
         "system": platform.platform(),
     }
+
+
+def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the settings of a folder of results and the starts of its program; None without.
+
+    Raises:
+        DamagedFileError: If its file is damaged.
+    """
+    record = io.read_json(folder / CONFIG)
+    if record is not None and not (
+        isinstance(record.get("config"), dict) and isinstance(record.get("starts"), list)
+    ):
+        raise io.DamagedFileError(folder / CONFIG, "it has no settings and starts")
+    return record
+
+
+def threads() -> int:
+    """Returns the number of threads that an operation is computed on: other ones, other bits."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        count = tf.config.threading.get_intra_op_parallelism_threads() or count
+    elif keras.backend.backend() == "torch":
+        import torch  # pyright: ignore[reportMissingImports]
+
+        count = torch.get_num_threads()
+    return count or 1
 
 
 def _versions(*packages: str) -> dict[str, str]:

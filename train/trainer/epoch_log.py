@@ -9,23 +9,31 @@ LOG = "log.csv"
 
 
 class EpochLog:
-    """Writes the log of a run, from which a resumed run takes the epochs that it has done.
+    """Writes the log of a run.
 
     Args:
         directory: Folder of the run.
         epochs: How many epochs are done; later ones will be logged again.
         writes: Whether to write at all: of many hosts, one does.
+        rows: The rows of the epochs that are done, from a checkpoint; None: those of the file, as
+            checkpoints of earlier versions have none.
 
     Attributes:
         rows: A row for each epoch, as `read_log` returns them; none on the other hosts.
     """
 
-    def __init__(self, directory: pathlib.Path, epochs: int = 0, writes: bool = True) -> None:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        epochs: int = 0,
+        writes: bool = True,
+        rows: list[dict[str, Any]] | None = None,
+    ) -> None:
         self.path = directory / LOG
         self.writes = writes
         self.rows: list[dict[str, Any]] = []
         if writes:
-            done = [row for row in read_log(directory) if row["epoch"] < epochs]
+            done = _rows(directory, epochs) if rows is None else rows
             self.rows = [{**row, "epoch": int(row["epoch"])} for row in done]
             self._write()
 
@@ -42,8 +50,20 @@ class EpochLog:
             self.path.unlink(missing_ok=True)
 
 
+def _rows(directory: pathlib.Path, epochs: int) -> list[dict[str, float]]:
+    """Returns the rows of the epochs that are done."""
+    try:
+        return [row for row in read_log(directory) if row.get("epoch", epochs) < epochs]
+    except io.DamagedFileError as error:
+        io.set_aside(error, "the epochs before are not logged")
+        return []
+
+
 def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
     """Reads a run's log: a row an epoch (from 0), with its metrics, seconds and steps.
+
+    Raises:
+        DamagedFileError: If it is none.
 
     Example:
         >>> import pathlib, tempfile
@@ -54,7 +74,12 @@ def read_log(directory: pathlib.Path) -> list[dict[str, float]]:
         [{'epoch': 0.0, 'loss': 0.5, 'steps': 20.0}]
     """
     # A column that an earlier version did not write is empty in its rows.
-    return [
-        {key: float(value) for key, value in row.items() if value}
-        for row in io.read_csv(directory / LOG)
-    ]
+    try:
+        return [
+            {key: float(value) for key, value in row.items() if value}
+            for row in io.read_csv(directory / LOG)
+        ]
+    except ValueError as error:
+        if isinstance(error, io.DamagedFileError):
+            raise
+        raise io.DamagedFileError(directory / LOG, error) from error

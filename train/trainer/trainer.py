@@ -15,7 +15,7 @@ from . import loggers, recipes
 from .callbacks import Preemption, ProgressBar, RunCallback, StepCounter, StopEvaluation
 from .checkpoints import Checkpoints
 from .distribution import ONE_DEVICE, Devices
-from .environment import CONFIG, environment
+from .environment import CONFIG, environment, read_record
 from .epoch_log import EpochLog
 from .model import averaged, build, classifier, make_metrics
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..datasets.base import Dataset
 
 CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
+# What every result has.
+_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy", "seconds", "status"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +124,7 @@ def train(
         PreemptedError: If SIGTERM came. A checkpoint was written, unless the disk is full.
         HostLostError: If another host was lost.
     """
-    if (finished := io.read_json(directory / RESULT)) is not None:
+    if (finished := finished_result(directory)) is not None:
         return finished
     title = title or f"{run.model}, {run.activation}, seed {run.seed}"
     _prepare(run, directory, devices, deterministic)
@@ -147,7 +149,7 @@ def train(
         checkpoint_seconds,
         preemption,
         lambda split: _test(model, run, dataset, split, devices, preemption),
-        EpochLog(directory, counter.epochs, devices.writes),
+        EpochLog(directory, counter.epochs, devices.writes, restored.get("log")),
         ProgressBar(title, counter, devices.writes),
         loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else (),
     )
@@ -164,6 +166,27 @@ def train(
     _write(directory, model, result, devices)
     checkpoints.keep_best()
     return result
+
+
+def read_result(directory: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the result of a run, or None where it is not finished.
+
+    Raises:
+        DamagedFileError: If it cannot be read.
+    """
+    result = io.read_json(directory / RESULT)
+    if result is not None and not result.keys() >= _COLUMNS:
+        raise io.DamagedFileError(directory / RESULT, "it is no result of a run")
+    return result
+
+
+def finished_result(directory: pathlib.Path) -> dict[str, Any] | None:
+    """Returns what `read_result` does, and renames a damaged one, so that the run is repeated."""
+    try:
+        return read_result(directory)
+    except io.DamagedFileError as error:
+        io.set_aside(error, "the run is trained again")
+        return None
 
 
 def _prepare(
@@ -184,7 +207,12 @@ def _prepare(
 
 def _record(run: Run, directory: pathlib.Path) -> None:
     """Writes down the settings, and where it is trained, unless a program has done so there."""
-    record = io.read_json(directory / CONFIG) or {"config": run.config(), "starts": []}
+    try:
+        record = read_record(directory)
+    except io.DamagedFileError as error:
+        io.set_aside(error, "the settings are written again")
+        record = None
+    record = record or {"config": run.config(), "starts": []}
     if "program" in record["config"]:
         return
     start = {"environment": environment()}

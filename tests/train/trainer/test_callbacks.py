@@ -83,7 +83,7 @@ class Checkpoints:
         return None
 
     def save(self, model, **record):
-        self.calls.append(("save", *sorted(record.keys() - {"step", "epochs", "seconds"})))
+        self.calls.append(("save", *sorted(record.keys() - {"step", "epochs", "seconds", "log"})))
         return self.written
 
 
@@ -136,10 +136,26 @@ def test_an_epoch_is_saved_validated_logged_and_saved_again(tmp_path):
     assert (row["val_accuracy"], row["steps"]) == (0.5, 2)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("written", [True, False])
-def test_sigterm_says_that_it_saved_only_where_it_did(written, tmp_path):
+def test_a_signal_says_that_it_saved_only_where_it_did(written, name, tmp_path):
     callback = run_callback(tmp_path, [], written)
-    callback.preemption.noticed = True
+    before = signal.getsignal(signal.SIGHUP)
+    with callback.preemption.watched():
+        signal.raise_signal(signal.Signals[name])
+    assert signal.getsignal(signal.SIGHUP) is before
     with pytest.raises(PreemptedError) as caught:
         callback.save_if_due()
-    assert (str(caught.value) == "stopped by SIGTERM, and saved") == written
+    assert (str(caught.value) == f"stopped by {name}, and saved") == written
+    assert caught.value.signal == signal.Signals[name]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_nohup_is_obeyed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    preemption = callbacks.Preemption()
+    with preemption.watched():
+        signal.raise_signal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, before)
+    assert not preemption.noticed
