@@ -1,6 +1,7 @@
 """Weights for the networks: from `keras.applications`, from a file, from one another."""
 
 import contextlib
+import operator
 import os
 import warnings
 import zipfile
@@ -114,7 +115,7 @@ def load(
         warnings.warn(f"ImageNet weights of {model.name}: {'; '.join(messages)}", stacklevel=4)
 
 
-def transfer(source: keras.Model, target: keras.Model) -> list[str]:
+def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = False) -> list[str]:
     """Copies the weights of a network into another one of the same architecture.
 
     Layers correspond by their position in the graph, not by their names: see `weighted_layers`.
@@ -123,10 +124,13 @@ def transfer(source: keras.Model, target: keras.Model) -> list[str]:
     Args:
         source: The network to copy from.
         target: The network to copy into; its main output is its first.
+        new_classifier: Whether the last layer keeps its values where it is for other classes;
+            otherwise that is an error.
 
     Returns:
         The names of the target's weights that the source does not have, which keep
-        their values: gamma, where only the target has a scale, and the auxiliary head.
+        their values: gamma, where only the target has a scale, the auxiliary head, and the
+        classifier, if it is a new one.
 
     Raises:
         ValueError: If the architectures differ; the target is then unchanged.
@@ -147,6 +151,9 @@ def transfer(source: keras.Model, target: keras.Model) -> list[str]:
         )
     pairs, missing = [], []
     for from_layer, to_layer in zip(from_layers, to_layers, strict=True):
+        if new_classifier and to_layer is to_layers[-1] and not _fits(from_layer, to_layer):
+            missing += [f"{to_layer.name}/{variable.name}" for variable in to_layer.weights]
+            continue
         values = {variable.name: variable for variable in from_layer.weights}
         for variable in to_layer.weights:
             value = values.pop(variable.name, None)
@@ -175,6 +182,13 @@ def transfer(source: keras.Model, target: keras.Model) -> list[str]:
         if isinstance(layer, _WEIGHTED) and id(layer) not in targets:
             missing += [f"{layer.name}/{variable.name}" for variable in layer.weights]
     return missing
+
+
+def _fits(source: keras.Layer, target: keras.Layer) -> bool:
+    shapes = (
+        [_as_dense(variable.shape) for variable in layer.weights] for layer in (source, target)
+    )
+    return operator.eq(*shapes)
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:

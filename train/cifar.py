@@ -24,6 +24,7 @@ def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     flags.define_activation_flag(flag_values)
     flags.define_model_flag(flag_values)
+    flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values)
     flags.define_augmentation_flags(flag_values)
     flags.define_seed_flag(flag_values)

@@ -96,6 +96,7 @@ def define_flags(flag_values: FlagValues) -> None:
         lower_bound=1,
         flag_values=flag_values,
     )
+    flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values)
     flags.define_image_file_flags(flag_values)
     flags.define_augmentation_flags(flag_values)

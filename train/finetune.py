@@ -20,7 +20,6 @@ training.
 """
 
 import dataclasses
-import hashlib
 import pathlib
 import sys
 from collections.abc import Callable
@@ -256,12 +255,6 @@ def _accuracy(model: keras.Model, dataset: ImageDataset, batch_size: int) -> flo
     return trainer.evaluate(model, dataset, "test", batch_size)["accuracy"]
 
 
-def digest(path: str) -> str | None:
-    """Returns what tells a network's file from another; None for a name."""
-    file = pathlib.Path(path)
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else None
-
-
 def _check(recipe: recipes.Recipe, beta_learning_rate: float | None) -> None:
     """Refuses a recipe that a network which is there already cannot follow."""
     for field in ("dropout", "auxiliary_weight", "drop_path"):
@@ -317,7 +310,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         seed=flag_values.seed,
         beta_initializer=flag_values.beta_initializer,
         beta_learning_rate=flag_values.beta_learning_rate,
-        digest=digest(name),
+        digest=networks.digest(file) if (file := pathlib.Path(name)).is_file() else None,
         **chosen,
     )
     settings.check_fits(run.recipe, dataset.training_images)

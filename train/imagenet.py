@@ -35,6 +35,7 @@ def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     flags.define_activation_flag(flag_values)
     flags.define_model_flag(flag_values, f"By default: {imagenet.MODEL}.")
+    flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values, "imagenet2012")
     flags.define_image_file_flags(flag_values)
     flags.define_augmentation_flags(flag_values, pad=False)

@@ -13,8 +13,9 @@ RECIPE = recipes.Recipe(
 )
 
 
-def run(activation="swish_beta", seed=0, **recipe):
-    return trainer.Run("tiny", "small", activation, seed, dataclasses.replace(RECIPE, **recipe))
+def run(activation="swish_beta", seed=0, weights=None, **recipe):
+    recipe = dataclasses.replace(RECIPE, **recipe)
+    return trainer.Run("tiny", "small", activation, seed, recipe, weights=weights)
 
 
 def small_network(

@@ -1,5 +1,6 @@
 """From flags to data: the settings of a run for images in memory or in files, and the dataset."""
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..datasets import imagenet, in_memory
 from ..datasets.base import ImageDataset
 from ..errors import ArgumentError
 from ..trainer import recipes
-from . import flags, settings
+from . import flags, networks, settings
 
 # Flags that say how image files are read.
 _OF_FILES = ("classes", "first_label", "max_corrupt")
@@ -42,6 +43,7 @@ def in_memory_settings(
         "model": model,
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
+        **_weights(flag_values),
     }
 
 
@@ -66,8 +68,26 @@ def image_file_settings(
         "model": model,
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
+        **_weights(flag_values),
         "image_files": {},  # `load` finds out
     }
+
+
+def _weights(flag_values: FlagValues) -> dict[str, str]:
+    """Returns the settings of a warm start.
+
+    Raises:
+        ArgumentError: If there is no such file.
+    """
+    name = flag_values["weights"].value if "weights" in flag_values else None
+    if name is None:
+        return {}
+    if name == "imagenet":
+        return {"weights": name}
+    file = networks.network_file(pathlib.Path(name).expanduser())
+    if not file.is_file():
+        raise ArgumentError("weights", f"{file} is not there; or name 'imagenet'")
+    return {"weights": str(file.resolve()), "weights_digest": networks.digest(file)}
 
 
 def settings_for(dataset: str) -> Callable[..., Settings]:

@@ -106,6 +106,18 @@ def define_model_flag(
     flags.DEFINE_string("model", None, f"Network. {default}", flag_values)
 
 
+def define_weights_flag(flag_values: FlagValues) -> None:
+    """Defines what the weights of a network start from."""
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "What the weights start from: 'imagenet' for those of keras.applications, a folder of a "
+        "finished run, or a .keras file. By default random ones. Activations may differ, and a "
+        "classifier for other classes is new.",
+        flag_values,
+    )
+
+
 def define_activation_flag(flag_values: FlagValues) -> None:
     """Defines which activation a network is trained with."""
     flags.DEFINE_string(

@@ -1,5 +1,6 @@
 """Trained networks as programs name them: the folder of a run, or a .keras file."""
 
+import hashlib
 import pathlib
 from typing import Any
 
@@ -49,6 +50,11 @@ def run_of(path: pathlib.Path) -> trainer.Run | None:
 def network_file(path: pathlib.Path) -> pathlib.Path:
     """Returns the file of the network that a folder of a run or a .keras file holds."""
     return path / trainer.MODEL if path.is_dir() else path
+
+
+def digest(file: pathlib.Path) -> str:
+    """Returns what tells the file of a network from another one."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def load(path: pathlib.Path) -> keras.Model:

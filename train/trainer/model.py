@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_swish import models
 from keras_swish.keras_compat import all_layers
+from keras_swish.messages import first_line
+from keras_swish.models import weights
 
 from ..errors import as_argument_error
 from . import recipes
@@ -78,6 +80,8 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
             bn_momentum=recipes.bn_momentum(recipe, calls),
             **arguments,
         )
+    if run.weights is not None:
+        warm_start(model, run)
     for layer in all_layers(model) if recipe.synchronized_bn else ():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
@@ -92,6 +96,23 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     compile_for(model, None, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def warm_start(model: keras.Model, run: "Run") -> None:
+    """Gives a network the weights that its run starts from, a classifier of other classes none.
+
+    Raises:
+        ArgumentError: If they are those of another network, or cannot be loaded.
+    """
+    with as_argument_error("weights"):
+        try:
+            if run.weights == "imagenet":
+                source = models.create(run.model, weights="imagenet")
+            else:
+                source: Any = keras.saving.load_model(run.weights, compile=False)
+        except (OSError, TypeError) as error:
+            raise ValueError(f"cannot be loaded ({first_line(error)})") from error
+        weights.transfer(source, model, new_classifier=True)
 
 
 def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss:

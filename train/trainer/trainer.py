@@ -46,6 +46,9 @@ class Run:
             memory.
         dtype_policy: Keras's dtype policy: "float32", "mixed_bfloat16", "mixed_float16".
         backend: Keras's backend.
+        weights: What its weights start from: "imagenet", those of keras.applications, or the
+            .keras file of a trained network; None: random ones.
+        weights_digest: What tells that file from another.
         image_files: Of ImageNet's form: how many classes there are, and images in each split; None
             for images in memory.
     """
@@ -63,6 +66,8 @@ class Run:
     color_distortion: str | None = None
     dtype_policy: str = "float32"
     backend: str = dataclasses.field(default_factory=keras.backend.backend)
+    weights: str | None = None
+    weights_digest: str | None = None
     image_files: dict[str, int] | None = None
 
     def config(self) -> dict[str, Any]:
