@@ -1,7 +1,6 @@
 """Weights for the networks: from `keras.applications`, from a file, from one another."""
 
 import contextlib
-import operator
 import os
 import warnings
 import zipfile
@@ -185,10 +184,8 @@ def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = Fa
 
 
 def _fits(source: keras.Layer, target: keras.Layer) -> bool:
-    shapes = (
-        [_as_dense(variable.shape) for variable in layer.weights] for layer in (source, target)
-    )
-    return operator.eq(*shapes)
+    ours, theirs = ([_as_dense(v.shape) for v in layer.weights] for layer in (target, source))
+    return ours == theirs
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -13,7 +13,7 @@ QUICK = ["--epochs=1", "--train_split=train[:100]", "--batch_size=32", "--model=
 
 
 def by_path(model):
-    return {variable.path: np.asarray(variable.value) for variable in model.variables}
+    return {variable.path: np.asarray(variable.value) for variable in model.weights}
 
 
 @pytest.mark.usefixtures("small")
