@@ -41,8 +41,9 @@ def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, int, int]:
 
 
 def graph_nodes(model: keras.Model) -> list[Any]:
-    """Returns the calls of which a Functional model consists, as Keras's nodes."""
-    by_depth = model._nodes_by_depth  # pyright: ignore[reportAttributeAccessIssue]
+    """Returns the calls of which a Functional model, or a built Sequential, consists, as nodes."""
+    functional = getattr(model, "_functional", None) or model
+    by_depth = getattr(functional, "_nodes_by_depth", {})
     return [node for nodes in by_depth.values() for node in nodes]
 
 
@@ -120,6 +121,35 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
     finally:
         if was_locked:
             tracker.lock()
+
+
+def set_scope(layer: keras.Layer, path: str) -> None:
+    """Puts the weights of a layer under this path, wherever it is built.
+
+    Left to Keras, their path is of the place where the layer is built or called first.
+    """
+    layer._parent_path = path
+
+
+def track_torch_parameters(model: keras.Layer) -> None:
+    """Lets PyTorch see all variables of layers that were changed after they were built.
+
+    Keras lists them when it builds a layer. Two variables of one path, as in two nested models
+    with layers of one name, are both listed here.
+    """
+    if keras.backend.backend() != "torch":
+        return
+    import torch  # pyright: ignore[reportMissingImports]
+
+    for layer in all_layers(model):
+        if not layer.built:
+            continue
+        by_name: dict[str, Any] = {}
+        for variable in layer.variables:
+            count = sum(1 for other in by_name if other.partition(" ")[0] == variable.path)
+            name = f"{variable.path} {count + 1}" if count else variable.path
+            by_name[name] = variable.value
+        layer._torch_params = torch.nn.ParameterDict(by_name)
 
 
 def bare_copy(operation: Any) -> Any:

@@ -315,7 +315,9 @@ def _activated_shape(host: keras.Layer) -> Any:
     shape = (host.get_build_config() or {}).get("input_shape")
     units = getattr(host, "units", None) or getattr(host, "filters", None)
     if hasattr(host, "state_size") and units:  # the cell of a recurrent layer
-        return (None, *[None] * getattr(host, "rank", 0), units)
+        sizes = [None] * getattr(host, "rank", 0)
+        is_first = getattr(host, "data_format", None) == "channels_first"
+        return (None, units, *sizes) if is_first else (None, *sizes, units)
     if not is_keras(type(host)) or shape is None:
         return None
     return host.compute_output_shape(shape)

@@ -6,14 +6,17 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 import keras
 
+from keras_swish.keras_compat import track_torch_parameters
 from keras_swish.registry import Identifier
-from keras_swish.replacement.copying import Copier
+from keras_swish.replacement.copying import Copier, Factory
 from keras_swish.replacement.direct_calls import find_direct_calls
 from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.places import Places
 from keras_swish.replacement.rules import BetaInitializer, Rule
 from keras_swish.replacement.sites import (
     ActivationSite,
@@ -205,15 +208,11 @@ def replace_activations(
         )
     if not chosen:
         raise ValueError(_nothing(rules, kept))
-    layer_rules, attribute_rules = _by_target(chosen)
+    layer_rules = {id(each.activation): rule for each, rule in chosen if each.key is None}
     scaled = _unscaled_before(model, layer_rules, "")
-    copier = Copier(
-        {target: rule.make_layer for target, rule in layer_rules.items()},
-        {target: rule.make_attribute for target, rule in attribute_rules.items()},
-        set(scaled),
-        shared,
-    )
+    copier = Copier(*_factories(model, chosen), set(scaled), shared)
     new = copier.copy_model(model)
+    track_torch_parameters(new)
     notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
     for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
@@ -273,17 +272,20 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _by_target(
-    chosen: list[tuple[LocatedActivation, Rule]],
-) -> tuple[dict[int, Rule], dict[tuple[int, Key], Rule]]:
-    """Returns the rules for layers and operations, by id, and for attributes, by id and key."""
-    layer_rules, attribute_rules = {}, {}
+def _factories(
+    model: keras.Model, chosen: list[tuple[LocatedActivation, Rule]]
+) -> tuple[dict[int, Factory], dict[tuple[int, Key], Factory]]:
+    """Returns what makes layers and operations, by id, and attributes, by id and key."""
+    places = Places(model)
+    layer_factories, attribute_factories = {}, {}
     for located, rule in chosen:
+        place = places.of(located)
         if located.key is None:
-            layer_rules[id(located.activation)] = rule
+            layer_factories[id(located.activation)] = partial(rule.make_layer, place=place)
         else:
-            attribute_rules[id(located.owner), located.key] = rule
-    return layer_rules, attribute_rules
+            target = id(located.owner), located.key
+            attribute_factories[target] = partial(rule.make_attribute, place=place)
+    return layer_factories, attribute_factories
 
 
 def _unscaled_before(
