@@ -131,6 +131,15 @@ def set_scope(layer: keras.Layer, path: str) -> None:
     layer._parent_path = path
 
 
+def build_as(old: keras.Layer, new: keras.Layer) -> None:
+    """Builds a layer for the shapes that another one was built for, with the same paths."""
+    new._parent_path = old._parent_path
+    with new._open_name_scope():  # a subclassed model's own `build_from_config` would open none
+        new.build_from_config(old.get_build_config() or {})
+    new._path = old._path
+    new.built = True  # as Keras sets it when it loads a model
+
+
 def track_torch_parameters(model: keras.Layer) -> None:
     """Lets PyTorch see all variables of layers that were changed after they were built.
 

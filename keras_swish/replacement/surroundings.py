@@ -75,12 +75,12 @@ class Surroundings:
     def scope(self, host: keras.Layer) -> str | None:
         """Returns the path that Keras gives a layer when it loads the model from a file.
 
-        That is without the names of Sequential models around it, whose layers are then made
-        before the model.
+        That is without the names of models around it, whose layers Keras then makes before the
+        model, or outside of its scope.
         """
         outermost = host
         while (holder := self.holder(outermost)) is not None:
-            if is_graph(holder) or is_sequence(holder):
+            if isinstance(holder, keras.Model):
                 break
             outermost = holder
         if not host.path or not outermost.path:
