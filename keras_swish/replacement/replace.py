@@ -13,6 +13,7 @@ import keras
 
 from keras_swish.keras_compat import track_torch_parameters
 from keras_swish.registry import Identifier
+from keras_swish.replacement.advice import check_model
 from keras_swish.replacement.copying import Copier, Factory
 from keras_swish.replacement.direct_calls import find_direct_calls
 from keras_swish.replacement.members import Key, is_keras, is_sequence
@@ -87,7 +88,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
         >>> [str(site) for site in keras_swish.find_activations(model)]
         ['hidden (activation): relu']
     """
-    _check(model)
+    check_model(model)
     sites = [located.site for located in locate_activations(model)]
     return [site for site in sites if site.old != "linear"]
 
@@ -190,7 +191,7 @@ def replace_activations(
     Source: Ramachandran et al. 2017, abstract: "its similarity to ReLU make it easy for
     practitioners to replace ReLUs with Swish units in any neural network".
     """
-    _check(model)
+    check_model(model)
     if not isinstance(replacements, Mapping):
         raise TypeError(
             "`replacements` must be a dictionary from old activations to new ones, such as "
@@ -222,13 +223,6 @@ def replace_activations(
     return new, ReplacementReport(
         tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
     )
-
-
-def _check(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
-        )
 
 
 def _select(
