@@ -160,14 +160,11 @@ class ChannelAxes:
 
     def _outside(self, input_layer: Any) -> Channels | None:
         """Returns the channel axis of the input of a model that another one holds."""
-        model = self._around.holder(input_layer)
-        if model is None:
-            return None
-        index = [id(producer(tensor)[0]) for tensor in model.inputs].index(id(input_layer))
-        for node in self._around.calls(model):
-            found = self._before(node.input_tensors[index], False)
+        for tensor in self._around.outside(input_layer):
+            found = self._before(tensor, False)
             if found:
                 return found
+        model = self._around.holder(input_layer)
         holder = self._around.holder(model)
         return None if holder is None else self._by_order(holder, model)
 
@@ -299,7 +296,6 @@ def _built_rank(layer: Any) -> int | None:
     """Returns the number of axes of what a layer was built for."""
     config = layer.get_build_config() if isinstance(layer, keras.Layer) else None
     shape = (config or {}).get("input_shape")
-    is_shape = isinstance(shape, (tuple, list)) and not any(
-        isinstance(size, (tuple, list)) for size in shape
-    )
-    return len(shape) if is_shape else None
+    if not isinstance(shape, (tuple, list)):
+        return None
+    return None if any(isinstance(size, (tuple, list)) for size in shape) else len(shape)

@@ -3,8 +3,6 @@
 import re
 from typing import NamedTuple
 
-import keras
-
 from keras_swish.replacement.channels import ChannelAxes, Channels
 from keras_swish.replacement.members import is_graph, is_sequence
 from keras_swish.replacement.sites import LocatedActivation
@@ -36,12 +34,12 @@ class Places:
     """Finds out where the activations of a model stand.
 
     Args:
-        model: The model.
+        surroundings: Where all parts of the model stand.
     """
 
-    def __init__(self, model: keras.Model):
-        self._surroundings = Surroundings(model)
-        self._axes = ChannelAxes(self._surroundings)
+    def __init__(self, surroundings: Surroundings):
+        self._surroundings = surroundings
+        self._axes = ChannelAxes(surroundings)
 
     def of(self, located: LocatedActivation) -> Place:
         """Returns the place of an activation."""

@@ -16,17 +16,17 @@ from keras_swish.registry import Identifier
 from keras_swish.replacement.advice import check_model
 from keras_swish.replacement.copying import Copier, Factory
 from keras_swish.replacement.direct_calls import find_direct_calls
-from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.gammas import unscaled_before
+from keras_swish.replacement.members import Key, is_keras
 from keras_swish.replacement.places import Places
 from keras_swish.replacement.rules import BetaInitializer, Rule
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
-    children,
     locate_activations,
-    neighbours,
     output_makers,
 )
+from keras_swish.replacement.surroundings import Surroundings
 
 # Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]
@@ -209,9 +209,10 @@ def replace_activations(
         )
     if not chosen:
         raise ValueError(_nothing(rules, kept))
-    layer_rules = {id(each.activation): rule for each, rule in chosen if each.key is None}
-    scaled = _unscaled_before(model, layer_rules, "")
-    copier = Copier(*_factories(model, chosen), set(scaled), shared)
+    surroundings = Surroundings(model)
+    changed = [each.activation for each, rule in chosen if not (each.key or rule.homogeneous)]
+    scaled = unscaled_before(surroundings, changed)
+    copier = Copier(*_factories(surroundings, chosen), set(scaled), shared)
     new = copier.copy_model(model)
     track_torch_parameters(new)
     notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
@@ -267,10 +268,10 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
 
 
 def _factories(
-    model: keras.Model, chosen: list[tuple[LocatedActivation, Rule]]
+    surroundings: Surroundings, chosen: list[tuple[LocatedActivation, Rule]]
 ) -> tuple[dict[int, Factory], dict[tuple[int, Key], Factory]]:
     """Returns what makes layers and operations, by id, and attributes, by id and key."""
-    places = Places(model)
+    places = Places(surroundings)
     layer_factories, attribute_factories = {}, {}
     for located, rule in chosen:
         place = places.of(located)
@@ -280,27 +281,6 @@ def _factories(
             target = id(located.owner), located.key
             attribute_factories[target] = partial(rule.make_attribute, place=place)
     return layer_factories, attribute_factories
-
-
-def _unscaled_before(
-    layer: keras.Layer, layer_rules: Mapping[int, Rule], path: str
-) -> dict[int, str]:
-    """Returns the batch normalisations without gamma before what is no longer homogeneous."""
-    unscaled = {}
-    for before, after in neighbours(layer):
-        rule = layer_rules.get(id(after))
-        if rule is None or rule.homogeneous:
-            continue
-        before_path = f"{path}/{before.name}"
-        while is_sequence(before) and before.layers:
-            before = before.layers[-1]
-            before_path = f"{before_path}/{before.name}"
-        if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
-            unscaled[id(before)] = before_path.lstrip("/")
-    for _, child in children(layer):
-        if isinstance(child, keras.Layer) and id(child) not in layer_rules:
-            unscaled |= _unscaled_before(child, layer_rules, f"{path}/{child.name}".lstrip("/"))
-    return unscaled
 
 
 def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import calls, graph_nodes
+from keras_swish.keras_compat import calls, graph_nodes, producer
 from keras_swish.replacement.members import Key, is_graph, is_sequence
 from keras_swish.replacement.sites import children
 
@@ -48,6 +48,22 @@ class Surroundings:
     def takers(self, tensor: keras.KerasTensor) -> list[Any]:
         """Returns the calls in the model's graphs that take a tensor."""
         return self._takers.get(id(tensor), [])
+
+    def outside(self, input_layer: Any) -> list[keras.KerasTensor]:
+        """Returns what a nested model is called with in place of one of its input layers."""
+        model = self.holder(input_layer)
+        if model is None:
+            return []
+        index = [id(producer(tensor)[0]) for tensor in model.inputs].index(id(input_layer))
+        return [node.input_tensors[index] for node in self.calls(model)]
+
+    def name_path(self, layer: Any) -> str:
+        """Returns the names of what holds a layer, the model's own left out, and its own."""
+        names = []
+        while self.holder(layer) is not None:
+            names.append(layer.name)
+            layer = self.holder(layer)
+        return "/".join(reversed(names))
 
     def nearest(self, owner: Any, place: Key | Any, say: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Asks the layers that a layer holds, as far as their order tells what feeds what.
