@@ -3,6 +3,7 @@
 The name of each function says what the rest of the package needs it for.
 """
 
+import collections
 import contextlib
 import inspect
 import warnings
@@ -123,6 +124,14 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
             tracker.lock()
 
 
+def path_of(layer: keras.Layer) -> str | None:
+    """Returns the path under which a layer makes weights; None if it was never built or called."""
+    parent = layer._parent_path
+    if layer.path or parent is None:
+        return layer.path
+    return f"{parent}/{layer.name}".lstrip("/")
+
+
 def set_scope(layer: keras.Layer, path: str) -> None:
     """Puts the weights of a layer under this path, wherever it is built.
 
@@ -154,10 +163,11 @@ def track_torch_parameters(model: keras.Layer) -> None:
         if not layer.built:
             continue
         by_name: dict[str, Any] = {}
+        counts = collections.Counter()
         for variable in layer.variables:
-            count = sum(1 for other in by_name if other.partition(" ")[0] == variable.path)
-            name = f"{variable.path} {count + 1}" if count else variable.path
-            by_name[name] = variable.value
+            counts[variable.path] += 1
+            number = f" {counts[variable.path]}" if counts[variable.path] > 1 else ""
+            by_name[variable.path + number] = variable.value
         layer._torch_params = torch.nn.ParameterDict(by_name)
 
 

@@ -100,7 +100,8 @@ class TrainableActivation(keras.layers.Layer):
                 raise ValueError(
                     f"Axis {axis} of the input {tuple(input_shape)} has no fixed size, so beta "
                     "cannot have one value for each of its elements: put the axis into "
-                    f"`shared_axes`. Received: shared_axes={self.shared_axes}"
+                    "`shared_axes`, or say with `data_format` where the channels are. Received: "
+                    f"shared_axes={self.shared_axes}, data_format={self.data_format!r}"
                 )
         return sizes
 

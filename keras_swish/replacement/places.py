@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from keras_swish.keras_compat import path_of
 from keras_swish.replacement.channels import ChannelAxes, Channels
 from keras_swish.replacement.members import is_graph, is_sequence
 from keras_swish.replacement.sites import LocatedActivation
@@ -47,4 +48,4 @@ class Places:
         if is_graph(owner) or is_sequence(owner):
             return Place(channels=channels)
         name = re.sub(r"\W+", "_", "_".join(map(str, located.key or ()))).strip("_") or None
-        return Place(name, owner.path, self._surroundings.scope(owner), channels)
+        return Place(name, path_of(owner), self._surroundings.scope(owner), channels)

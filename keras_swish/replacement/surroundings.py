@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import calls, graph_nodes, producer
+from keras_swish.keras_compat import calls, graph_nodes, path_of, producer
 from keras_swish.replacement.members import Key, is_graph, is_sequence
 from keras_swish.replacement.sites import children
 
@@ -99,6 +99,5 @@ class Surroundings:
             if isinstance(holder, keras.Model):
                 break
             outermost = holder
-        if not host.path or not outermost.path:
-            return host.path
-        return host.path.removeprefix(outermost.path.removesuffix(outermost.name))
+        path, prefix = path_of(host), path_of(outermost)
+        return path and path.removeprefix((prefix or "").removesuffix(outermost.name))

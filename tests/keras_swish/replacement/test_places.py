@@ -29,6 +29,22 @@ class Block(layers.Layer):
         return self.stages[0](self.relu(self.conv(x)))
 
 
+@keras.saving.register_keras_serializable("test_places")
+class Outer(layers.Layer):
+    """Has no `build`: what it holds is built when it is called."""
+
+    def __init__(self, **keywords):
+        super().__init__(**keywords)
+        self.dense = layers.Dense(3, "relu", name="dense")
+        self.block = Block(name="block")
+        self.by_name = {"first-one": layers.ReLU(name="act"), "other": keras.activations.relu}
+
+    def call(self, x):
+        for name in sorted(self.by_name):
+            x = self.by_name[name](x)
+        return self.block(self.dense(x))
+
+
 def network():
     inner = keras.Sequential([layers.Dense(3, "relu", name="d"), layers.ReLU(name="r")], name="in")
     inputs = keras.Input(X.shape[1:])
@@ -66,6 +82,19 @@ def test_a_beta_is_under_its_host_whatever_was_made_before(new):
         assert set(betas(replace(model, new))) == PATHS
     hosts = {v.path.rpartition("/")[0] for v in model.variables}
     assert {path.rpartition("/activation")[0] for path in PATHS if "/activation" in path} <= hosts
+
+
+def test_a_layer_without_build_has_them_under_it():
+    inputs = keras.Input(X.shape[1:])
+    model = keras.Model(inputs, layers.Dense(2)(Outer(name="outer")(inputs)))
+    assert set(betas(replace(model))) == {
+        "outer/dense/activation/beta",
+        "outer/act/beta",
+        "outer/by_name_other/beta",
+        "outer/block/conv/activation/beta",
+        "outer/block/act/beta",
+        "outer/block/stages_0/beta",
+    }
 
 
 def test_a_subclassed_model_s_name_leads_its_paths(tmp_path):
