@@ -82,8 +82,7 @@ class ChannelAxes:
     """Finds the channel axis of activations, by what feeds them and, failing that, what they feed.
 
     Args:
-        model: The model that they stand in.
-        surroundings: Where its parts stand.
+        surroundings: Where the parts of their model stand.
     """
 
     def __init__(self, surroundings: Surroundings):
