@@ -3,6 +3,7 @@
 The name of each function says what the rest of the package needs it for.
 """
 
+import collections
 import contextlib
 import inspect
 import warnings
@@ -41,8 +42,9 @@ def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, int, int]:
 
 
 def graph_nodes(model: keras.Model) -> list[Any]:
-    """Returns the calls of which a Functional model consists, as Keras's nodes."""
-    by_depth = model._nodes_by_depth  # pyright: ignore[reportAttributeAccessIssue]
+    """Returns the calls of which a Functional model, or a built Sequential, consists, as nodes."""
+    functional = getattr(model, "_functional", None) or model
+    by_depth = getattr(functional, "_nodes_by_depth", {})
     return [node for nodes in by_depth.values() for node in nodes]
 
 
@@ -120,6 +122,53 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
     finally:
         if was_locked:
             tracker.lock()
+
+
+def path_of(layer: keras.Layer) -> str | None:
+    """Returns the path under which a layer makes weights; None if it was never built or called."""
+    parent = layer._parent_path
+    if layer.path or parent is None:
+        return layer.path
+    return f"{parent}/{layer.name}".lstrip("/")
+
+
+def set_scope(layer: keras.Layer, path: str) -> None:
+    """Puts the weights of a layer under this path, wherever it is built.
+
+    Left to Keras, their path is of the place where the layer is built or called first.
+    """
+    layer._parent_path = path
+
+
+def build_as(old: keras.Layer, new: keras.Layer) -> None:
+    """Builds a layer for the shapes that another one was built for, with the same paths."""
+    new._parent_path = old._parent_path
+    with new._open_name_scope():  # a subclassed model's own `build_from_config` would open none
+        new.build_from_config(old.get_build_config() or {})
+    new._path = old._path
+    new.built = True  # as Keras sets it when it loads a model
+
+
+def track_torch_parameters(model: keras.Layer) -> None:
+    """Lets PyTorch see all variables of layers that were changed after they were built.
+
+    Keras lists them when it builds a layer. Two variables of one path, as in two nested models
+    with layers of one name, are both listed here.
+    """
+    if keras.backend.backend() != "torch":
+        return
+    import torch  # pyright: ignore[reportMissingImports]
+
+    for layer in all_layers(model):
+        if not layer.built:
+            continue
+        by_name: dict[str, Any] = {}
+        counts = collections.Counter()
+        for variable in layer.variables:
+            counts[variable.path] += 1
+            number = f" {counts[variable.path]}" if counts[variable.path] > 1 else ""
+            by_name[variable.path + number] = variable.value
+        layer._torch_params = torch.nn.ParameterDict(by_name)
 
 
 def bare_copy(operation: Any) -> Any:

@@ -9,7 +9,7 @@ from keras import constraints, initializers, regularizers
 from keras_swish import activations
 from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import initial_value, parse, weights
-from keras_swish.keras_compat import Tensor, sublayers
+from keras_swish.keras_compat import Tensor, set_scope, sublayers
 
 # What Keras takes for each: an object, its name, or its configuration.
 Initializer = initializers.Initializer | str | dict[str, Any]
@@ -23,9 +23,12 @@ class TrainableActivation(keras.layers.Layer):
 
     Attributes:
         initial_values: The initial value of each weight, by name.
+        scope: Path of the layer that holds it as an attribute, under which the paths of its
+            weights are; None where Keras finds the path.
     """
 
     initial_values: Mapping[str, float]
+    scope: str | None = None
 
     def __init__(
         self,
@@ -44,8 +47,8 @@ class TrainableActivation(keras.layers.Layer):
         if isinstance(shared_axes, int):
             shared_axes = [shared_axes]
         self.shared_axes = None if shared_axes is None else list(shared_axes)
-        self.data_format = data_format or keras.config.image_data_format()
-        if self.data_format not in ("channels_last", "channels_first"):
+        self.data_format = data_format
+        if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
                 "`data_format` must be 'channels_last' or 'channels_first'. "
                 f"Received: data_format={data_format!r}"
@@ -53,6 +56,8 @@ class TrainableActivation(keras.layers.Layer):
 
     def add_betas(self, input_shape: Shape) -> dict[str, keras.Variable]:
         """Creates the weights for inputs of this shape."""
+        # Not before: until then somebody who knows what comes before this layer may say it.
+        self.data_format = self.data_format or keras.config.image_data_format()
         if not self.initial_values:
             return {}
         rank, sizes = len(input_shape), self._unshared_sizes(input_shape)
@@ -95,9 +100,22 @@ class TrainableActivation(keras.layers.Layer):
                 raise ValueError(
                     f"Axis {axis} of the input {tuple(input_shape)} has no fixed size, so beta "
                     "cannot have one value for each of its elements: put the axis into "
-                    f"`shared_axes`. Received: shared_axes={self.shared_axes}"
+                    "`shared_axes`, or say with `data_format` where the channels are. Received: "
+                    f"shared_axes={self.shared_axes}, data_format={self.data_format!r}"
                 )
         return sizes
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Returns what `build_from_config` needs to make the weights, with their paths."""
+        config = super().get_build_config()
+        return {**config, "scope": self.scope} if config and self.scope else config
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Makes the weights, which have the paths that they had."""
+        self.scope = config.get("scope")
+        if self.scope:
+            set_scope(self, self.scope)
+        super().build_from_config(config)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the input's shape: the function is elementwise."""
@@ -134,7 +152,7 @@ class Swish(TrainableActivation):
             counted among them), or `None`: all but the channel axis.
         data_format: `"channels_last"` or `"channels_first"`, which says where the
             channel axis is when `shared_axes` is `None`; by default Keras's
-            image data format.
+            image data format when the layer is built.
         **kwargs: Those of every Keras layer, such as `name`, `dtype`, `trainable`.
 
     Input shape:

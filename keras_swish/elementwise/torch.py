@@ -6,13 +6,17 @@ PyTorch runs one operation at a time unless its compiler, which may be missing, 
 # Where PyTorch is not installed, a type checker takes this file for it.
 # pyright: reportAttributeAccessIssue=false
 
+import dataclasses
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch.fx.experimental.proxy_tensor import make_fx  # pyright: ignore[reportMissingImports]
 
+from keras_swish.formulas.derivative import add, product, slope
+from keras_swish.formulas.language import Name
 from keras_swish.keras_compat import Tensor
 from keras_swish.messages import first_line
 
@@ -37,17 +41,19 @@ def compiles_for_cpu() -> bool:
 
 def sum_to_shape_of(like: Tensor, y: Tensor) -> Tensor:
     """Returns y, summed over the axes along which `like` was broadcast."""
-    return y.sum_to_size(like.shape)
+    return y.expand(torch.broadcast_shapes(y.shape, like.shape)).sum_to_size(like.shape)
 
 
 class _Function(torch.autograd.Function):
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(operation, *inputs):
-        outputs = _compute(operation, inputs)
-        # Where the formula is x itself, autograd asks for another view of it.
-        return tuple(y.view_as(y) if any(y is x for x in inputs) else y for y in outputs)
+        shapes = _output_shapes(operation, inputs)
+        # Where the formula is an input itself, autograd asks for another tensor than it, and where
+        # it is a beta, for the shape of x.
+        return tuple(
+            y.expand(shape).clone() if y.shape != shape or any(y is x for x in inputs) else y
+            for y, shape in zip(_compute(operation, inputs), shapes, strict=True)
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -61,14 +67,52 @@ class _Function(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx, _, *tangents):
-        inputs = ctx.saved_tensors
-        (like,) = ctx.operation.like
-        like = inputs[ctx.operation.names.index(like)]
-        dy = torch.zeros_like(like)
-        for part, tangent in zip(ctx.operation.slopes, tangents, strict=True):
-            if tangent is not None:
-                dy = dy + (part(*inputs)[0] * tangent).to(like.dtype)
-        return (dy,)
+        inputs = dict(zip(ctx.operation.names, ctx.saved_tensors, strict=True))
+        given = {
+            name: tangent
+            for name, tangent in zip(inputs, tangents, strict=True)
+            if tangent is not None
+        }
+        return forward_derivative(ctx.operation, tuple(given))(*inputs.values(), *given.values())
+
+    @staticmethod
+    def vmap(info, in_dims, operation, *inputs):
+        """Applies the operation to all examples at once, as it is elementwise."""
+        # Not PyTorch's generated rule, which cannot run the compiled pass.
+        size = info.batch_size
+        batches = [
+            x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip(inputs, in_dims[1:], strict=True)
+        ]
+        rank = max(x.ndim for x in batches)
+        aligned = [x.reshape(size, *[1] * (rank - x.ndim), *x.shape[1:]) for x in batches]
+        outputs = apply(operation, tuple(aligned))
+        shapes = _output_shapes(operation, batches)
+        return tuple(map(torch.reshape, outputs, shapes)), (0,) * len(outputs)
+
+
+def _output_shapes(operation: "Operation", inputs: Sequence[Tensor]) -> list[torch.Size]:
+    """Returns the shape of each output: that of the input that it is like."""
+    by_name = dict(zip(operation.names, inputs, strict=True))
+    return [
+        by_name[like].shape if like else torch.broadcast_shapes(*(x.shape for x in inputs))
+        for like in operation.like
+    ]
+
+
+@functools.lru_cache(maxsize=1024)
+def forward_derivative(operation: "Operation", given: tuple[str, ...]) -> "Operation":
+    """Returns the operation from inputs, and tangents of those given, to the outputs' tangents."""
+    tangents = [Name(f"tangent{len(operation.names)}_{i}") for i in range(len(given))]
+    outputs = []
+    for formula in operation.outputs:
+        parts = (product(t, slope(formula, n)) for t, n in zip(tangents, given, strict=True))
+        outputs.append(functools.reduce(functools.partial(add, "+"), parts))
+    return dataclasses.replace(
+        operation,
+        names=(*operation.names, *(tangent.name for tangent in tangents)),
+        outputs=tuple(outputs),
+    )
 
 
 def _compute(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from keras_swish.keras_compat import (
     all_layers,
     attributes,
     bare_copy,
+    build_as,
     call_symbolically,
     calls,
     forget_calls,
@@ -173,6 +174,7 @@ class Copier:
                 f"from its configuration ({first_line(error)}): "
                 "give it `get_config` and `from_config`."
             ) from error
+        new.name = layer.name  # which not every configuration holds
         self._adopt(layer, new)
         return new
 
@@ -196,8 +198,7 @@ class Copier:
         self._carried.add(id(new))
         self.carried.append((old, new))
         if old.built and not new.built:
-            new.build_from_config(old.get_build_config() or {})
-            new.built = True  # as Keras sets it when it loads a model
+            build_as(old, new)
         self._adopt(old, new)
         if id(old) in self.rescaled and isinstance(new, keras.layers.BatchNormalization):
             new.gamma.assign(keras.ops.ones(new.gamma.shape))
@@ -315,7 +316,9 @@ def _activated_shape(host: keras.Layer) -> Any:
     shape = (host.get_build_config() or {}).get("input_shape")
     units = getattr(host, "units", None) or getattr(host, "filters", None)
     if hasattr(host, "state_size") and units:  # the cell of a recurrent layer
-        return (None, *[None] * getattr(host, "rank", 0), units)
+        sizes = [None] * getattr(host, "rank", 0)
+        is_first = getattr(host, "data_format", None) == "channels_first"
+        return (None, units, *sizes) if is_first else (None, *sizes, units)
     if not is_keras(type(host)) or shape is None:
         return None
     return host.compute_output_shape(shape)

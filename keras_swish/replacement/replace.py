@@ -6,23 +6,27 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 import keras
 
+from keras_swish.keras_compat import track_torch_parameters
 from keras_swish.registry import Identifier
-from keras_swish.replacement.copying import Copier
+from keras_swish.replacement.advice import check_model
+from keras_swish.replacement.copying import Copier, Factory
 from keras_swish.replacement.direct_calls import find_direct_calls
-from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.gammas import unscaled_before
+from keras_swish.replacement.members import Key, is_keras
+from keras_swish.replacement.places import Places
 from keras_swish.replacement.rules import BetaInitializer, Rule
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
-    children,
     locate_activations,
-    neighbours,
     output_makers,
 )
+from keras_swish.replacement.surroundings import Surroundings
 
 # Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]
@@ -84,7 +88,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
         >>> [str(site) for site in keras_swish.find_activations(model)]
         ['hidden (activation): relu']
     """
-    _check(model)
+    check_model(model)
     sites = [located.site for located in locate_activations(model)]
     return [site for site in sites if site.old != "linear"]
 
@@ -187,7 +191,7 @@ def replace_activations(
     Source: Ramachandran et al. 2017, abstract: "its similarity to ReLU make it easy for
     practitioners to replace ReLUs with Swish units in any neural network".
     """
-    _check(model)
+    check_model(model)
     if not isinstance(replacements, Mapping):
         raise TypeError(
             "`replacements` must be a dictionary from old activations to new ones, such as "
@@ -205,15 +209,12 @@ def replace_activations(
         )
     if not chosen:
         raise ValueError(_nothing(rules, kept))
-    layer_rules, attribute_rules = _by_target(chosen)
-    scaled = _unscaled_before(model, layer_rules, "")
-    copier = Copier(
-        {target: rule.make_layer for target, rule in layer_rules.items()},
-        {target: rule.make_attribute for target, rule in attribute_rules.items()},
-        set(scaled),
-        shared,
-    )
+    surroundings = Surroundings(model)
+    changed = [each.activation for each, rule in chosen if not (each.key or rule.homogeneous)]
+    scaled = unscaled_before(surroundings, changed)
+    copier = Copier(*_factories(surroundings, chosen), set(scaled), shared)
     new = copier.copy_model(model)
+    track_torch_parameters(new)
     notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
     for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
@@ -223,13 +224,6 @@ def replace_activations(
     return new, ReplacementReport(
         tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
     )
-
-
-def _check(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
-        )
 
 
 def _select(
@@ -273,38 +267,20 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _by_target(
-    chosen: list[tuple[LocatedActivation, Rule]],
-) -> tuple[dict[int, Rule], dict[tuple[int, Key], Rule]]:
-    """Returns the rules for layers and operations, by id, and for attributes, by id and key."""
-    layer_rules, attribute_rules = {}, {}
+def _factories(
+    surroundings: Surroundings, chosen: list[tuple[LocatedActivation, Rule]]
+) -> tuple[dict[int, Factory], dict[tuple[int, Key], Factory]]:
+    """Returns what makes layers and operations, by id, and attributes, by id and key."""
+    places = Places(surroundings)
+    layer_factories, attribute_factories = {}, {}
     for located, rule in chosen:
+        place = places.of(located)
         if located.key is None:
-            layer_rules[id(located.activation)] = rule
+            layer_factories[id(located.activation)] = partial(rule.make_layer, place=place)
         else:
-            attribute_rules[id(located.owner), located.key] = rule
-    return layer_rules, attribute_rules
-
-
-def _unscaled_before(
-    layer: keras.Layer, layer_rules: Mapping[int, Rule], path: str
-) -> dict[int, str]:
-    """Returns the batch normalisations without gamma before what is no longer homogeneous."""
-    unscaled = {}
-    for before, after in neighbours(layer):
-        rule = layer_rules.get(id(after))
-        if rule is None or rule.homogeneous:
-            continue
-        before_path = f"{path}/{before.name}"
-        while is_sequence(before) and before.layers:
-            before = before.layers[-1]
-            before_path = f"{before_path}/{before.name}"
-        if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
-            unscaled[id(before)] = before_path.lstrip("/")
-    for _, child in children(layer):
-        if isinstance(child, keras.Layer) and id(child) not in layer_rules:
-            unscaled |= _unscaled_before(child, layer_rules, f"{path}/{child.name}".lstrip("/"))
-    return unscaled
+            target = id(located.owner), located.key
+            attribute_factories[target] = partial(rule.make_attribute, place=place)
+    return layer_factories, attribute_factories
 
 
 def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:

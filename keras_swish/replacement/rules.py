@@ -5,8 +5,10 @@ from typing import Any
 import keras
 
 from keras_swish import registry
+from keras_swish.keras_compat import set_scope
 from keras_swish.layers import TrainableActivation
 from keras_swish.registry import Identifier, is_homogeneous
+from keras_swish.replacement.places import NOWHERE, Place
 from keras_swish.replacement.recognise import describe, function_of, matcher
 
 BetaInitializer = str | float | keras.initializers.Initializer | None
@@ -44,30 +46,36 @@ class Rule:
         self.name = describe(template)
         self.beta_initializer = _initializer(beta_initializer, self.name)
 
-    def make_layer(self, old: Any) -> keras.Layer:
+    def make_layer(self, old: Any, place: Place = NOWHERE) -> keras.Layer:
         """Makes the layer that replaces a layer or operation."""
         new = registry.layer(self.new, name=old.name)
         if isinstance(old, keras.Layer):
             new.activity_regularizer = old.activity_regularizer
-        return self._prepared(new, _policy(old))
+        return self._prepared(new, _policy(old), place)
 
-    def make_attribute(self, host: keras.Layer) -> Any:
+    def make_attribute(self, host: keras.Layer, place: Place = NOWHERE) -> Any:
         """Makes the activation for a layer's attribute: a function, where that will do."""
-        new = registry.layer(self.new)
+        new = registry.layer(self.new, name=place.name)
         function = function_of(new)
         if not isinstance(function, keras.Layer):
             return function
-        return self._prepared(function, _policy(host))
+        return self._prepared(function, _policy(host), place)
 
     def spellings(self) -> list[str]:
         """Returns the names under which frameworks have the old activation."""
         name = self.old if isinstance(self.old, str) else describe(self.old)
         return ["silu", "swish"] if name in ("silu", "swish") else [name]
 
-    def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy) -> keras.Layer:
+    def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy, place: Place) -> keras.Layer:
         new.dtype_policy = policy
-        if self.beta_initializer is not None and isinstance(new, TrainableActivation):
-            new.beta_initializer = self.beta_initializer
+        if place.path is not None:
+            set_scope(new, place.path)
+        if isinstance(new, TrainableActivation):
+            new.scope = place.scope
+            if place.channels and new.shared_axes is None and new.data_format is None:
+                place.channels.tell(new)
+            if self.beta_initializer is not None:
+                new.beta_initializer = self.beta_initializer
         return new
 
 
@@ -89,7 +97,10 @@ def _initializer(
 
 def _policy(old: Any) -> keras.DTypePolicy:
     if isinstance(old, keras.Layer):
-        # Of a quantised layer, "int8_from_float32", the activation computes in float32.
-        return keras.DTypePolicy(old.dtype_policy.name.rpartition("_from_")[2])
-    dtype = old.output.dtype
-    return keras.DTypePolicy(f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype)
+        # Not its policy itself, which may be a map of paths, or one of a quantised layer, whose
+        # activation computes in a float.
+        compute, variable = old.compute_dtype, old.variable_dtype
+    else:
+        compute = old.output.dtype
+        variable = "float32" if compute in ("float16", "bfloat16") else compute
+    return keras.DTypePolicy(compute if compute == variable else f"mixed_{compute}")

@@ -1,7 +1,6 @@
 """The activation sites of a model: where an activation is, and which."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,14 +133,3 @@ def _makers(tensor: keras.KerasTensor) -> set[int]:
 def _passes(operation: keras.Operation) -> bool:
     is_linear = isinstance(operation, keras.layers.Activation) and recognise(operation) == "linear"
     return is_linear or isinstance(operation, _PASSING)
-
-
-def neighbours(layer: keras.Layer) -> list[tuple[Any, Any]]:
-    """Returns the pairs of layers or operations of which one feeds the other."""
-    if is_graph(layer):
-        return [
-            (producer(tensor)[0], node.operation)
-            for node in graph_nodes(layer)
-            for tensor in node.input_tensors
-        ]
-    return list(itertools.pairwise(layer.layers)) if is_sequence(layer) else []

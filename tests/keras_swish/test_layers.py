@@ -36,6 +36,8 @@ def test_bad_arguments_say_what_came():
         Swish(shared_axes=[4]).build((None, 8, 8, 3))
     with pytest.raises(ValueError, match="put the axis into `shared_axes`"):
         Swish(shared_axes=[]).build((None, None, 8, 3))
+    with pytest.raises(ValueError, match="data_format='channels_first'"):
+        Swish(data_format="channels_first").build((None, None, 3))
     with pytest.raises(ValueError, match="Received: data_format='channels_middle'"):
         Swish(data_format="channels_middle")
 
@@ -71,6 +73,17 @@ def test_regularizer_and_constraint_act_on_beta():
     layer.build((None, 4))
     assert float(layer.losses[0]) == pytest.approx(4 * 0.01)
     assert isinstance(layer.beta.constraint, keras.constraints.NonNeg)
+
+
+def test_the_session_s_data_format_is_read_when_the_layer_is_built(tmp_path):
+    layer = Swish()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        built(layer, (None, 3, 8, 8))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert tuple(layer.beta.shape) == (3, 1, 1)
+    assert layer.get_config()["data_format"] == "channels_first"
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])

@@ -119,6 +119,30 @@ def test_a_variable_frozen_by_itself_stays_frozen():
     assert [v.trainable for v in changed.variables] == [False, True, True, True]
 
 
+@pytest.mark.parametrize("default", ["float32", "mixed_bfloat16"])
+def test_maps_of_dtype_policies_come_through(default, tmp_path):
+    policies = keras.dtype_policies.DTypePolicyMap(default)
+    policies["half"] = keras.DTypePolicy("mixed_float16")
+    inputs = keras.Input((6,))
+    x = layers.Dense(5, "relu", name="half", dtype=policies)(inputs)
+    x = layers.Dense(4, "relu", name="other", dtype=policies)(x)
+    x = layers.ReLU(name="act", dtype=policies)(x)
+    model = disturbed(keras.Model(inputs, layers.Dense(2)(x)))
+    assert_equal(replace(model, {"relu": "relu"}), model, X)
+    changed = replace(model, {"relu": "swish_beta"})
+    default = default.removeprefix("mixed_")
+    expected = ["float16", default, default]
+    changed.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for each in changed, loaded:
+        hosts, act = each.layers[1:3], each.layers[3]
+        assert [layer.compute_dtype for layer in (*hosts, act)] == expected
+        assert [host.activation.compute_dtype for host in hosts] == expected[:2]
+        assert [host.activation.variable_dtype for host in hosts] == ["float32", "float32"]
+    assert_equal(loaded, changed, X)
+    assert_equal(replace(loaded, {"swish_beta": "relu"}), model, X)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_dtype_policies_come_through(policy):
     dense = layers.Dense(5, "relu", dtype=policy)

@@ -1,0 +1,67 @@
+"""Batch normalisations without gamma, which only a homogeneous activation can do without."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_swish.keras_compat import calls, producer
+from keras_swish.replacement.members import is_graph, is_sequence
+from keras_swish.replacement.recognise import recognise
+from keras_swish.replacement.surroundings import Surroundings
+
+# Layers through which a positive factor passes, each channel's its own: none adds two of them.
+_PASSING = tuple(
+    getattr(keras.layers, name + dimensions)
+    for name, numbers in {
+        "Dropout": [""],
+        "Identity": [""],
+        "Reshape": [""],
+        "Flatten": [""],
+        "Permute": [""],
+        "Concatenate": [""],
+        "SpatialDropout": "123",
+        "ZeroPadding": "123",
+        "Cropping": "123",
+        "UpSampling": "123",
+        "MaxPooling": "123",
+        "AveragePooling": "123",
+        "GlobalMaxPooling": "123",
+        "GlobalAveragePooling": "123",
+    }.items()
+    for dimensions in (f"{number}D" if number else "" for number in numbers)
+)
+
+
+def unscaled_before(surroundings: Surroundings, activations: Iterable[Any]) -> dict[int, str]:
+    """Returns the batch normalisations without gamma that feed activations, by id, with paths.
+
+    Args:
+        surroundings: Where the parts of the model stand.
+        activations: Layers and operations that are about to lose their homogeneity.
+    """
+    unscaled: dict[int, str] = {}
+    seen: set[int] = set()
+    tensors = [
+        tensor
+        for activation in activations
+        for node in surroundings.calls(activation)
+        for tensor in node.input_tensors
+    ]
+    while tensors:
+        tensor = tensors.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation: Any
+        operation, node_index, index = producer(tensor)
+        if isinstance(operation, keras.layers.BatchNormalization):
+            if not operation.scale:
+                unscaled[id(operation)] = surroundings.name_path(operation)
+        elif isinstance(operation, keras.layers.InputLayer):
+            tensors += surroundings.outside(operation)
+        elif is_graph(operation) or is_sequence(operation):
+            tensors += operation.outputs[index : index + 1]
+        elif isinstance(operation, _PASSING) or recognise(operation) == "linear":
+            tensors += calls(operation)[node_index].input_tensors
+    return unscaled

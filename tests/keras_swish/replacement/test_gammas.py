@@ -1,0 +1,62 @@
+"""Gamma is switched on before what is no longer homogeneous, through what passes factors on."""
+
+import keras
+import numpy as np
+import pytest
+from carrying import assert_equal, disturbed
+from keras import layers
+
+import keras_swish
+
+X = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
+
+
+def unscaled(name="bn"):
+    return layers.BatchNormalization(scale=False, name=name)
+
+
+def nested(name, *stack):
+    x = inputs = keras.Input(X.shape[1:])
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def joined(join):
+    def function(x):
+        return join([unscaled("bn1")(x), layers.MaxPooling2D(1)(unscaled("bn2")(x))])
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("before", "relu", "scaled"),
+    [
+        (lambda x: layers.Dropout(0.5)(unscaled()(x)), layers.ReLU, {"bn"}),
+        (lambda x: layers.MaxPooling2D()(layers.ZeroPadding2D()(unscaled()(x))), None, {"bn"}),
+        (
+            lambda x: layers.Permute((3, 1, 2))(layers.Activation("linear")(unscaled()(x))),
+            None,
+            {"bn"},
+        ),
+        (joined(layers.Concatenate()), layers.ReLU, {"bn1", "bn2"}),
+        (joined(layers.Add()), layers.ReLU, set()),
+        (lambda x: layers.Conv2D(3, 1)(unscaled()(x)), None, set()),
+        (lambda x: layers.BatchNormalization()(unscaled()(x)), None, set()),
+        (lambda x: nested("in", unscaled(), layers.Identity())(x), None, {"in/bn"}),
+        (lambda x: keras.Sequential([unscaled()], name="in")(x), None, {"in/bn"}),
+        (lambda x: unscaled()(x), lambda: nested("in", layers.Identity(), layers.ReLU()), {"bn"}),
+        (lambda x: unscaled()(x), lambda: keras.Sequential([layers.ReLU()]), {"bn"}),
+    ],
+)
+def test_gamma_is_found_through_layers_and_nested_models(before, relu, scaled):
+    inputs = keras.Input(X.shape[1:])
+    relu = relu or layers.ReLU
+    outputs = layers.Dense(2)(relu()(before(inputs)))
+    model = disturbed(keras.Model(inputs, outputs))
+    changed, report = keras_swish.replace_activations(model, {"relu": "swish"}, return_report=True)
+    assert set(report.scaled) == scaled
+    assert changed.count_params() == model.count_params() + 4 * len(scaled)
+    assert_equal(keras_swish.replace_activations(changed, {"swish": "relu"}), model, X)
+    _, report = keras_swish.replace_activations(model, {"relu": "prelu"}, return_report=True)
+    assert report.scaled == ()
