@@ -12,7 +12,7 @@ from keras_swish.callbacks import BetaLogger
 from keras_swish.export.export import export
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.plot import plot_betas
-from keras_swish.registry import describe, layer, names, register_with_keras
+from keras_swish.registry import describe, layer, names, register, register_with_keras
 from keras_swish.replacement.replace import (
     ActivationSite,
     ReplacementReport,
@@ -40,6 +40,7 @@ __all__ = [
     "models",
     "names",
     "plot_betas",
+    "register",
     "replace_activations",
     "search",
     "search_activations",

@@ -88,6 +88,52 @@ def test_prelu_is_per_channel_from_a_quarter():
     np.testing.assert_allclose(numpy(y), -0.25)
 
 
+def test_snake_and_its_slopes_are_exact_at_beta_0_and_far_out():
+    import mpmath
+
+    from keras_swish.elementwise.operation import Operation
+    from keras_swish.formulas.language import parse
+    from keras_swish.formulas.lowering import lowered
+
+    operation = Operation(("x", "beta"), (lowered(parse("x + sin(beta * x)**2 / beta")),), ("x",))
+    x = np.float32([-3.0, 0.0, 0.5, 2e3, 2e4, 1e6, 3e38])
+    tensors = [keras.ops.convert_to_tensor(x), keras.ops.zeros((7,))]
+    np.testing.assert_array_equal(numpy(operation(*tensors)[0]), x)
+    ones = keras.ops.ones((7,))
+    by_x, by_beta = (numpy(g) for g in operation.gradients(tensors, [ones]))
+    np.testing.assert_array_equal(by_x, 1)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(by_beta, x * x, rtol=1e-6)
+    beta = np.float32(1.7)
+    with mpmath.workdps(60):
+        u = [mpmath.mpf(float(beta)) * mpmath.mpf(float(v)) for v in x]
+        slope_x = [float(1 + mpmath.sin(2 * a)) for a in u]
+        wave = [mpmath.sin(2 * a) * float(v) / beta for a, v in zip(u, x)]
+        slope_beta = [float(w - (mpmath.sin(a) / beta) ** 2) for w, a in zip(wave, u)]
+    tensors = [keras.ops.convert_to_tensor(x), beta * ones]
+    by_x, by_beta = (numpy(g) for g in operation.gradients(tensors, [ones]))
+    np.testing.assert_allclose(by_x, slope_x, atol=1e-6)
+    np.testing.assert_allclose(by_beta, slope_beta, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["quick_gelu", "hard_swish", "mish", "telu", "snake"])
+def test_second_derivatives_of_the_kernels_are_those_of_the_formula(name):
+    import tensorflow as tf
+
+    text, beta = catalogue.ENTRIES[name].formula, catalogue.ENTRIES[name].beta
+    weights = {} if beta is None else {"beta": beta}
+    points = [-30.3, -4.2, -1.1, -0.2, 0.3, 1.3, 2.7, 25.4]
+    x = keras.ops.convert_to_tensor(np.float64(points))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = catalogue.apply_formula(text, x, **weights)
+        slope = inner.gradient(y, x)
+    expected = [reference.slope(str(derivative(text)), point, **weights) for point in points]
+    np.testing.assert_allclose(numpy(outer.gradient(slope, x)), expected, rtol=1e-9, atol=1e-13)
+
+
 @pytest.mark.parametrize("name", ["max_sigmoid", "cos_minus_x", "x_arcsinh_squared"])
 def test_strings_work_everywhere_in_keras(name, tmp_path):
     function = getattr(activations, name)
