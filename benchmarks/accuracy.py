@@ -9,9 +9,9 @@ Values and derivatives are compared with mpmath, in 50 digits: at every float16 
 bfloat16, and at a stratified sample of float32 (each exponent with both signs, a dense grid,
 subnormals, +-0, +-inf, NaN). An error is counted in units in the last place of the largest
 term: at a root of cos(x) - x each term has one, and the sine of a product beyond 10^4 counts as 1.
-Subnormal inputs, terms and results may be flushed to 0. At +-inf the limit is expected, NaN where there is none; a wrong NaN, inf or
-finite value is counted apart, as a miss. The references take ten minutes to compute and are
-kept in the temporary folder.
+Subnormal inputs, terms and results may be flushed to 0. At +-inf the limit is expected, NaN where
+there is none; a wrong NaN, inf or finite value is counted apart, as a miss. The references take ten
+minutes to compute and are kept in the temporary folder.
 """
 
 import argparse

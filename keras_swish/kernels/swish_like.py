@@ -1,4 +1,4 @@
-"""Smooth relatives of ReLU other than Swish: Mish, TeLU, and GELU's approximation by a gate."""
+"""Relatives of Swish: its piecewise form, Mish, TeLU, and GELU's approximation by a gate."""
 
 from keras_swish.keras_compat import Tensor, ops
 from keras_swish.kernels.arithmetic import exact_product, uses_backend_ops
@@ -18,6 +18,11 @@ _SLOPE, _SLOPE_REST = 1.7020000219345093, 1.702 - 1.7020000219345093
 _TELU_MOST = 5.0
 # Below, x * tanh(exp(x)) is x * exp(x), even in float64.
 _TELU_LEAST = -20.0
+
+
+def hard_swish(x: Tensor) -> Tensor:
+    """Returns x * min(max(x + 3, 0), 6) / 6, without overflow; 0 at x = -inf."""
+    return ops.maximum(x, -3.0) * (ops.minimum(ops.maximum(x + 3.0, 0.0), 6.0) / 6.0)
 
 
 def mish(x: Tensor) -> Tensor:
