@@ -236,9 +236,10 @@ def plot_statistics(
     def of(name: str) -> np.ndarray:
         return np.array([getattr(row, name) for row in rows])
 
-    for name, marker in (("dead_units", "o"), ("dead_inputs", "s"), ("saturated", "^")):
+    # The widest line first: where all that is saturated is dead, one hides the other.
+    for name, width in (("saturated", 6), ("dead_inputs", 2), ("dead_units", 1)):
         label = name.replace("_", " ")
-        panels[0].plot(depths, 100 * of(name), marker=marker, ms=4, lw=1, alpha=0.8, label=label)
+        panels[0].plot(depths, 100 * of(name), "o-", ms=width + 2, lw=width, alpha=0.6, label=label)
     panels[0].set(ylabel="share in percent", ylim=(-4, 104))
     panels[0].legend(
         fontsize="small", frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1)
@@ -249,7 +250,8 @@ def plot_statistics(
         bar = {"color": "tab:blue", "lw": 6}
         panel.axhline(0, color="0.7", lw=0.8, zorder=0)
         panel.vlines(depths, low, high, alpha=0.2, label="range", **bar)
-        panel.vlines(depths, mean - std, mean + std, alpha=0.5, label="mean +- std", **bar)
+        ends = np.maximum(mean - std, low), np.minimum(mean + std, high)
+        panel.vlines(depths, *ends, alpha=0.5, label="mean +- std", **bar)
         panel.plot(depths, mean, ".", color="tab:orange", label="mean")
         panel.set(ylabel=f"{end}s")
         panel.set_yscale("symlog" if np.abs([low, high]).max() > _WIDE else "linear")

@@ -196,7 +196,7 @@ def activation_statistics(
         ...     ]
         ... )
         >>> hidden = model.get_layer("hidden")
-        >>> hidden.bias.assign([-9.0, 9.0, 9.0, 9.0])
+        >>> _ = hidden.bias.assign([-9.0, 9.0, 9.0, 9.0])
         >>> x = keras.random.uniform((100, 2), seed=0)
         >>> statistics = keras_swish.activation_statistics(model, x)
         >>> statistics.rows[0].site, statistics.rows[0].dead_units
