@@ -75,7 +75,7 @@ BY_NAME: dict[str, Callable[..., Any]] = {
 }
 globals().update(BY_NAME)
 # The formulas of those that a user registered.
-REGISTERED: dict[Callable[..., Any], str] = {}
+REGISTERED: dict[Any, str] = {}
 
 
 def add(name: str, entry: catalogue.Entry) -> None:

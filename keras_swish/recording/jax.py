@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 import jax
+import jax.core
 
 from keras_swish.keras_compat import Tensor
 

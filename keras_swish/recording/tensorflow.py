@@ -30,4 +30,4 @@ def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = function(x)
-    return tape.gradient(y, x, unconnected_gradients="zero")
+    return tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
