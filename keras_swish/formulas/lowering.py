@@ -130,7 +130,7 @@ SLOPES = {
     "dtelu": "dgate(4 * exp(a), 2 + a - 2 * a * exp(a) * tanh(exp(a)), 2 * exp(a)) * da",
     "quick_gelu": "dquick_gelu(a) * da",
     "dquick_gelu": "dgate(1.702 * da, 2 - 1.702 * a * tanh(0.851 * a), 1.702 * a)",
-    "snake": "snake_slope(a, b) * da + product_sin(2 * a, b) * db",
+    "snake": "snake_slope(a, b) * da + 2 * product_sin(a, b) * product_cos(a, b) * db",
     "snake_slope": "2 * b * sinc(a * b) * (2 * cos(a * b) - sinc(a * b)) * db "
     "+ b**2 * (dsinc(a * b) * (2 * cos(a * b) - sinc(a * b)) "
     "- sinc(a * b) * (2 * sin(a * b) + dsinc(a * b))) * (da * b + a * db)",

@@ -125,14 +125,18 @@ def product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     product = a * b
     if uses_backend_ops(product):
         return sin(product), cos(product)
-    # Beyond the largest float32, of a quarter of the angle.
+    # Beyond the largest float32, of half the angle; beyond twice that, of 0: a sine is noise there,
+    # but no NaN.
     overflows = ops.abs(product) == math.inf
-    a = ops.where(overflows, 0.25 * a, a)
+    a = ops.where(overflows, 0.5 * a, a)
+    product = a * b
+    finite = (ops.abs(a) < math.inf) & (ops.abs(b) < math.inf)
+    b = ops.where(finite & (ops.abs(product) == math.inf), ops.zeros_like(b), b)
     product = a * b
     tail = product_tail(a, b, product)
     s, c, tail_s, tail_c = sin(product), cos(product), sin(tail), cos(tail)
     s, c = s * tail_c + c * tail_s, c * tail_c - s * tail_s
-    return _where(overflows, _doubled(*_doubled(s, c)), (s, c))
+    return _where(overflows, (2.0 * s * c, 1.0 - 2.0 * s * s), (s, c))
 
 
 def near_product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,10 +148,6 @@ def near_product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     is_even = (q == 0) | (q == 2)
     s, c = _where(is_even, (sine, cosine), (cosine, sine))
     return ops.where(q >= 2, -s, s), ops.where((q == 1) | (q == 2), -c, c)
-
-
-def _doubled(s: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    return 2.0 * s * c, 1.0 - 2.0 * s * s
 
 
 def _where(

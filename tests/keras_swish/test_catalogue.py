@@ -112,6 +112,10 @@ def test_snake_and_its_slopes_are_exact_at_beta_0_and_far_out():
     by_x, by_beta = (numpy(g) for g in operation.gradients(tensors, [ones]))
     np.testing.assert_allclose(by_x, slope_x, atol=1e-6)
     np.testing.assert_allclose(by_beta, slope_beta, rtol=1e-5, atol=1e-6)
+    # Where the angle is no float at all, nothing is NaN.
+    far = [keras.ops.full((1,), 3e38), keras.ops.full((1,), 50.0)]
+    assert numpy(operation(*far)[0]) == np.float32(3e38)
+    assert 0 <= numpy(operation.gradients(far, [keras.ops.ones((1,))])[0]) <= 2
 
 
 @pytest.mark.parametrize("name", ["quick_gelu", "hard_swish", "mish", "telu", "snake"])
