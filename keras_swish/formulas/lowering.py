@@ -81,6 +81,7 @@ RULES = {
     "a * tanh(softplus(a))": "mish(a)",
     "a * tanh(exp(a))": "telu(a)",
     "sin(a * b)**2 / a": "snake(a, b)",
+    "sin(b * a)**2 / a": "snake(a, b)",
     "a * min(relu(a + 3), 6) / 6": "hard_swish(a)",
     "a + 1e-07": "add_eps(a)",
     "log(add_eps(abs(a)))": "log_abs_eps(a)",

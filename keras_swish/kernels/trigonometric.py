@@ -136,7 +136,9 @@ def product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     tail = product_tail(a, b, product)
     s, c, tail_s, tail_c = sin(product), cos(product), sin(tail), cos(tail)
     s, c = s * tail_c + c * tail_s, c * tail_c - s * tail_s
-    return _where(overflows, (2.0 * s * c, 1.0 - 2.0 * s * s), (s, c))
+    # Of the smaller one, whose square has the smaller error.
+    doubled = ops.where(ops.abs(s) < ops.abs(c), 1.0 - 2.0 * s * s, 2.0 * c * c - 1.0)
+    return _where(overflows, (2.0 * s * c, doubled), (s, c))
 
 
 def near_product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
