@@ -8,17 +8,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_swish import activations
-from keras_swish.callbacks import BetaLogger
+from keras_swish.callbacks import BetaLogger, StatisticsLogger
 from keras_swish.export.export import export
 from keras_swish.layers import SearchedActivation, Swish
-from keras_swish.plot import plot_betas
-from keras_swish.registry import describe, layer, names, register_with_keras
+from keras_swish.plot import plot_betas, plot_statistics
+from keras_swish.registry import describe, layer, names, register, register_with_keras
 from keras_swish.replacement.replace import (
     ActivationSite,
     ReplacementReport,
     find_activations,
     replace_activations,
 )
+from keras_swish.statistics import ActivationStatistics, SiteStatistics, activation_statistics
 from keras_swish.version import __version__
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivationSite",
+    "ActivationStatistics",
     "BetaLogger",
     "ReplacementReport",
     "SearchedActivation",
+    "SiteStatistics",
+    "StatisticsLogger",
     "Swish",
     "__version__",
+    "activation_statistics",
     "activations",
     "describe",
     "export",
@@ -40,6 +45,8 @@ __all__ = [
     "models",
     "names",
     "plot_betas",
+    "plot_statistics",
+    "register",
     "replace_activations",
     "search",
     "search_activations",

@@ -1,22 +1,18 @@
 """The named activation functions without weights, tensor to tensor.
 
 One for each entry of the catalogue without a weight: `swish` is written out, as its beta may be
-given; `relu` and `relu6` are Keras's; the others compute the entry's formula.
+given; `relu` and `relu6` are Keras's; the others compute the entry's formula, those that
+`keras_swish.register` adds too.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from keras_swish import catalogue
 from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.language import parse
-
-if TYPE_CHECKING:
-    # The functions that `_from_catalogue` makes below.
-    def __getattr__(name: str) -> Callable[[Any], Any]: ...
-
 
 _SWISH = parse(catalogue.ENTRIES["swish"].formula)
 _SWISH_BETA = parse(catalogue.ENTRIES["swish_beta"].formula)
@@ -78,3 +74,23 @@ BY_NAME: dict[str, Callable[..., Any]] = {
     if entry.beta is None
 }
 globals().update(BY_NAME)
+# The formulas of those that a user registered.
+REGISTERED: dict[Any, str] = {}
+
+
+def add(name: str, entry: catalogue.Entry) -> None:
+    """Adds the function of an entry that a user registered, unless it has weights."""
+    if not entry.initial_values:
+        BY_NAME[name] = _from_catalogue(name, entry)
+        REGISTERED[BY_NAME[name]] = entry.formula
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    # Those registered; a type checker takes it for all.
+    if name in BY_NAME:
+        return BY_NAME[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *BY_NAME})

@@ -5,12 +5,19 @@ import math
 
 from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.language import Formula, weights
+from keras_swish.formulas.language import (
+    Formula,
+    FormulaError,
+    initial_value,
+    parse,
+    to_text,
+    weights,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One named activation and its facts.
+    """One named activation and its facts; those that are None are not known.
 
     Attributes:
         formula: What it computes, in the language of `keras_swish.formulas.language`.
@@ -24,17 +31,28 @@ class Entry:
         is_keras_function: Whether Keras's function of the same name is used: it computes the
             same, and every exporter and optimiser of graphs has a form for it.
         note: What else to know, such as what Keras means by the same name.
+        is_registered: Whether a user registered it: files then have the formula, not the name.
     """
 
     formula: str
     source: str
-    limits: tuple[float, float]
-    bounded_below: bool
-    monotone: bool
-    homogeneous: bool = False
+    limits: tuple[float, float] | None = None
+    bounded_below: bool | None = None
+    monotone: bool | None = None
+    homogeneous: bool | None = False
     beta: float | None = None
     is_keras_function: bool = False
     note: str = ""
+    is_registered: bool = False
+
+    @property
+    def initial_values(self) -> dict[str, float]:
+        """The initial value of each weight, by name: `beta`, or what its role calls for."""
+        tree = parse(self.formula)
+        return {
+            name: initial_value(tree, name) if self.beta is None else self.beta
+            for name in weights(tree)
+        }
 
 
 _INF, _NONE = math.inf, math.nan
@@ -84,7 +102,21 @@ ENTRIES: dict[str, Entry] = {
         True,
     ),
     "gelu": Entry(
-        "x * (1 + erf(x / sqrt(2))) / 2", "Hendrycks and Gimpel 2016", (0, _INF), True, False
+        "x * (1 + erf(x / sqrt(2))) / 2",
+        "Hendrycks and Gimpel 2016",
+        (0, _INF),
+        True,
+        False,
+        note="keras.ops.gelu is an approximation with tanh unless approximate=False says "
+        "otherwise; keras.activations.gelu is not.",
+    ),
+    "quick_gelu": Entry(
+        "x * sigmoid(1.702 * x)",
+        "Hendrycks and Gimpel 2016, section 2, as an approximation of GELU; CLIP (Radford et al. "
+        "2021) has it",
+        (0, _INF),
+        True,
+        False,
     ),
     "swish": Entry(
         "x * sigmoid(x)",
@@ -103,6 +135,29 @@ ENTRIES: dict[str, Entry] = {
         beta=1.0,
         note="Between x / 2 (beta = 0) and max(x, 0) (beta to infinity). Limits for beta > 0.",
     ),
+    "hard_swish": Entry(
+        "x * min(max(x + 3, 0), 6) / 6",
+        "Howard et al. 2019 (MobileNetV3), section 5.2, there h-swish",
+        (0, _INF),
+        True,
+        False,
+        note="Keras calls it hard_silu, and hard_swish too.",
+    ),
+    "mish": Entry("x * tanh(softplus(x))", "Misra 2019", (0, _INF), True, False),
+    "telu": Entry("x * tanh(exp(x))", "Fernandez and Mali 2024", (0, _INF), True, False),
+    "squared_relu": Entry(
+        "max(x, 0)**2", "So et al. 2021 (Primer), section 3.1", (0, _INF), True, True
+    ),
+    "snake": Entry(
+        "x + sin(beta * x)**2 / beta",
+        "Ziyin et al. 2020, there with the letter a; initial value as there for most data",
+        (-_INF, _INF),
+        False,
+        True,
+        beta=0.5,
+        note="x at beta = 0, its limit. For periodic data the paper takes 5 to 50 for beta. "
+        "Monotone for every beta.",
+    ),
     "max_sigmoid": Entry("max(x, sigmoid(x))", _SEARCHED, (0, _INF), True, True),
     "cos_minus_x": Entry("cos(x) - x", _SEARCHED, (_INF, -_INF), False, True),
     "min_sin": Entry("min(x, sin(x))", _SEARCHED, (-_INF, _NONE), False, False),
@@ -113,27 +168,61 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+# The names by the printed formula, the first one where several have the same.
+NAMES: dict[str, str] = {}
+for _name, _entry in ENTRIES.items():
+    NAMES.setdefault(to_text(parse(_entry.formula)), _name)
+
+
+def add(name: str, formula: str) -> None:
+    """Adds an entry for a name of the user's own."""
+    ENTRIES[name] = Entry(
+        formula, "registered with keras_swish.register", homogeneous=None, is_registered=True
+    )
+    NAMES.setdefault(formula, name)
+
+
 def describe(entry: Entry) -> str:
     """Returns the facts of an entry, a line each."""
-    yes_or_no = {True: "yes", False: "no"}
-    slope = derivative(entry.formula)
-    lines = {
-        "formula": entry.formula,
-        "derivative": str(slope),
-        "source": entry.source,
-        "at 0": f"value {_at_0(entry, entry.formula):g}, slope {_at_0(entry, slope):g}",
-        "limits": " and ".join("none" if math.isnan(v) else f"{v:g}" for v in entry.limits)
-        + " at minus and plus infinity",
-        "bounded below": yes_or_no[entry.bounded_below],
-        "monotone": yes_or_no[entry.monotone],
-        "positively homogeneous": yes_or_no[entry.homogeneous],
+    lines = describe_formula(entry.formula, entry.initial_values)
+    lines["source"] = entry.source
+    if entry.limits is not None:
+        limits = ("none" if math.isnan(limit) else f"{limit:g}" for limit in entry.limits)
+        lines["limits"] = f"{' and '.join(limits)} at minus and plus infinity"
+    properties = {
+        "bounded below": entry.bounded_below,
+        "monotone": entry.monotone,
+        "positively homogeneous": entry.homogeneous,
     }
-    if entry.beta is not None:
-        lines["beta"] = f"trainable, one for each channel, from {entry.beta:g}"
+    for key, holds in properties.items():
+        if holds is not None:
+            lines[key] = "yes" if holds else "no"
+    for name, value in entry.initial_values.items():
+        lines[name] = f"trainable, one for each channel, from {value:g}"
     if entry.note:
         lines["note"] = entry.note
-    return "\n".join(f"{key}: {value}" for key, value in lines.items())
+    return as_lines(lines)
 
 
-def _at_0(entry: Entry, formula: Formula | str) -> float:
-    return float(apply_formula(formula, [0.0], **dict.fromkeys(weights(formula), entry.beta))[0])
+def as_lines(facts: dict[str, str]) -> str:
+    """Returns facts as text, a line each."""
+    return "\n".join(f"{key}: {value}" for key, value in facts.items())
+
+
+def describe_formula(formula: str, initial_values: dict[str, float]) -> dict[str, str]:
+    """Returns the facts that a formula tells by itself, by what they are called."""
+    value = f"value {_at_0(formula, initial_values):g}"
+    try:
+        slope = derivative(formula)
+    except FormulaError:  # The language has no name for the derivative of sinc'.
+        return {"formula": formula, "at 0": value}
+    return {
+        "formula": formula,
+        "derivative": str(slope),
+        "at 0": f"{value}, slope {_at_0(slope, initial_values):g}",
+    }
+
+
+def _at_0(formula: Formula | str, initial_values: dict[str, float]) -> float:
+    used = {name: initial_values[name] for name in weights(formula)}
+    return float(apply_formula(formula, [0.0], **used)[0])

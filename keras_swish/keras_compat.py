@@ -6,6 +6,7 @@ The name of each function says what the rest of the package needs it for.
 import collections
 import contextlib
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,6 +79,36 @@ def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     seeds = [generator.state for generator in layer._seed_generators]
     variables = [*layer._trainable_variables, *layer._non_trainable_variables, *seeds]
     return list({id(variable): variable for variable in variables}.values())
+
+
+def state_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """Returns what calls of a layer may change, sublayers too: moving averages, states, seeds."""
+    variables = {}
+    for each in all_layers(layer):
+        seeds = [generator.state for generator in each._seed_generators]
+        for variable in [*each._non_trainable_variables, *seeds]:
+            variables[id(variable)] = variable
+    return list(variables.values())
+
+
+def batches(x: Any, batch_size: int | None, steps: int | None) -> Iterator[Any]:
+    """Yields the inputs of batches as `model.predict` takes them, without targets.
+
+    Args:
+        x: Arrays or tensors in any structure, a `tf.data.Dataset`, a PyDataset, a PyTorch
+            DataLoader, or a generator.
+        batch_size: For arrays; `None` is 32, as in Keras.
+        steps: The number of batches; `None`: all that there are.
+    """
+    from keras.src.trainers.data_adapters import get_data_adapter
+
+    adapter = get_data_adapter(x, batch_size=batch_size)
+    adapter.on_epoch_begin()
+    try:
+        for batch in itertools.islice(adapter.get_numpy_iterator(), steps):
+            yield keras.utils.unpack_x_y_sample_weight(batch)[0]
+    finally:
+        adapter.on_epoch_end()
 
 
 def attributes(layer: keras.Layer) -> dict[str, Any]:

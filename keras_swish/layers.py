@@ -263,23 +263,6 @@ def weighted_layers(model: keras.Layer) -> list[TrainableActivation]:
     return [layer for layer in layers if isinstance(layer, TrainableActivation) and layer.weights]
 
 
-_ACTIVATIONS = (
-    TrainableActivation,
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-)
-
-
-def activation_layers(model: keras.Layer) -> list[keras.Layer]:
-    """Returns each layer in a model that is an activation and nothing else: ours and Keras's."""
-    layers = [layer for layer in dict.fromkeys(_walk(model)) if isinstance(layer, _ACTIVATIONS)]
-    # Of an `Activation` and the layer in it, the latter.
-    return [one for one in layers if not isinstance(getattr(one, "activation", None), keras.Layer)]
-
-
 def _walk(layer: keras.Layer) -> Iterator[keras.Layer]:
     # Not `model.layers`, which leaves out what other layers hold.
     yield layer

@@ -17,9 +17,15 @@ from keras_swish.formulas.language import Formula
 from keras_swish.keras_compat import ops
 from keras_swish.layers import betas
 from keras_swish.messages import unknown
+from keras_swish.statistics import ActivationStatistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# As many activations have their names at the axis; more are numbered.
+_MOST_NAMES = 40
+# What is wider than this is drawn on a logarithmic scale.
+_WIDE = 100.0
 
 
 def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0) -> "Figure":
@@ -188,6 +194,81 @@ def _draw_distributions(
     panel.pcolormesh(edges, bins, heights.T, cmap="Blues", vmin=0, vmax=1)
     panel.plot(x, [np.median(v) for v in distributions], ".", color="tab:orange")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def plot_statistics(
+    statistics: ActivationStatistics, path: str | os.PathLike | None = None
+) -> "Figure":
+    """Draws the statistics of a model's activations by depth.
+
+    Three panels: the shares of dead units, of dead inputs and of saturated ones; the inputs of
+    each activation; its outputs. Of inputs and outputs there are mean, standard deviation (the dark
+    band) and range (the light one).
+
+    Args:
+        statistics: What `keras_swish.activation_statistics` returned.
+        path: Where to write the figure, if anywhere; the suffix gives the format.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If no activation was observed.
+
+    Example:
+        >>> import keras, keras_swish
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "relu")])
+        >>> statistics = keras_swish.activation_statistics(model, keras.ops.ones((8, 3)))
+        >>> len(keras_swish.plot_statistics(statistics).axes)
+        3
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    rows = statistics.rows
+    if not rows:
+        raise ValueError("Nothing to draw: no activation was observed.")
+    width = max(6.0, min(0.35 * len(rows) + 2, 14.0))
+    figure = Figure(figsize=(width, 8.5), layout="constrained")
+    panels = figure.subplots(3, 1, sharex=True)
+    depths = np.arange(1, len(rows) + 1)
+
+    def of(name: str) -> np.ndarray:
+        return np.array([getattr(row, name) for row in rows])
+
+    # The widest line first: where all that is saturated is dead, one hides the other.
+    for name, width in (("saturated", 6), ("dead_inputs", 2), ("dead_units", 1)):
+        label = name.replace("_", " ")
+        panels[0].plot(depths, 100 * of(name), "o-", ms=width + 2, lw=width, alpha=0.6, label=label)
+    panels[0].set(ylabel="share in percent", ylim=(-4, 104))
+    panels[0].legend(
+        fontsize="small", frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1)
+    )
+    for panel, end in zip(panels[1:], ("input", "output"), strict=True):
+        mean, std = of(f"{end}_mean"), of(f"{end}_std")
+        low, high = of(f"{end}_min"), of(f"{end}_max")
+        bar = {"color": "tab:blue", "lw": 6}
+        panel.axhline(0, color="0.7", lw=0.8, zorder=0)
+        panel.vlines(depths, low, high, alpha=0.2, label="range", **bar)
+        ends = np.maximum(mean - std, low), np.minimum(mean + std, high)
+        panel.vlines(depths, *ends, alpha=0.5, label="mean +- std", **bar)
+        panel.plot(depths, mean, ".", color="tab:orange", label="mean")
+        panel.set(ylabel=f"{end}s")
+        panel.set_yscale("symlog" if np.abs([low, high]).max() > _WIDE else "linear")
+    if len(rows) <= _MOST_NAMES:
+        names = [f"{row.site}: {row.activation}" for row in rows]
+        panels[2].set_xticks(depths, names, rotation=60, ha="right", fontsize="x-small")
+    else:
+        panels[2].xaxis.set_major_locator(MaxNLocator(integer=True))
+        panels[2].set(xlabel="activation, from the input on")
+    panels[2].set(xlim=(0.4, len(rows) + 0.6))
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+        panel.legend(fontsize="x-small", frameon=False, ncols=3, **place)
+    if path is not None:
+        figure.savefig(path, dpi=120)
+    return figure
 
 
 def _weight_name(path: str) -> str:

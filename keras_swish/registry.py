@@ -1,14 +1,17 @@
 """From an identifier (a name, a formula, a function, a layer) to a new Keras layer."""
 
+import fnmatch
 import functools
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from keras_swish import activations, catalogue
-from keras_swish.formulas.language import is_formula
+from keras_swish import activations, catalogue, keras_activations
+from keras_swish.formulas.language import is_formula, parse
+from keras_swish.keras_activations import keras_names
 from keras_swish.keras_compat import activation_module
 from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
 from keras_swish.messages import unknown
@@ -23,24 +26,28 @@ _MARK = "takes_formulas_of_keras_swish"
 Identifier = str | Callable | keras.layers.Layer | type[keras.layers.Layer] | None
 
 
-def names() -> list[str]:
-    """Returns the names of this package's activations, sorted.
+def names(pattern: str = "*") -> list[str]:
+    """Returns the names of this package's activations, and those registered, sorted.
 
     `layer` takes the names of `keras.activations` as well.
 
+    Args:
+        pattern: Which names, as in `fnmatch`, such as `"*relu*"`. None may fit.
+
     Example:
         >>> import keras_swish
-        >>> "swish_beta" in keras_swish.names()
-        True
+        >>> keras_swish.names("swish*")
+        ['swish', 'swish_beta']
     """
-    return sorted(catalogue.ENTRIES)
+    return sorted(fnmatch.filter(catalogue.ENTRIES, pattern))
 
 
 def describe(name: str) -> str:
     """Returns the facts of a named activation: formula, source, limits, and so on.
 
     Args:
-        name: One of `names()`.
+        name: One of `names()`, or one of the names of `keras.activations`. A name that both have
+            is this package's function, as for `layer`, and a line says what Keras means by it.
 
     Raises:
         ValueError: If the name is unknown.
@@ -49,10 +56,69 @@ def describe(name: str) -> str:
         >>> import keras_swish
         >>> print(keras_swish.describe("max_tanh").splitlines()[0])
         formula: max(x, tanh(x))
+        >>> print(keras_swish.describe("leaky_relu").splitlines()[-1])
+        in Keras: another function of this name: where(x, x, 0.2 * x), with negative_slope=0.2
     """
     if name not in catalogue.ENTRIES:
-        raise ValueError(unknown("activation", name, catalogue.ENTRIES))
-    return catalogue.describe(catalogue.ENTRIES[name])
+        if name not in keras_names():
+            raise ValueError(unknown("activation", name, {*catalogue.ENTRIES, *keras_names()}))
+        return keras_activations.describe(name)
+    entry = catalogue.ENTRIES[name]
+    text = catalogue.describe(entry)
+    if name in keras_names():
+        text += f"\nin Keras: {keras_activations.compare(name, entry)}"
+    return text
+
+
+def register(name: str, formula: str) -> None:
+    """Gives a formula a name, which then works wherever a name of this package does, in Keras too.
+
+    The name stands for the formula: files have the formula itself, so that a saved model loads in
+    a process that has not registered the name. Formulas with betas become layers, as
+    `"swish_beta"` does, and each layer has its own. The name is known in this process only: where
+    a program of `keras-swish` takes an activation on the command line, give it the formula.
+
+    Args:
+        name: A name such as `"bent_tanh"`, which neither this package nor Keras has.
+        formula: What it computes, in the language of `keras_swish.formulas.language`.
+
+    Raises:
+        ValueError: If the name is taken, or is no name, or if the text is no formula. To register
+            the same again is no error.
+        TypeError: If one of them is no string.
+
+    Example:
+        >>> import keras, keras_swish
+        >>> keras_swish.register("bent_tanh", "tanh(x) + 0.1 * x")
+        >>> hidden = keras.layers.Dense(8, activation="bent_tanh")
+        >>> keras_swish.names("bent*")
+        ['bent_tanh']
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be a string. Received: {name!r}")
+    formula = str(parse(formula))
+    if not name.isidentifier() or is_formula(name):
+        raise ValueError(
+            "`name` must be letters, digits and underscores, must not begin with a digit, and must "
+            f"not be a formula itself, as 'x' and 'beta' are. Received: {name!r}"
+        )
+    entry = catalogue.ENTRIES.get(name)
+    if entry and entry.is_registered:
+        if entry.formula != formula:
+            raise ValueError(
+                f"The name {name!r} is registered already, with the formula {entry.formula!r}: use "
+                f"another name. Received: {formula!r}"
+            )
+        return
+    classes = {layer_class.__name__ for layer_class in _LAYER_CLASSES.values()}
+    if entry or name in {*keras_names(), *classes} or hasattr(activations, name):
+        owner = "Keras" if not entry and name in keras_names() else "keras_swish"
+        raise ValueError(
+            f"{owner} has the name {name!r} already: use another one. All names that are taken: "
+            f"{', '.join(sorted({*catalogue.ENTRIES, *keras_names()}))}."
+        )
+    catalogue.add(name, formula)
+    activations.add(name, catalogue.ENTRIES[name])
 
 
 def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer:
@@ -63,7 +129,7 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
 
     Args:
         identifier: What to make the layer from:
-            a name of this package or of `keras.activations`;
+            a name of this package, of `keras.activations`, or given to `register`;
             a formula, such as `"x * sigmoid(beta * x)"`;
             a function from tensor to tensor;
             a layer, taken as a template: its configuration is used, its weights are not;
@@ -95,6 +161,8 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
     function = identifier.func if isinstance(identifier, functools.partial) else identifier
     if isinstance(function, type) and issubclass(function, keras.layers.Layer):
         return identifier(name=name) if name else identifier()
+    if _registered_formula(identifier):
+        return SearchedActivation(_registered_formula(identifier), name=name)
     if callable(identifier) and not isinstance(identifier, type):
         return keras.layers.Activation(identifier, name=name)
     raise TypeError(
@@ -128,22 +196,37 @@ def is_homogeneous(identifier: Identifier) -> bool:
 def _from_name(identifier: str, name: str | None) -> keras.layers.Layer:
     if identifier in catalogue.ENTRIES:
         return _from_entry(identifier, name)
-    valid_in_keras = keras_names()
-    if identifier in valid_in_keras:
+    if identifier in keras_names():
         return keras.layers.Activation(identifier, name=name)
     if is_formula(identifier):
         return SearchedActivation(identifier, name=name)
-    raise ValueError(unknown("activation", identifier, {*catalogue.ENTRIES, *valid_in_keras}))
+    raise ValueError(_unknown_name(identifier))
+
+
+def _unknown_name(identifier: str) -> str:
+    message = unknown("activation", identifier, {*catalogue.ENTRIES, *keras_names()})
+    return (
+        f"{message} A name of your own is known after keras_swish.register(name, formula) in the "
+        "same process."
+    )
 
 
 def _from_entry(identifier: str, name: str | None) -> keras.layers.Layer:
     entry = catalogue.ENTRIES[identifier]
+    if entry.is_registered:
+        return SearchedActivation(entry.formula, name=name)
     if entry.beta is None:
         return keras.layers.Activation(activations.BY_NAME[identifier], name=name)
     if identifier in _LAYER_CLASSES:
         return _LAYER_CLASSES[identifier](name=name)
     initial = keras.initializers.Constant(entry.beta)
     return SearchedActivation(entry.formula, initial, name=name)
+
+
+def _registered_formula(identifier: Any) -> str:
+    """Returns the formula of a function of `activations` that was registered, or an empty text."""
+    is_function = isinstance(identifier, types.FunctionType)
+    return activations.REGISTERED.get(identifier, "") if is_function else ""
 
 
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
@@ -165,12 +248,6 @@ def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
             f"The layer {template.name!r} of class {type(template).__name__} cannot be made "
             f"again from its configuration ({error}): pass the class, or a functools.partial of it."
         ) from error
-
-
-def keras_names() -> list[str]:
-    """Returns the names for which `keras.activations.get` returns a function."""
-    helpers = {"get", "serialize", "deserialize"}
-    return [name for name in dir(keras.activations) if name[0] != "_" and name not in helpers]
 
 
 def register_with_keras() -> None:
@@ -197,16 +274,15 @@ def register_with_keras() -> None:
 def _with_formulas(get: Callable) -> Callable:
     @functools.wraps(get)
     def get_activation(identifier: Any) -> Any:
+        identifier = _registered_formula(identifier) or identifier
         if isinstance(identifier, str) and identifier not in keras_names():
-            entry = catalogue.ENTRIES.get(identifier)
-            if entry and entry.beta is not None:
-                raise ValueError(_needs_a_layer(f"The activation {identifier!r}", identifier))
-            if not entry and not identifier.isidentifier():
-                identifier = SearchedActivation(identifier)
-                if identifier.initial_values:
-                    text = identifier.formula
-                    raise ValueError(_needs_a_layer(f"The formula {text!r}", text))
-        activation = get(identifier)
+            identifier = _without_weights(identifier)
+        try:
+            activation = get(identifier)
+        except ValueError as error:
+            if isinstance(identifier, str):
+                raise ValueError(f"{error}. {_unknown_name(identifier)}") from None
+            raise
         if (
             isinstance(activation, TrainableActivation)
             and activation.initial_values
@@ -221,6 +297,21 @@ def _with_formulas(get: Callable) -> Callable:
 
     vars(get_activation)[_MARK] = True
     return get_activation
+
+
+def _without_weights(identifier: str) -> Any:
+    """Returns what Keras takes for a name of ours or a formula; refuses those with weights."""
+    entry = catalogue.ENTRIES.get(identifier)
+    if entry and entry.initial_values:
+        raise ValueError(_needs_a_layer(f"The activation {identifier!r}", identifier))
+    is_function = entry and not entry.is_registered
+    if is_function or (not entry and identifier.isidentifier()):
+        return identifier
+    activation = SearchedActivation(entry.formula if entry else identifier)
+    if activation.initial_values:
+        text = activation.formula
+        raise ValueError(_needs_a_layer(f"The formula {text!r}", text))
+    return activation
 
 
 def _needs_a_layer(subject: str, identifier: str) -> str:

@@ -3,6 +3,7 @@
 A new network is one file and one line in `BUILDERS`.
 """
 
+import fnmatch
 import functools
 import inspect
 from collections.abc import Callable
@@ -67,15 +68,20 @@ class BuilderArguments(NetworkArguments, total=False):
     stem_filters: int
 
 
-def names() -> list[str]:
+def names(pattern: str = "*") -> list[str]:
     """Returns the names that `create` takes, in the order of the table.
+
+    Args:
+        pattern: Which names, as in `fnmatch`, such as `"resnet*"`. None may fit.
 
     Example:
         >>> from keras_swish import models
         >>> "resnet20" in models.names()
         True
+        >>> models.names("nasnet*")
+        ['nasnet_mobile', 'nasnet_large']
     """
-    return list(BUILDERS)
+    return fnmatch.filter(BUILDERS, pattern)
 
 
 def create(name: str, /, **arguments: Unpack[BuilderArguments]) -> keras.Model:

@@ -13,13 +13,13 @@ def blocks(root, language):
     return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_examples_run_as_printed(root, number):
     exec(compile(blocks(root, "python")[number], f"README.md, example {number + 1}", "exec"), {})
 
 
 def test_there_are_no_examples_that_are_not_run(root):
-    assert len(blocks(root, "python")) == 6
+    assert len(blocks(root, "python")) == 7
 
 
 def test_commands_exist(root):

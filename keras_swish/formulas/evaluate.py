@@ -11,12 +11,27 @@ from keras_swish.kernels.trigonometric import (
     dsinc,
     dsinc_over_x,
     near_cos,
+    near_product_wave,
     near_sin,
+    product_cos,
+    product_sin,
     sinc,
+    snake,
+    snake_slope,
 )
 
 Functions = Mapping[str, Callable[..., Tensor]]
 
+# What stays bounded, and has no value at infinity.
+_WAVES = ("sin", "cos", "snake", "product_sin")
+
+# Those of the product of their two arguments.
+_OF_PRODUCTS: Functions = {
+    "product_sin": product_sin,
+    "product_cos": product_cos,
+    "snake": snake,
+    "snake_slope": snake_slope,
+}
 # For numbers below TRIGONOMETRIC_BOUND.
 _NEAR: Functions = {
     "sin": near_sin,
@@ -24,6 +39,10 @@ _NEAR: Functions = {
     "sinc": functools.partial(sinc, sin=near_sin),
     "dsinc": functools.partial(dsinc, sin=near_sin, cos=near_cos),
     "dsinc_over_x": functools.partial(dsinc_over_x, sin=near_sin, cos=near_cos),
+    **{
+        name: functools.partial(function, wave=near_product_wave)
+        for name, function in _OF_PRODUCTS.items()
+    },
 }
 
 
@@ -102,7 +121,9 @@ def trigonometric_arguments(formulas: Sequence[Formula]) -> set[Formula]:
 
 def _trigonometric_arguments(formula: Formula) -> Iterator[Formula]:
     if isinstance(formula, Call):
-        if formula.function in _NEAR:
+        if formula.function in _OF_PRODUCTS:
+            yield Call("*", formula.arguments)
+        elif formula.function in _NEAR:
             yield formula.arguments[0]
         for argument in formula.arguments:
             yield from _trigonometric_arguments(argument)
@@ -147,7 +168,7 @@ def _apply(call: Call, arguments: Sequence[Tensor], functions: Functions) -> Ten
 
 
 def _is_wave(formula: Formula) -> bool:
-    return isinstance(formula, Call) and formula.function in ("sin", "cos")
+    return isinstance(formula, Call) and formula.function in _WAVES
 
 
 def _power(base: Tensor, exponent: Tensor, formula: Formula) -> Tensor:

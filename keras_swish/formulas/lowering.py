@@ -9,7 +9,14 @@ import functools
 
 from keras_swish.formulas.language import Call, Formula, Name, parse, substitute
 from keras_swish.formulas.primitives import FUNCTIONS, Function
-from keras_swish.kernels import arithmetic, exponential, logarithmic, normal, trigonometric
+from keras_swish.kernels import (
+    arithmetic,
+    exponential,
+    logarithmic,
+    normal,
+    swish_like,
+    trigonometric,
+)
 
 # Not part of the language: only rules lead here. Their LaTeX is never used.
 KERNELS: dict[str, Function] = {
@@ -33,6 +40,17 @@ KERNELS: dict[str, Function] = {
     "darcsinh": Function(logarithmic.darcsinh, ""),
     "dsinc_over_x": Function(trigonometric.dsinc_over_x, ""),
     "x_arcsinh_squared": Function(lambda x: x * logarithmic.arcsinh(x) ** 2, ""),
+    "hard_swish": Function(swish_like.hard_swish, ""),
+    "mish": Function(swish_like.mish, ""),
+    "dmish": Function(swish_like.dmish, ""),
+    "telu": Function(swish_like.telu, ""),
+    "dtelu": Function(swish_like.dtelu, ""),
+    "quick_gelu": Function(swish_like.quick_gelu, ""),
+    "dquick_gelu": Function(swish_like.dquick_gelu, ""),
+    "snake": Function(trigonometric.snake, "", arity=2),
+    "snake_slope": Function(trigonometric.snake_slope, "", arity=2),
+    "product_sin": Function(trigonometric.product_sin, "", arity=2),
+    "product_cos": Function(trigonometric.product_cos, "", arity=2),
 }
 
 COMPUTED = {**FUNCTIONS, **KERNELS}
@@ -49,6 +67,7 @@ LANGUAGE_RULES = {
 }
 RULES = {
     **LANGUAGE_RULES,
+    "a * sigmoid(1.702 * a)": "quick_gelu(a)",
     "a * sigmoid(b * c)": "product_gate(a, b, c)",
     "a * sigmoid(b)": "gate(a, b)",
     "a * b + (1 - a) * c": "blend(a, b, c)",
@@ -59,6 +78,11 @@ RULES = {
     "max(a, tanh(a))": "where(-a, tanh(a), a)",
     "min(a, sin(a))": "where(a, sin(a), a)",
     "a * arcsinh(a)**2": "x_arcsinh_squared(a)",
+    "a * tanh(softplus(a))": "mish(a)",
+    "a * tanh(exp(a))": "telu(a)",
+    "sin(a * b)**2 / a": "snake(a, b)",
+    "sin(b * a)**2 / a": "snake(a, b)",
+    "a * min(relu(a + 3), 6) / 6": "hard_swish(a)",
     "a + 1e-07": "add_eps(a)",
     "log(add_eps(abs(a)))": "log_abs_eps(a)",
 }
@@ -99,6 +123,20 @@ SLOPES = {
     "dsinc": "-(sinc(a) + 2 * dsinc_over_x(a)) * da",
     "dsinc_over_x": "where(abs(a), -(sinc(a) + 3 * dsinc_over_x(a)) / a, 0) * da",
     "x_arcsinh_squared": "arcsinh(a) * (arcsinh(a) + 2 * unit(a)) * da",
+    "hard_swish": "kept_nan(where(a - 3, 1, where(a + 3, (2 * a + 3) / 6, 0)), a) * da",
+    "mish": "dmish(a) * da",
+    "dmish": "dgate(4 * sigmoid(a), 2 + a * (sigmoid(-a) - 2 * tanh(softplus(a)) * sigmoid(a)), "
+    "2 * softplus(a)) * da",
+    "telu": "dtelu(a) * da",
+    "dtelu": "dgate(4 * exp(a), 2 + a - 2 * a * exp(a) * tanh(exp(a)), 2 * exp(a)) * da",
+    "quick_gelu": "dquick_gelu(a) * da",
+    "dquick_gelu": "dgate(1.702 * da, 2 - 1.702 * a * tanh(0.851 * a), 1.702 * a)",
+    "snake": "snake_slope(a, b) * da + 2 * product_sin(a, b) * product_cos(a, b) * db",
+    "snake_slope": "2 * b * sinc(a * b) * (2 * cos(a * b) - sinc(a * b)) * db "
+    "+ b**2 * (dsinc(a * b) * (2 * cos(a * b) - sinc(a * b)) "
+    "- sinc(a * b) * (2 * sin(a * b) + dsinc(a * b))) * (da * b + a * db)",
+    "product_sin": "product_cos(a, b) * (da * b + a * db)",
+    "product_cos": "-(product_sin(a, b) * (da * b + a * db))",
 }
 
 # What slopes shrink to where a factor is 0.

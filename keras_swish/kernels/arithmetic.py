@@ -64,10 +64,15 @@ def exact_product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     product = a * b
     if uses_backend_ops(product):
         return product, 0.0
-    (a1, a2), (b1, b2) = _halves(a), _halves(b)
-    tail = ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2
     # Further out exp is 0 or inf whatever the tail, which overflow may have made NaN.
+    tail = product_tail(a, b, product)
     return product, ops.where(ops.abs(product) < 256.0, tail, ops.zeros_like(tail))
+
+
+def product_tail(a: Tensor, b: Tensor, product: Tensor) -> Tensor:
+    """Returns what the product a * b lost when it was rounded to a float32."""
+    (a1, a2), (b1, b2) = _halves(a), _halves(b)
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2
 
 
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,7 @@ def gates(sigmoid: Callable) -> dict[str, Callable]:
     return {
         "gate": lambda a, b: a * sigmoid(b),
         "product_gate": lambda a, b, c: a * sigmoid(b * c),
+        "quick_gelu": lambda a: a * sigmoid(1.702 * a),
     }
 
 
@@ -108,6 +109,24 @@ def gelu(x: Tensor) -> Tensor:
     return ops.where(x < 0, ops.maximum(x, -14.0) * beyond, x * (1.0 - beyond))
 
 
+def mish(x: Tensor) -> Tensor:
+    """Returns Mish, x * tanh(softplus(x))."""
+    t = ops.exp(-ops.abs(x))
+    below = (t * (t + 2.0)) / (t * (t + 2.0) + 2.0)
+    above = (1.0 + 2.0 * t) / (1.0 + 2.0 * t + 2.0 * t * t)
+    return x * ops.where(x < 0, below, above)
+
+
+def telu(x: Tensor) -> Tensor:
+    """Returns TeLU, x * tanh(exp(x))."""
+    return x * ops.tanh(ops.exp(ops.minimum(x, 5.0)))
+
+
+def snake(a: Tensor, b: Tensor, sin: Callable = ops.sin) -> Tensor:
+    """Returns sin(a * b)^2 / a; 0 at a = 0."""
+    return b * sin(a * b) * sinc(a * b, sin)
+
+
 def _beyond(u: Tensor) -> Tensor:
     """Returns the share of the normal distribution beyond u >= 0."""
     return tail_factor(u) * ops.exp(-0.5 * ops.square(u))
@@ -125,6 +144,9 @@ _COMMON = {
     "decay_squared": decay_squared,
     "erf": erf,
     "gelu": gelu,
+    "mish": mish,
+    "telu": telu,
+    "snake": snake,
 }
 TENSORFLOW = {**_COMMON, "sigmoid": ops.sigmoid, **gates(ops.sigmoid)}
 ONNX = {**_COMMON, "sigmoid": sigmoid, **gates(sigmoid)}
@@ -134,6 +156,7 @@ LITERT = {
     **gates(near_sigmoid),
     "sin": near_sin,
     "cos": near_cos,
+    "snake": functools.partial(snake, sin=near_sin),
     "sinc": functools.partial(sinc, sin=near_sin),
     "dsinc": functools.partial(dsinc, sin=near_sin, cos=near_cos),
 }

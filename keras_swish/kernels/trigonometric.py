@@ -8,11 +8,14 @@ from keras_swish.kernels.arithmetic import (
     backend_op,
     kept_nan,
     polynomial,
+    product_tail,
     uses_backend_ops,
     with_sign_of,
 )
 
 Function = Callable[[Tensor], Tensor]
+# From two tensors to sine and cosine of their product.
+Wave = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # sin(x) = x + x^3 P(x^2), cos(x) = 1 - x^2 / 2 + x^4 P(x^2) for |x| <= pi / 4.
 _SIN = (-0.16666667, 0.008333332, -0.00019840058, 2.7246344e-06)
@@ -115,3 +118,73 @@ def arctan(x: Tensor) -> Tensor:
     y = y + y * z * polynomial(_ARCTAN, z)
     # pi/2 in two floats.
     return with_sign_of(x, ops.where(far, 1.5707963705062866 - (y + 4.371139000186243e-08), y))
+
+
+def product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns sine and cosine of a * b, exact in the product: their error grows with its."""
+    product = a * b
+    if uses_backend_ops(product):
+        return sin(product), cos(product)
+    # Beyond the largest float32, of half the angle; beyond twice that, of 0: a sine is noise there,
+    # but no NaN.
+    overflows = ops.abs(product) == math.inf
+    a = ops.where(overflows, 0.5 * a, a)
+    product = a * b
+    finite = (ops.abs(a) < math.inf) & (ops.abs(b) < math.inf)
+    b = ops.where(finite & (ops.abs(product) == math.inf), ops.zeros_like(b), b)
+    product = a * b
+    tail = product_tail(a, b, product)
+    s, c, tail_s, tail_c = sin(product), cos(product), sin(tail), cos(tail)
+    s, c = s * tail_c + c * tail_s, c * tail_c - s * tail_s
+    # Of the smaller one, whose square has the smaller error.
+    doubled = ops.where(ops.abs(s) < ops.abs(c), 1.0 - 2.0 * s * s, 2.0 * c * c - 1.0)
+    return _where(overflows, (2.0 * s * c, doubled), (s, c))
+
+
+def near_product_wave(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns sine and cosine of a * b for |a * b| < TRIGONOMETRIC_BOUND, in float32."""
+    product = a * b
+    r, q = _reduced(product)
+    r = r + product_tail(a, b, product)
+    sine, cosine = _short_sine(r), _short_cosine(r)
+    is_even = (q == 0) | (q == 2)
+    s, c = _where(is_even, (sine, cosine), (cosine, sine))
+    return ops.where(q >= 2, -s, s), ops.where((q == 1) | (q == 2), -c, c)
+
+
+def _where(
+    condition: Tensor, pair: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    return ops.where(condition, pair[0], other[0]), ops.where(condition, pair[1], other[1])
+
+
+def product_sin(a: Tensor, b: Tensor, wave: Wave = product_wave) -> Tensor:
+    """Returns sin(a * b)."""
+    return wave(a, b)[0]
+
+
+def product_cos(a: Tensor, b: Tensor, wave: Wave = product_wave) -> Tensor:
+    """Returns cos(a * b)."""
+    return wave(a, b)[1]
+
+
+def snake(a: Tensor, b: Tensor, wave: Wave = product_wave) -> Tensor:
+    """Returns sin(a * b)^2 / a; 0 at a = 0."""
+    s, _ = wave(a, b)
+    return s * _quotient(a, b, s)
+
+
+def snake_slope(a: Tensor, b: Tensor, wave: Wave = product_wave) -> Tensor:
+    """Returns the derivative of `snake` by a: b^2 at a = 0."""
+    s, c = wave(a, b)
+    quotient = _quotient(a, b, s)
+    return 2.0 * quotient * (b * c - 0.5 * quotient)
+
+
+def _quotient(a: Tensor, b: Tensor, s: Tensor) -> Tensor:
+    """Returns sin(a * b) / a, with s = sin(a * b); b at a = 0."""
+    u = a * b
+    far, zero = ops.abs(u) > 1.0, ops.abs(u) < 1e-30
+    one = ops.ones_like(u)
+    near = b * ops.where(zero, one, s / ops.where(zero, one, u))
+    return ops.where(far, s / ops.where(far, a, one), near)

@@ -8,10 +8,10 @@ import keras
 
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula, parse
+from keras_swish.keras_activations import keras_names
 from keras_swish.keras_compat import is_keras_operation
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.messages import unknown
-from keras_swish.registry import keras_names
 
 # Two names of one function: the second is the one that reports use.
 ALIASES = {"silu": "swish", "hard_swish": "hard_silu", "Swish": "swish_beta"}
@@ -38,7 +38,6 @@ def _functions() -> dict[Any, str]:
 
 _FUNCTIONS = _functions()
 _OPERATIONS = {name.replace("_", ""): ALIASES.get(name, name) for name in keras_names()}
-_FORMULAS = {str(parse(entry.formula)): name for name, entry in catalogue.ENTRIES.items()}
 
 
 def recognise(candidate: Any) -> str | None:
@@ -63,7 +62,7 @@ def recognise(candidate: Any) -> str | None:
     if isinstance(candidate, keras.layers.ReLU):
         return _relu(candidate.negative_slope, candidate.max_value, candidate.threshold)
     if isinstance(candidate, SearchedActivation):
-        return _FORMULAS.get(candidate.formula, candidate.formula)
+        return _of_formula(candidate.formula)
     for layer_class, name in _LAYERS.items():
         if isinstance(candidate, layer_class):
             return name
@@ -74,7 +73,17 @@ def recognise(candidate: Any) -> str | None:
         return _operation(candidate)
     if isinstance(candidate, functools.partial):
         return _partial(candidate)
-    return _FUNCTIONS.get(candidate) if isinstance(candidate, Hashable) else None
+    if not isinstance(candidate, Hashable):
+        return None
+    if candidate in activations.REGISTERED:
+        return _of_formula(activations.REGISTERED[candidate])
+    return _FUNCTIONS.get(candidate)
+
+
+def _of_formula(formula: str) -> str:
+    """Returns the name of a formula, or the formula where it has none."""
+    name = catalogue.NAMES.get(formula, formula)
+    return ALIASES.get(name, name)
 
 
 def function_of(candidate: Any) -> Any:
@@ -143,11 +152,12 @@ def matcher(key: Any) -> Callable[[Any], bool]:
 
 def _canonical(text: str) -> str:
     names = {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
+    if text in catalogue.ENTRIES and catalogue.ENTRIES[text].is_registered:
+        return _of_formula(catalogue.ENTRIES[text].formula)
     if text in names:
         return ALIASES.get(text, text)
     if is_formula(text):
-        formula = str(parse(text))
-        return _FORMULAS.get(formula, formula)
+        return _of_formula(str(parse(text)))
     raise ValueError(unknown("activation", text, names))
 
 

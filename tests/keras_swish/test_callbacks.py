@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_swish
+from keras_swish import io
 from keras_swish.callbacks import pre_activations
 from keras_swish.layers import betas
 
@@ -115,6 +116,76 @@ def test_without_betas_the_pre_activations_are_logged_all_the_same(tmp_path):
     seen = pre_activations(model, x)
     np.testing.assert_array_equal(seen["one"], x.ravel())
     np.testing.assert_array_equal(seen["two"], np.maximum(x, 0).ravel())
+
+
+def activations_within_layers():
+    layers = [
+        keras.layers.Dense(3, "relu", name="one"),
+        keras.layers.Dense(2, activation="tanh", name="two"),
+        keras.layers.Dense(1, name="last"),
+    ]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    model.compile("sgd", "mse")
+    return model
+
+
+def events_of(folder):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+
+
+def test_activations_within_layers_are_logged_too(tmp_path):
+    model, x = activations_within_layers(), np.float32([[-1.0, 2.0]] * 4)
+    logger = keras_swish.BetaLogger(tmp_path, samples=x)
+    model.fit(x, np.ones(4), verbose=0, callbacks=[logger])
+    log = events_of(tmp_path)
+    tags = ["one/activation/pre_activation", "two/activation/pre_activation"]
+    assert log.Tags()["tensors"] == tags
+    counts = np.frombuffer(log.Tensors(tags[0])[-1].tensor_proto.tensor_content).reshape(-1, 3)
+    assert counts[:, 2].sum() == 4 * 3
+    seen = pre_activations(model, x)
+    kernel, bias = model.get_layer("one").get_weights()
+    np.testing.assert_allclose(seen["one/activation"], (x @ kernel + bias).ravel(), rtol=1e-5)
+
+
+def test_a_log_that_would_be_empty_is_refused(tmp_path):
+    pytest.importorskip("tensorboard")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    logger = keras_swish.BetaLogger(tmp_path, samples=np.ones((4, 2)))
+    with pytest.raises(ValueError, match="has no activation that"):
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[logger])
+
+
+def test_statistics_are_recorded_after_each_epoch(tmp_path):
+    model = activations_within_layers()
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+    model.get_layer("one").bias.assign([-99.0, 0.0, 0.0])
+    before = keras_swish.activation_statistics(model, x)
+    logger = keras_swish.StatisticsLogger(x, tmp_path / "table.csv", tmp_path / "log")
+    history = model.fit(x, np.ones(40), epochs=2, verbose=0, callbacks=[logger]).history
+    after = keras_swish.activation_statistics(model, x)
+    assert logger.epochs == [0, 1, 2]
+    assert (logger.history[0], logger.history[-1]) == (before, after)
+    assert before != after
+    assert before.rows[0].dead_units == 1 / 3
+    for share in ("dead_units", "dead_inputs", "saturated"):
+        assert history[share] == [record.total(share) for record in logger.history[1:]]
+    rows = io.read_csv(tmp_path / "table.csv")
+    assert [(row["epoch"], row["path"]) for row in rows] == [
+        (str(epoch), path) for epoch in (0, 1, 2) for path in ("one", "two")
+    ]
+    assert float(rows[-1]["output_mean"]) == after.rows[1].output_mean
+    log = events_of(tmp_path / "log")
+    events = log.Tensors("one/activation/dead_units")
+    assert [event.step for event in events] == [0, 1, 2]
+    values = [np.frombuffer(event.tensor_proto.tensor_content, "float32") for event in events]
+    if not values[0].size:
+        values = [event.tensor_proto.float_val for event in events]
+    recorded = [record.rows[0].dead_units for record in logger.history]
+    np.testing.assert_allclose(np.ravel(values), recorded, rtol=1e-6)
 
 
 def test_samples_need_a_log():

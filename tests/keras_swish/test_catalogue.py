@@ -1,13 +1,17 @@
 import shutil
 
 import keras
+import mpmath
 import numpy as np
 import pytest
 
 import keras_swish
 import reference
 from keras_swish import activations, catalogue
-from keras_swish.formulas.derivative import derivative
+from keras_swish.elementwise.operation import Operation
+from keras_swish.formulas.derivative import derivative, slope
+from keras_swish.formulas.language import parse
+from keras_swish.formulas.lowering import lowered
 
 numpy = keras.ops.convert_to_numpy
 GRID = np.linspace(-30, 30, 6001)
@@ -86,6 +90,45 @@ def test_prelu_is_per_channel_from_a_quarter():
     y = layer(-np.ones((1, 4, 4, 3), "float32"))
     assert tuple(layer.betas["beta"].shape) == (1, 1, 3)
     np.testing.assert_allclose(numpy(y), -0.25)
+
+
+def test_snake_and_its_slopes_are_exact_at_beta_0_and_far_out():
+    operation = Operation(("x", "beta"), (lowered(parse("x + sin(beta * x)**2 / beta")),), ("x",))
+    x = np.float32([-3.0, 0.0, 0.5, 2e3, 2e4, 1e6, 3e38])
+    tensors = [keras.ops.convert_to_tensor(x), keras.ops.zeros((7,))]
+    np.testing.assert_array_equal(numpy(operation(*tensors)[0]), x)
+    ones = keras.ops.ones((7,))
+    by_x, by_beta = (numpy(g) for g in operation.gradients(tensors, [ones]))
+    np.testing.assert_array_equal(by_x, 1)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(by_beta, x * x, rtol=1e-6)
+    beta = np.float32(1.7)
+    with mpmath.workdps(60):
+        u = [mpmath.mpf(float(beta)) * mpmath.mpf(float(v)) for v in x]
+        slope_x = [float(1 + mpmath.sin(2 * a)) for a in u]
+        wave = [mpmath.sin(2 * a) * float(v) / beta for a, v in zip(u, x)]
+        slope_beta = [float(w - (mpmath.sin(a) / beta) ** 2) for w, a in zip(wave, u)]
+    tensors = [keras.ops.convert_to_tensor(x), beta * ones]
+    by_x, by_beta = (numpy(g) for g in operation.gradients(tensors, [ones]))
+    np.testing.assert_allclose(by_x, slope_x, atol=1e-6)
+    np.testing.assert_allclose(by_beta, slope_beta, rtol=1e-5, atol=1e-6)
+    # Where the angle is no float at all, nothing is NaN.
+    far = [keras.ops.full((1,), 3e38), keras.ops.full((1,), 50.0)]
+    assert numpy(operation(*far)[0]) == np.float32(3e38)
+    assert 0 <= numpy(operation.gradients(far, [keras.ops.ones((1,))])[0]) <= 2
+
+
+@pytest.mark.parametrize("name", ["quick_gelu", "hard_swish", "mish", "telu", "snake"])
+def test_second_derivatives_of_the_kernels_are_those_of_the_formula(name):
+    text, beta = catalogue.ENTRIES[name].formula, catalogue.ENTRIES[name].beta
+    weights = {} if beta is None else {"beta": beta}
+    points = np.float32([-30.3, -4.2, -1.1, -0.2, 0.3, 1.3, 2.7, 25.4])
+    tensors = [keras.ops.convert_to_tensor(points)]
+    tensors += [keras.ops.full((8,), weight) for weight in weights.values()]
+    operation = Operation(("x", *weights), (slope(lowered(parse(text)), "x"),), ("x",))
+    ours = numpy(operation.gradients(tensors, [keras.ops.ones((8,))])[0])
+    expected = [reference.slope(str(derivative(text)), point, **weights) for point in points]
+    np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["max_sigmoid", "cos_minus_x", "x_arcsinh_squared"])

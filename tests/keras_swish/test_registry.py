@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 import keras_swish
+from keras_swish import activations, catalogue, models
 from keras_swish.registry import is_homogeneous
+from keras_swish.replacement.recognise import recognise
 
 X = np.linspace(-3, 3, 13, dtype="float32").reshape(1, 13)
 
@@ -171,3 +173,168 @@ def test_a_formula_without_weights_works_as_a_string_and_is_saved(tmp_path):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded(X)), expected)
     with pytest.raises(ValueError, match="did you mean 'sin'"):
         keras.layers.Dense(2, activation="sen(x)")
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Registers a name with a weight and one without, for one test."""
+    for module, table in (
+        (catalogue, "ENTRIES"),
+        (catalogue, "NAMES"),
+        (activations, "BY_NAME"),
+        (activations, "REGISTERED"),
+    ):
+        monkeypatch.setattr(module, table, dict(getattr(module, table)))
+    keras_swish.register("bent", "tanh(x)+0.25*x")
+    keras_swish.register("hinge", "max(beta1 * x, beta2 * x + beta3)")
+    return np.tanh(X) + X / 4
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_a_registered_name_works_where_ours_do(registered):
+    def check(y):
+        np.testing.assert_allclose(numpy(y), registered, rtol=1e-6, atol=1e-7)
+
+    check(keras_swish.layer("bent")(X))
+    check(keras_swish.activations.bent(X))
+    check(keras.activations.get("bent")(X))
+    check(keras.layers.Dense(13, "bent", kernel_initializer="identity")(X))
+    check(keras.layers.Activation("bent")(X))
+    check(keras_swish.layer(keras_swish.activations.bent)(X))
+    assert "bent" in keras_swish.names()
+    assert "bent" in dir(keras_swish.activations)
+    assert "formula: tanh(x) + 0.25 * x\n" in keras_swish.describe("bent")
+    assert "at 0: value 0, slope 1.25\n" in keras_swish.describe("bent")
+    assert "monotone" not in keras_swish.describe("bent")
+    assert keras_swish.plot.plot("bent").axes[0].get_legend_handles_labels()[1] == [
+        "bent: tanh(x) + 0.25 * x"
+    ]
+    assert not is_homogeneous("bent")
+    model = models.create("resnet8", filters=(2, 2, 2), activation="bent")
+    sites = {site.old for site in keras_swish.find_activations(model)}
+    assert sites == {"bent", "softmax"}
+
+
+def test_a_registered_name_is_replaced_and_replaces(registered):
+    model = keras.Sequential(
+        [
+            keras.Input((13,)),
+            keras.layers.Dense(13, "bent", name="string"),
+            keras.layers.Dense(13, keras_swish.activations.bent, name="function"),
+            keras_swish.layer("bent", name="layer"),
+            keras.layers.Dense(13, "relu", name="kept"),
+        ]
+    )
+    assert [site.old for site in keras_swish.find_activations(model)] == ["bent"] * 3 + ["relu"]
+    for key in ("bent", "tanh(x) + 0.25*x", keras_swish.activations.bent):
+        changed, report = keras_swish.replace_activations(
+            model, {key: "relu"}, except_last=False, return_report=True
+        )
+        assert [site.old for site in report.replaced] == ["bent"] * 3
+    changed = keras_swish.replace_activations(model, {"relu": "bent"}, except_last=False)
+    assert [site.old for site in keras_swish.find_activations(changed)] == ["bent"] * 4
+
+
+def test_a_registered_name_with_betas_is_a_layer_with_weights_of_its_own(registered):
+    layer = keras_swish.layer("hinge")
+    np.testing.assert_array_equal(numpy(layer(X)), np.maximum(X, X + 0))
+    assert [variable.name for variable in layer.trainable_weights] == ["beta1", "beta2", "beta3"]
+    assert [float(v[0]) for v in layer.trainable_weights] == [1, 1, 0]
+    assert recognise(layer) == "hinge"
+    described = keras_swish.describe("hinge")
+    assert "beta3: trainable, one for each channel, from 0" in described
+    with pytest.raises(ValueError, match=r"use the layer keras_swish.layer\('hinge'\)"):
+        keras.layers.Dense(4, activation="hinge")
+
+
+USE_OF_A_REGISTERED_NAME = """
+import sys, keras, keras_swish, numpy as np
+model = keras.saving.load_model(sys.argv[1])
+x, y = np.load(sys.argv[2]).values()
+np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x)), y)
+assert [site.old for site in keras_swish.find_activations(model)] == sys.argv[3].split(";")
+try:
+    keras.layers.Dense(2, "bent")
+except ValueError as error:
+    assert "keras_swish.register(name, formula)" in str(error) and "\\n" not in str(error)
+else:
+    raise AssertionError("the name is not known here")
+"""
+
+
+def test_a_saved_model_has_the_formula_and_loads_where_nothing_is_registered(
+    registered, tmp_path, python
+):
+    layers = [keras.layers.Dense(5, "bent"), keras.layers.Dense(4, activations.bent)]
+    model = keras.Sequential([keras.Input((13,)), *layers, keras_swish.layer("hinge")])
+    y = numpy(model(X))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    names = [site.old for site in keras_swish.find_activations(loaded)]
+    assert names == ["bent", "bent", "hinge"]
+    np.testing.assert_array_equal(numpy(loaded(X)), y)
+    np.savez(tmp_path / "data.npz", x=X, y=y)
+    formulas = "tanh(x) + 0.25 * x;tanh(x) + 0.25 * x;max(beta1 * x, beta2 * x + beta3)"
+    files = (tmp_path / "model.keras", tmp_path / "data.npz")
+    python("-c", USE_OF_A_REGISTERED_NAME, *files, formulas)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "message"),
+    [
+        ("swish", "x", "keras_swish has the name 'swish' already"),
+        ("swish_beta", "x * sigmoid(beta * x)", "keras_swish has the name 'swish_beta' already"),
+        ("celu", "x", "Keras has the name 'celu' already"),
+        ("Swish", "x", "keras_swish has the name 'Swish' already"),
+        ("parse", "x", "keras_swish has the name 'parse' already"),
+        ("bent", "x", "registered already, with the formula 'tanh"),
+        ("x", "x", "not be a formula itself"),
+        ("beta2", "x", "not be a formula itself"),
+        ("my name", "x", "must be letters"),
+        ("mine", "x +", "Not a formula"),
+        ("mine", "tahn(x)", "did you mean 'tanh'"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused(registered, name, formula, message):
+    before = keras_swish.names()
+    with pytest.raises(ValueError, match=message):
+        keras_swish.register(name, formula)
+    assert keras_swish.names() == before
+
+
+@pytest.mark.parametrize("arguments", [(3, "x"), ("mine", keras.ops.tanh), ("mine", None)])
+def test_only_strings_are_registered(arguments):
+    with pytest.raises(TypeError, match="Received"):
+        keras_swish.register(*arguments)
+
+
+def test_the_same_may_be_registered_again(registered):
+    keras_swish.register("bent", "tanh(x) + 0.25 * x")
+    assert keras_swish.names().count("bent") == 1
+
+
+def test_a_registered_formula_that_has_a_name_keeps_that_name(registered):
+    keras_swish.register("mine", "max(x, 0)")
+    assert recognise(keras_swish.layer("mine")) == "relu"
+    model = keras.Sequential([keras.Input((2,)), keras_swish.layer("mine"), keras.layers.Dense(1)])
+    changed = keras_swish.replace_activations(model, {"mine": "tanh"})
+    assert [site.old for site in keras_swish.find_activations(changed)] == ["tanh"]
+
+
+def test_names_by_pattern():
+    assert keras_swish.names("*relu*") == [
+        *("leaky_relu", "prelu", "relu", "relu6", "squared_relu")
+    ]
+    assert keras_swish.names("no such*") == []
+    assert models.names("resnet1?") == ["resnet14", "resnet18"]
+    assert models.names("no such*") == []
+
+
+def test_what_the_table_of_keras_has_by_other_means_stays():
+    with pytest.raises(ValueError, match="Could not interpret activation function identifier: no"):
+        keras.activations.get("no")
+    with pytest.raises(ValueError, match="Could not interpret"):
+        keras.activations.get(3)

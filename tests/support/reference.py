@@ -72,6 +72,12 @@ NAMED = {
     "gelu": lambda x: x * 0.5 * (1 + erf(x / np.sqrt(2))),
     "swish": lambda x: x * sigmoid(x),
     "swish_beta": lambda x: x * sigmoid(1.0 * x),
+    "quick_gelu": lambda x: x * sigmoid(1.702 * x),
+    "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "telu": lambda x: x * np.tanh(np.exp(np.minimum(x, 10))),
+    "squared_relu": lambda x: np.square(np.maximum(x, 0)),
+    "snake": lambda x: x + np.sin(0.5 * x) ** 2 / 0.5,
     "max_sigmoid": lambda x: np.maximum(x, sigmoid(x)),
     "cos_minus_x": lambda x: np.cos(x) - x,
     "min_sin": lambda x: np.minimum(x, np.sin(x)),
@@ -84,6 +90,17 @@ NAMED = {
 
 def _sinc(x):
     return mpmath.sin(x) / x if x else mpf(1)
+
+
+# Of exp(x), say, for a large x: the exponential of that has more digits than there is memory.
+def _tanh(x):
+    return mpmath.tanh(x) if abs(x) < 1e4 else mpmath.sign(x)
+
+
+def _sigmoid(x):
+    if x > 1e4:
+        return mpf(1)
+    return 1 / (1 + mpmath.exp(-x)) if x > -(mpf(10) ** 200) else mpf(0)
 
 
 NAMES = {
@@ -101,13 +118,13 @@ NAMES = {
     "cos": mpmath.cos,
     "sinh": mpmath.sinh,
     "cosh": mpmath.cosh,
-    "tanh": mpmath.tanh,
+    "tanh": _tanh,
     "arcsinh": mpmath.asinh,
     "arctan": mpmath.atan,
     "sinc": _sinc,
     # Near 0 the difference has no digits left.
     "dsinc": lambda x: (mpmath.cos(x) - _sinc(x)) / x if abs(x) > 1e-10 else -x / 3,
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "sigmoid": _sigmoid,
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "erf": mpmath.erf,
     "max": max,

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 import keras_swish
+import reference
+from keras_swish.elementwise.operation import plain_operations
 from keras_swish.export import formats
 from keras_swish.formulas.primitives import BINARY, UNARY
+from keras_swish.kernels import portable
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the exporters are TensorFlow's"
@@ -87,6 +90,16 @@ FORMULAS += [p.formula.replace("x1", "x").replace("x2", "(x / 2 + 1)") for p in 
 def test_every_activation_agrees_everywhere(activation, form, tmp_path):
     require(form)
     check_everywhere(activation, form, tmp_path / f"model{SUFFIXES[form]}")
+
+
+@pytest.mark.parametrize("functions", ["TENSORFLOW", "ONNX", "LITERT"])
+def test_what_is_written_computes_every_named_activation(functions):
+    x = np.float32([[-90, -30, -6, -2.5, -0.7, -1e-3, 0, 1e-3, 0.7, 2.5, 6, 30, 90]])
+    for name in keras_swish.names():
+        with plain_operations(getattr(portable, functions)):
+            ours = keras.ops.convert_to_numpy(keras_swish.layer(name)(x))
+        expected = reference.NAMED[name](x.astype("float64"))
+        np.testing.assert_allclose(ours, expected, rtol=2e-6, atol=2e-6, err_msg=name)
 
 
 def test_choices_do_not_leak_into_onnx(tmp_path):

@@ -21,6 +21,13 @@ def test_log_of_one_plus_exp_does_not_overflow():
         ("log(1 + exp(x))", "softplus(x)"),
         ("x * (1 + erf(x / sqrt(2))) / 2", "gelu(x)"),
         ("sin(x) + x", "sin(x) + x"),
+        ("tanh(log(exp(x) + 1)) * x", "mish(x)"),
+        ("tanh(exp(x)) * x", "telu(x)"),
+        ("sigmoid(x * 1.702) * x", "quick_gelu(x)"),
+        ("x * sigmoid(1.7 * x)", "product_gate(x, 1.7, x)"),
+        ("min(6, max(0, 3 + x)) * x / 6", "hard_swish(x)"),
+        ("sin(x * beta)**2 / beta + x", "snake(beta, x) + x"),
+        ("sin(x * beta)**2 / 2", "sin(x * beta)**2 / 2"),
     ],
 )
 def test_rules_apply_in_any_order_of_what_commutes(text, kernels):

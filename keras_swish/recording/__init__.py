@@ -1,0 +1,1 @@
+"""What flows into and out of a model's activations, seen while the model runs."""

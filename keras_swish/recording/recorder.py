@@ -1,0 +1,187 @@
+"""Watches the activations of a model while it is called, and leaves the model as it was.
+
+For the time of the call each activation site holds something else that calls the activation and
+reports; whatever the backend compiles runs operation by operation, so that tensors have values.
+"""
+
+import contextlib
+import functools
+import importlib
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from keras_swish.keras_compat import (
+    Tensor,
+    all_layers,
+    attributes,
+    batches,
+    ops,
+    set_raw_attribute,
+    state_variables,
+)
+from keras_swish.replacement.members import with_value
+from keras_swish.replacement.sites import LocatedActivation, locate_activations
+
+# What is told of a call: the activation as a function of its input alone, input and output.
+OnCall = Callable[[LocatedActivation, Callable[[Tensor], Tensor], Tensor, Tensor], None]
+
+
+def activation_sites(model: keras.Layer) -> list[LocatedActivation]:
+    """Returns the activations of a model that are to be watched: all but linear ones.
+
+    Raises:
+        ValueError: If the model is not built, or has none.
+    """
+    if not model.built:
+        raise ValueError(
+            f"The model {model.name!r} is not built yet: call it with a batch of inputs first."
+        )
+    sites = [located for located in locate_activations(model) if located.site.old != "linear"]
+    if not sites:
+        raise ValueError(
+            f"The model {model.name!r} has no activation that keras_swish.find_activations sees: "
+            "no activation layer, no `activation` of a layer, no operation of its graph. Those "
+            "called in the Python code of a layer are not seen."
+        )
+    return sites
+
+
+def runs(
+    model: keras.Model,
+    sites: list[LocatedActivation],
+    x: Any,
+    on_call: OnCall,
+    *,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    training: bool = False,
+) -> Iterator[None]:
+    """Calls a model with each batch of inputs, and yields after it.
+
+    Args:
+        model: The model, which is the same afterwards: weights, states and all.
+        sites: The activations to watch.
+        x: Inputs as `model.predict` takes them: arrays, or batches of a dataset.
+        on_call: What to do at each call.
+        batch_size: As in `model.predict`, for arrays.
+        steps: How many batches; `None`: all.
+        training: Whether the model runs as in training.
+
+    Raises:
+        ValueError: If there is no batch.
+    """
+    backend = _backend_module()
+    watching = [
+        functools.partial(_watched, located, _reporter(located, on_call, backend))
+        for located in sites
+    ]
+    # Otherwise TensorFlow computes the first step twice, for its shape, and cuDNN all at once.
+    watching += [
+        functools.partial(_unrolled, layer)
+        for layer in all_layers(model)
+        if isinstance(layer, keras.layers.RNN)
+    ]
+    is_empty = True
+    with _states_kept(model):
+        for batch in batches(x, batch_size, steps):
+            inputs = keras.tree.map_structure(ops.convert_to_tensor, batch)
+            with contextlib.ExitStack() as stack:
+                for watch in watching:
+                    stack.enter_context(watch())
+                stack.enter_context(backend.eager())
+                model(inputs, training=training)
+            yield
+            is_empty = False
+    if is_empty:
+        raise ValueError(f"There is no batch of inputs. Received: {x!r}")
+
+
+def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Returns the derivative of an elementwise function at each element of a tensor."""
+    return _backend_module().slope(function, x)
+
+
+def _backend_module() -> types.ModuleType:
+    return importlib.import_module(f"keras_swish.recording.{keras.config.backend()}")
+
+
+@contextlib.contextmanager
+def _states_kept(model: keras.Model) -> Iterator[None]:
+    """Gives states of layers, such as moving averages and seeds, the values they had before."""
+    values = [(variable, ops.copy(variable.value)) for variable in state_variables(model)]
+    try:
+        yield
+    finally:
+        for variable, value in values:
+            variable.assign(value)
+
+
+def _reporter(
+    located: LocatedActivation, on_call: OnCall, backend: types.ModuleType
+) -> Callable[..., Any]:
+    def report(activation: Callable, output: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        if args:
+            x, rest = args[0], args[1:]
+            function = lambda x: activation(x, *rest, **kwargs)  # noqa: E731
+        else:
+            name, x = next(iter(kwargs.items()))
+            function = lambda x: activation(**{**kwargs, name: x})  # noqa: E731
+        if backend.has_value(x) and backend.has_value(output):
+            on_call(located, function, x, output)
+
+    return report
+
+
+class _Watched:
+    """An activation that reports its calls, and is the activation in all else."""
+
+    def __init__(self, activation: Callable, report: Callable[..., None]):
+        self._activation, self._report = activation, report
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        output = self._activation(*args, **kwargs)
+        self._report(self._activation, output, args, kwargs)
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._activation, name)
+
+
+@contextlib.contextmanager
+def _watched(located: LocatedActivation, report: Callable[..., None]) -> Iterator[None]:
+    """Puts a reporter where the activation is."""
+    # Past Keras's attribute tracking, which would count the layer in another place afterwards.
+    if located.key is None:
+        raw = vars(located.activation)
+        before = raw.get("call")
+        raw["call"] = _Watched(located.activation.call, report)
+        try:
+            yield
+        finally:
+            if before is None:
+                del raw["call"]
+            else:
+                raw["call"] = before
+        return
+    name, *rest = located.key
+    watched = _Watched(located.activation, report)
+    with _attribute(located.owner, name, lambda value: with_value(value, rest, watched)):
+        yield
+
+
+def _unrolled(layer: keras.layers.RNN) -> contextlib.AbstractContextManager[None]:
+    return _attribute(layer, "unroll", lambda _: True)
+
+
+@contextlib.contextmanager
+def _attribute(layer: keras.Layer, name: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Changes an attribute of a layer for a while."""
+    before = attributes(layer)[name]
+    set_raw_attribute(layer, name, change(before))
+    try:
+        yield
+    finally:
+        set_raw_attribute(layer, name, before)

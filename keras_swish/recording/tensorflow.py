@@ -1,0 +1,33 @@
+"""Recording on TensorFlow: its functions, which are graphs, run operation by operation."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from keras_swish.keras_compat import Tensor
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Lets every tensor have a value, those inside of a `tf.function` too."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def has_value(x: Tensor) -> bool:
+    """Says whether a tensor has a value, and is not one of a graph."""
+    return isinstance(x, tf.Tensor) and not tf.is_symbolic_tensor(x)
+
+
+def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Returns the derivative of an elementwise function at each element."""
+    x = tf.stop_gradient(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
