@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+from keras.src.ops.function import map_graph
+from keras.src.ops.node import KerasHistory, Node
+from keras.src.utils.tracking import DotNotTrackScope, Tracker
 
 # A backend's tensor, a symbolic one, or what converts to one: no class is common to them.
 Tensor = Any
@@ -44,6 +47,11 @@ def graph_nodes(model: keras.Model) -> list[Any]:
     """Returns the calls of which a Functional model consists, as Keras's nodes."""
     by_depth = model._nodes_by_depth  # pyright: ignore[reportAttributeAccessIssue]
     return [node for nodes in by_depth.values() for node in nodes]
+
+
+def has_graph(operation: keras.Operation) -> bool:
+    """Says whether an operation is a Functional model or a `keras.Function`."""
+    return hasattr(operation, "_nodes_by_depth")
 
 
 def calls(operation: keras.Operation) -> list[Any]:
@@ -120,6 +128,191 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
     finally:
         if was_locked:
             tracker.lock()
+
+
+# Objects that hold state, besides the tensors in them.
+STATEFUL = (keras.Layer, keras.Variable, keras.random.SeedGenerator)
+
+
+def _backend_classes() -> tuple[tuple, tuple, tuple]:
+    """Returns the backend's classes of mutable values, immutable ones, and compiled functions."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        compiled = type(tf.function(lambda: None))
+        return (tf.Variable,), (tf.Tensor, tf.SparseTensor, tf.RaggedTensor), (compiled,)
+    if backend == "torch":
+        import torch
+
+        return (torch.Tensor,), (), ()
+    if backend == "jax":
+        import jax
+
+        # Of a variable's array a step of training takes the memory.
+        return (jax.Array,), (), ()
+    return (), (), ()
+
+
+VALUES, IMMUTABLE, COMPILED_FUNCTIONS = _backend_classes()
+
+
+def raw_value(variable: keras.Variable) -> Any:
+    """Returns the backend's own variable, parameter or array in a variable of Keras's."""
+    return variable._value
+
+
+def copy_value(value: Any) -> Any:
+    """Returns a copy of a backend's variable, parameter or array."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.Variable(
+            value.read_value(),
+            dtype=value.dtype,
+            trainable=value.trainable,
+            name=value.name.partition(":")[0],
+            aggregation=value.aggregation,
+            synchronization=value.synchronization,
+        )
+    if backend == "torch":
+        import torch
+
+        new = value.detach().clone()
+        if isinstance(value, torch.nn.Parameter):
+            return torch.nn.Parameter(new, requires_grad=value.requires_grad)
+        return new.requires_grad_(value.requires_grad)
+    return value.copy()
+
+
+def compiled_again(function: Any, copy: Callable) -> Any:
+    """Returns a compiled function like another one, of the copy of its Python function."""
+    return function._clone(copy(function.python_function))
+
+
+def blank(operation_class: type) -> Any:
+    """Returns a layer or operation without attributes, made without its constructor."""
+    is_layer = issubclass(operation_class, keras.Layer)
+    new = (keras.Layer if is_layer else object).__new__(operation_class)
+    forget_calls(new)
+    if is_layer:
+        vars(new).update(_losses=[], _loss_ids=set(), _losses_override=[])
+    return new
+
+
+# What belongs to one layer alone: what its `__new__` makes, its calls, what a call left, and what
+# PyTorch is told of its variables.
+_OF_ONE_LAYER = {"build", "quantize", "_inbound_nodes", "_outbound_nodes"}
+_OF_ONE_LAYER |= {"_losses", "_loss_ids", "_losses_override", "_torch_params"}
+_OF_ONE_LAYER |= {"_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"}
+
+# What `compile` sets.
+_COMPILED = {"optimizer", "_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker"}
+
+
+def kept_attributes(operation: keras.Operation) -> dict[str, Any]:
+    """Returns the attributes that the copy of a layer or operation has too, uncompiled."""
+    skipped = set(_OF_ONE_LAYER)
+    if isinstance(operation, keras.Model):
+        # `make_train_function` keeps what it made in `train_function`.
+        made = {name for name in vars(operation) if hasattr(operation, f"make_{name}")}
+        skipped |= _COMPILED | made
+        new = {name: None for name in made}
+    else:
+        new = {}
+    kept = {name: value for name, value in vars(operation).items() if name not in skipped}
+    if "_torch_params" in (modules := kept.get("_modules", {})):
+        kept["_modules"] = {key: one for key, one in modules.items() if key != "_torch_params"}
+    return {**kept, **new}
+
+
+def after_copy(new: Any) -> None:
+    """Makes the copy of a model uncompiled."""
+    if isinstance(new, keras.Model):
+        from keras.src.models.model import Trainer
+
+        with DotNotTrackScope():
+            Trainer.__init__(new)
+
+
+def map_graph_again(graph: Any) -> None:
+    """Lists the calls, operations and layers of a model's graph, which are not what they were."""
+    with DotNotTrackScope():
+        parts = map_graph(graph._inputs, graph._outputs)
+        graph._nodes, graph._nodes_by_depth, graph._operations, graph._operations_by_depth = parts
+    if isinstance(graph, keras.Layer):
+        _list_layers(graph)
+
+
+def _list_layers(model: Any) -> None:
+    layers, listed = model.layers, model._layers
+    for index in reversed(range(len(layers))):
+        if any(layers[index] is one for one in listed):
+            continue
+        following = layers[index + 1] if index + 1 < len(layers) else None
+        places = [place for place, one in enumerate(listed) if one is following]
+        listed.insert(places[0] if places else len(listed), layers[index])
+        model._tracker.stored_ids["layers"].add(id(layers[index]))
+
+
+def tell_torch(layer: keras.Layer) -> None:
+    """Tells PyTorch of a layer's variables again, those of new activations too."""
+    if keras.backend.backend() == "torch":
+        layer._track_variables()
+
+
+def count_again(tracker: Any) -> None:
+    """Lets a copied tracker know what it tracks, which it does by id."""
+    tracker.stored_ids = {
+        name: {id(one) for one in store} for name, (_, store) in tracker.config.items()
+    }
+
+
+def new_node(operation: Any, args: Any, kwargs: Any, outputs: list[Any]) -> Any:
+    """Notes a call of a layer or operation, as a symbolic call does, and returns the node."""
+    return Node(operation, call_args=args, call_kwargs=kwargs, outputs=outputs)
+
+
+def producing_node(tensor: keras.KerasTensor) -> Any:
+    """Returns the call that made a symbolic tensor."""
+    operation, index, _ = producer(tensor)
+    return operation._inbound_nodes[index]
+
+
+def reorder_calls(operation: Any, nodes: list[Any]) -> None:
+    """Puts the calls of an operation into another order."""
+    nodes = [node for node in nodes if node.operation is operation]
+    operation._inbound_nodes[:] = nodes
+    for node_index, node in enumerate(nodes):
+        for tensor_index, tensor in enumerate(node.outputs):
+            tensor._keras_history = KerasHistory(operation, node_index, tensor_index)
+
+
+def add_gamma(layer: Any) -> keras.Variable:
+    """Gives a built batch normalisation a gamma of ones, and returns it."""
+    tracker = layer._tracker
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        layer.scale = True
+        with layer._open_name_scope():
+            layer.gamma = layer.add_weight(
+                shape=layer.moving_mean.shape,
+                name="gamma",
+                initializer="ones",
+                regularizer=layer.gamma_regularizer,
+                constraint=layer.gamma_constraint,
+                autocast=False,
+            )
+    finally:
+        if was_locked:
+            tracker.lock()
+    layer.gamma.trainable = layer.trainable
+    # To where `build` makes it: files know weights by their order.
+    variables = layer._trainable_variables
+    variables.insert(0, variables.pop())
+    return layer.gamma
 
 
 def bare_copy(operation: Any) -> Any:

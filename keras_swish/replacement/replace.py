@@ -214,7 +214,7 @@ def replace_activations(
         shared,
     )
     new = copier.copy_model(model)
-    notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
+    notes: list[str] = []
     for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
     if not return_report:
