@@ -195,7 +195,7 @@ def blank(operation_class: type) -> Any:
     """Returns a layer or operation without attributes, made without its constructor."""
     is_layer = issubclass(operation_class, keras.Layer)
     new = (keras.Layer if is_layer else object).__new__(operation_class)
-    forget_calls(new)
+    vars(new).update(_inbound_nodes=[], _outbound_nodes=[])
     if is_layer:
         vars(new).update(_losses=[], _loss_ids=set(), _losses_override=[])
     return new
@@ -224,6 +224,11 @@ def kept_attributes(operation: keras.Operation) -> dict[str, Any]:
     kept = {name: value for name, value in vars(operation).items() if name not in skipped}
     if "_torch_params" in (modules := kept.get("_modules", {})):
         kept["_modules"] = {key: one for key, one in modules.items() if key != "_torch_params"}
+    # TensorFlow lists what is in the attributes a second time.
+    listed, names = "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"
+    if listed in kept:
+        kept[listed] = [one for one in kept[listed] if one.name not in skipped]
+        kept[names] = {key: one for key, one in kept[names].items() if key not in skipped}
     return {**kept, **new}
 
 

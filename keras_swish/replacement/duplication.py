@@ -191,6 +191,8 @@ class Duplicator:
 
     def _copy_node(self, node: Any) -> None:
         new = self._copy(node.operation)
+        if id(node) in self._copies:  # that of an InputLayer comes with it
+            return
         args, kwargs = self._copy(node.arguments.args), self._copy(node.arguments.kwargs)
         if id(node.operation) in self._substituted:
             # What stood here may have taken more, such as a mask, which reaches layers by itself.
@@ -244,6 +246,8 @@ class Duplicator:
         return new
 
     def _copy_collection(self, old: Any) -> Any:
+        if type(old).__module__.startswith("tensorflow."):  # its list that tracks what is in it
+            return self._remember(old, self._copy(list(old)))
         new = type(old).__new__(type(old))
         if isinstance(old, collections.deque):
             new = type(old)(maxlen=old.maxlen)
@@ -337,7 +341,9 @@ class Duplicator:
             ) from error
 
     def _copy_object(self, old: Any) -> Any:
-        new = self._remember(old, object.__new__(type(old)))
+        # Of classes written in C, only that of plain namespaces is known to have no more to it.
+        new_object = getattr(types.SimpleNamespace if type(old) is types.SimpleNamespace else object, "__new__")
+        new = self._remember(old, new_object(type(old)))
         for each in type(old).__mro__:
             slots = vars(each).get("__slots__", ())
             for name in [slots] if isinstance(slots, str) else slots:
