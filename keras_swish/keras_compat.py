@@ -5,6 +5,8 @@ The name of each function says what the rest of the package needs it for.
 
 import contextlib
 import inspect
+import io
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -373,6 +375,46 @@ def lambdas_allowed() -> Iterator[None]:
 
     with SafeModeScope(False):
         yield
+
+
+@contextlib.contextmanager
+def unallocated(without_weights: bool = True) -> Iterator[None]:
+    """Lets layers be made and built whose weights have shapes, but no values and no memory."""
+    if not without_weights:
+        yield
+        return
+    from keras.src.backend.common import global_state
+
+    waiting = global_state.get_global_attribute("uninitialized_variables") or []
+    state = random.getstate()  # from which initializers draw their seeds
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        random.setstate(state)
+        # Keras would give them values later.
+        global_state.set_global_attribute("uninitialized_variables", waiting)
+
+
+def name_for_files(layer_class: type, name: str) -> None:
+    """Lets files name a class otherwise than it is called: as one that is registered already."""
+    from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
+
+    GLOBAL_CUSTOM_NAMES[layer_class] = name
+
+
+def written_as_bytes(layer: Any) -> bytes:
+    """Returns a layer or model as the content of a file."""
+    from keras.src.saving import saving_lib
+
+    file = io.BytesIO()
+    saving_lib._save_model_to_fileobj(layer, file, "h5")
+    return file.getvalue()
+
+
+def read_from_bytes(content: bytes) -> Any:
+    """Returns the layer or model in the content of a file, which must be trusted."""
+    return keras.Model._unpickle_model(io.BytesIO(content))
 
 
 def activation_module() -> Any:

@@ -148,7 +148,7 @@ class Copier:
                 )
             shape = _activated_shape(host)
             if shape is not None:
-                activation.build(shape)
+                build_for(host, activation, shape)
         return activation
 
     # Those of which only a call of a layer around them tells the shapes.
@@ -162,7 +162,7 @@ class Copier:
                 continue
             inside = {id(layer) for layer in _inside(copy)}
             if any(id(one) in inside for one in waiting):
-                _call_for_shapes(old, copy)
+                call_for_shapes(old, copy)
 
     # Check.
 
@@ -217,6 +217,11 @@ def _inside(layer: keras.Layer) -> Iterator[keras.Layer]:
         yield from _inside(inner)
 
 
+def build_for(host: Any, activation: keras.Layer, shape: Any) -> None:
+    """Builds an activation that a layer holds, or that replaces a layer or operation."""
+    activation.build(shape)
+
+
 def _fits(activation: keras.Layer, shape: Any) -> bool:
     """Says whether an activation layer takes inputs of this shape."""
     spec = activation.input_spec
@@ -227,7 +232,7 @@ def _fits(activation: keras.Layer, shape: Any) -> bool:
     return has_rank and all(shape[axis] == size for axis, size in sizes.items())
 
 
-def _call_for_shapes(old: keras.Layer, copy: keras.Layer) -> None:
+def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> None:
     """Builds what is not built in a layer by calling it as the original was, symbolically."""
     shapes = old.get_build_config() or {}
     if isinstance(copy, keras.layers.Wrapper):  # its `call` may pass by its layer's `build`

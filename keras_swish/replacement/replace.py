@@ -13,8 +13,9 @@ import keras
 from keras_swish.registry import Identifier
 from keras_swish.replacement.copying import Copier
 from keras_swish.replacement.direct_calls import find_direct_calls
-from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.members import Key, is_sequence
 from keras_swish.replacement.rules import BetaInitializer, Rule
+from keras_swish.replacement.saving import make_savable
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
@@ -214,14 +215,15 @@ def replace_activations(
         shared,
     )
     new = copier.copy_model(model)
-    notes: list[str] = []
+    replaced = [(one.owner, one.key) if one.key else (one.activation, None) for one, _ in chosen]
+    notes = make_savable(model, copier, replaced)
     for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
     if not return_report:
         return new
-    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
+    sites = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
     return new, ReplacementReport(
-        tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
+        tuple(sites), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
     )
 
 
@@ -310,32 +312,6 @@ def _unscaled_before(
 def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:
     names = {name for rule in rules for name in rule.spellings()}
     return find_direct_calls(model, lambda f: any(rule.matches(f) for rule in rules), names)
-
-
-def _reloads_otherwise(copier: Copier) -> list[str]:
-    """Returns notes on the layers that a file would give back with their code's activations."""
-    notes = []
-    for old, new in copier.carried:
-        if is_keras(type(old)) or _activation_names(old) == _activation_names(new):
-            continue
-        try:
-            again = type(new).from_config(new.get_config())
-            if new.built and not again.built:
-                again.build_from_config(new.get_build_config() or {})
-            is_kept = _activation_names(again) == _activation_names(new)
-        except Exception:
-            is_kept = False
-        if not is_kept:
-            notes.append(
-                f"{new.name} ({type(new).__name__}) makes its activations in its own code: a file "
-                "that `save` writes does not give it back with the new ones. Save its weights, "
-                "and load them after replacing the activations of a fresh model."
-            )
-    return notes
-
-
-def _activation_names(layer: keras.Layer) -> list[str]:
-    return [located.site.old for located in locate_activations(layer)]
 
 
 def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
