@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import io
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -121,6 +122,8 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
         if value is new and isinstance(old, keras.Layer) and not isinstance(new, keras.Layer):
             delattr(layer, name)  # PyTorch refuses a function where a module was
         setattr(layer, name, value)
+        if isinstance(new, keras.Layer):
+            _list_in_order(layer, name, new)
         modules = _torch_modules(layer)
         if not isinstance(old, keras.Layer) and name in modules:
             # To where the function was: the order tells which layer is the last.
@@ -322,27 +325,26 @@ def add_gamma(layer: Any) -> keras.Variable:
     return layer.gamma
 
 
-def bare_copy(operation: Any) -> Any:
-    """Returns an object of the same class and attributes, made without its constructor.
-
-    Its attributes can be set with `set_raw_attribute` without changing the original's.
-    """
-    new = object.__new__(type(operation))
-    new.__dict__.update(operation.__dict__)
-    if "_modules" in new.__dict__:
-        new.__dict__["_modules"] = dict(new.__dict__["_modules"])
-    return new
-
-
-def set_raw_attribute(layer: keras.Layer, name: str, value: Any) -> None:
-    """Sets an attribute without Keras's taking note, for a layer that is never called."""
-    modules = _torch_modules(layer)
-    (modules if name in modules else layer.__dict__)[name] = value
+def _list_in_order(layer: keras.Layer, name: str, new: keras.Layer) -> None:
+    """Puts a new sublayer where a constructor that makes the attributes in order has it."""
+    listed = layer._layers
+    places = {id(one): place for place, one in enumerate(listed)}
+    held = vars(layer)
+    names = list(held) if name in held else []
+    later = [held[other] for other in names[names.index(name) + 1 :]] if names else [*listed]
+    following = [
+        places[id(one)]
+        for one in keras.tree.flatten([value for value in later if value is not listed])
+        if isinstance(one, keras.Layer) and one is not new and id(one) in places
+    ]
+    if following and places.get(id(new), 0) > min(following):
+        listed.insert(min(following), listed.pop(places[id(new)]))
 
 
-def forget_calls(operation: keras.Operation) -> None:
-    """Makes an operation one that no graph contains."""
-    operation._inbound_nodes, operation._outbound_nodes = [], []
+def is_root_of_hdf5() -> bool:
+    """Says whether the configuration that is being asked for is that of a whole HDF5 file."""
+    frame = sys._getframe(2)  # what asks the layer
+    return frame.f_code.co_name == "model_metadata"
 
 
 def _torch_modules(layer: keras.Layer) -> dict[str, Any]:

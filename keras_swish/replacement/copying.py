@@ -14,14 +14,12 @@ from keras_swish.keras_compat import (
     tell_torch,
 )
 from keras_swish.replacement.duplication import Duplicator
+from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key, is_graph, is_keras, is_sequence, members, put
 from keras_swish.replacement.state import CannotCopyError
 
 # Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
 Factory = Callable[[Any], Any]
-
-# Where an activation is held: the layer, and the key of its attribute.
-Holder = tuple[keras.Layer, Key]
 
 
 class Copier:

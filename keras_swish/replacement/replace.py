@@ -213,6 +213,7 @@ def replace_activations(
         {target: rule.make_attribute for target, rule in attribute_rules.items()},
         set(scaled),
         shared,
+        {(id(one.owner), one.key): one.followers for one, _ in chosen if one.key},
     )
     new = copier.copy_model(model)
     replaced = [(one.owner, one.key) if one.key else (one.activation, None) for one, _ in chosen]

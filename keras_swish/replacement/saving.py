@@ -9,6 +9,7 @@ with a list of the sites that were replaced, and which is made again from that b
 import dataclasses
 import functools
 import json
+import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import keras
 
 from keras_swish.keras_compat import (
     all_layers,
+    is_root_of_hdf5,
     lambdas_allowed,
     name_for_files,
     read_from_bytes,
@@ -23,9 +25,10 @@ from keras_swish.keras_compat import (
     written_as_bytes,
 )
 from keras_swish.messages import first_line
-from keras_swish.replacement.copying import Copier, Factory, Holder, build_for, call_for_shapes
+from keras_swish.replacement.copying import Copier, Factory, build_for, call_for_shapes
+from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key, is_activation_attribute, is_keras, members
-from keras_swish.replacement.recognise import describe, recognise
+from keras_swish.replacement.recognise import describe, function_of, recognise
 from keras_swish.replacement.sites import children
 
 # The way from a layer to one that it holds: keys of members, and numbers in a model's graph.
@@ -113,6 +116,12 @@ class Replaced:
             _check_record(layer, layer)
         if record.refusal:
             raise CannotSaveError(record.refusal)
+        if is_root_of_hdf5():
+            raise CannotSaveError(
+                f"An HDF5 file names the class of a model, here {type(layer).__name__}, which "
+                "would make its old activations: save the model as a '.keras' file, or its "
+                "weights with `save_weights`."
+            )
         config = {**record.base["config"], **_current(layer, record.changed)}
         return {
             "name": layer.name,
@@ -346,6 +355,8 @@ def _outline(layer: keras.Layer) -> tuple[list, list]:
             number = 0
             if isinstance(child, keras.Layer) and child.weights:
                 number = numbers.setdefault(id(child), len(numbers) + 1)
+            if isinstance(function_of(child), types.FunctionType):  # Keras's, or ours of one name
+                name = f"{function_of(child).__module__}.{function_of(child).__name__}"
             lines.append((repr(address), repr(key), name or describe(child), number))
     return sorted(lines), sorted(tuple(v.shape) for v in layer.variables)
 
