@@ -4,7 +4,6 @@ The name of each function says what the rest of the package needs it for.
 """
 
 import contextlib
-import inspect
 import io
 import random
 import sys
@@ -15,7 +14,8 @@ from typing import Any
 import keras
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory, Node
-from keras.src.utils.tracking import DotNotTrackScope, Tracker
+from keras.src.utils.tracking import DotNotTrackScope
+from keras.src.utils.tracking import Tracker as Tracker
 
 # A backend's tensor, a symbolic one, or what converts to one: no class is common to them.
 Tensor = Any
@@ -60,19 +60,6 @@ def has_graph(operation: keras.Operation) -> bool:
 def calls(operation: keras.Operation) -> list[Any]:
     """Returns the symbolic calls of a layer or operation, as Keras's nodes, oldest first."""
     return list(operation._inbound_nodes)
-
-
-def run_graph(model: keras.Model, inputs: Any, operation_fn: Callable, call_fn: Callable) -> Any:
-    """Walks a Functional model's graph from other inputs, and returns its outputs.
-
-    Args:
-        model: The Functional model.
-        inputs: What to begin with, in the structure of `model.input`.
-        operation_fn: Gives the operation to call in place of the model's.
-        call_fn: Calls it, with its arguments.
-    """
-    run = model._run_through_graph  # pyright: ignore[reportAttributeAccessIssue]
-    return run(inputs, operation_fn=operation_fn, call_fn=call_fn)
 
 
 def call_symbolically(function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -230,7 +217,10 @@ def kept_attributes(operation: keras.Operation) -> dict[str, Any]:
     if "_torch_params" in (modules := kept.get("_modules", {})):
         kept["_modules"] = {key: one for key, one in modules.items() if key != "_torch_params"}
     # TensorFlow lists what is in the attributes a second time.
-    listed, names = "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"
+    listed, names = (
+        "_self_unconditional_checkpoint_dependencies",
+        "_self_unconditional_dependency_names",
+    )
     if listed in kept:
         kept[listed] = [one for one in kept[listed] if one.name not in skipped]
         kept[names] = {key: one for key, one in kept[names].items() if key not in skipped}
@@ -351,31 +341,23 @@ def _torch_modules(layer: keras.Layer) -> dict[str, Any]:
     return vars(layer).get("_modules", {})
 
 
-def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
-    """Returns the `output_shape` that a Lambda was made with."""
-    return layer._output_shape
-
-
-def has_constructor_of(model_class: type, plain: type) -> bool:
-    """Says whether a class of models is constructed as `keras.Model` or `keras.Sequential` is."""
-    from keras.src.models.functional import Functional
-
-    plain = Functional if plain is keras.Model else plain
-    ours, theirs = (inspect.getfullargspec(each.__init__) for each in (model_class, plain))
-    return ours.args == theirs.args or bool(ours.varargs and ours.varkw)
-
-
 def is_keras_operation(operation: keras.Operation) -> bool:
     """Says whether the class of an operation is one of Keras's own."""
     return type(operation).__module__.startswith("keras.src.")
 
 
 @contextlib.contextmanager
-def lambdas_allowed() -> Iterator[None]:
-    """Lets a configuration made from a live layer, which nobody can have forged, hold code."""
+def readable(classes: dict[str, type]) -> Iterator[None]:
+    """Lets the configuration of a live layer, which nobody can have forged, be made a layer again.
+
+    Args:
+        classes: Classes by name, which need not be registered.
+    """
+    from keras.src.backend.common import global_state
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    with SafeModeScope(False):
+    known = global_state.get_global_attribute("custom_objects_scope_dict", {})
+    with keras.saving.custom_object_scope({**known, **classes}), SafeModeScope(False):
         yield
 
 

@@ -130,7 +130,7 @@ class Copier:
             new = self._built(new, host)
         put(copy, key, new)
         for holder, held_at in following:
-            if isinstance(new, keras.Layer) and not _fits(new, _activated_shape(holder)):
+            if isinstance(new, keras.Layer) and not _fits(new, activated_shape(holder)):
                 one = self._built(self._new_activation(factory, holder), holder)
             else:
                 one = new
@@ -144,7 +144,7 @@ class Copier:
                     f"The layer {host.name!r} is not built, so the weights of its new activation "
                     "cannot be made: call the model, or give it an Input, before."
                 )
-            shape = _activated_shape(host)
+            shape = activated_shape(host)
             if shape is not None:
                 build_for(host, activation, shape)
         return activation
@@ -186,7 +186,9 @@ class Copier:
                 f"The model {model.name!r} cannot be copied: the copy has its weights in another "
                 f"order, or others: {_paths(strange or kept)}."
             )
-        changed = [old for old, copy in copies if copy is not None and old.trainable != copy.trainable]
+        changed = [
+            old for old, copy in copies if copy is not None and old.trainable != copy.trainable
+        ]
         if changed:
             raise CannotCopyError(
                 f"The model {model.name!r} cannot be copied: in the copy, other weights are "
@@ -253,7 +255,7 @@ def _symbolic(shape: Any, layer: keras.Layer) -> Any:
     )
 
 
-def _activated_shape(host: keras.Layer) -> Any:
+def activated_shape(host: keras.Layer) -> Any:
     """Returns the shape of what a layer applies its activation to, where that is known."""
     shape = (host.get_build_config() or {}).get("input_shape")
     units = getattr(host, "units", None) or getattr(host, "filters", None)

@@ -342,7 +342,9 @@ class Duplicator:
 
     def _copy_object(self, old: Any) -> Any:
         # Of classes written in C, only that of plain namespaces is known to have no more to it.
-        new_object = getattr(types.SimpleNamespace if type(old) is types.SimpleNamespace else object, "__new__")
+        new_object = getattr(
+            types.SimpleNamespace if type(old) is types.SimpleNamespace else object, "__new__"
+        )
         new = self._remember(old, new_object(type(old)))
         for each in type(old).__mro__:
             slots = vars(each).get("__slots__", ())

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import all_layers, lambdas_allowed, unallocated
+from keras_swish.keras_compat import readable, unallocated
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -20,6 +20,8 @@ from keras_swish.replacement.members import (
     is_keras,
     is_sequence,
     members,
+    own_classes,
+    plain_class,
 )
 from keras_swish.replacement.recognise import recognise
 
@@ -45,7 +47,7 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
         >>> handed_on(keras.layers.Dense(3, "relu"))
         {}
     """
-    if is_keras(type(host)) or is_graph(host) or is_sequence(host):
+    if is_keras(plain_class(host)) or is_graph(host) or is_sequence(host):
         return {}
     inside = list(_held_inside(host))
     same = {
@@ -87,12 +89,13 @@ _MOST_KNOWN = 1000
 
 def _follows(host: keras.Layer, used: set[str | None]) -> _Followers:
     try:
-        config = host.get_config()
+        # Of a class made for saving, what the original's class takes.
+        config = getattr(host, "plain_config", host.get_config)()
         # Models have many layers that differ in their names alone.
         text = json.dumps({**config, "name": "", "build": host.get_build_config()}, sort_keys=True)
     except Exception:
         return []
-    known = f"{id(type(host))} {text}"
+    known = f"{id(plain_class(host))} {text}"
     if known not in _KNOWN:
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
@@ -104,16 +107,14 @@ def _made_with_probes(
     host: keras.Layer, config: dict[str, Any], used: set[str | None]
 ) -> Iterator[tuple[set[Key], set[tuple]]]:
     """Makes a layer again with another activation in each entry, and yields what has it then."""
-    classes = {type(one).__name__: type(one) for one in all_layers(host)}
-    own = {name: each for name, each in classes.items() if not is_keras(each)}
     name = next(name for name in _PROBES if name not in used)
     probe = getattr(keras.activations, name)
     for entry, value in config.items():
-        with keras.saving.custom_object_scope(own), lambdas_allowed(), unallocated():
+        with readable(own_classes(host)), unallocated():
             try:
-                if value is None or recognise(keras.activations.get(value)) not in used:
+                if value is None or recognise(keras.activations.get(value)) is None:
                     continue
-                made = type(host).from_config({**config, entry: name})
+                made = plain_class(host).from_config({**config, entry: name})
                 if host.built and not made.built:
                     made.build_from_config(host.get_build_config() or {})
             except Exception:  # not an entry for an activation, or not for any

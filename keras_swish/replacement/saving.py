@@ -18,16 +18,29 @@ import keras
 from keras_swish.keras_compat import (
     all_layers,
     is_root_of_hdf5,
-    lambdas_allowed,
     name_for_files,
     read_from_bytes,
+    readable,
     unallocated,
     written_as_bytes,
 )
 from keras_swish.messages import first_line
-from keras_swish.replacement.copying import Copier, Factory, build_for, call_for_shapes
+from keras_swish.replacement.copying import (
+    Copier,
+    Factory,
+    activated_shape,
+    build_for,
+    call_for_shapes,
+)
 from keras_swish.replacement.handing import Holder
-from keras_swish.replacement.members import Key, is_activation_attribute, is_keras, members
+from keras_swish.replacement.members import (
+    Key,
+    is_activation_attribute,
+    is_keras,
+    members,
+    own_classes,
+    plain_class,
+)
 from keras_swish.replacement.recognise import describe, function_of, recognise
 from keras_swish.replacement.sites import children
 
@@ -136,23 +149,26 @@ class Replaced:
         base = config["base"]
         if "name" in base["config"]:
             base = {**base, "config": {**base["config"], "name": config["name"]}}
-        with keras.saving.custom_object_scope(custom_objects or {}):
-            original = keras.saving.deserialize_keras_object(base)
-            return _replay(original, config)
+        original = keras.saving.deserialize_keras_object(base, custom_objects)
+        return _replay(original, config)
+
+    def plain_config(self) -> dict[str, Any]:
+        """Returns the configuration of which the original's class makes a layer."""
+        layer: Any = self
+        try:
+            return plain_class(layer).get_config(layer)
+        except Exception:  # such as one that asks a function for its name
+            return vars(layer)[_RECORD].base["config"]
 
     def __reduce__(self) -> Any:
         # Pickle would look for this class by the name that it has from the original's.
         return read_from_bytes, (written_as_bytes(self),)
 
 
-def plain_class(layer_class: type) -> type:
-    """Returns the class of which one made here was made, and any other class itself."""
-    return layer_class.__mro__[2] if issubclass(layer_class, Replaced) else layer_class
-
-
 @functools.cache
 def _replaced_class(plain: type) -> type:
     names = {name: getattr(plain, name) for name in ("__module__", "__qualname__", "__doc__")}
+    names["_plain_class"] = plain
     new = type(plain.__name__, (Replaced, plain), names)
     name_for_files(new, _NAME)
     return new
@@ -199,14 +215,14 @@ def _make_savable(
     copy = copier.copy_of(original)
     if not here or copy is None or not isinstance(original, keras.Layer):
         return []
-    is_trusted = is_keras(plain_class(type(original))) and not isinstance(original, Replaced)
+    is_trusted = is_keras(plain_class(original)) and not isinstance(original, Replaced)
     notes = []
     for _, child in children(original):
         notes += _make_savable(child, copier, replaced, seen, is_outermost and is_trusted)
     if is_trusted:
         return notes
     earlier = vars(copy).pop(_RECORD, None)
-    copy.__class__ = plain_class(type(original))
+    copy.__class__ = plain_class(original)
     # A layer inside another one is written by itself only where somebody takes it out of there.
     if is_outermost and not _why_not_back(copy, original):
         return []
@@ -268,7 +284,7 @@ def _wrap(
 def _current(layer: Any, changed: set[str]) -> dict[str, Any]:
     """Returns the entries of a layer's own configuration that no replacement changed."""
     try:
-        config = plain_class(type(layer)).get_config(layer)
+        config = plain_class(layer).get_config(layer)
     except Exception:
         return {}
     config = {key: value for key, value in config.items() if key not in changed}
@@ -303,9 +319,7 @@ def _addresses(layer: keras.Layer) -> Iterator[tuple[Address, Any]]:
     yield from _addresses_below((), layer, set())
 
 
-def _addresses_below(
-    address: Address, layer: Any, seen: set[int]
-) -> Iterator[tuple[Address, Any]]:
+def _addresses_below(address: Address, layer: Any, seen: set[int]) -> Iterator[tuple[Address, Any]]:
     if id(layer) in seen:
         return
     seen.add(id(layer))
@@ -321,10 +335,8 @@ def _addresses_below(
 
 def _why_not_back(layer: Any, original: keras.Layer) -> str:
     """Returns why a layer's configuration does not give it back; empty where it does."""
-    classes = {type(one).__name__: plain_class(type(one)) for one in all_layers(layer)}
-    own = {name: each for name, each in classes.items() if not is_keras(each)}
     reason = ""
-    with keras.saving.custom_object_scope(own), lambdas_allowed():
+    with readable(own_classes(layer)):
         for without_weights in (True, False):  # some classes need weights to be made
             try:
                 with unallocated(without_weights):
@@ -383,9 +395,7 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
             calls[id(one)] = site["activations"]
             layer_factories[id(one)] = functools.partial(_restored, site["activations"][0])
         else:
-            attribute_factories[id(one), key] = functools.partial(
-                _restored, site["activations"][0]
-            )
+            attribute_factories[id(one), key] = functools.partial(_restored, site["activations"][0])
             followers[id(one), key] = [
                 (located[_address(address)], tuple(held_at))
                 for address, held_at in site["followers"]
@@ -400,7 +410,7 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
         sites = [_saved_site(layer, copier, one, key, inside) for one, key in here]
         new = copier.copy_of(layer)
         earlier = vars(new).pop(_RECORD, None)
-        new.__class__ = plain_class(type(layer))
+        new.__class__ = plain_class(layer)
         if _wrap(layer, new, sites, _inner(layer, copier), earlier):
             vars(new)[_RECORD].is_checked = True  # as the file was written
     return copy
@@ -414,6 +424,8 @@ def _restored(config: Any, host: Any) -> Any:
     if not isinstance(config, dict):
         return keras.saving.deserialize_keras_object(config)
     shape = (config.get("build_config") or {}).get("input_shape")
+    if isinstance(host, keras.Layer) and host.built:  # a follower of another width
+        shape = activated_shape(host) or shape
     config = {key: value for key, value in config.items() if key != "build_config"}
     new = keras.saving.deserialize_keras_object(config)
     if shape is not None and not new.built:
