@@ -46,9 +46,9 @@ def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, int, int]:
     return history.operation, history.node_index, history.tensor_index
 
 
-def graph_nodes(model: keras.Model) -> list[Any]:
+def graph_nodes(model: Any) -> list[Any]:
     """Returns the calls of which a Functional model consists, as Keras's nodes."""
-    by_depth = model._nodes_by_depth  # pyright: ignore[reportAttributeAccessIssue]
+    by_depth = model._nodes_by_depth
     return [node for nodes in by_depth.values() for node in nodes]
 
 
@@ -356,7 +356,7 @@ def readable(classes: dict[str, type]) -> Iterator[None]:
     from keras.src.backend.common import global_state
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    known = global_state.get_global_attribute("custom_objects_scope_dict", {})
+    known: Any = global_state.get_global_attribute("custom_objects_scope_dict", {})
     with keras.saving.custom_object_scope({**known, **classes}), SafeModeScope(False):
         yield
 

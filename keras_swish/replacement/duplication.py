@@ -233,11 +233,11 @@ class Duplicator:
     def _copy_array(self, old: np.ndarray) -> Any:
         return self._remember(old, old.copy())
 
-    def _copy_dict(self, old: dict) -> Any:
+    def _copy_dict(self, old: Any) -> Any:
         if hasattr(old, "__wrapped__"):  # TensorFlow's proxy of a dictionary
             return self._copy(old.__wrapped__)
         new = self._remember(old, type(old).__new__(type(old)))
-        base = collections.OrderedDict if isinstance(old, collections.OrderedDict) else dict
+        base: Any = collections.OrderedDict if isinstance(old, collections.OrderedDict) else dict
         if isinstance(old, collections.defaultdict):
             new.default_factory = self._copy(old.default_factory)
         for key, value in base.items(old):
@@ -252,7 +252,8 @@ class Duplicator:
         if isinstance(old, collections.deque):
             new = type(old)(maxlen=old.maxlen)
         self._remember(old, new)
-        base = next(one for one in (list, set, collections.deque) if isinstance(old, one))
+        bases: tuple[Any, ...] = (list, set, collections.deque)
+        base = next(one for one in bases if isinstance(old, one))
         add = base.add if base is set else base.append  # not those that note what is added
         for item in base.__iter__(old):
             add(new, self._copy(item))
@@ -263,7 +264,7 @@ class Duplicator:
         items = [self._copy(item) for item in old]
         if all(one is two for one, two in zip(items, old, strict=True)):
             return old
-        base = tuple if isinstance(old, tuple) else frozenset
+        base: Any = tuple if isinstance(old, tuple) else frozenset
         return self._remember(old, base.__new__(type(old), items))
 
     def _copy_attributes(self, old: Any, new: Any) -> None:
@@ -342,10 +343,9 @@ class Duplicator:
 
     def _copy_object(self, old: Any) -> Any:
         # Of classes written in C, only that of plain namespaces is known to have no more to it.
-        new_object = getattr(
-            types.SimpleNamespace if type(old) is types.SimpleNamespace else object, "__new__"
-        )
-        new = self._remember(old, new_object(type(old)))
+        is_namespace = type(old) is types.SimpleNamespace
+        blank = (types.SimpleNamespace if is_namespace else object).__new__(type(old))
+        new = self._remember(old, blank)
         for each in type(old).__mro__:
             slots = vars(each).get("__slots__", ())
             for name in [slots] if isinstance(slots, str) else slots:

@@ -272,7 +272,7 @@ def _wrap(
         except Exception:
             return False  # Keras itself says why it cannot be saved
     try:
-        config = keras.saving.serialize_keras_object(copy.get_config())
+        config: Any = keras.saving.serialize_keras_object(copy.get_config())
         changed |= {k for k, value in base["config"].items() if config.get(k) != value}
     except Exception:  # such as one that asks the activation for its name
         changed |= set(base["config"])
@@ -287,8 +287,8 @@ def _current(layer: Any, changed: set[str]) -> dict[str, Any]:
         config = plain_class(layer).get_config(layer)
     except Exception:
         return {}
-    config = {key: value for key, value in config.items() if key not in changed}
-    return keras.saving.serialize_keras_object(config)
+    written: Any = keras.saving.serialize_keras_object(config)
+    return {key: value for key, value in written.items() if key not in changed}
 
 
 def _saved_site(
@@ -296,14 +296,15 @@ def _saved_site(
 ) -> SavedSite:
     """Returns what a file has to know of a replaced site in a layer."""
     address = ways[id(replaced)]
-    if key is None and isinstance(address[-1], int):  # in a graph
+    last = address[-1] if key is None else key
+    if isinstance(last, int):  # in a graph
         return SavedSite(address, None, None, copier.calls[id(replaced)], [])
     followers = copier.followers.get((id(replaced), key), ()) if key else ()
     if key is None:
-        address, key = address[:-1], address[-1]
+        address = address[:-1]
     holder = next(one for way, one in _addresses(original) if way == address)
     following = [(ways[id(one)], held_at) for one, held_at in followers]
-    return SavedSite(address, key, copier.copy_of(holder), [], following)
+    return SavedSite(address, last, copier.copy_of(holder), [], following)
 
 
 def _inner(original: keras.Layer, copier: Copier) -> list[Address]:
@@ -345,10 +346,17 @@ def _why_not_back(layer: Any, original: keras.Layer) -> str:
                         call_for_shapes(original, again)
                     is_same = _outline(again) == _outline(layer)
             except Exception as error:
-                reason = first_line(error)
+                reason = first_line(_first(error))
             else:
                 return "" if is_same else "its class makes others from its configuration"
     return reason
+
+
+def _first(error: BaseException) -> BaseException:
+    """Returns the error that led to another one, which Keras words in general."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _written(layer: keras.Layer) -> dict[str, Any]:
@@ -428,6 +436,6 @@ def _restored(config: Any, host: Any) -> Any:
         shape = activated_shape(host) or shape
     config = {key: value for key, value in config.items() if key != "build_config"}
     new = keras.saving.deserialize_keras_object(config)
-    if shape is not None and not new.built:
+    if shape is not None and isinstance(new, keras.Layer) and not new.built:
         build_for(host, new, tuple(shape))
     return new
