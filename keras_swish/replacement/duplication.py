@@ -236,7 +236,8 @@ class Duplicator:
     def _copy_dict(self, old: Any) -> Any:
         if hasattr(old, "__wrapped__"):  # TensorFlow's proxy of a dictionary
             return self._copy(old.__wrapped__)
-        new = self._remember(old, type(old).__new__(type(old)))
+        own: Any = type(old)
+        new = self._remember(old, own.__new__(own))
         base: Any = collections.OrderedDict if isinstance(old, collections.OrderedDict) else dict
         if isinstance(old, collections.defaultdict):
             new.default_factory = self._copy(old.default_factory)
@@ -246,14 +247,13 @@ class Duplicator:
         return new
 
     def _copy_collection(self, old: Any) -> Any:
+        own: Any = type(old)
         if type(old).__module__.startswith("tensorflow."):  # its list that tracks what is in it
             return self._remember(old, self._copy(list(old)))
-        new = type(old).__new__(type(old))
-        if isinstance(old, collections.deque):
-            new = type(old)(maxlen=old.maxlen)
+        new = own(maxlen=old.maxlen) if own is collections.deque else own.__new__(own)
         self._remember(old, new)
         bases: tuple[Any, ...] = (list, set, collections.deque)
-        base = next(one for one in bases if isinstance(old, one))
+        base: Any = next(one for one in bases if isinstance(old, one))
         add = base.add if base is set else base.append  # not those that note what is added
         for item in base.__iter__(old):
             add(new, self._copy(item))

@@ -354,9 +354,8 @@ def _why_not_back(layer: Any, original: keras.Layer) -> str:
 
 def _first(error: BaseException) -> BaseException:
     """Returns the error that led to another one, which Keras words in general."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    return error
+    earlier = error.__cause__ or error.__context__
+    return _first(earlier) if earlier else error
 
 
 def _written(layer: keras.Layer) -> dict[str, Any]:
