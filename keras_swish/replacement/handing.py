@@ -6,7 +6,9 @@ weights. Whether it was handed on, or two layers merely have the same function, 
 the layer again with another activation in its configuration.
 """
 
+import functools
 import json
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,13 +57,28 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
         for key, member in members(host)
         if is_activation(key, member)
     }
-    if not any(same.values()):
-        return {}
-    handed: dict[Key, list[Holder]] = {}
-    for kept, given in _follows(host, {recognise(held) for _, _, held in inside}):
-        for key in kept & {key for key in same if key not in handed}:
-            handed[key] = [holder for address, holder in same[key] if address in given]
+    handed = _held_twice(host)
+    if any(same.values()):
+        for kept, given in _follows(host, {recognise(held) for _, _, held in inside}):
+            for key in kept & {key for key, holders in same.items() if holders}:
+                found = [holder for address, holder in same[key] if address in given]
+                known = handed.setdefault(key, [])
+                known += [holder for holder in found if holder not in known]
     return {key: holders for key, holders in handed.items() if holders}
+
+
+def _held_twice(host: keras.Layer) -> dict[Key, list[Holder]]:
+    """Returns where else a layer holds the activation layers in its attributes for such."""
+    held = [(key, member) for key, member in members(host) if isinstance(member, keras.Layer)]
+    first: dict[int, Key] = {}
+    for key, member in held:
+        if is_activation_attribute(key):
+            first.setdefault(id(member), key)
+    twice: dict[Key, list[Holder]] = {}
+    for key, member in held:
+        if first.get(id(member), key) != key:
+            twice.setdefault(first[id(member)], []).append((host, key))
+    return twice
 
 
 def is_activation(key: Key, member: Any) -> bool:
@@ -112,7 +129,7 @@ def _made_with_probes(
     for entry, value in config.items():
         with readable(own_classes(host)), unallocated():
             try:
-                if value is None or recognise(keras.activations.get(value)) is None:
+                if not _is_function(value):
                     continue
                 made = plain_class(host).from_config({**config, entry: name})
                 if host.built and not made.built:
@@ -123,3 +140,12 @@ def _made_with_probes(
             {key for key, member in members(made) if member is probe},
             {address for address, _, held in _held_inside(made) if held is probe},
         )
+
+
+def _is_function(value: Any) -> bool:
+    """Says whether an entry of a configuration may be an activation."""
+    if isinstance(value, str):
+        return callable(keras.activations.get(value))
+    if isinstance(value, dict):
+        value = keras.saving.deserialize_keras_object(value)
+    return isinstance(value, (types.FunctionType, functools.partial, keras.Layer))
