@@ -138,8 +138,10 @@ def replace_activations(
     The new model is not compiled: an optimizer has to be built for the new weights.
 
     Args:
-        model: Functional, Sequential, or subclassed; it must be built. A subclassed model, or
-            layer, must have a configuration to be made again from (`get_config`).
+        model: Functional, Sequential, or subclassed; it must be built. Its class stays, and what
+            several layers share they share in the new model. Of a class that makes its layers in
+            its own code, files have the new activations too; what could not be made again from a
+            file is refused when it is saved.
         replacements: Old activations and the new ones, as `{"relu": "swish_beta"}`. An old one
             is a name, a formula, a function, a layer class, or a layer, and means what it
             computes: `"relu"` is the function in all its forms and not ReLU6, `"silu"` is
@@ -166,7 +168,7 @@ def replace_activations(
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
-            made again, or with `strict=True` an activation is called from Python code.
+            copied, or with `strict=True` an activation is called from Python code.
 
     Example:
         >>> import keras, keras_swish
