@@ -176,8 +176,13 @@ ROUTES = {
 }
 
 
-@pytest.mark.parametrize("new", ["swish_beta", "swish"])
-@pytest.mark.parametrize("name", MODELS)
+def quick(values, names):
+    """The quick ones among values, the rest marked as slow."""
+    return [one if one in names else pytest.param(one, marks=pytest.mark.slow) for one in values]
+
+
+@pytest.mark.parametrize("new", quick(["swish_beta", "swish"], ["swish_beta"]))
+@pytest.mark.parametrize("name", quick(MODELS, ["from a string", "handing on", "network"]))
 def test_a_file_gives_the_replaced_model_back(name, new, tmp_path):
     model = disturbed(MODELS[name]())
     changed = disturbed(replace(model, {"relu": new}, except_last=False), seed=1)
@@ -199,8 +204,10 @@ def test_a_file_gives_the_replaced_model_back(name, new, tmp_path):
     assert_equal(file(loaded, tmp_path, ".keras"), loaded, X)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("name", ["from a string", "handing on", "network", "subclassed"])
+@pytest.mark.parametrize("route", quick(ROUTES, ["h5", "pickle", "clone", "json"]))
+@pytest.mark.parametrize(
+    "name", quick(["from a string", "handing on", "network", "subclassed"], ["from a string"])
+)
 def test_every_route_gives_the_replaced_model_back(name, route, tmp_path):
     if route == "h5" and name in ("network", "subclassed"):
         pytest.skip("refused: see the test of HDF5 files")
