@@ -135,7 +135,7 @@ def _backend_classes() -> tuple[tuple, tuple, tuple]:
         compiled = type(tf.function(lambda: None))
         return (tf.Variable,), (tf.Tensor, tf.SparseTensor, tf.RaggedTensor), (compiled,)
     if backend == "torch":
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         return (torch.Tensor,), (), ()
     if backend == "jax":
@@ -169,7 +169,7 @@ def copy_value(value: Any) -> Any:
             synchronization=value.synchronization,
         )
     if backend == "torch":
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         new = value.detach().clone()
         if isinstance(value, torch.nn.Parameter):

@@ -33,8 +33,8 @@ class Copier:
     Args:
         layer_factories: What makes the layer that replaces a layer or operation, by the id of the
             latter.
-        attribute_factories: What makes the activation that a layer holds, by the id of the layer
-            and the key of its attribute.
+        attribute_factories: What makes the activation that a layer holds, or a string that names
+            one, by the id of the layer and the key of its attribute.
         rescaled: Ids of the batch normalisations that get a gamma.
         shared: Whether a shared activation layer stays shared; otherwise each call has its own.
         followers: The holders inside a layer that its constructor gave the activation of one of
@@ -45,6 +45,7 @@ class Copier:
         activations: The new activation layers.
         calls: The new activation layers by the id of the layer or operation that they replace: one
             for each of its calls where `shared` is false.
+        carried: Each layer that is not replaced, with its copy.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Copier:
         self.followers = followers or {}
         self.activations: list[keras.Layer] = []
         self.calls: dict[int, list[Any]] = {}
+        self.carried: list[tuple[keras.Layer, keras.Layer]] = []
         self._call_counts: Counter[int] = Counter()
 
     def copy_model(self, model: keras.Layer) -> Any:
@@ -74,6 +76,7 @@ class Copier:
         new = self._duplicator.duplicate(model)
         pairs = [pair for pair in self._duplicator.copied() if isinstance(pair[0], keras.Layer)]
         pairs = [pair for pair in pairs if id(pair[0]) not in self.layer_factories]
+        self.carried = pairs
         gammas = [add_gamma(copy) for old, copy in pairs if id(old) in self.rescaled]
         for old, copy in pairs:
             self._replace_attributes(old, copy)
@@ -116,9 +119,8 @@ class Copier:
     # In attributes.
 
     def _replace_attributes(self, old: keras.Layer, copy: keras.Layer) -> None:
-        for key, _ in list(members(old)):
-            factory = self.attribute_factories.get((id(old), key))
-            if factory is not None:
+        for (host, key), factory in self.attribute_factories.items():
+            if host == id(old):
                 self._replace_attribute(old, key, copy, factory)
 
     def _replace_attribute(

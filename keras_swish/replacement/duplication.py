@@ -254,7 +254,7 @@ class Duplicator:
         self._remember(old, new)
         bases: tuple[Any, ...] = (list, set, collections.deque)
         base: Any = next(one for one in bases if isinstance(old, one))
-        add = base.add if base is set else base.append  # not those that note what is added
+        add: Any = base.add if base is set else base.append  # not those that note what is added
         for item in base.__iter__(old):
             add(new, self._copy(item))
         self._copy_attributes(old, new)

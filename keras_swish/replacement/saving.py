@@ -88,8 +88,10 @@ class SavedSite:
         }
 
 
-def _item(container: Any, key: str | int) -> Any:
-    return container[key]
+def _item(container: Any, key: Any) -> Any:
+    if isinstance(container, (dict, list, tuple)):
+        return container[key]
+    return getattr(container, key)  # of an object that holds settings
 
 
 @dataclasses.dataclass
@@ -394,7 +396,7 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
     for site in config["sites"]:
         one = located[_address(site["address"])]
         key = site["key"] and tuple(site["key"])
-        held = dict(members(one))[key] if key else one
+        held = dict(members(one)).get(key) if key else one
         if isinstance(held, keras.Operation) and not (key and is_activation_attribute(key)):
             one, key = held, None
         replaced.append((one, key))
@@ -428,8 +430,8 @@ def _address(saved: list) -> Address:
 
 
 def _restored(config: Any, host: Any) -> Any:
-    if not isinstance(config, dict):
-        return keras.saving.deserialize_keras_object(config)
+    if not isinstance(config, dict):  # the name of one
+        return config
     shape = (config.get("build_config") or {}).get("input_shape")
     if isinstance(host, keras.Layer) and host.built:  # a follower of another width
         shape = activated_shape(host) or shape
