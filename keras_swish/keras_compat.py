@@ -5,13 +5,19 @@ The name of each function says what the rest of the package needs it for.
 
 import collections
 import contextlib
-import inspect
+import io
 import itertools
+import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+from keras.src.ops.function import map_graph
+from keras.src.ops.node import KerasHistory, Node
+from keras.src.utils.tracking import DotNotTrackScope
+from keras.src.utils.tracking import Tracker as Tracker
 
 # A backend's tensor, a symbolic one, or what converts to one: no class is common to them.
 Tensor = Any
@@ -42,29 +48,21 @@ def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, int, int]:
     return history.operation, history.node_index, history.tensor_index
 
 
-def graph_nodes(model: keras.Model) -> list[Any]:
+def graph_nodes(model: Any) -> list[Any]:
     """Returns the calls of which a Functional model, or a built Sequential, consists, as nodes."""
     functional = getattr(model, "_functional", None) or model
     by_depth = getattr(functional, "_nodes_by_depth", {})
     return [node for nodes in by_depth.values() for node in nodes]
 
 
+def has_graph(operation: keras.Operation) -> bool:
+    """Says whether an operation is a Functional model or a `keras.Function`."""
+    return hasattr(operation, "_nodes_by_depth")
+
+
 def calls(operation: keras.Operation) -> list[Any]:
     """Returns the symbolic calls of a layer or operation, as Keras's nodes, oldest first."""
     return list(operation._inbound_nodes)
-
-
-def run_graph(model: keras.Model, inputs: Any, operation_fn: Callable, call_fn: Callable) -> Any:
-    """Walks a Functional model's graph from other inputs, and returns its outputs.
-
-    Args:
-        model: The Functional model.
-        inputs: What to begin with, in the structure of `model.input`.
-        operation_fn: Gives the operation to call in place of the model's.
-        call_fn: Calls it, with its arguments.
-    """
-    run = model._run_through_graph  # pyright: ignore[reportAttributeAccessIssue]
-    return run(inputs, operation_fn=operation_fn, call_fn=call_fn)
 
 
 def call_symbolically(function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -144,6 +142,8 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
         if value is new and isinstance(old, keras.Layer) and not isinstance(new, keras.Layer):
             delattr(layer, name)  # PyTorch refuses a function where a module was
         setattr(layer, name, value)
+        if isinstance(new, keras.Layer):
+            _list_in_order(layer, name, new)
         modules = _torch_modules(layer)
         if not isinstance(old, keras.Layer) and name in modules:
             # To where the function was: the order tells which layer is the last.
@@ -171,15 +171,6 @@ def set_scope(layer: keras.Layer, path: str) -> None:
     layer._parent_path = path
 
 
-def build_as(old: keras.Layer, new: keras.Layer) -> None:
-    """Builds a layer for the shapes that another one was built for, with the same paths."""
-    new._parent_path = old._parent_path
-    with new._open_name_scope():  # a subclassed model's own `build_from_config` would open none
-        new.build_from_config(old.get_build_config() or {})
-    new._path = old._path
-    new.built = True  # as Keras sets it when it loads a model
-
-
 def track_torch_parameters(model: keras.Layer) -> None:
     """Lets PyTorch see all variables of layers that were changed after they were built.
 
@@ -202,45 +193,217 @@ def track_torch_parameters(model: keras.Layer) -> None:
         layer._torch_params = torch.nn.ParameterDict(by_name)
 
 
-def bare_copy(operation: Any) -> Any:
-    """Returns an object of the same class and attributes, made without its constructor.
+# Objects that hold state, besides the tensors in them.
+STATEFUL = (keras.Layer, keras.Variable, keras.random.SeedGenerator)
 
-    Its attributes can be set with `set_raw_attribute` without changing the original's.
-    """
-    new = object.__new__(type(operation))
-    new.__dict__.update(operation.__dict__)
-    if "_modules" in new.__dict__:
-        new.__dict__["_modules"] = dict(new.__dict__["_modules"])
+
+def _backend_classes() -> tuple[tuple, tuple, tuple]:
+    """Returns the backend's classes of mutable values, immutable ones, and compiled functions."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        compiled = type(tf.function(lambda: None))
+        return (tf.Variable,), (tf.Tensor, tf.SparseTensor, tf.RaggedTensor), (compiled,)
+    if backend == "torch":
+        import torch  # pyright: ignore[reportMissingImports]
+
+        return (torch.Tensor,), (), ()
+    if backend == "jax":
+        import jax
+
+        # Of a variable's array a step of training takes the memory.
+        return (jax.Array,), (), ()
+    return (), (), ()
+
+
+VALUES, IMMUTABLE, COMPILED_FUNCTIONS = _backend_classes()
+
+
+def raw_value(variable: keras.Variable) -> Any:
+    """Returns the backend's own variable, parameter or array in a variable of Keras's."""
+    return variable._value
+
+
+def copy_value(value: Any) -> Any:
+    """Returns a copy of a backend's variable, parameter or array."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.Variable(
+            value.read_value(),
+            dtype=value.dtype,
+            trainable=value.trainable,
+            name=value.name.partition(":")[0],
+            aggregation=value.aggregation,
+            synchronization=value.synchronization,
+        )
+    if backend == "torch":
+        import torch  # pyright: ignore[reportMissingImports]
+
+        new = value.detach().clone()
+        if isinstance(value, torch.nn.Parameter):
+            return torch.nn.Parameter(new, requires_grad=value.requires_grad)
+        return new.requires_grad_(value.requires_grad)
+    return value.copy()
+
+
+def compiled_again(function: Any, copy: Callable) -> Any:
+    """Returns a compiled function like another one, of the copy of its Python function."""
+    return function._clone(copy(function.python_function))
+
+
+def blank(operation_class: type) -> Any:
+    """Returns a layer or operation without attributes, made without its constructor."""
+    is_layer = issubclass(operation_class, keras.Layer)
+    new = (keras.Layer if is_layer else object).__new__(operation_class)
+    vars(new).update(_inbound_nodes=[], _outbound_nodes=[])
+    if is_layer:
+        vars(new).update(_losses=[], _loss_ids=set(), _losses_override=[])
     return new
 
 
-def set_raw_attribute(layer: keras.Layer, name: str, value: Any) -> None:
-    """Sets an attribute without Keras's taking note, for a layer that is never called."""
-    modules = _torch_modules(layer)
-    (modules if name in modules else layer.__dict__)[name] = value
+# What belongs to one layer alone: what its `__new__` makes, its calls, what a call left, and what
+# PyTorch is told of its variables.
+_OF_ONE_LAYER = {"build", "quantize", "_inbound_nodes", "_outbound_nodes"}
+_OF_ONE_LAYER |= {"_losses", "_loss_ids", "_losses_override", "_torch_params"}
+_OF_ONE_LAYER |= {"_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"}
+
+# What `compile` sets.
+_COMPILED = {"optimizer", "_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker"}
 
 
-def forget_calls(operation: keras.Operation) -> None:
-    """Makes an operation one that no graph contains."""
-    operation._inbound_nodes, operation._outbound_nodes = [], []
+def kept_attributes(operation: keras.Operation) -> dict[str, Any]:
+    """Returns the attributes that the copy of a layer or operation has too, uncompiled."""
+    skipped = set(_OF_ONE_LAYER)
+    if isinstance(operation, keras.Model):
+        # `make_train_function` keeps what it made in `train_function`.
+        made = {name for name in vars(operation) if hasattr(operation, f"make_{name}")}
+        skipped |= _COMPILED | made
+        new = {name: None for name in made}
+    else:
+        new = {}
+    kept = {name: value for name, value in vars(operation).items() if name not in skipped}
+    if "_torch_params" in (modules := kept.get("_modules", {})):
+        kept["_modules"] = {key: one for key, one in modules.items() if key != "_torch_params"}
+    # TensorFlow lists what is in the attributes a second time.
+    listed, names = (
+        "_self_unconditional_checkpoint_dependencies",
+        "_self_unconditional_dependency_names",
+    )
+    if listed in kept:
+        kept[listed] = [one for one in kept[listed] if one.name not in skipped]
+        kept[names] = {key: one for key, one in kept[names].items() if key not in skipped}
+    return {**kept, **new}
+
+
+def after_copy(new: Any) -> None:
+    """Makes the copy of a model uncompiled."""
+    if isinstance(new, keras.Model):
+        from keras.src.models.model import Trainer
+
+        with DotNotTrackScope():
+            Trainer.__init__(new)
+
+
+def map_graph_again(graph: Any) -> None:
+    """Lists the calls, operations and layers of a model's graph, which are not what they were."""
+    with DotNotTrackScope():
+        parts = map_graph(graph._inputs, graph._outputs)
+        graph._nodes, graph._nodes_by_depth, graph._operations, graph._operations_by_depth = parts
+    if isinstance(graph, keras.Layer):
+        _list_layers(graph)
+
+
+def _list_layers(model: Any) -> None:
+    layers, listed = model.layers, model._layers
+    for index in reversed(range(len(layers))):
+        if any(layers[index] is one for one in listed):
+            continue
+        following = layers[index + 1] if index + 1 < len(layers) else None
+        places = [place for place, one in enumerate(listed) if one is following]
+        listed.insert(places[0] if places else len(listed), layers[index])
+        model._tracker.stored_ids["layers"].add(id(layers[index]))
+
+
+def count_again(tracker: Any) -> None:
+    """Lets a copied tracker know what it tracks, which it does by id."""
+    tracker.stored_ids = {
+        name: {id(one) for one in store} for name, (_, store) in tracker.config.items()
+    }
+
+
+def new_node(operation: Any, args: Any, kwargs: Any, outputs: list[Any]) -> Any:
+    """Notes a call of a layer or operation, as a symbolic call does, and returns the node."""
+    return Node(operation, call_args=args, call_kwargs=kwargs, outputs=outputs)
+
+
+def producing_node(tensor: keras.KerasTensor) -> Any:
+    """Returns the call that made a symbolic tensor."""
+    operation, index, _ = producer(tensor)
+    return operation._inbound_nodes[index]
+
+
+def reorder_calls(operation: Any, nodes: list[Any]) -> None:
+    """Puts the calls of an operation into another order."""
+    nodes = [node for node in nodes if node.operation is operation]
+    operation._inbound_nodes[:] = nodes
+    for node_index, node in enumerate(nodes):
+        for tensor_index, tensor in enumerate(node.outputs):
+            tensor._keras_history = KerasHistory(operation, node_index, tensor_index)
+
+
+def add_gamma(layer: Any) -> keras.Variable:
+    """Gives a built batch normalisation a gamma of ones, and returns it."""
+    tracker = layer._tracker
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        layer.scale = True
+        with layer._open_name_scope():
+            layer.gamma = layer.add_weight(
+                shape=layer.moving_mean.shape,
+                name="gamma",
+                initializer="ones",
+                regularizer=layer.gamma_regularizer,
+                constraint=layer.gamma_constraint,
+                autocast=False,
+            )
+    finally:
+        if was_locked:
+            tracker.lock()
+    layer.gamma.trainable = layer.trainable
+    # To where `build` makes it: files know weights by their order.
+    variables = layer._trainable_variables
+    variables.insert(0, variables.pop())
+    return layer.gamma
+
+
+def _list_in_order(layer: keras.Layer, name: str, new: keras.Layer) -> None:
+    """Puts a new sublayer where a constructor that makes the attributes in order has it."""
+    listed = layer._layers
+    places = {id(one): place for place, one in enumerate(listed)}
+    held = vars(layer)
+    names = list(held) if name in held else []
+    later = [held[other] for other in names[names.index(name) + 1 :]] if names else [*listed]
+    following = [
+        places[id(one)]
+        for one in keras.tree.flatten([value for value in later if value is not listed])
+        if isinstance(one, keras.Layer) and one is not new and id(one) in places
+    ]
+    if following and places.get(id(new), 0) > min(following):
+        listed.insert(min(following), listed.pop(places[id(new)]))
+
+
+def is_root_of_hdf5() -> bool:
+    """Says whether the configuration that is being asked for is that of a whole HDF5 file."""
+    frame = sys._getframe(2)  # what asks the layer
+    return frame.f_code.co_name == "model_metadata"
 
 
 def _torch_modules(layer: keras.Layer) -> dict[str, Any]:
     return vars(layer).get("_modules", {})
-
-
-def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
-    """Returns the `output_shape` that a Lambda was made with."""
-    return layer._output_shape
-
-
-def has_constructor_of(model_class: type, plain: type) -> bool:
-    """Says whether a class of models is constructed as `keras.Model` or `keras.Sequential` is."""
-    from keras.src.models.functional import Functional
-
-    plain = Functional if plain is keras.Model else plain
-    ours, theirs = (inspect.getfullargspec(each.__init__) for each in (model_class, plain))
-    return ours.args == theirs.args or bool(ours.varargs and ours.varkw)
 
 
 def is_keras_operation(operation: keras.Operation) -> bool:
@@ -249,12 +412,58 @@ def is_keras_operation(operation: keras.Operation) -> bool:
 
 
 @contextlib.contextmanager
-def lambdas_allowed() -> Iterator[None]:
-    """Lets a configuration made from a live layer, which nobody can have forged, hold code."""
+def readable(classes: dict[str, type]) -> Iterator[None]:
+    """Lets the configuration of a live layer, which nobody can have forged, be made a layer again.
+
+    Args:
+        classes: Classes by name, which need not be registered.
+    """
+    from keras.src.backend.common import global_state
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    with SafeModeScope(False):
+    known: Any = global_state.get_global_attribute("custom_objects_scope_dict", {})
+    with keras.saving.custom_object_scope({**known, **classes}), SafeModeScope(False):
         yield
+
+
+@contextlib.contextmanager
+def unallocated(without_weights: bool = True) -> Iterator[None]:
+    """Lets layers be made and built whose weights have shapes, but no values and no memory."""
+    if not without_weights:
+        yield
+        return
+    from keras.src.backend.common import global_state
+
+    waiting = global_state.get_global_attribute("uninitialized_variables") or []
+    state = random.getstate()  # from which initializers draw their seeds
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        random.setstate(state)
+        # Keras would give them values later.
+        global_state.set_global_attribute("uninitialized_variables", waiting)
+
+
+def name_for_files(layer_class: type, name: str) -> None:
+    """Lets files name a class otherwise than it is called: as one that is registered already."""
+    from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
+
+    GLOBAL_CUSTOM_NAMES[layer_class] = name
+
+
+def written_as_bytes(layer: Any) -> bytes:
+    """Returns a layer or model as the content of a file."""
+    from keras.src.saving import saving_lib
+
+    file = io.BytesIO()
+    saving_lib._save_model_to_fileobj(layer, file, "h5")
+    return file.getvalue()
+
+
+def read_from_bytes(content: bytes) -> Any:
+    """Returns the layer or model in the content of a file, which must be trusted."""
+    return keras.Model._unpickle_model(io.BytesIO(content))
 
 
 def activation_module() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import attributes, set_attribute
+from keras_swish.keras_compat import all_layers, attributes, set_attribute
 from keras_swish.replacement.recognise import recognise
 
 # Where a layer holds a member: the name of an attribute, then indices and keys inside it.
@@ -20,6 +20,17 @@ _METHODS = {"build", "quantize"}
 def is_keras(function_or_class: Any) -> bool:
     """Says whether a class or function is Keras's or this package's."""
     return function_or_class.__module__.split(".")[0] in ("keras", "keras_swish")
+
+
+def plain_class(layer: Any) -> type:
+    """Returns the class of a layer, or that of which `saving` made its class."""
+    return vars(type(layer)).get("_plain_class", type(layer))
+
+
+def own_classes(layer: keras.Layer) -> dict[str, type]:
+    """Returns the classes in a layer that are not Keras's, by name."""
+    classes = {plain_class(one) for one in all_layers(layer)}
+    return {each.__name__: each for each in classes if not is_keras(each)}
 
 
 def is_graph(layer: Any) -> bool:

@@ -11,15 +11,15 @@ from typing import Any, Literal, overload
 
 import keras
 
-from keras_swish.keras_compat import track_torch_parameters
 from keras_swish.registry import Identifier
 from keras_swish.replacement.advice import check_model
 from keras_swish.replacement.copying import Copier, Factory
 from keras_swish.replacement.direct_calls import find_direct_calls
 from keras_swish.replacement.gammas import unscaled_before
-from keras_swish.replacement.members import Key, is_keras
+from keras_swish.replacement.members import Key
 from keras_swish.replacement.places import Places
 from keras_swish.replacement.rules import BetaInitializer, Rule
+from keras_swish.replacement.saving import make_savable
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
@@ -141,8 +141,10 @@ def replace_activations(
     The new model is not compiled: an optimizer has to be built for the new weights.
 
     Args:
-        model: Functional, Sequential, or subclassed; it must be built. A subclassed model, or
-            layer, must have a configuration to be made again from (`get_config`).
+        model: Functional, Sequential, or subclassed; it must be built. Its class stays, and what
+            several layers share they share in the new model. Of a class that makes its layers in
+            its own code, files have the new activations too; what could not be made again from a
+            file is refused when it is saved.
         replacements: Old activations and the new ones, as `{"relu": "swish_beta"}`. An old one
             is a name, a formula, a function, a layer class, or a layer, and means what it
             computes: `"relu"` is the function in all its forms and not ReLU6, `"silu"` is
@@ -169,7 +171,7 @@ def replace_activations(
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
-            made again, or with `strict=True` an activation is called from Python code.
+            copied, or with `strict=True` an activation is called from Python code.
 
     Example:
         >>> import keras, keras_swish
@@ -212,17 +214,18 @@ def replace_activations(
     surroundings = Surroundings(model)
     changed = [each.activation for each, rule in chosen if not (each.key or rule.homogeneous)]
     scaled = unscaled_before(surroundings, changed)
-    copier = Copier(*_factories(surroundings, chosen), set(scaled), shared)
+    followers = {(id(one.owner), one.key): one.followers for one, _ in chosen if one.key}
+    copier = Copier(*_factories(surroundings, chosen), set(scaled), shared, followers)
     new = copier.copy_model(model)
-    track_torch_parameters(new)
-    notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
+    replaced = [(one.owner, one.key) if one.key else (one.activation, None) for one, _ in chosen]
+    notes = make_savable(model, copier, replaced)
     for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
         warnings.warn(f"replace_activations: {note}", stacklevel=2)
     if not return_report:
         return new
-    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
+    sites = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
     return new, ReplacementReport(
-        tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
+        tuple(sites), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
     )
 
 
@@ -286,32 +289,6 @@ def _factories(
 def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:
     names = {name for rule in rules for name in rule.spellings()}
     return find_direct_calls(model, lambda f: any(rule.matches(f) for rule in rules), names)
-
-
-def _reloads_otherwise(copier: Copier) -> list[str]:
-    """Returns notes on the layers that a file would give back with their code's activations."""
-    notes = []
-    for old, new in copier.carried:
-        if is_keras(type(old)) or _activation_names(old) == _activation_names(new):
-            continue
-        try:
-            again = type(new).from_config(new.get_config())
-            if new.built and not again.built:
-                again.build_from_config(new.get_build_config() or {})
-            is_kept = _activation_names(again) == _activation_names(new)
-        except Exception:
-            is_kept = False
-        if not is_kept:
-            notes.append(
-                f"{new.name} ({type(new).__name__}) makes its activations in its own code: a file "
-                "that `save` writes does not give it back with the new ones. Save its weights, "
-                "and load them after replacing the activations of a fresh model."
-            )
-    return notes
-
-
-def _activation_names(layer: keras.Layer) -> list[str]:
-    return [located.site.old for located in locate_activations(layer)]
 
 
 def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:

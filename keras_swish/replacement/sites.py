@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import calls, graph_nodes, producer
+from keras_swish.replacement.handing import Holder, handed_on
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -61,35 +62,45 @@ class LocatedActivation:
         activation: The function, layer or operation.
         owner: The layer or model around it.
         key: Where the owner holds it; None where the owner is a model that calls it.
+        followers: The holders inside the owner that it gave the activation to: they are no sites.
     """
 
     site: ActivationSite
     activation: Any
     owner: keras.Layer
     key: Key | None
+    followers: tuple[Holder, ...] = ()
 
 
 def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
     """Returns what a layer consists of, with its key, which a model's graph or list has not."""
-    if is_graph(layer):
-        return [(None, operation) for operation in layer.operations]
-    if is_sequence(layer):
-        return [(None, child) for child in layer.layers]
-    return list(members(layer))
+    if not (is_graph(layer) or is_sequence(layer)):
+        return list(members(layer))
+    called = list(layer.operations if is_graph(layer) else layer.layers)
+    ids = {id(child) for child in called}
+    # A class of the user's own may hold more layers, for use in its methods.
+    held = [(key, member) for key, member in members(layer) if isinstance(member, keras.Layer)]
+    return [*((None, one) for one in called), *(pair for pair in held if id(pair[1]) not in ids)]
 
 
 def locate_activations(layer: keras.Layer) -> Iterator[LocatedActivation]:
     """Yields every activation in a layer, linear ones too, in the order of the graph."""
-    return _locate(layer, "", set())
+    return _locate(layer, "", set(), set())
 
 
-def _locate(layer: keras.Layer, path: str, seen: set[int]) -> Iterator[LocatedActivation]:
+def _locate(
+    layer: keras.Layer, path: str, seen: set[int], following: set[tuple[int, Key]]
+) -> Iterator[LocatedActivation]:
+    handed = handed_on(layer)
+    following |= {(id(holder), key) for holders in handed.values() for holder, key in holders}
     for key, child in children(layer):
+        if key and (id(layer), key) in following:
+            continue
         # An activation layer that several layers hold as theirs is replaced in each of them.
         if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):
             attribute = ".".join(map(str, key))
             site = ActivationSite(path, attribute, describe(child), layer=layer)
-            yield LocatedActivation(site, child, layer, key)
+            yield LocatedActivation(site, child, layer, key, tuple(handed.get(key, ())))
             continue
         if id(child) in seen:
             continue
@@ -99,7 +110,7 @@ def _locate(layer: keras.Layer, path: str, seen: set[int]) -> Iterator[LocatedAc
             site = ActivationSite(child_path, "", describe(child), layer=child)
             yield LocatedActivation(site, child, layer, None)
         elif isinstance(child, keras.Layer):
-            yield from _locate(child, child_path, seen)
+            yield from _locate(child, child_path, seen, following)
 
 
 def output_makers(layer: keras.Layer) -> set[int]:

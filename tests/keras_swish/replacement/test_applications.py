@@ -178,7 +178,7 @@ def test_our_own_networks_come_through(tmp_path):
     np.testing.assert_array_equal(logits(loaded, x), logits(changed, x))
 
 
-def test_a_backbone_of_keras_hub_becomes_a_plain_model_and_says_so(tmp_path):
+def test_a_backbone_of_keras_hub_keeps_its_class(tmp_path):
     hub = pytest.importorskip("keras_hub")
     model = hub.models.ResNetBackbone(
         input_conv_filters=[64],
@@ -190,8 +190,11 @@ def test_a_backbone_of_keras_hub_becomes_a_plain_model_and_says_so(tmp_path):
         image_shape=(32, 32, 3),
     )
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
-    with pytest.warns(UserWarning, match=r"\(ResNetBackbone\) is now a Model"):
-        changed = keras_swish.replace_activations(model, {"relu": "swish_beta"})
+    changed, report = keras_swish.replace_activations(
+        model, {"relu": "swish_beta"}, return_report=True
+    )
+    assert not report.notes
+    assert isinstance(changed, hub.models.ResNetBackbone)
     assert (logits(changed, x) != logits(model, x)).any()
     back = keras_swish.replace_activations(changed, {"swish_beta": "relu"})
     np.testing.assert_array_equal(logits(back, x), logits(model, x))
@@ -217,8 +220,8 @@ def test_a_transformer_of_keras_hub_comes_through():
     }
     gelu = model.get_layer("transformer_layer_0").activation
     before = model(x)
-    with pytest.warns(UserWarning, match=r"\(BertBackbone\) is now a Model"):
-        changed = keras_swish.replace_activations(model, {gelu: "swish"})
+    changed = keras_swish.replace_activations(model, {gelu: "swish"})
+    assert isinstance(changed, hub.models.BertBackbone)
     back = keras_swish.replace_activations(changed, {"swish": gelu})
     for name, output in before.items():
         one, two, three = map(keras.ops.convert_to_numpy, (output, changed(x)[name], back(x)[name]))

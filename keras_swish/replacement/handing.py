@@ -1,0 +1,151 @@
+"""Activations that a layer hands on to layers inside it.
+
+A layer that keeps its constructor's `activation` in an attribute, and gives it to the layers that
+it makes, has one activation, not several: one site, and one layer when it is replaced by one with
+weights. Whether it was handed on, or two layers merely have the same function, is seen by making
+the layer again with another activation in its configuration.
+"""
+
+import functools
+import json
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_swish.keras_compat import readable, unallocated
+from keras_swish.replacement.members import (
+    Key,
+    is_activation_attribute,
+    is_graph,
+    is_keras,
+    is_sequence,
+    members,
+    own_classes,
+    plain_class,
+)
+from keras_swish.replacement.recognise import recognise
+
+# Where an activation is held: the layer, and the key of its attribute.
+Holder = tuple[keras.Layer, Key]
+
+# What no configuration is likely to have, to be looked for in the layer made again.
+_PROBES = ("exponential", "log_sigmoid", "softsign")
+
+
+def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
+    """Returns which attributes of a layer hold an activation that it gave to layers inside it.
+
+    Args:
+        host: The layer.
+
+    Returns:
+        The holders inside it, by the key of the attribute; only where there are any.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.replacement.handing import handed_on
+        >>> handed_on(keras.layers.Dense(3, "relu"))
+        {}
+    """
+    if is_keras(plain_class(host)) or is_graph(host) or is_sequence(host):
+        return {}
+    inside = list(_held_inside(host))
+    same = {
+        key: [(address, holder) for address, holder, held in inside if held is member]
+        for key, member in members(host)
+        if is_activation(key, member)
+    }
+    handed = _held_twice(host)
+    if any(same.values()):
+        for kept, given in _follows(host, {recognise(held) for _, _, held in inside}):
+            for key in kept & {key for key, holders in same.items() if holders}:
+                found = [holder for address, holder in same[key] if address in given]
+                known = handed.setdefault(key, [])
+                known += [holder for holder in found if holder not in known]
+    return {key: holders for key, holders in handed.items() if holders}
+
+
+def _held_twice(host: keras.Layer) -> dict[Key, list[Holder]]:
+    """Returns where else a layer holds the activation layers in its attributes for such."""
+    held = [(key, member) for key, member in members(host) if isinstance(member, keras.Layer)]
+    first: dict[int, Key] = {}
+    for key, member in held:
+        if is_activation_attribute(key):
+            first.setdefault(id(member), key)
+    twice: dict[Key, list[Holder]] = {}
+    for key, member in held:
+        if first.get(id(member), key) != key:
+            twice.setdefault(first[id(member)], []).append((host, key))
+    return twice
+
+
+def is_activation(key: Key, member: Any) -> bool:
+    """Says whether a member of a layer is an activation that it holds as its own."""
+    return is_activation_attribute(key) or not isinstance(member, keras.Operation)
+
+
+def _held_inside(layer: keras.Layer, way: tuple = ()) -> Iterator[tuple[tuple, Holder, Any]]:
+    """Yields the activations that layers inside a layer hold, with the way to each."""
+    for key, member in members(layer):
+        if isinstance(member, keras.Layer) and not is_activation_attribute(key):
+            for inner_key, inner in members(member):
+                if is_activation(inner_key, inner):
+                    yield (*way, key, inner_key), (member, inner_key), inner
+            yield from _held_inside(member, (*way, key))
+
+
+# For each entry of a configuration with an activation: the attributes of the layer itself that
+# have it, and the ways to the holders inside that do.
+_Followers = list[tuple[set[Key], set[tuple]]]
+
+_KNOWN: dict[str, _Followers] = {}
+_MOST_KNOWN = 1000
+
+
+def _follows(host: keras.Layer, used: set[str | None]) -> _Followers:
+    try:
+        # Of a class made for saving, what the original's class takes.
+        config = getattr(host, "plain_config", host.get_config)()
+        # Models have many layers that differ in their names alone.
+        text = json.dumps({**config, "name": "", "build": host.get_build_config()}, sort_keys=True)
+    except Exception:
+        return []
+    known = f"{id(plain_class(host))} {text}"
+    if known not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[known] = list(_made_with_probes(host, config, used))
+    return _KNOWN[known]
+
+
+def _made_with_probes(
+    host: keras.Layer, config: dict[str, Any], used: set[str | None]
+) -> Iterator[tuple[set[Key], set[tuple]]]:
+    """Makes a layer again with another activation in each entry, and yields what has it then."""
+    name = next(name for name in _PROBES if name not in used)
+    probe = getattr(keras.activations, name)
+    for entry, value in config.items():
+        with readable(own_classes(host)), unallocated():
+            try:
+                if not _is_function(value):
+                    continue
+                made = plain_class(host).from_config({**config, entry: name})
+                if host.built and not made.built:
+                    made.build_from_config(host.get_build_config() or {})
+            except Exception:  # not an entry for an activation, or not for any
+                continue
+        yield (
+            {key for key, member in members(made) if member is probe},
+            {address for address, _, held in _held_inside(made) if held is probe},
+        )
+
+
+def _is_function(value: Any) -> bool:
+    """Says whether an entry of a configuration may be an activation."""
+    if isinstance(value, str):
+        return callable(keras.activations.get(value))
+    if isinstance(value, dict):
+        value = keras.saving.deserialize_keras_object(value)
+    return isinstance(value, (types.FunctionType, functools.partial, keras.Layer))

@@ -1,0 +1,278 @@
+"""What several holders share is copied once, and the copy is what all of them hold."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+from carrying import disturbed, values
+from keras import Input, Model, layers
+
+import keras_swish
+
+replace = keras_swish.replace_activations
+random = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return random.normal(size=shape).astype("float32")
+
+
+def alive(case):
+    """A model and its input, all positive, so that no unit of a ReLU is dead."""
+    model, x = case()
+    for variable in disturbed(model).weights:
+        variable.assign(keras.ops.abs(variable.value))
+    return model, keras.tree.map_structure(np.abs, x)
+
+
+def have_the_same_bits(model, other, x):
+    pairs = list(zip(values(model, x), values(other, x), strict=True))
+    assert any(np.ptp(one) > 0 for one, _ in pairs)
+    return all((one == two).all() for one, two in pairs)
+
+
+class Holder(layers.Layer):
+    """Holds one layer in several attributes, and what it is given to hold."""
+
+    def __init__(self, dense, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = dense
+        self.again = [dense, {"inside": dense}]
+
+    def call(self, x):
+        return self.dense(x) + self.again[1]["inside"](x)
+
+
+class TiedHead(layers.Layer):
+    """Has another layer's variable as its own."""
+
+    def __init__(self, embedding, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = embedding
+        self.dense = layers.Dense(4, "relu")
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.kernel = self.embedding.embeddings
+        self.bias = self.add_weight(shape=(9,), name="bias")
+
+    def call(self, x):
+        return keras.ops.matmul(self.dense(x), keras.ops.transpose(self.kernel)) + self.bias
+
+
+class HoldsByVariable(layers.Layer):
+    """Has another layer's variable, but not the layer."""
+
+    def __init__(self, dense, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel = dense.kernel
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+class Twins(layers.Layer):
+    """Makes two layers with one activation layer."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        activation = layers.PReLU(shared_axes=[1])
+        self.first, self.second = layers.Dense(3, activation), layers.Dense(3, activation)
+        self.third = layers.Dense(3, "relu")
+
+    def build(self, shape):
+        self.first.activation.build(shape)
+        for layer in (self.first, self.second, self.third):
+            layer.build(shape)
+
+    def call(self, x):
+        return self.third(self.second(self.first(x)))
+
+
+class Looking(keras.Model):
+    """Reaches its layers through closures, methods and objects, and itself through one."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.head = layers.Dense(4, "relu"), layers.Dense(2)
+        self.function = lambda x: self.dense(x)
+        self.method = self.dense.__call__
+        self.space = types.SimpleNamespace(model=self, dense=self.dense)
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.head.build((None, 4))
+
+    def call(self, x):
+        return self.head(self.function(x) + self.method(x) + self.space.dense(x))
+
+
+def the_example():
+    dense, query, documents = layers.Dense(4, "relu"), Input((4,)), Input((5, 4))
+    scores = layers.Dot(axes=(1, 2))([dense(query), layers.TimeDistributed(dense)(documents)])
+    return Model([query, documents], scores), [normal(3, 4), normal(3, 5, 4)]
+
+
+def two_rnns_of_one_cell():
+    cell, inputs = layers.SimpleRNNCell(4, activation="relu"), Input((5, 3))
+    whole = layers.RNN(cell, return_sequences=True)(inputs)
+    return Model(inputs, [layers.RNN(cell)(inputs), whole]), normal(2, 5, 3)
+
+
+def a_cell_twice_in_a_stack():
+    one, other = (layers.LSTMCell(4, activation="relu") for _ in range(2))
+    inputs = Input((5, 4))
+    stack = layers.RNN(layers.StackedRNNCells([one, one, other]))
+    return Model(inputs, stack(inputs)), normal(2, 5, 4)
+
+
+def two_wrappers_of_one_layer():
+    dense, one, two = layers.Dense(4, "relu"), Input((5, 3)), Input((6, 3))
+    outputs = [layers.TimeDistributed(dense)(x) for x in (one, two)]
+    return Model([one, two], outputs), [normal(2, 5, 3), normal(2, 6, 3)]
+
+
+def a_layer_and_both_its_directions():
+    lstm, inputs = layers.LSTM(4, activation="relu"), Input((5, 4))
+    return Model(inputs, [layers.Bidirectional(lstm)(inputs), lstm(inputs)]), normal(2, 5, 4)
+
+
+def two_blocks_with_one_layer():
+    dense, inputs = layers.Dense(3, "relu"), Input((3,))
+    return Model(inputs, Holder(dense)(Holder(dense)(inputs) + 0.1)), normal(2, 3)
+
+
+def a_head_tied_to_an_embedding():
+    embedding, inputs = layers.Embedding(9, 4), Input((5,), dtype="int32")
+    return Model(inputs, TiedHead(embedding)(embedding(inputs))), random.integers(0, 9, (2, 5))
+
+
+def a_head_tied_by_a_call():
+    embedding = layers.ReversibleEmbedding(9, 4)
+    inputs = Input((5,), dtype="int32")
+    hidden = layers.Dense(4, "relu")(embedding(inputs))
+    return Model(inputs, embedding(hidden, reverse=True)), random.integers(0, 9, (2, 5))
+
+
+def a_variable_of_another_layer():
+    dense, inputs = layers.Dense(3, "relu"), Input((3,))
+    x = dense(inputs)
+    return Model(inputs, HoldsByVariable(dense)(x)), normal(2, 3)
+
+
+def a_layer_inside_and_outside_of_a_model_called_twice():
+    dense, inner, outer = layers.Dense(3, "relu"), Input((3,)), Input((3,))
+    model = Model(inner, dense(dense(inner) + 1))
+    return Model(outer, [model(model(outer)), dense(outer)]), normal(2, 3)
+
+
+def a_model_in_two_models():
+    inputs = [Input((3,)) for _ in range(4)]
+    base = Model(inputs[0], layers.Dense(3, "relu")(inputs[0]))
+    one = Model(inputs[1], layers.ReLU()(base(inputs[1]) - 0.1))
+    two = Model(inputs[2], layers.Dense(2)(base(inputs[2])))
+    return Model(inputs[3], [one(inputs[3]), two(one(inputs[3]))]), normal(2, 3)
+
+
+def two_models_of_one_graph():
+    inputs, outer = Input((3,)), Input((3,))
+    hidden = layers.Dense(4, "relu")(inputs)
+    whole, part = Model(inputs, layers.Dense(2, "relu")(hidden)), Model(inputs, hidden)
+    return Model(outer, [whole(outer), part(outer)]), normal(2, 3)
+
+
+def one_attention_twice():
+    attention, inputs = layers.MultiHeadAttention(2, 3), Input((5, 6))
+    x = layers.Dense(6, "relu")(inputs)
+    return Model(inputs, attention(attention(x, x), inputs, inputs)), normal(2, 5, 6)
+
+
+def one_normalisation_twice():
+    normalisation, inputs = layers.BatchNormalization(), Input((3,))
+    x = layers.ReLU()(normalisation(inputs))
+    return Model(inputs, layers.ReLU()(normalisation(x))), normal(2, 3)
+
+
+def a_model_that_looks_at_itself():
+    model = Looking()
+    model.build((None, 3))
+    return model, normal(2, 3)
+
+
+def two_layers_of_one_activation():
+    inputs = Input((4, 3))
+    return Model(inputs, Twins()(inputs)), normal(2, 4, 3)
+
+
+CASES = [
+    the_example,
+    two_rnns_of_one_cell,
+    a_cell_twice_in_a_stack,
+    two_wrappers_of_one_layer,
+    a_layer_and_both_its_directions,
+    two_blocks_with_one_layer,
+    a_head_tied_to_an_embedding,
+    a_head_tied_by_a_call,
+    a_variable_of_another_layer,
+    a_layer_inside_and_outside_of_a_model_called_twice,
+    a_model_in_two_models,
+    two_models_of_one_graph,
+    one_attention_twice,
+    one_normalisation_twice,
+    a_model_that_looks_at_itself,
+    two_layers_of_one_activation,
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.filterwarnings("ignore:replace_activations")  # some could not be saved before either
+def test_what_is_shared_stays_shared(case):
+    model, x = alive(case)
+    same = replace(model, {"relu": "relu"}, except_last=False)
+    assert have_the_same_bits(same, model, x)
+    assert [v.path for v in same.variables] == [v.path for v in model.variables]
+    assert [v.trainable for v in same.variables] == [v.trainable for v in model.variables]
+    assert not {id(v) for v in same.variables} & {id(v) for v in model.variables}
+    # All outputs follow the copy's weights, none the original's.
+    before = values(model, x)
+    for variable in model.weights:
+        variable.assign(keras.ops.zeros(variable.shape))
+    for one, two in zip(values(same, x), before, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.filterwarnings("ignore:replace_activations")
+def test_new_activations_are_all_that_is_added(case):
+    model, x = alive(case)
+    changed, report = replace(model, {"relu": "swish_beta"}, except_last=False, return_report=True)
+    assert not have_the_same_bits(model, changed, x)
+    added = {v.path for v in changed.weights} - {v.path for v in model.weights}
+    assert len(changed.weights) - len(model.weights) == len(report.replaced) == len(added)
+    assert all(path.endswith("/beta") for path in added)
+    back = replace(changed, {"swish_beta": "relu"}, except_last=False)
+    assert have_the_same_bits(back, model, x)
+
+
+def test_a_frozen_shared_layer_is_frozen_for_every_holder():
+    model, _ = the_example()
+    model.layers[2].trainable = False
+    dense = next(layer for layer in model.layers if isinstance(layer, layers.Dense))
+    dense.trainable = False
+    changed = replace(disturbed(model), {"relu": "swish"}, except_last=False)
+    assert not changed.trainable_variables
+    assert len(changed.variables) == 2
+    wrapper = next(one for one in changed.layers if isinstance(one, layers.TimeDistributed))
+    assert wrapper.layer is next(one for one in changed.layers if type(one) is layers.Dense)
+
+
+def test_a_model_shares_nothing_with_another_one_that_shares_its_layers():
+    dense, inputs, outer = layers.Dense(3, "relu"), Input((3,)), Input((3,))
+    model = Model(inputs, dense(inputs))
+    other = Model(outer, layers.Dense(2)(dense(outer)))
+    changed = replace(model, {"relu": "swish_beta"}, except_last=False)
+    assert [layer.name for layer in changed.layers] == [layer.name for layer in model.layers]
+    assert len(changed.layers[1]._inbound_nodes) == 1
+    assert len(dense._inbound_nodes) == 2
+    assert len(other.weights) == 4
