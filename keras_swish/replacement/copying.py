@@ -27,6 +27,7 @@ from keras_swish.keras_compat import (
     sublayers,
 )
 from keras_swish.messages import first_line
+from keras_swish.replacement.lookups import Texts, set_inner_texts, set_texts
 from keras_swish.replacement.members import (
     Key,
     is_graph,
@@ -58,6 +59,7 @@ class Copier:
             and the key of its attribute.
         rescaled: Ids of the batch normalisations that get a gamma.
         shared: Whether a shared activation layer stays shared; otherwise each call has its own.
+        texts: The strings that name new activations in attributes of layers, see `lookups`.
 
     Attributes:
         activations: The new activation layers.
@@ -71,11 +73,13 @@ class Copier:
         attribute_factories: Mapping[tuple[int, Key], Factory],
         rescaled: set[int],
         shared: bool,
+        texts: Texts | None = None,
     ):
         self.layer_factories = layer_factories
         self.attribute_factories = attribute_factories
         self.rescaled = rescaled
         self.shared = shared
+        self.texts = texts or {}
         self.activations: list[keras.Layer] = []
         self.carried: list[tuple[keras.Layer, keras.Layer]] = []
         self.changed_classes: list[str] = []
@@ -163,7 +167,7 @@ class Copier:
         custom_objects = {name: each for name, each in classes.items() if not is_keras(each)}
         try:
             with keras.saving.custom_object_scope(custom_objects), lambdas_allowed():
-                config = type(layer).get_config(_readable_twin(layer))
+                config = type(layer).get_config(_readable_twin(layer, self.texts))
                 if id(layer) in self.rescaled:
                     config["scale"] = True
                 new = type(layer).from_config(config)
@@ -173,6 +177,8 @@ class Copier:
                 f"from its configuration ({first_line(error)}): "
                 "give it `get_config` and `from_config`."
             ) from error
+        if self.texts:
+            set_inner_texts(layer, new, self.texts)
         self._adopt(layer, new)
         return new
 
@@ -321,18 +327,19 @@ def _activated_shape(host: keras.Layer) -> Any:
     return host.compute_output_shape(shape)
 
 
-def _readable_twin(layer: keras.Layer) -> keras.Layer:
+def _readable_twin(layer: keras.Layer, texts: Texts) -> keras.Layer:
     """Returns a twin of a layer, never called, whose configuration can be read again.
 
     Functions that no configuration can carry are replaced by the linear one, models by a layer
     that does nothing; the real ones are put into the copy afterwards.
     """
     twin = bare_copy(layer)
+    set_texts(twin, texts.get(id(layer), {}), raw=True)
     for key, member in members(layer):
         if _is_copied_by_itself(member):
             new = keras.layers.Identity(name=member.name)
         elif isinstance(member, keras.Layer):
-            new = _readable_twin(member)
+            new = _readable_twin(member, texts)
         elif recognise(member) is None or isinstance(member, functools.partial):
             new = keras.activations.linear
         else:

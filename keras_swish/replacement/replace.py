@@ -10,19 +10,23 @@ from typing import Any, Literal, overload
 
 import keras
 
+from keras_swish.keras_compat import all_layers
 from keras_swish.registry import Identifier
 from keras_swish.replacement.copying import Copier
-from keras_swish.replacement.direct_calls import find_direct_calls
-from keras_swish.replacement.members import Key, is_keras, is_sequence
+from keras_swish.replacement.lookups import strings
+from keras_swish.replacement.members import is_keras
+from keras_swish.replacement.recognise import difference_from_keras, name_of_text
 from keras_swish.replacement.rules import BetaInitializer, Rule
+from keras_swish.replacement.running import runs_own_code
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
-    children,
     locate_activations,
-    neighbours,
     output_makers,
 )
+from keras_swish.replacement.survey import Survey, code_site, survey
+from keras_swish.replacement.trial import TrialCopy
+from keras_swish.replacement.watching import CodeCall
 
 # Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]
@@ -38,6 +42,9 @@ class ReplacementReport:
         scaled: Paths of the batch normalisations that now have a gamma, of 1.
         direct_calls: Activations called from Python code, which no replacement of layers reaches.
         notes: What else is not as in the original.
+        not_examined: Layers of the user's own, and `Lambda` layers, of which it is not known
+            whether they compute an activation: their code could not be run, or calls something
+            elementwise that is no known activation, such as `maximum(x, 0)`, or `x * (x > 0)`.
     """
 
     replaced: tuple[ActivationSite, ...]
@@ -45,6 +52,7 @@ class ReplacementReport:
     scaled: tuple[str, ...]
     direct_calls: tuple[str, ...]
     notes: tuple[str, ...]
+    not_examined: tuple[str, ...] = ()
 
     def __str__(self):
         kept = [f"{site}" + (f" ({site.reason})" if site.reason else "") for site in self.kept]
@@ -54,6 +62,7 @@ class ReplacementReport:
             "gamma on": self.scaled,
             "called from Python code": self.direct_calls,
             "notes": self.notes,
+            "not examined": self.not_examined,
         }
         lines = []
         for title, entries in sections.items():
@@ -71,7 +80,10 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
     Returns:
         One for each activation layer, activation function of a layer, and activation operation of
         the graph, in the order of the graph. What is shared is listed once; linear activations
-        are left out.
+        are left out. The calls of layers with code of the user's own are run once, on symbolic
+        tensors: a string by which that code looks an activation up is a site too, and so is an
+        activation that only the code names, which cannot be replaced: its `code` says where it is
+        called. Each `old` is a key of the replacements that `replace_activations` takes.
 
     Raises:
         TypeError: If it is no Keras model.
@@ -85,8 +97,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
         ['hidden (activation): relu']
     """
     _check(model)
-    sites = [located.site for located in locate_activations(model)]
-    return [site for site in sites if site.old != "linear"]
+    return [site for site in survey(model).sites() if site.old != "linear"]
 
 
 @overload
@@ -193,36 +204,54 @@ def replace_activations(
             "`replacements` must be a dictionary from old activations to new ones, such as "
             f"{{'relu': 'swish'}}. Received: {replacements!r}"
         )
-    rules = [Rule(old, new, beta_initializer) for old, new in replacements.items()]
+    found = survey(model, tuple(key for key in replacements if callable(key)))
+    printed = {site.old for site in found.sites()}
+    rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
     kept_last = output_makers(model) if except_last else set()
-    chosen, kept = _select(model, rules, where, kept_last)
-    direct_calls = _direct_calls(model, rules)
-    if strict and direct_calls:
+    chosen, kept = _select(found, rules, where, kept_last)
+    calls, kept_calls = _select_calls(found, rules, where, {id(each) for each, _ in chosen})
+    direct_calls = [str(call) for call in calls]
+    if strict:
+        _refuse(direct_calls)
+    if not chosen:
+        raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
+    copy = TrialCopy(model, chosen, found, shared)
+    while copy.broken:
+        direct_calls += copy.broken.values()
+        if strict:
+            _refuse(direct_calls)
+        kept += [dataclasses.replace(chosen[i][0].site, reason=_IN_CODE) for i in copy.broken]
+        chosen = [each for i, each in enumerate(chosen) if i not in copy.broken]
+        if not chosen:
+            raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
+        copy = TrialCopy(model, chosen, found, shared)
+    notes = [*copy.copier.changed_classes, *copy.notes, *_reloads_otherwise(copy.copier)]
+    for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
+        warnings.warn(f"replace_activations: {note}", stacklevel=2)
+    if not return_report:
+        return copy.model
+    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
+    return copy.model, ReplacementReport(
+        tuple(replaced),
+        tuple([*kept, *kept_calls]),
+        tuple(copy.scaled.values()),
+        tuple(direct_calls),
+        (*notes, *_differences(chosen)),
+        found.observations.not_examined,
+    )
+
+
+# Why a site is kept that only the code that looks it up can replace.
+_IN_CODE = "its code does not take the new one"
+
+
+def _refuse(direct_calls: list[str]) -> None:
+    if direct_calls:
         raise ValueError(
             "Some activations are called in the code of layers, where they cannot be replaced: "
             f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer, or pass "
             "strict=False to replace the others alone."
         )
-    if not chosen:
-        raise ValueError(_nothing(rules, kept))
-    layer_rules, attribute_rules = _by_target(chosen)
-    scaled = _unscaled_before(model, layer_rules, "")
-    copier = Copier(
-        {target: rule.make_layer for target, rule in layer_rules.items()},
-        {target: rule.make_attribute for target, rule in attribute_rules.items()},
-        set(scaled),
-        shared,
-    )
-    new = copier.copy_model(model)
-    notes = [*copier.changed_classes, *_reloads_otherwise(copier)]
-    for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
-        warnings.warn(f"replace_activations: {note}", stacklevel=2)
-    if not return_report:
-        return new
-    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
-    return new, ReplacementReport(
-        tuple(replaced), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
-    )
 
 
 def _check(model: Any) -> None:
@@ -233,10 +262,10 @@ def _check(model: Any) -> None:
 
 
 def _select(
-    model: keras.Model, rules: list[Rule], where: Where | None, kept_last: set[int]
+    found: Survey, rules: list[Rule], where: Where | None, kept_last: set[int]
 ) -> tuple[list[tuple[LocatedActivation, Rule]], list[ActivationSite]]:
     chosen, kept = [], []
-    for located in locate_activations(model):
+    for located in found.located:
         rule = next((rule for rule in rules if rule.matches(located.activation)), None)
         reason = rule and _reason_to_keep(located, rule, where, kept_last)
         if rule and not reason:
@@ -244,6 +273,24 @@ def _select(
         elif rule or located.site.old != "linear":
             kept.append(dataclasses.replace(located.site, reason=reason or ""))
     return chosen, kept
+
+
+def _select_calls(
+    found: Survey, rules: list[Rule], where: Where | None, chosen: set[int]
+) -> tuple[list[CodeCall], list[ActivationSite]]:
+    """Returns the calls in code that the replacements mean, and what else code calls."""
+    meant, kept = [], {}
+    for call in found.calls:
+        if call.site is not None and (id(call.site) in chosen or not call.exact):
+            continue
+        rule = next((r for r in rules if any(r.matches(each) for each in call.candidates)), None)
+        located = LocatedActivation(code_site(call), None, call.layers[0], None)
+        reason = rule and _reason_to_keep(located, rule, where, set())
+        if rule and not reason and not rule.is_identity(call.name):
+            meant.append(call)
+        elif call.site is None:
+            kept[dataclasses.replace(located.site, reason=reason or "")] = None
+    return meant, list(kept)
 
 
 def _reason_to_keep(
@@ -273,45 +320,6 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _by_target(
-    chosen: list[tuple[LocatedActivation, Rule]],
-) -> tuple[dict[int, Rule], dict[tuple[int, Key], Rule]]:
-    """Returns the rules for layers and operations, by id, and for attributes, by id and key."""
-    layer_rules, attribute_rules = {}, {}
-    for located, rule in chosen:
-        if located.key is None:
-            layer_rules[id(located.activation)] = rule
-        else:
-            attribute_rules[id(located.owner), located.key] = rule
-    return layer_rules, attribute_rules
-
-
-def _unscaled_before(
-    layer: keras.Layer, layer_rules: Mapping[int, Rule], path: str
-) -> dict[int, str]:
-    """Returns the batch normalisations without gamma before what is no longer homogeneous."""
-    unscaled = {}
-    for before, after in neighbours(layer):
-        rule = layer_rules.get(id(after))
-        if rule is None or rule.homogeneous:
-            continue
-        before_path = f"{path}/{before.name}"
-        while is_sequence(before) and before.layers:
-            before = before.layers[-1]
-            before_path = f"{before_path}/{before.name}"
-        if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
-            unscaled[id(before)] = before_path.lstrip("/")
-    for _, child in children(layer):
-        if isinstance(child, keras.Layer) and id(child) not in layer_rules:
-            unscaled |= _unscaled_before(child, layer_rules, f"{path}/{child.name}".lstrip("/"))
-    return unscaled
-
-
-def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:
-    names = {name for rule in rules for name in rule.spellings()}
-    return find_direct_calls(model, lambda f: any(rule.matches(f) for rule in rules), names)
-
-
 def _reloads_otherwise(copier: Copier) -> list[str]:
     """Returns notes on the layers that a file would give back with their code's activations."""
     notes = []
@@ -335,10 +343,20 @@ def _reloads_otherwise(copier: Copier) -> list[str]:
 
 
 def _activation_names(layer: keras.Layer) -> list[str]:
-    return [located.site.old for located in locate_activations(layer)]
+    """Returns the names of the activations in a layer, and of those that its strings may name."""
+    names = [located.site.old for located in locate_activations(layer)]
+    own = [part for part in all_layers(layer) if runs_own_code(part)]
+    return names + [text for part in own for _, text in strings(part) if name_of_text(text)]
 
 
-def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
+def _differences(chosen: list[tuple[LocatedActivation, Rule]]) -> list[str]:
+    """Returns notes on the new activations whose names mean something else in Keras."""
+    names = [rule.name for located, rule in chosen if not rule.is_identity(located.site.old)]
+    notes = {name: difference_from_keras(name) for name in names}
+    return [f"{name}: {note}" for name, note in notes.items() if note]
+
+
+def _nothing(rules: list[Rule], kept: list[ActivationSite], found: Survey) -> str:
     reasons = {site.reason for site in kept if site.reason}
     if reasons:
         return f"Nothing was replaced: all that matches is kept ({'; '.join(sorted(reasons))})."
@@ -348,4 +366,5 @@ def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
     return (
         f"Nothing to replace: the model has no such activation. It has: {present}. "
         f"Received: {wanted}"
+        + "".join(f". Not examined: {line}" for line in found.observations.not_examined[:3])
     )
