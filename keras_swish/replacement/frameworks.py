@@ -31,6 +31,13 @@ _PARTS = {
 }
 # In other modules these are reductions.
 _PARTS_OF = {"jax.lax": {"max", "min"}}
+# Functions of these modules that call activations do so on their own account, such as attention;
+# but these call what they are given.
+_CALL_WHAT_THEY_GET = {
+    *("map", "scan", "associative_scan", "cond", "switch", "while_loop", "fori_loop"),
+    *("vectorized_map", "vectorize", "custom_gradient", "unstack"),
+}
+_OPAQUE_MODULES = {"keras.ops", "tensorflow.nn", "jax.nn", "torch.nn.functional"}
 # Parameters that do not change what an activation computes.
 _WITHOUT_EFFECT = {"name", "inplace"}
 
@@ -43,11 +50,13 @@ class KnownFunction:
         label: Its name and module, such as `"keras.ops.relu"`.
         name: The name of the activation that it is; None where it is no activation.
         function: The function itself.
+        is_opaque: Whether it is of no interest, nor what it calls.
     """
 
     label: str
     name: str | None
     function: Any
+    is_opaque: bool = False
 
     def called_as(self, given: dict[str, Any]) -> tuple["KnownFunction", bool]:
         """Returns what it is when called with certain arguments, and whether that is exact."""
@@ -68,12 +77,14 @@ def known_by_code() -> dict[int, KnownFunction]:
     for label, module in _modules():
         for attribute in dir(module):
             name = name_of_function(attribute)
-            if name is None and attribute not in _PARTS | _PARTS_OF.get(label, set()):
+            is_part = attribute in _PARTS or attribute in _PARTS_OF.get(label, ())
+            is_opaque = name is None and not is_part
+            if is_opaque and (label not in _OPAQUE_MODULES or attribute in _CALL_WHAT_THEY_GET):
                 continue
             function = getattr(module, attribute, None)
             code = _code(function)
             if code is not None:
-                entry = KnownFunction(f"{label}.{attribute}", name, function)
+                entry = KnownFunction(f"{label}.{attribute}", name, function, is_opaque)
                 known.setdefault(id(code), entry)
     return known
 

@@ -1,16 +1,24 @@
-"""Running the calls of a model's layers again, with symbolic tensors, to see what they do."""
+"""Running the calls of a model's layers again, with symbolic tensors, and what is then running."""
 
 import contextlib
+import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of
-from keras_swish.replacement.frameworks import code_of, untraced
+from keras_swish.replacement.frameworks import KnownFunction, code_of, untraced
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
 from keras_swish.replacement.recognise import recognise
 
+# Code of these, and of Python's own modules, is not the user's.
+_LIBRARIES = {
+    *("keras", "keras_swish", "tensorflow", "jax", "jaxlib", "torch", "flax", "numpy", "optree"),
+    *("tree", "absl"),
+    *sys.stdlib_module_names,
+} - {"__main__"}
 # Keras's layers around somebody else's code.
 FOREIGN = tuple(
     getattr(keras.layers, name)
@@ -155,6 +163,15 @@ def asks_for_training(layer: keras.Layer) -> bool:
     return asks and all(part.built for part in parts) and not isinstance(layer, keras.layers.Lambda)
 
 
+def settings_of(layer: keras.Layer) -> str | None:
+    """Returns the class and the configuration of a layer without its name, as a text."""
+    try:
+        config = {**layer.get_config(), "name": None}
+    except Exception:  # of a layer that has none
+        return None
+    return repr((type(layer), config))
+
+
 @contextlib.contextmanager
 def unchanged(layer: keras.Layer) -> Iterator[None]:
     """Undoes what a call writes into attributes: tensors of ours would not outlive it."""
@@ -166,3 +183,65 @@ def unchanged(layer: keras.Layer) -> Iterator[None]:
             for name in [name for name in current if name not in earlier]:
                 del current[name]
             current.update(earlier)
+
+
+class Stack:
+    """What is running, from a function outwards to the layer that was run.
+
+    Attributes:
+        owners: The layers and operations whose methods are running, each with the frame of the
+            innermost.
+        made: The activation layer that the first owner's code has made on the spot, or None.
+        codes: Ids of the code of the function and all up to the first owner's.
+        user_codes: The code of the user's functions among them, without the first.
+        is_part_of_another: Whether a known function has called it.
+    """
+
+    def __init__(
+        self,
+        frame: types.FrameType,
+        known: dict[int, KnownFunction],
+        is_made_on_the_spot: Callable[[Any], bool],
+    ):
+        self.owners: list[tuple[Any, types.FrameType]] = []
+        self.made: Any = None
+        self.codes = {id(frame.f_code)}
+        self.user_codes: list[types.CodeType] = []
+        self.is_part_of_another = False
+        caller = frame.f_back
+        while caller is not None and caller.f_code is not call_layer.__code__:
+            if id(caller.f_code) in known and not self.owners and not self.user_codes:
+                self.is_part_of_another = True
+                return
+            owner = _first_argument(caller)
+            if (
+                isinstance(owner, keras.Operation)
+                and not self.owners
+                and (owner is self.made or is_made_on_the_spot(owner))
+            ):
+                self.made = owner
+            elif isinstance(owner, keras.Operation):
+                if not self.owners or self.owners[-1][0] is not owner:
+                    self.owners.append((owner, caller))
+            elif not self.owners:
+                self.codes.add(id(caller.f_code))
+                if is_users(caller):
+                    self.user_codes.append(caller.f_code)
+            caller = caller.f_back
+
+
+def _first_argument(frame: types.FrameType) -> Any:
+    code = frame.f_code
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+
+def given_arguments(frame: types.FrameType) -> dict[str, Any]:
+    """Returns the arguments of the function that a frame runs."""
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return {name: frame.f_locals[name] for name in names if name in frame.f_locals}
+
+
+def is_users(frame: types.FrameType) -> bool:
+    """Says whether a frame runs code of the user's."""
+    return frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES

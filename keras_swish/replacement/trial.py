@@ -96,8 +96,10 @@ class TrialCopy:
 
 def _reason(error: Exception) -> str:
     """Returns what an error says, without what Keras writes around it."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
     text = str(error.args[0]) if error.args else str(error)
-    inner = re.split(r"Error encountered:\s+|\x1b\[1m|\(Exception encountered", text)[-1]
+    inner = re.split(r"Error encountered:\s+|Exception encountered:\s+|\x1b\[1m", text)[-1]
     return first_line(ValueError(re.sub(r"\x1b\[\d*m", "", inner)))
 
 

@@ -31,20 +31,16 @@ from keras_swish.replacement.running import (
     FOREIGN,
     WAYS,
     Call,
+    Stack,
     arguments,
     asks_for_training,
-    call_layer,
+    given_arguments,
+    is_users,
+    settings_of,
     unchanged,
     units_with_own_code,
 )
 from keras_swish.replacement.sites import LocatedActivation, locate_activations, paths
-
-# Code of these, and of Python's own modules, is not the user's.
-_LIBRARIES = {
-    *("keras", "keras_swish", "tensorflow", "jax", "jaxlib", "torch", "flax", "numpy", "optree"),
-    *("tree", "absl"),
-    *sys.stdlib_module_names,
-} - {"__main__"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +123,7 @@ class _Watch:
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
         self._reached: set[tuple[int, Any]] = set()
+        self._same_in_training: set[str] = set()
         self._layers: dict[int, keras.Layer] = {}
         self._located: dict[int, LocatedActivation] = {}
         self._held: dict[int, list[tuple[types.CodeType, LocatedActivation]]] = {}
@@ -192,11 +189,28 @@ class _Watch:
                     error = error or failure
                     continue
                 if asks_for_training(layer) and "training" not in kwargs:
-                    # If the branch cannot be run so, what inference takes is known still.
-                    with contextlib.suppress(Exception), unchanged(layer), self._watched():
-                        way(layer, args, {**kwargs, "training": True})
+                    self._run_in_training(way, layer, args, kwargs)
                 return None
         return error
+
+    def _run_in_training(
+        self, way: Callable, layer: keras.Layer, args: tuple, kwargs: dict
+    ) -> None:
+        """Runs a call in training, unless that showed nothing of a layer of the same settings."""
+        settings = settings_of(layer)
+        if settings in self._same_in_training:
+            return
+        before = self._size()
+        # If the branch cannot be run so, what inference takes is known still.
+        with contextlib.suppress(Exception), unchanged(layer), self._watched():
+            way(layer, args, {**kwargs, "training": True})
+        if settings is not None and self._size() == before:
+            self._same_in_training.add(settings)
+
+    def _size(self) -> tuple[int, ...]:
+        """Returns how much was noted."""
+        parts = sum(len(labels) for labels in self._parts.values())
+        return len(self._calls), len(self._reached), parts
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -217,11 +231,14 @@ class _Watch:
         if event != "call":
             return
         code = id(frame.f_code)
-        if code in self._known:
-            self._note(self._known[code], frame, _given(frame))
+        known = self._known.get(code)
+        if known is not None and not known.is_opaque:
+            self._note(known, frame, given_arguments(frame))
         elif code in self._own:
             function = self._own[code]
-            self._note(KnownFunction(describe(function), None, function), frame, _given(frame))
+            self._note(
+                KnownFunction(describe(function), None, function), frame, given_arguments(frame)
+            )
 
     def _on_builtin(self, function: Any, args: tuple) -> None:
         known = known_builtin(function)
@@ -234,7 +251,7 @@ class _Watch:
 
     def _note(self, known: KnownFunction, frame: types.FrameType, given: dict[str, Any]) -> None:
         """Notes that a function is called: the frame is its own."""
-        stack = _Stack(frame, self._known, self._is_made_on_the_spot)
+        stack = Stack(frame, self._known, self._is_made_on_the_spot)
         owners, made = stack.owners, stack.made
         if stack.is_part_of_another or not owners:
             return
@@ -252,7 +269,7 @@ class _Watch:
         if site is not None and (code_of(site.activation) is frame.f_code or known.name is None):
             return
         layer, layer_frame = owners[0]
-        if not (stack.user_codes or _is_users(layer_frame) or _runs_foreign_code(layer)):
+        if not (stack.user_codes or is_users(layer_frame) or _runs_foreign_code(layer)):
             return
         if located is not None:
             site = self._located[located]
@@ -274,7 +291,7 @@ class _Watch:
         exact: bool,
         made: Any,
         owners: list[tuple[Any, types.FrameType]],
-        stack: "_Stack",
+        stack: "Stack",
         site: LocatedActivation | None,
         given: dict[str, Any],
     ) -> None:
@@ -313,70 +330,9 @@ class _Watch:
         return None
 
 
-class _Stack:
-    """What is running, from a function outwards to the layer that was run.
-
-    Attributes:
-        owners: The layers and operations whose methods are running, each with the frame of the
-            innermost.
-        made: The activation layer that the first owner's code has made on the spot, or None.
-        codes: Ids of the code of the function and all up to the first owner's.
-        user_codes: The code of the user's functions among them, without the first.
-        is_part_of_another: Whether a known function has called it.
-    """
-
-    def __init__(
-        self,
-        frame: types.FrameType,
-        known: dict[int, KnownFunction],
-        is_made_on_the_spot: Callable[[Any], bool],
-    ):
-        self.owners: list[tuple[Any, types.FrameType]] = []
-        self.made: Any = None
-        self.codes = {id(frame.f_code)}
-        self.user_codes: list[types.CodeType] = []
-        self.is_part_of_another = False
-        caller = frame.f_back
-        while caller is not None and caller.f_code is not call_layer.__code__:
-            if id(caller.f_code) in known and not self.owners:
-                self.is_part_of_another = True
-                return
-            owner = _first_argument(caller)
-            if (
-                isinstance(owner, keras.Operation)
-                and not self.owners
-                and (owner is self.made or is_made_on_the_spot(owner))
-            ):
-                self.made = owner
-            elif isinstance(owner, keras.Operation):
-                if not self.owners or self.owners[-1][0] is not owner:
-                    self.owners.append((owner, caller))
-            elif not self.owners:
-                self.codes.add(id(caller.f_code))
-                if _is_users(caller):
-                    self.user_codes.append(caller.f_code)
-            caller = caller.f_back
-
-
 def is_known(function: Any) -> bool:
     """Says whether a function is one of those that are always looked for."""
     return id(code_of(function)) in known_by_code()
-
-
-def _first_argument(frame: types.FrameType) -> Any:
-    code = frame.f_code
-    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-
-
-def _given(frame: types.FrameType) -> dict[str, Any]:
-    """Returns the arguments of the function that a frame runs."""
-    code = frame.f_code
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-
-
-def _is_users(frame: types.FrameType) -> bool:
-    return frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES
 
 
 def _runs_foreign_code(layer: Any) -> bool:
@@ -401,7 +357,7 @@ def _location(
     for name, value in attributes(layer).items():
         if any(code_of(each) in user_codes for each in _callables(value)):
             return f"{class_name}.{name}"
-    if not _is_users(frame) and user_codes:
+    if not is_users(frame) and user_codes:
         return user_codes[-1].co_qualname.rpartition("<locals>.")[2]
     # AutoGraph, which writes a method anew, gives it a prefix.
     return f"{class_name}.{frame.f_code.co_name.removeprefix('tf__')}"
