@@ -132,7 +132,8 @@ def set_inner_texts(old: keras.Layer, new: keras.Layer, texts: Texts) -> None:
     counterparts = dict(members(new))
     for key, member in members(old):
         counterpart = counterparts.get(key)
-        if isinstance(member, keras.Layer) and type(member) is type(counterpart):
+        is_same = isinstance(counterpart, keras.Layer) and type(member) is type(counterpart)
+        if is_same and member is not counterpart:
             set_inner_texts(member, counterpart, texts)
 
 

@@ -209,7 +209,7 @@ def replace_activations(
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
     kept_last = output_makers(model) if except_last else set()
     chosen, kept = _select(found, rules, where, kept_last)
-    calls, kept_calls = _select_calls(found, rules, where, {id(each) for each, _ in chosen})
+    calls, kept_calls = _select_calls(found, rules, where, [each for each, _ in chosen])
     direct_calls = [str(call) for call in calls]
     if strict:
         _refuse(direct_calls)
@@ -276,12 +276,12 @@ def _select(
 
 
 def _select_calls(
-    found: Survey, rules: list[Rule], where: Where | None, chosen: set[int]
+    found: Survey, rules: list[Rule], where: Where | None, chosen: list[LocatedActivation]
 ) -> tuple[list[CodeCall], list[ActivationSite]]:
     """Returns the calls in code that the replacements mean, and what else code calls."""
     meant, kept = [], {}
     for call in found.calls:
-        if call.site is not None and (id(call.site) in chosen or not call.exact):
+        if call.site is not None and (call.site in chosen or not call.exact):
             continue
         rule = next((r for r in rules if any(r.matches(each) for each in call.candidates)), None)
         located = LocatedActivation(code_site(call), None, call.layers[0], None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of
+from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of, sublayers
 from keras_swish.replacement.frameworks import KnownFunction, code_of, untraced
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
 from keras_swish.replacement.recognise import recognise
@@ -46,9 +46,8 @@ def units_with_own_code(layer: keras.Layer, seen: set[int]) -> Iterator[keras.La
         return
     seen.add(id(layer))
     if (is_graph(layer) or is_sequence(layer)) and not runs_own_code(layer):
-        for child in layer.operations if is_graph(layer) else layer.layers:
-            if isinstance(child, keras.Layer):
-                yield from units_with_own_code(child, seen)
+        for child in sublayers(layer):
+            yield from units_with_own_code(child, seen)
     elif any(runs_own_code(part) or _holds_own_function(part) for part in all_layers(layer)):
         yield layer
 
@@ -83,9 +82,9 @@ def _eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
             return value
         return keras.ops.ones([size or 2 for size in value.shape], value.dtype)
 
-    args, kwargs = keras.tree.map_structure(tensor, (args, kwargs))
+    call: Any = keras.tree.map_structure(tensor, (args, kwargs))
     with keras.StatelessScope(), untraced():
-        call_layer(layer, args, kwargs)
+        call_layer(layer, *call)
 
 
 # Ways to run a call, of which a later one is for what an earlier one cannot.
@@ -175,7 +174,8 @@ def settings_of(layer: keras.Layer) -> str | None:
 @contextlib.contextmanager
 def unchanged(layer: keras.Layer) -> Iterator[None]:
     """Undoes what a call writes into attributes: tensors of ours would not outlive it."""
-    before = [(vars(part), dict(vars(part))) for part in all_layers(layer) if runs_own_code(part)]
+    parts: list[Any] = [part for part in all_layers(layer) if runs_own_code(part)]
+    before = [(part.__dict__, dict(part.__dict__)) for part in parts]
     try:
         yield
     finally:

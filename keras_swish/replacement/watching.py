@@ -261,7 +261,7 @@ class _Watch:
             known, exact = known.called_as(given)
         located = next((id(o) for o, _ in owners if id(o) in self._located), None)
         site = self._held_at(owners, stack.codes, known.name)
-        for called in (site, self._located.get(located)):
+        for called in (site, self._located[located] if located else None):
             if called is not None:
                 is_held = called.key is not None
                 holder = called.owner if is_held else called.activation

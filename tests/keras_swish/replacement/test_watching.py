@@ -293,9 +293,12 @@ def test_a_function_in_an_attribute_that_calls_an_activation_is_named_with_the_a
     model = layer_that_calls(lambda x: ops.relu(x) + 1, call)
     with pytest.raises(ValueError, match=r"custom \(Custom.kept\): keras.ops.relu"):
         replace(model, {"relu": "swish"})
-    model = between_dense(layers.Dense(6, activation=lambda x: ops.relu(x) + 1, name="dense"))
+    model = between_dense(layers.Dense(6, activation=helper, name="dense"))
     with pytest.raises(ValueError, match=r"dense \(Dense.activation\): keras.ops.relu"):
         replace(model, {"relu": "swish"})
+    # Unless the function goes.
+    changed = replace(model, {helper: "tanh", "relu": "swish"})
+    assert changed.layers[1].activation is keras.activations.tanh
 
 
 def test_the_branches_of_inference_and_of_training_are_both_run():
