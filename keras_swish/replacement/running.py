@@ -105,6 +105,8 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
             kwargs.setdefault("mask", mask)
         call = _with_known_batch((args, kwargs))
         distinct[repr(keras.tree.map_structure(_signature, call))] = call
+    if not distinct and getattr(layer, "inputs", None):  # of a model with a graph of layers
+        distinct[""] = _with_known_batch(((layer.input,), {}))
     if distinct:
         return [[call] for call in distinct.values()]
     config = layer.get_build_config() or {}
@@ -192,6 +194,7 @@ class Stack:
         owners: The layers and operations whose methods are running, each with the frame of the
             innermost.
         made: The activation layer that the first owner's code has made on the spot, or None.
+            Keras's other layers and operations that are made on the spot are passed over.
         codes: Ids of the code of the function and all up to the first owner's.
         user_codes: The code of the user's functions among them, without the first.
         is_part_of_another: Whether a known function has called it.
@@ -228,6 +231,10 @@ class Stack:
                 if is_users(caller):
                     self.user_codes.append(caller.f_code)
             caller = caller.f_back
+
+
+def _is_activation(layer: Any) -> bool:
+    return recognise(layer) is not None or type(layer) is keras.layers.Activation
 
 
 def _first_argument(frame: types.FrameType) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from keras_swish import registry
-from keras_swish.keras_compat import attributes
+from keras_swish.keras_compat import all_layers, attributes
 from keras_swish.messages import first_line
 from keras_swish.replacement.frameworks import (
     KnownFunction,
@@ -26,6 +26,7 @@ from keras_swish.replacement.frameworks import (
     known_builtin,
     known_by_code,
 )
+from keras_swish.replacement.members import is_keras
 from keras_swish.replacement.recognise import describe, function_of, recognise
 from keras_swish.replacement.running import (
     FOREIGN,
@@ -119,6 +120,7 @@ class _Watch:
     def __init__(self, model: keras.Model, functions: tuple[Any, ...]):
         self._known = known_by_code()
         self._paths = paths(model)
+        self._inside = {*self._paths, *map(id, all_layers(model))}
         self._calls: dict[CodeCall, None] = {}
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
@@ -315,9 +317,8 @@ class _Watch:
         self._calls.setdefault(call)
 
     def _is_made_on_the_spot(self, layer: Any) -> bool:
-        """Says whether an activation layer is none of the model's."""
-        is_activation = recognise(layer) is not None or type(layer) is keras.layers.Activation
-        return is_activation and id(layer) not in self._located
+        """Says whether a layer or operation of Keras's is none of the model's."""
+        return id(layer) not in self._inside and is_keras(type(layer))
 
     def _held_at(self, owners: list, codes: set[int], name: str | None) -> LocatedActivation | None:
         """Returns the site in whose function the call is, or whose function it is."""

@@ -159,6 +159,11 @@ CALLED = {
         lambda x: layers.Activation(lambda z: ops.relu(z) + 1)(x),
         "relu",
     ),
+    "a wrapper made on the spot": (
+        lambda x: layers.TimeDistributed(layers.ReLU())(x[:, None])[:, 0],
+        "relu",
+    ),
+    "in a condition": (lambda x: ops.cond(ops.sum(x) > 0, lambda: ops.relu(x), lambda: x), "relu"),
     "a layer that nobody owns": (lambda x: RELU_LAYER(x), "relu"),
     "a partial": (lambda x: functools.partial(imported, max_value=6)(x), "relu6"),
     "with parameters": (lambda x: imported(x, max_value=6.0), "relu6"),
@@ -325,6 +330,20 @@ def test_models_that_were_only_called_are_run_on_the_shapes_of_that_call():
     model({"words": np.ones((2, 3), "int32")})
     assert [call.name for call in observe(model).calls] == ["relu"]
     assert observe(model).not_examined == ()
+
+
+def test_a_functional_model_with_a_call_of_its_own_is_run():
+    class Clipped(keras.Model):
+        def __init__(self):
+            inputs = keras.Input((6,))
+            super().__init__(inputs, layers.Dense(6, "tanh")(inputs))
+
+        def call(self, x, training=None, mask=None):
+            return ops.relu(super().call(x))
+
+    for model in (Clipped(), keras.Sequential([keras.Input((6,)), Clipped()])):
+        found = {site.old: site.code for site in keras_swish.find_activations(model)}
+        assert found == {"tanh": "", "relu": "Clipped.call"}
 
 
 def test_several_calls_with_several_inputs_and_settings_are_all_run():
