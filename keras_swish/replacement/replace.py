@@ -143,7 +143,9 @@ def replace_activations(
 
     Activation layers, the `activation` of any layer, operations such as `keras.ops.relu` in a
     graph, and `Lambda` layers around a function of Keras's are found, in nested models, wrappers
-    and layers that hold layers too. The original is left as it is.
+    and layers that hold layers too. The calls of layers with code of the user's own are run once,
+    in the original and in the copy: a string by which that code looks its activation up is
+    replaced, where the code then calls the new one. The original is left as it is.
 
     The new model is not compiled: an optimizer has to be built for the new weights.
 
@@ -153,7 +155,10 @@ def replace_activations(
         replacements: Old activations and the new ones, as `{"relu": "swish_beta"}`. An old one
             is a name, a formula, a function, a layer class, or a layer, and means what it
             computes: `"relu"` is the function in all its forms and not ReLU6, `"silu"` is
-            `"swish"`. A new one is anything that `keras_swish.layer` takes.
+            `"swish"`; whatever name `find_activations` gives is an old one too. A new one is
+            anything that `keras_swish.layer` takes. A name replaced by itself changes nothing,
+            even where Keras means another function by it (a function or a layer as the new one
+            does).
         where: Which activation sites: a pattern of their paths as in `fnmatch`, such as
             `"block5_*"`, a compiled regular expression, a list of these, or a function from
             `ActivationSite` to bool. By default all. The gates of recurrent layers are among them
@@ -166,8 +171,9 @@ def replace_activations(
             number, or `"relu_like"`, the value with which the new function is as close to ReLU
             as it gets (possible for `"swish_beta"` and `"prelu"`). By default each
             activation's own.
-        strict: Whether to raise where the Python code of a layer calls an activation as a
-            function, which cannot be replaced; otherwise a warning says so.
+        strict: Whether to raise where the Python code of a layer calls an activation that is
+            neither a layer nor in one of its attributes, which cannot be replaced; otherwise a
+            warning says so.
         return_report: Whether to return a `ReplacementReport` too.
 
     Returns:
