@@ -108,7 +108,8 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
     if not distinct and getattr(layer, "inputs", None):  # of a model with a graph of layers
         distinct[""] = _with_known_batch(((layer.input,), {}))
     if distinct:
-        return [[call] for call in distinct.values()]
+        # Some layers say that their outputs are sparse, which then are not.
+        return [[call, _dense(call)] if _is_sparse(call) else [call] for call in distinct.values()]
     config = layer.get_build_config() or {}
     shapes = config.get("shapes_dict") or {}
     if not shapes and config.get("input_shape") is None:
@@ -142,6 +143,18 @@ def _with_known_batch(call: Any) -> Any:
         return keras.KerasTensor((2, *value.shape[1:]), dtype=value.dtype)
 
     return keras.tree.map_structure(known, call)
+
+
+def _is_sparse(call: Any) -> bool:
+    return any(getattr(value, "sparse", False) for value in keras.tree.flatten(call))
+
+
+def _dense(call: Any) -> Any:
+    def dense(value: Any) -> Any:
+        is_tensor = isinstance(value, keras.KerasTensor)
+        return keras.KerasTensor(value.shape, dtype=value.dtype) if is_tensor else value
+
+    return keras.tree.map_structure(dense, call)
 
 
 def _signature(value: Any) -> Any:

@@ -182,8 +182,8 @@ class _Watch:
     def _run_one(self, layer: keras.Layer, calls_: list[Call]) -> Exception | None:
         """Runs the first of some calls of a layer that can be run."""
         error = None
-        for args, kwargs in calls_:
-            for way in WAYS:
+        for way in WAYS:
+            for args, kwargs in calls_:
                 try:
                     with unchanged(layer), self._watched():
                         way(layer, args, kwargs)
