@@ -235,9 +235,8 @@ def _looks_like_formula(text: str) -> bool:
     return is_formula(text) and not re.fullmatch(r"[^\W\d]\w*(\.[\w<>]+)+", text)
 
 
-@functools.cache
-def _names() -> frozenset[str]:
-    return frozenset([*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES])
+def _names() -> set[str]:
+    return {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
 
 
 def _relu(
