@@ -28,6 +28,8 @@ _PARTS = {
     *("clip", "clip_by_value", "clamp", "greater", "greater_equal", "less", "less_equal"),
     *("gt", "ge", "lt", "le", "exp", "expm1", "log1p", "logaddexp", "erf", "sin", "cos", "sinc"),
     *("arctan", "atan", "arcsinh", "asinh", "numpy_function", "py_function", "pure_callback"),
+    # Activations that Keras has no function for.
+    *("crelu", "prelu", "rrelu", "relu_squared", "softmin", "gumbel_softmax"),
 }
 # In other modules these are reductions.
 _PARTS_OF = {"jax.lax": {"max", "min"}}

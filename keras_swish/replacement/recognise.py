@@ -40,6 +40,7 @@ def _functions() -> dict[Any, str]:
 
 _FUNCTIONS = _functions()
 _OPERATIONS = {name.replace("_", ""): ALIASES.get(name, name) for name in keras_names()}
+_IN_FRAMEWORKS = {**_OPERATIONS, "logistic": "sigmoid"}
 _FORMULAS = {str(parse(entry.formula)): name for name, entry in catalogue.ENTRIES.items()}
 # What frameworks have under these names is no activation.
 _NO_ACTIVATIONS = {"linear", "exponential"}
@@ -53,7 +54,7 @@ def name_of_function(attribute: str) -> str | None:
         >>> name_of_function("hardswish"), name_of_function("conv")
         ('hard_silu', None)
     """
-    name = _OPERATIONS.get(attribute.replace("_", ""))
+    name = _IN_FRAMEWORKS.get(attribute.replace("_", ""))
     return None if name in _NO_ACTIVATIONS else name
 
 

@@ -376,7 +376,7 @@ def _callables(value: Any) -> Iterator[Callable]:
 
 def _has_floats(given: dict[str, Any]) -> bool:
     """Says whether there is a tensor of a float dtype among arguments."""
-    for value in given.values():
+    for value in keras.tree.flatten(list(given.values())):
         try:
             if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
                 return True

@@ -195,6 +195,31 @@ def test_a_framework_s_own_functions_are_seen_too():
     assert [site.old for site in keras_swish.find_activations(model)] == ["relu", "swish", "tanh"]
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_functions_of_tensorflow_that_keras_has_not_are_listed():
+    import tensorflow as tf
+
+    functions = [
+        lambda x: tf.nn.crelu(x)[:, :6],
+        lambda x: tf.clip_by_value(x, 0.0, 6.0),
+        lambda x: tf.ensure_shape(tf.numpy_function(lambda x: x, [x], tf.float32), x.shape),
+        lambda x: abs(x),
+    ]
+    for function in functions:
+        assert len(observe(layer_that_calls(function)).not_examined) == 1
+    assert observe(layer_that_calls(lambda x: tf.raw_ops.Relu(features=x))).calls
+
+
+@pytest.mark.jax
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+def test_functions_of_jax_are_seen_where_keras_has_none():
+    import jax
+
+    assert observe(layer_that_calls(lambda x: jax.lax.logistic(x))).calls[0].name == "sigmoid"
+    for function in (lambda x: jax.numpy.maximum(x, 0), lambda x: jax.lax.max(x, 0 * x)):
+        assert len(observe(layer_that_calls(function)).not_examined) == 1
+
+
 @pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_functions_and_methods_of_pytorch_without_python_code_are_seen():
