@@ -58,6 +58,8 @@ class Entry:
 _INF, _NONE = math.inf, math.nan
 _SEARCHED = "Ramachandran et al. 2017, section 3: found by the search"
 
+_ROUNDED_OTHERWISE = "Keras's function of this name rounds otherwise."
+
 # The order of the fields: formula, source, limits, bounded below, monotone.
 ENTRIES: dict[str, Entry] = {
     "relu": Entry(
@@ -92,14 +94,24 @@ ENTRIES: dict[str, Entry] = {
         note="One slope for each channel; Keras's layer has one for each element, from 0. Monotone "
         "for beta >= 0.",
     ),
-    "softplus": Entry("softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True),
-    "elu": Entry("where(x, x, expm1(x))", "Clevert et al. 2015, alpha = 1", (-1, _INF), True, True),
+    "softplus": Entry(
+        "softplus(x)", "Nair and Hinton 2010", (0, _INF), True, True, note=_ROUNDED_OTHERWISE
+    ),
+    "elu": Entry(
+        "where(x, x, expm1(x))",
+        "Clevert et al. 2015, alpha = 1",
+        (-1, _INF),
+        True,
+        True,
+        note=_ROUNDED_OTHERWISE,
+    ),
     "selu": Entry(
         "1.0507009873554805 * where(x, x, 1.6732632423543772 * expm1(x))",
         "Klambauer et al. 2017",
         (-1.0507009873554805 * 1.6732632423543772, _INF),
         True,
         True,
+        note=_ROUNDED_OTHERWISE,
     ),
     "gelu": Entry(
         "x * (1 + erf(x / sqrt(2))) / 2",
@@ -107,8 +119,8 @@ ENTRIES: dict[str, Entry] = {
         (0, _INF),
         True,
         False,
-        note="keras.ops.gelu is an approximation with tanh unless approximate=False says "
-        "otherwise; keras.activations.gelu is not.",
+        note=f"{_ROUNDED_OTHERWISE} With approximate=True, the default of keras.ops.gelu, it is "
+        "the approximation by tanh.",
     ),
     "quick_gelu": Entry(
         "x * sigmoid(1.702 * x)",
@@ -124,7 +136,7 @@ ENTRIES: dict[str, Entry] = {
         (0, _INF),
         True,
         False,
-        note="Keras calls it silu, and swish too.",
+        note="Keras calls it silu, and swish too, and rounds it otherwise.",
     ),
     "swish_beta": Entry(
         "x * sigmoid(beta * x)",

@@ -72,6 +72,11 @@ def call_symbolically(function: Callable, *args: Any, **kwargs: Any) -> Any:
     return backend.compute_output_spec(function, *args, **kwargs)
 
 
+def mask_of(tensor: Any) -> Any:
+    """Returns the mask that goes with a symbolic tensor, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
 def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     """Returns the variables that a layer owns itself, seeds included, without its sublayers'."""
     seeds = [generator.state for generator in layer._seed_generators]
@@ -400,6 +405,24 @@ def is_root_of_hdf5() -> bool:
     """Says whether the configuration that is being asked for is that of a whole HDF5 file."""
     frame = sys._getframe(2)  # what asks the layer
     return frame.f_code.co_name == "model_metadata"
+
+
+def set_raw_attribute(layer: keras.Layer, name: str, value: Any) -> None:
+    """Sets an attribute without Keras's taking note."""
+    modules = _torch_modules(layer)
+    (modules if name in modules else layer.__dict__)[name] = value
+
+
+def constructor_arguments(layer: keras.Layer) -> dict[str, Any] | None:
+    """Returns the arguments that Keras kept for a layer without `get_config`; None without."""
+    kept = getattr(layer, "_auto_config", None)
+    return None if kept is None else kept.config
+
+
+def set_constructor_arguments(layer: keras.Layer, arguments: dict[str, Any]) -> None:
+    """Sets the arguments with which Keras makes a layer without `get_config` again."""
+    kept = type(vars(layer)["_auto_config"])(**arguments)
+    object.__setattr__(layer, "_auto_config", kept)
 
 
 def _torch_modules(layer: keras.Layer) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The members of a layer: layers and functions in its attributes, lists and dictionaries."""
 
+import copy
 import functools
 import types
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,12 @@ def with_value(container: Any, key: Sequence[str | int], value: Any) -> Any:
         return value
     if isinstance(container, dict):
         return {**container, key[0]: with_value(container[key[0]], key[1:], value)}
+    if not isinstance(container, (list, tuple)):  # an object that holds settings
+        changed = copy.copy(container)
+        object.__setattr__(
+            changed, str(key[0]), with_value(vars(container)[key[0]], key[1:], value)
+        )
+        return changed
     items = list(container)
     index: Any = key[0]
     items[index] = with_value(items[index], key[1:], value)

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+import keras
+
 from keras_swish.keras_compat import path_of
 from keras_swish.replacement.channels import ChannelAxes, Channels
 from keras_swish.replacement.members import is_graph, is_sequence
@@ -46,6 +48,8 @@ class Places:
         """Returns the place of an activation."""
         owner, channels = located.owner, self._axes.of(located)
         if is_graph(owner) or is_sequence(owner):
-            return Place(channels=channels)
+            old = located.activation
+            path = path_of(old) if isinstance(old, keras.Layer) else None
+            return Place(path=(path or "").rpartition("/")[0] or None, channels=channels)
         name = re.sub(r"\W+", "_", "_".join(map(str, located.key or ()))).strip("_") or None
         return Place(name, path_of(owner), self._surroundings.scope(owner), channels)

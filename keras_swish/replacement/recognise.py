@@ -1,7 +1,9 @@
 """The names of activations: functions, layers and operations of a Keras graph."""
 
 import functools
-from collections.abc import Callable, Hashable
+import inspect
+import re
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 import keras
@@ -38,6 +40,21 @@ def _functions() -> dict[Any, str]:
 
 _FUNCTIONS = _functions()
 _OPERATIONS = {name.replace("_", ""): ALIASES.get(name, name) for name in keras_names()}
+_IN_FRAMEWORKS = {**_OPERATIONS, "logistic": "sigmoid"}
+# What frameworks have under these names is no activation.
+_NO_ACTIVATIONS = {"linear", "exponential"}
+
+
+def name_of_function(attribute: str) -> str | None:
+    """Returns the name of the activation that frameworks have under some attribute's name.
+
+    Example:
+        >>> from keras_swish.replacement.recognise import name_of_function
+        >>> name_of_function("hardswish"), name_of_function("conv")
+        ('hard_silu', None)
+    """
+    name = _IN_FRAMEWORKS.get(attribute.replace("_", ""))
+    return None if name in _NO_ACTIVATIONS else name
 
 
 def recognise(candidate: Any) -> str | None:
@@ -62,7 +79,7 @@ def recognise(candidate: Any) -> str | None:
     if isinstance(candidate, keras.layers.ReLU):
         return _relu(candidate.negative_slope, candidate.max_value, candidate.threshold)
     if isinstance(candidate, SearchedActivation):
-        return _of_formula(candidate.formula)
+        return name_of_formula(candidate.formula)
     for layer_class, name in _LAYERS.items():
         if isinstance(candidate, layer_class):
             return name
@@ -76,12 +93,12 @@ def recognise(candidate: Any) -> str | None:
     if not isinstance(candidate, Hashable):
         return None
     if candidate in activations.REGISTERED:
-        return _of_formula(activations.REGISTERED[candidate])
+        return name_of_formula(activations.REGISTERED[candidate])
     return _FUNCTIONS.get(candidate)
 
 
-def _of_formula(formula: str) -> str:
-    """Returns the name of a formula, or the formula where it has none."""
+def name_of_formula(formula: str) -> str:
+    """Returns the name of a formula that the language prints, and itself where it has none."""
     name = catalogue.NAMES.get(formula, formula)
     return ALIASES.get(name, name)
 
@@ -90,7 +107,9 @@ def function_of(candidate: Any) -> Any:
     """Returns the function inside an `Activation` or a `Lambda`, and anything else itself."""
     if type(candidate) is keras.layers.Activation:
         return candidate.activation
-    if isinstance(candidate, keras.layers.Lambda) and not candidate.arguments:
+    if isinstance(candidate, keras.layers.Lambda):
+        if candidate.arguments:
+            return functools.partial(candidate.function, **candidate.arguments)
         return candidate.function
     return candidate
 
@@ -115,12 +134,58 @@ def describe(candidate: Any) -> str:
     return f"{candidate.__module__}.{getattr(candidate, '__qualname__', type(candidate).__name__)}"
 
 
-def matcher(key: Any) -> Callable[[Any], bool]:
+# Parameters that activations of one name differ in, with the values that our names stand for.
+_PARAMETERS = {
+    "leaky_relu": ("negative_slope", 0.01),
+    "elu": ("alpha", 1.0),
+    "gelu": ("approximate", False),
+}
+
+
+def unlike_ours(candidate: Any) -> str:
+    """Returns the parameter in which a named activation is not what our name computes.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.replacement.recognise import unlike_ours
+        >>> unlike_ours(keras.layers.LeakyReLU()), unlike_ours(keras.ops.gelu)
+        ('negative_slope=0.3', 'approximate=True')
+    """
+    parameter, ours = _PARAMETERS.get(recognise(candidate) or "", ("", None))
+    inner = function_of(candidate)
+    if not parameter or isinstance(inner, SearchedActivation):
+        return ""
+    if hasattr(inner, parameter):
+        value = getattr(inner, parameter)
+    elif isinstance(inner, functools.partial):
+        value = inner.keywords.get(parameter, ours)
+    else:
+        value = inspect.signature(inner).parameters
+        value = value[parameter].default if parameter in value else ours
+    return "" if value == ours else f"{parameter}={value}"
+
+
+def difference_from_keras(name: str) -> str:
+    """Returns what Keras means by the name of one of our activations, where that differs.
+
+    Example:
+        >>> from keras_swish.replacement.recognise import difference_from_keras
+        >>> difference_from_keras("leaky_relu")
+        "Keras's function of this name has the slope 0.2, its layer 0.3."
+    """
+    entry = catalogue.ENTRIES.get(name)
+    differs = entry and not entry.is_keras_function and "Keras" in entry.note
+    return entry.note if entry and differs else ""
+
+
+def matcher(key: Any, printed: Collection[str] = ()) -> Callable[[Any], bool]:
     """Returns the predicate that says whether an activation is the one that a key means.
 
     Args:
         key: A name of this package or of Keras, a formula, a function, a layer class, or a
             layer, which means what it computes.
+        printed: Further strings that are keys: what `describe` returns of activations without a
+            name.
 
     Raises:
         ValueError: If a name is unknown or a formula cannot be read.
@@ -134,7 +199,11 @@ def matcher(key: Any) -> Callable[[Any], bool]:
         (True, False)
     """
     if isinstance(key, str):
-        name = _canonical(key)
+        if key in printed and key not in _names():
+            return lambda candidate: describe(candidate) == key
+        if not _looks_like_formula(key) and key not in _names():
+            raise ValueError(unknown("activation", key, {*_names(), *printed}))
+        name = ALIASES.get(key, key) if key in _names() else name_of_formula(str(parse(key)))
         return lambda candidate: recognise(candidate) == name
     if isinstance(key, type) and issubclass(key, keras.Layer):
         return lambda candidate: isinstance(candidate, key)
@@ -150,15 +219,32 @@ def matcher(key: Any) -> Callable[[Any], bool]:
     )
 
 
-def _canonical(text: str) -> str:
-    names = {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
-    if text in catalogue.ENTRIES and catalogue.ENTRIES[text].is_registered:
-        return _of_formula(catalogue.ENTRIES[text].formula)
-    if text in names:
+def name_of_text(text: str) -> str | None:
+    """Returns the name of the activation that a name or formula means; None for other texts.
+
+    Example:
+        >>> from keras_swish.replacement.recognise import name_of_text
+        >>> name_of_text("silu"), name_of_text("x * sigmoid(x)"), name_of_text("same")
+        ('swish', 'swish', None)
+    """
+    entry = catalogue.ENTRIES.get(text)
+    if entry is not None and entry.is_registered:
+        return name_of_formula(entry.formula)
+    if text in _names():
         return ALIASES.get(text, text)
-    if is_formula(text):
-        return _of_formula(str(parse(text)))
-    raise ValueError(unknown("activation", text, names))
+    try:
+        return name_of_formula(str(parse(text))) if _looks_like_formula(text) else None
+    except ValueError:
+        return None
+
+
+def _looks_like_formula(text: str) -> bool:
+    """Says whether a text is meant as a formula, not as the path of a function."""
+    return is_formula(text) and not re.fullmatch(r"[^\W\d]\w*(\.[\w<>]+)+", text)
+
+
+def _names() -> set[str]:
+    return {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
 
 
 def _relu(

@@ -6,27 +6,23 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, overload
 
 import keras
 
 from keras_swish.registry import Identifier
 from keras_swish.replacement.advice import check_model
-from keras_swish.replacement.copying import Copier, Factory
-from keras_swish.replacement.direct_calls import find_direct_calls
-from keras_swish.replacement.gammas import unscaled_before
-from keras_swish.replacement.members import Key
-from keras_swish.replacement.places import Places
+from keras_swish.replacement.recognise import difference_from_keras
 from keras_swish.replacement.rules import BetaInitializer, Rule
 from keras_swish.replacement.saving import make_savable
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
-    locate_activations,
     output_makers,
 )
-from keras_swish.replacement.surroundings import Surroundings
+from keras_swish.replacement.survey import Survey, code_site, survey
+from keras_swish.replacement.trial import TrialCopy
+from keras_swish.replacement.watching import CodeCall
 
 # Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]
@@ -42,6 +38,9 @@ class ReplacementReport:
         scaled: Paths of the batch normalisations that now have a gamma, of 1.
         direct_calls: Activations called from Python code, which no replacement of layers reaches.
         notes: What else is not as in the original.
+        not_examined: Layers of the user's own, and `Lambda` layers, of which it is not known
+            whether they compute an activation: their code could not be run, or calls something
+            elementwise that is no known activation, such as `maximum(x, 0)`, or `x * (x > 0)`.
     """
 
     replaced: tuple[ActivationSite, ...]
@@ -49,6 +48,7 @@ class ReplacementReport:
     scaled: tuple[str, ...]
     direct_calls: tuple[str, ...]
     notes: tuple[str, ...]
+    not_examined: tuple[str, ...] = ()
 
     def __str__(self):
         kept = [f"{site}" + (f" ({site.reason})" if site.reason else "") for site in self.kept]
@@ -58,6 +58,7 @@ class ReplacementReport:
             "gamma on": self.scaled,
             "called from Python code": self.direct_calls,
             "notes": self.notes,
+            "not examined": self.not_examined,
         }
         lines = []
         for title, entries in sections.items():
@@ -75,7 +76,10 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
     Returns:
         One for each activation layer, activation function of a layer, and activation operation of
         the graph, in the order of the graph. What is shared is listed once; linear activations
-        are left out.
+        are left out. The calls of layers with code of the user's own are run once, on symbolic
+        tensors: a string by which that code looks an activation up is a site too, and so is an
+        activation that only the code names, which cannot be replaced: its `code` says where it is
+        called. Each `old` is a key of the replacements that `replace_activations` takes.
 
     Raises:
         TypeError: If it is no Keras model.
@@ -89,8 +93,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
         ['hidden (activation): relu']
     """
     check_model(model)
-    sites = [located.site for located in locate_activations(model)]
-    return [site for site in sites if site.old != "linear"]
+    return [site for site in survey(model).sites() if site.old != "linear"]
 
 
 @overload
@@ -136,19 +139,22 @@ def replace_activations(
 
     Activation layers, the `activation` of any layer, operations such as `keras.ops.relu` in a
     graph, and `Lambda` layers around a function of Keras's are found, in nested models, wrappers
-    and layers that hold layers too. The original is left as it is.
+    and layers that hold layers too. The calls of layers with code of the user's own are run once,
+    in the original and in the copy: a string by which that code looks its activation up is
+    replaced, where the code then calls the new one. The original is left as it is.
 
     The new model is not compiled: an optimizer has to be built for the new weights.
 
     Args:
-        model: Functional, Sequential, or subclassed; it must be built. Its class stays, and what
-            several layers share they share in the new model. Of a class that makes its layers in
-            its own code, files have the new activations too; what could not be made again from a
-            file is refused when it is saved.
+        model: Functional, Sequential, or subclassed; it must be built. A subclassed model, or
+            layer, must have a configuration to be made again from (`get_config`).
         replacements: Old activations and the new ones, as `{"relu": "swish_beta"}`. An old one
             is a name, a formula, a function, a layer class, or a layer, and means what it
             computes: `"relu"` is the function in all its forms and not ReLU6, `"silu"` is
-            `"swish"`. A new one is anything that `keras_swish.layer` takes.
+            `"swish"`; whatever name `find_activations` gives is an old one too. A new one is
+            anything that `keras_swish.layer` takes. A name replaced by itself changes nothing,
+            even where Keras means another function by it (a function or a layer as the new one
+            does).
         where: Which activation sites: a pattern of their paths as in `fnmatch`, such as
             `"block5_*"`, a compiled regular expression, a list of these, or a function from
             `ActivationSite` to bool. By default all. The gates of recurrent layers are among them
@@ -161,8 +167,9 @@ def replace_activations(
             number, or `"relu_like"`, the value with which the new function is as close to ReLU
             as it gets (possible for `"swish_beta"` and `"prelu"`). By default each
             activation's own.
-        strict: Whether to raise where the Python code of a layer calls an activation as a
-            function, which cannot be replaced; otherwise a warning says so.
+        strict: Whether to raise where the Python code of a layer calls an activation that is
+            neither a layer nor in one of its attributes, which cannot be replaced; otherwise a
+            warning says so.
         return_report: Whether to return a `ReplacementReport` too.
 
     Returns:
@@ -171,7 +178,7 @@ def replace_activations(
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
-            copied, or with `strict=True` an activation is called from Python code.
+            made again, or with `strict=True` an activation is called from Python code.
 
     Example:
         >>> import keras, keras_swish
@@ -199,41 +206,61 @@ def replace_activations(
             "`replacements` must be a dictionary from old activations to new ones, such as "
             f"{{'relu': 'swish'}}. Received: {replacements!r}"
         )
-    rules = [Rule(old, new, beta_initializer) for old, new in replacements.items()]
+    found = survey(model, tuple(key for key in replacements if callable(key)))
+    printed = {site.old for site in found.sites()}
+    rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
     kept_last = output_makers(model) if except_last else set()
-    chosen, kept = _select(model, rules, where, kept_last)
-    direct_calls = _direct_calls(model, rules)
-    if strict and direct_calls:
+    chosen, kept = _select(found, rules, where, kept_last)
+    calls, kept_calls = _select_calls(found, rules, where, [each for each, _ in chosen])
+    direct_calls = [str(call) for call in calls]
+    if strict:
+        _refuse(direct_calls)
+    if not chosen:
+        raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
+    copy = TrialCopy(model, chosen, found, shared)
+    while copy.broken:
+        direct_calls += copy.broken.values()
+        if strict:
+            _refuse(direct_calls)
+        kept += [dataclasses.replace(chosen[i][0].site, reason=_IN_CODE) for i in copy.broken]
+        chosen = [each for i, each in enumerate(chosen) if i not in copy.broken]
+        if not chosen:
+            raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
+        copy = TrialCopy(model, chosen, found, shared)
+    notes = make_savable(model, copy.copier, copy.replaced)
+    for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
+        warnings.warn(f"replace_activations: {note}", stacklevel=2)
+    if not return_report:
+        return copy.model
+    replaced = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
+    return copy.model, ReplacementReport(
+        tuple(replaced),
+        tuple([*kept, *kept_calls]),
+        tuple(copy.scaled.values()),
+        tuple(direct_calls),
+        (*notes, *_differences(chosen)),
+        found.observations.not_examined,
+    )
+
+
+# Why a site is kept that only the code that looks it up can replace.
+_IN_CODE = "its code does not take the new one"
+
+
+def _refuse(direct_calls: list[str]) -> None:
+    if direct_calls:
         raise ValueError(
             "Some activations are called in the code of layers, where they cannot be replaced: "
             f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer, or pass "
             "strict=False to replace the others alone."
         )
-    if not chosen:
-        raise ValueError(_nothing(rules, kept))
-    surroundings = Surroundings(model)
-    changed = [each.activation for each, rule in chosen if not (each.key or rule.homogeneous)]
-    scaled = unscaled_before(surroundings, changed)
-    followers = {(id(one.owner), one.key): one.followers for one, _ in chosen if one.key}
-    copier = Copier(*_factories(surroundings, chosen), set(scaled), shared, followers)
-    new = copier.copy_model(model)
-    replaced = [(one.owner, one.key) if one.key else (one.activation, None) for one, _ in chosen]
-    notes = make_savable(model, copier, replaced)
-    for note in [*(f"called from Python code: {line}" for line in direct_calls), *notes]:
-        warnings.warn(f"replace_activations: {note}", stacklevel=2)
-    if not return_report:
-        return new
-    sites = [dataclasses.replace(located.site, new=rule.name) for located, rule in chosen]
-    return new, ReplacementReport(
-        tuple(sites), tuple(kept), tuple(scaled.values()), tuple(direct_calls), tuple(notes)
-    )
 
 
 def _select(
-    model: keras.Model, rules: list[Rule], where: Where | None, kept_last: set[int]
+    found: Survey, rules: list[Rule], where: Where | None, kept_last: set[int]
 ) -> tuple[list[tuple[LocatedActivation, Rule]], list[ActivationSite]]:
     chosen, kept = [], []
-    for located in locate_activations(model):
+    for located in found.located:
         rule = next((rule for rule in rules if rule.matches(located.activation)), None)
         reason = rule and _reason_to_keep(located, rule, where, kept_last)
         if rule and not reason:
@@ -241,6 +268,24 @@ def _select(
         elif rule or located.site.old != "linear":
             kept.append(dataclasses.replace(located.site, reason=reason or ""))
     return chosen, kept
+
+
+def _select_calls(
+    found: Survey, rules: list[Rule], where: Where | None, chosen: list[LocatedActivation]
+) -> tuple[list[CodeCall], list[ActivationSite]]:
+    """Returns the calls in code that the replacements mean, and what else code calls."""
+    meant, kept = [], {}
+    for call in found.calls:
+        if call.site is not None and (call.site in chosen or not call.exact):
+            continue
+        rule = next((r for r in rules if any(r.matches(each) for each in call.candidates)), None)
+        located = LocatedActivation(code_site(call), None, call.layers[0], None)
+        reason = rule and _reason_to_keep(located, rule, where, set())
+        if rule and not reason and not rule.is_identity(call.name):
+            meant.append(call)
+        elif call.site is None:
+            kept[dataclasses.replace(located.site, reason=reason or "")] = None
+    return meant, list(kept)
 
 
 def _reason_to_keep(
@@ -270,28 +315,14 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _factories(
-    surroundings: Surroundings, chosen: list[tuple[LocatedActivation, Rule]]
-) -> tuple[dict[int, Factory], dict[tuple[int, Key], Factory]]:
-    """Returns what makes layers and operations, by id, and attributes, by id and key."""
-    places = Places(surroundings)
-    layer_factories, attribute_factories = {}, {}
-    for located, rule in chosen:
-        place = places.of(located)
-        if located.key is None:
-            layer_factories[id(located.activation)] = partial(rule.make_layer, place=place)
-        else:
-            target = id(located.owner), located.key
-            attribute_factories[target] = partial(rule.make_attribute, place=place)
-    return layer_factories, attribute_factories
+def _differences(chosen: list[tuple[LocatedActivation, Rule]]) -> list[str]:
+    """Returns notes on the new activations whose names mean something else in Keras."""
+    names = [rule.name for located, rule in chosen if not rule.is_identity(located.site.old)]
+    notes = {name: difference_from_keras(name) for name in names}
+    return [f"{name}: {note}" for name, note in notes.items() if note]
 
 
-def _direct_calls(model: keras.Model, rules: list[Rule]) -> list[str]:
-    names = {name for rule in rules for name in rule.spellings()}
-    return find_direct_calls(model, lambda f: any(rule.matches(f) for rule in rules), names)
-
-
-def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
+def _nothing(rules: list[Rule], kept: list[ActivationSite], found: Survey) -> str:
     reasons = {site.reason for site in kept if site.reason}
     if reasons:
         return f"Nothing was replaced: all that matches is kept ({'; '.join(sorted(reasons))})."
@@ -301,4 +332,5 @@ def _nothing(rules: list[Rule], kept: list[ActivationSite]) -> str:
     return (
         f"Nothing to replace: the model has no such activation. It has: {present}. "
         f"Received: {wanted}"
+        + "".join(f". Not examined: {line}" for line in found.observations.not_examined[:3])
     )

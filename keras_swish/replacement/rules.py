@@ -1,5 +1,6 @@
 """The entries of a replacement: what is replaced, and what makes its successor."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -25,6 +26,7 @@ class Rule:
         old: What to replace, as a key of `replace_activations`'s `replacements`.
         new: What replaces it, as `keras_swish.layer` takes it.
         beta_initializer: What its betas start from.
+        printed: Further strings that `old` may be, see `matcher`.
 
     Attributes:
         matches: Says whether an activation is the old one.
@@ -37,9 +39,10 @@ class Rule:
         old: Identifier,
         new: Identifier,
         beta_initializer: BetaInitializer,
+        printed: Collection[str] = (),
     ):
         self.old = old
-        self.matches = matcher(old)
+        self.matches = matcher(old, printed)
         self.new = new
         self.homogeneous = is_homogeneous(new)
         template = registry.layer(new)
@@ -61,10 +64,13 @@ class Rule:
             return function
         return self._prepared(function, _policy(host), place)
 
-    def spellings(self) -> list[str]:
-        """Returns the names under which frameworks have the old activation."""
-        name = self.old if isinstance(self.old, str) else describe(self.old)
-        return ["silu", "swish"] if name in ("silu", "swish") else [name]
+    def is_identity(self, name: str) -> bool:
+        """Says whether an activation's name is replaced by itself, which changes nothing.
+
+        Keras's function of a name may be another one than ours, or round otherwise; a function
+        or layer as the new activation says which is meant.
+        """
+        return isinstance(self.new, str) and self.name == name
 
     def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy, place: Place) -> keras.Layer:
         new.dtype_policy = policy

@@ -33,6 +33,7 @@ from keras_swish.replacement.copying import (
     call_for_shapes,
 )
 from keras_swish.replacement.handing import Holder
+from keras_swish.replacement.lookups import strings
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -41,7 +42,8 @@ from keras_swish.replacement.members import (
     own_classes,
     plain_class,
 )
-from keras_swish.replacement.recognise import describe, function_of, recognise
+from keras_swish.replacement.recognise import describe, function_of, name_of_text, recognise
+from keras_swish.replacement.running import runs_own_code
 from keras_swish.replacement.sites import children
 
 # The way from a layer to one that it holds: keys of members, and numbers in a model's graph.
@@ -379,6 +381,10 @@ def _outline(layer: keras.Layer) -> tuple[list, list]:
             if isinstance(function_of(child), types.FunctionType):  # Keras's, or ours of one name
                 name = f"{function_of(child).__module__}.{function_of(child).__name__}"
             lines.append((repr(address), repr(key), name or describe(child), number))
+        is_own = isinstance(owner, keras.Layer) and runs_own_code(owner)
+        for key, text in strings(owner) if is_own else ():
+            if name := name_of_text(text):
+                lines.append((repr(address), repr(key), name, 0))
     return sorted(lines), sorted(tuple(v.shape) for v in layer.variables)
 
 

@@ -15,7 +15,7 @@ from keras_swish.replacement.members import (
     is_sequence,
     members,
 )
-from keras_swish.replacement.recognise import describe, recognise
+from keras_swish.replacement.recognise import describe, recognise, unlike_ours
 
 # Layers that change no value: what they pass on is the activation before them.
 _PASSING = (
@@ -39,6 +39,10 @@ class ActivationSite:
         new: The one that replaces it, or `None` where it is kept.
         reason: Why it is kept, where the replacements meant it.
         layer: The original's layer, or operation.
+        code: The code that calls it, such as `"Block.call"`, where it is neither a layer nor in
+            an attribute: it cannot be replaced.
+        parameter: What makes it another function than this package's of the same name, such as
+            `"negative_slope=0.3"`.
     """
 
     path: str
@@ -47,10 +51,14 @@ class ActivationSite:
     new: str | None = None
     reason: str = ""
     layer: object = dataclasses.field(default=None, repr=False, compare=False)
+    code: str = ""
+    parameter: str = ""
 
     def __str__(self):
         where = f"{self.path} ({self.attribute})" if self.attribute else self.path
-        return f"{where}: {self.old}" + (f" -> {self.new}" if self.new else "")
+        code = f" (called in the code of {self.code}, cannot be replaced)" if self.code else ""
+        parameter = f" with {self.parameter}" if self.parameter else ""
+        return f"{where}: {self.old}{parameter}{code}" + (f" -> {self.new}" if self.new else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +71,8 @@ class LocatedActivation:
         owner: The layer or model around it.
         key: Where the owner holds it; None where the owner is a model that calls it.
         followers: The holders inside the owner that it gave the activation to: they are no sites.
+        text: The string by which the owner's code looks it up when called, and which stands at
+            the key; None where the activation itself does.
     """
 
     site: ActivationSite
@@ -70,6 +80,7 @@ class LocatedActivation:
     owner: keras.Layer
     key: Key | None
     followers: tuple[Holder, ...] = ()
+    text: str | None = None
 
 
 def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
@@ -88,6 +99,21 @@ def locate_activations(layer: keras.Layer) -> Iterator[LocatedActivation]:
     return _locate(layer, "", set(), set())
 
 
+def paths(layer: keras.Layer) -> dict[int, str]:
+    """Returns the path of a layer and all layers and operations in it, by id, in their order."""
+    found = {id(layer): ""}
+    _add_paths(layer, "", found)
+    return found
+
+
+def _add_paths(layer: keras.Layer, path: str, found: dict[int, str]) -> None:
+    for _, child in children(layer):
+        if isinstance(child, keras.Operation) and id(child) not in found:
+            found[id(child)] = child_path = f"{path}/{child.name}".lstrip("/")
+            if isinstance(child, keras.Layer):
+                _add_paths(child, child_path, found)
+
+
 def _locate(
     layer: keras.Layer, path: str, seen: set[int], following: set[tuple[int, Key]]
 ) -> Iterator[LocatedActivation]:
@@ -99,18 +125,27 @@ def _locate(
         # An activation layer that several layers hold as theirs is replaced in each of them.
         if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):
             attribute = ".".join(map(str, key))
-            site = ActivationSite(path, attribute, describe(child), layer=layer)
+            site = ActivationSite(
+                path, attribute, describe(child), layer=layer, parameter=unlike_ours(child)
+            )
             yield LocatedActivation(site, child, layer, key, tuple(handed.get(key, ())))
             continue
         if id(child) in seen:
             continue
         seen.add(id(child))
         child_path = f"{path}/{child.name}".lstrip("/")
-        if recognise(child) or type(child) is keras.layers.Activation:
-            site = ActivationSite(child_path, "", describe(child), layer=child)
+        if recognise(child) or type(child) is keras.layers.Activation or _is_wrapped(child):
+            site = ActivationSite(
+                child_path, "", describe(child), layer=child, parameter=unlike_ours(child)
+            )
             yield LocatedActivation(site, child, layer, None)
         elif isinstance(child, keras.Layer):
             yield from _locate(child, child_path, seen, following)
+
+
+def _is_wrapped(child: Any) -> bool:
+    """Says whether a layer is a `Lambda` around an activation with other parameters."""
+    return isinstance(child, keras.layers.Lambda) and recognise(child.function) is not None
 
 
 def output_makers(layer: keras.Layer) -> set[int]:

@@ -160,7 +160,7 @@ class Child:
         self.reward = reward or rewards.default(model, self.loss, self.validation[1])
         self.model = model
         self.activations = activations or list(
-            dict.fromkeys(site.old for site in find_activations(model))
+            dict.fromkeys(site.old for site in find_activations(model) if not site.code)
         )
         self._template = self._replace(functools.partial(SearchableActivation, space.core_units))
         self._network = reinitialize(self._template)

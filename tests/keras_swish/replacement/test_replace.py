@@ -78,6 +78,87 @@ def test_relu_by_relu_gives_the_same_bits():
     assert_equal(same, model, IMAGES)
 
 
+def test_a_name_replaced_by_itself_changes_nothing():
+    inputs = keras.Input((6,))
+    x = layers.Dense(6, "gelu")(inputs)
+    x = layers.Dense(6, keras.activations.leaky_relu)(x)
+    x = layers.LeakyReLU()(layers.Dense(6, "silu")(x))
+    x = layers.ReLU(negative_slope=0.1)(layers.Dense(6, "softplus")(x - 0.1))
+    x = keras.ops.gelu(x - 0.1)
+    x = keras.ops.leaky_relu(x, negative_slope=0.4) + layers.ELU(0.5)(x)
+    model = disturbed(keras.Model(inputs, layers.Dense(2)(x)))
+    names = dict.fromkeys(site.old for site in keras_swish.find_activations(model))
+    assert set(names) == {"gelu", "leaky_relu", "swish", "softplus", "elu"}
+    same, report = replace(model, {name: name for name in names})
+    assert len(report.replaced) == 9
+    assert_equal(same, model, X)
+    assert_equal(replace(model, {"silu": "swish", "swish": "silu"})[0], model, X)
+    # A function says which is meant.
+    ours, report = replace(model, {"leaky_relu": keras_swish.activations.leaky_relu})
+    assert differ(model, ours, X)
+    assert "the slope 0.2, its layer 0.3" in report.notes[-1]
+
+
+def test_the_report_says_where_a_name_means_another_function_than_keras_s():
+    model = sequential(
+        layers.LeakyReLU(name="leaky"), layers.Dense(3, "gelu", name="gelu"), layers.Dense(2)
+    )
+    approximate = layers.Lambda(keras.ops.gelu, name="approximate")
+    sites = keras_swish.find_activations(sequential(approximate, *model.layers))
+    assert [str(site) for site in sites] == [
+        "approximate: gelu with approximate=True",
+        "leaky: leaky_relu with negative_slope=0.3",
+        "gelu (activation): gelu",
+    ]
+    _, report = replace(model, {"leaky_relu": "gelu", "gelu": "leaky_relu"})
+    assert [note.split(":")[0] for note in report.notes] == ["gelu", "leaky_relu"]
+    assert "rounds otherwise" in report.notes[0]
+    assert "rounds otherwise" in keras_swish.describe("gelu")
+    assert replace(model, {"gelu": "relu"})[1].notes == ()
+
+
+class OwnActivation(layers.Layer):
+    def call(self, x):
+        return keras.ops.abs(x)
+
+
+def own_function(x):
+    return keras.ops.abs(x)
+
+
+def test_every_name_that_is_printed_is_a_key():
+    inputs = keras.Input((6,))
+    x = layers.Dense(6, own_function)(inputs)
+    x = layers.Dense(6, activation=OwnActivation())(x)
+    x = layers.Dense(6, functools.partial(keras.activations.elu, alpha=0.5))(x)
+    x = layers.Dense(6, activation=layers.ReLU(1.0))(x)
+    x = layers.Dense(6, activation=lambda x: x * 2)(x)
+    x = layers.Activation(own_function)(x)
+    x = layers.Lambda(keras.ops.elu, arguments={"alpha": 0.3})(x)
+    x = layers.Lambda(keras.activations.relu, arguments={"max_value": 6.0})(x)
+    x = keras_swish.SearchedActivation("cos(x)*x")(x)
+    model = disturbed(keras.Model(inputs, layers.Dense(2)(x)))
+    sites = keras_swish.find_activations(model)
+    names = [site.old for site in sites]
+    assert names == [
+        f"{__name__}.own_function",
+        "OwnActivation",
+        "partial of elu",
+        "ReLU",
+        f"{__name__}.test_every_name_that_is_printed_is_a_key.<locals>.<lambda>",
+        f"{__name__}.own_function",
+        "partial of elu",
+        "relu6",
+        "cos(x) * x",
+    ]
+    for name in set(names):
+        changed, report = replace(model, {name: "swish"})
+        assert len(report.replaced) == names.count(name)
+        assert differ(model, changed, X)
+    with pytest.raises(ValueError, match=f"Did you mean '{__name__}.own_function'"):
+        replace(model, {f"{__name__}.own_functoin": "swish"})
+
+
 @pytest.mark.parametrize(
     ("thing", "name"),
     [

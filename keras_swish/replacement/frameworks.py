@@ -1,0 +1,184 @@
+"""Functions of Keras, TensorFlow, JAX and PyTorch, recognised by their code while they run."""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from keras_swish.elementwise.operation import apply_formula
+from keras_swish.formulas.language import as_tree
+from keras_swish.replacement.recognise import name_of_formula, name_of_function, recognise
+
+# Modules of the backends with functions, as their users know them.
+_MODULES = {
+    "tensorflow": ("tensorflow.nn", "tensorflow.math", "tensorflow"),
+    "jax": ("jax.nn", "jax.numpy", "jax.lax"),
+    "torch": ("torch.nn.functional", "torch"),
+}
+
+# Elementwise functions that an activation may be made of, without being one.
+_PARTS = {
+    *("maximum", "minimum", "where", "select", "select_n", "heaviside", "sign", "abs", "absolute"),
+    *("clip", "clip_by_value", "clamp", "greater", "greater_equal", "less", "less_equal"),
+    *("gt", "ge", "lt", "le", "exp", "expm1", "log1p", "logaddexp", "erf", "sin", "cos", "sinc"),
+    *("arctan", "atan", "arcsinh", "asinh", "numpy_function", "py_function", "pure_callback"),
+    # Activations that Keras has no function for.
+    *("crelu", "prelu", "rrelu", "relu_squared", "softmin", "gumbel_softmax"),
+}
+# In other modules these are reductions.
+_PARTS_OF = {"jax.lax": {"max", "min"}}
+# Functions of these modules that call activations do so on their own account, such as attention;
+# but these call what they are given.
+_CALL_WHAT_THEY_GET = {
+    *("map", "scan", "associative_scan", "cond", "switch", "while_loop", "fori_loop"),
+    *("vectorized_map", "vectorize", "custom_gradient", "unstack"),
+}
+_OPAQUE_MODULES = {"keras.ops", "tensorflow.nn", "jax.nn", "torch.nn.functional"}
+# Parameters that do not change what an activation computes.
+_WITHOUT_EFFECT = {"name", "inplace"}
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFunction:
+    """A function of Keras or a framework.
+
+    Attributes:
+        label: Its name and module, such as `"keras.ops.relu"`.
+        name: The name of the activation that it is; None where it is no activation.
+        function: The function itself.
+        is_opaque: Whether it is of no interest, nor what it calls.
+    """
+
+    label: str
+    name: str | None
+    function: Any
+    is_opaque: bool = False
+
+    def called_as(self, given: dict[str, Any]) -> tuple["KnownFunction", bool]:
+        """Returns what it is when called with certain arguments, and whether that is exact."""
+        if self.function is apply_formula:
+            name = name_of_formula(str(as_tree(given["formula"])))
+            return dataclasses.replace(self, name=name, label=f"keras_swish: {name}"), True
+        changed = _changed(self.function, given)
+        if self.name == "relu" and set(changed) <= {"negative_slope", "max_value", "threshold"}:
+            partial = functools.partial(keras.activations.relu, **changed)
+            return dataclasses.replace(self, name=recognise(partial)), True
+        return self, not changed
+
+
+@functools.cache
+def known_by_code() -> dict[int, KnownFunction]:
+    """Returns the functions that are recognised, by the id of their code."""
+    known = {id(_code(apply_formula)): KnownFunction("keras_swish", "", apply_formula)}
+    for label, module in _modules():
+        for attribute in dir(module):
+            name = name_of_function(attribute)
+            is_part = attribute in _PARTS or attribute in _PARTS_OF.get(label, ())
+            is_opaque = name is None and not is_part
+            if is_opaque and (label not in _OPAQUE_MODULES or attribute in _CALL_WHAT_THEY_GET):
+                continue
+            function = getattr(module, attribute, None)
+            code = _code(function)
+            if code is not None:
+                entry = KnownFunction(f"{label}.{attribute}", name, function, is_opaque)
+                known.setdefault(id(code), entry)
+    return known
+
+
+def known_builtin(function: Any) -> KnownFunction | None:
+    """Returns what a function of PyTorch's is that has no Python code."""
+    attribute = getattr(function, "__name__", "").strip("_")
+    name = name_of_function(attribute)
+    if name is None and attribute not in _PARTS:
+        return None
+    return KnownFunction(f"torch.{attribute}", name, function)
+
+
+def code_of(function: Any) -> types.CodeType | None:
+    """Returns the code of a function that a layer holds, also of a partial one."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return _code(function)
+
+
+def _code(function: Any) -> types.CodeType | None:
+    """Returns the code of the function that decorators wrap."""
+    if isinstance(function, type) or not callable(function):
+        return None
+    function = inspect.unwrap(function)
+    function = getattr(function, "_func", function)  # a `jax.numpy.ufunc`
+    return getattr(inspect.unwrap(function), "__code__", None)
+
+
+def _modules() -> Iterator[tuple[str, Any]]:
+    yield "keras.activations", keras.activations
+    yield "keras.ops", keras.ops
+    for label in _MODULES.get(keras.backend.backend(), ()):
+        yield label, importlib.import_module(label)
+
+
+def _changed(function: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments, without the first one, that are not the defaults."""
+    code = _code(function)
+    try:
+        parameters = list(inspect.signature(inspect.unwrap(function)).parameters.values())[1:]
+    except (TypeError, ValueError):  # of a builtin
+        parameters = []
+    if code is None:
+        return {}
+    return {
+        p.name: given[p.name]
+        for p in parameters
+        if p.name in given and p.name not in _WITHOUT_EFFECT and not _same(given[p.name], p.default)
+    }
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (bool, int, float)) and value == default)
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Runs the code of functions that TensorFlow or JAX would take from an earlier trace."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        with jax.disable_jit():
+            yield
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
+    else:
+        yield
+
+
+def builtin_calls(note: Callable[[Any, tuple], None]) -> contextlib.AbstractContextManager:
+    """Returns a context in which PyTorch's functions that have no Python code are noted.
+
+    Its operators and the methods of its tensors reach no profiler of Python's.
+    """
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    from torch.overrides import (  # pyright: ignore[reportMissingImports]
+        TorchFunctionMode,
+    )
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            note(func, args)
+            return func(*args, **(kwargs or {}))
+
+    return Mode()

@@ -1,0 +1,393 @@
+"""Activations that the code of layers calls, found by running the layers' calls once, watched.
+
+A profiler of Python's sees every function that a call runs, however the code came by it: by an
+import, a name, a string looked up in a table, a lambda, a layer made on the spot. The calls run on
+symbolic tensors, in inference and, where a layer's `call` asks whether it trains, in training too.
+What the layers hold, and Keras's own code calls, is no call of this kind.
+"""
+
+import contextlib
+import dataclasses
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from keras_swish import registry
+from keras_swish.keras_compat import all_layers, attributes
+from keras_swish.messages import first_line
+from keras_swish.replacement.frameworks import (
+    KnownFunction,
+    builtin_calls,
+    code_of,
+    known_builtin,
+    known_by_code,
+)
+from keras_swish.replacement.members import is_keras
+from keras_swish.replacement.recognise import describe, function_of, recognise
+from keras_swish.replacement.running import (
+    FOREIGN,
+    WAYS,
+    Call,
+    Stack,
+    arguments,
+    asks_for_training,
+    given_arguments,
+    is_users,
+    settings_of,
+    unchanged,
+    units_with_own_code,
+)
+from keras_swish.replacement.sites import LocatedActivation, locate_activations, paths
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeCall:
+    """An activation that code calls.
+
+    Attributes:
+        path: The path of the layer whose code it is.
+        location: The code: a method, a function, or an attribute that holds one.
+        label: What is called, such as `"keras.ops.relu"`.
+        name: The name of the activation; that of its function where it has none.
+        exact: Whether it is called with the arguments that the name stands for.
+        candidates: Functions or layers that compute it, for the keys of a replacement.
+        layers: The layer whose code it is, and those around it.
+        site: The site whose function it is that calls it, where there is one.
+        shape: The shape of what it is applied to, as far as known.
+    """
+
+    path: str
+    location: str
+    label: str
+    name: str
+    exact: bool
+    candidates: tuple[Any, ...] = dataclasses.field(repr=False, compare=False)
+    layers: tuple[keras.Layer, ...] = dataclasses.field(repr=False, compare=False)
+    site: LocatedActivation | None = dataclasses.field(repr=False, compare=False)
+    shape: tuple[int | None, ...] | None = dataclasses.field(repr=False, compare=False)
+
+    def __str__(self):
+        return f"{self.path} ({self.location}): {self.label}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """What running the calls of a model's layers showed.
+
+    Attributes:
+        calls: The activations that code calls, each once.
+        not_examined: Lines about the layers whose code could not be run, or computes something
+            elementwise that is no known activation.
+        reached: The sites that were called: the id of the layer that holds an activation function,
+            with its key; the id of an activation layer or operation, with None.
+    """
+
+    calls: tuple[CodeCall, ...]
+    not_examined: tuple[str, ...]
+    reached: frozenset[tuple[int, Any]]
+
+
+def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations:
+    """Runs the calls of the layers that have code of the user's own, and says what they call.
+
+    Layers of Keras's own are not run, unless they hold a function or a layer of the user's.
+
+    Args:
+        model: The model. It is left as it is.
+        functions: Further functions to look for.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.replacement.watching import observe
+        >>> inputs = keras.Input((4,))
+        >>> outputs = keras.layers.Lambda(lambda x: keras.ops.relu(x) + 1, name="shifted")(inputs)
+        >>> str(observe(keras.Model(inputs, outputs)).calls[0])
+        'shifted (Lambda of <lambda>): keras.ops.relu'
+    """
+    watch = _Watch(model, functions)
+    for layer in units_with_own_code(model, set()):
+        watch.run(layer)
+    return watch.observations()
+
+
+class _Watch:
+    """Notes the calls of activations while layers run."""
+
+    def __init__(self, model: keras.Model, functions: tuple[Any, ...]):
+        self._known = known_by_code()
+        self._paths = paths(model)
+        self._inside = {*self._paths, *map(id, all_layers(model))}
+        self._calls: dict[CodeCall, None] = {}
+        self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
+        self._not_run: dict[int, str] = {}
+        self._reached: set[tuple[int, Any]] = set()
+        self._same_in_training: set[str] = set()
+        self._layers: dict[int, keras.Layer] = {}
+        self._located: dict[int, LocatedActivation] = {}
+        self._held: dict[int, list[tuple[types.CodeType, LocatedActivation]]] = {}
+        own = [function for function in functions if code_of(function) is not None]
+        for located in locate_activations(model):
+            activation = located.activation
+            if isinstance(activation, keras.Operation):
+                self._located[id(activation)] = located
+                activation = function_of(activation)
+            code = code_of(activation)
+            if code is not None and located.key is not None:
+                self._held.setdefault(id(located.owner), []).append((code, located))
+            if code is not None and recognise(activation) is None:
+                own.append(activation)
+        # Functions of the user's own that stand for an activation, by the id of their code.
+        self._own = {id(code_of(each)): each for each in own if not is_known(each)}
+
+    def observations(self) -> Observations:
+        lines = [
+            f"{self._path(layer)} ({type(layer).__name__}): {self._not_run[key]}"
+            for key, layer in self._layers.items()
+            if key in self._not_run
+        ]
+        lines += [
+            f"{self._path(layer)} ({type(layer).__name__}): calls "
+            f"{', '.join(self._parts[key])}, which may be part of an activation"
+            for key, layer in self._layers.items()
+            if key in self._parts
+        ]
+        return Observations(tuple(self._calls), tuple(lines), frozenset(self._reached))
+
+    def _path(self, layer: keras.Layer) -> str:
+        return self._paths.get(id(layer)) or layer.name
+
+    # Running a layer.
+
+    def run(self, layer: keras.Layer) -> None:
+        """Runs the calls of a layer, and notes if that isn't possible."""
+        self._layers[id(layer)] = layer
+        if isinstance(layer, getattr(keras.layers, "TFSMLayer", ())):
+            self._not_run[id(layer)] = "runs a SavedModel"
+            return
+        if not layer.built:
+            self._not_run[id(layer)] = "not built, so that its code was not run"
+            return
+        alternatives = arguments(layer)
+        if not alternatives:
+            self._not_run[id(layer)] = "the shapes of its inputs are unknown: its code was not run"
+        for calls_ in alternatives:
+            error = self._run_one(layer, calls_)
+            if error is not None:
+                self._not_run[id(layer)] = f"its code could not be run ({first_line(error)})"
+
+    def _run_one(self, layer: keras.Layer, calls_: list[Call]) -> Exception | None:
+        """Runs the first of some calls of a layer that can be run."""
+        error = None
+        for way in WAYS:
+            for args, kwargs in calls_:
+                try:
+                    with unchanged(layer), self._watched():
+                        way(layer, args, kwargs)
+                except Exception as failure:
+                    error = error or failure
+                    continue
+                if asks_for_training(layer) and "training" not in kwargs:
+                    self._run_in_training(way, layer, args, kwargs)
+                return None
+        return error
+
+    def _run_in_training(
+        self, way: Callable, layer: keras.Layer, args: tuple, kwargs: dict
+    ) -> None:
+        """Runs a call in training, unless that showed nothing of a layer of the same settings."""
+        settings = settings_of(layer)
+        if settings in self._same_in_training:
+            return
+        before = self._size()
+        # If the branch cannot be run so, what inference takes is known still.
+        with contextlib.suppress(Exception), unchanged(layer), self._watched():
+            way(layer, args, {**kwargs, "training": True})
+        if settings is not None and self._size() == before:
+            self._same_in_training.add(settings)
+
+    def _size(self) -> tuple[int, ...]:
+        """Returns how much was noted."""
+        parts = sum(len(labels) for labels in self._parts.values())
+        return len(self._calls), len(self._reached), parts
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        before = sys.getprofile()
+        is_filtering = keras.config.is_traceback_filtering_enabled()
+        with warnings.catch_warnings(), builtin_calls(self._on_builtin):
+            warnings.simplefilter("ignore")
+            keras.config.disable_traceback_filtering()  # it rewrites what errors say
+            sys.setprofile(self._on_event)
+            try:
+                yield
+            finally:
+                sys.setprofile(before)
+                if is_filtering:
+                    keras.config.enable_traceback_filtering()
+
+    def _on_event(self, frame: types.FrameType, event: str, _: Any) -> None:
+        if event != "call":
+            return
+        code = id(frame.f_code)
+        known = self._known.get(code)
+        if known is not None and not known.is_opaque:
+            self._note(known, frame, given_arguments(frame))
+        elif code in self._own:
+            function = self._own[code]
+            self._note(
+                KnownFunction(describe(function), None, function), frame, given_arguments(frame)
+            )
+
+    def _on_builtin(self, function: Any, args: tuple) -> None:
+        known = known_builtin(function)
+        if known is not None:
+            given = {str(index): value for index, value in enumerate(args)}
+            # Above this function and PyTorch's hook there is what has called it.
+            self._note(known, sys._getframe(1), given)
+
+    # Who called it.
+
+    def _note(self, known: KnownFunction, frame: types.FrameType, given: dict[str, Any]) -> None:
+        """Notes that a function is called: the frame is its own."""
+        stack = Stack(frame, self._known, self._is_made_on_the_spot)
+        owners, made = stack.owners, stack.made
+        if stack.is_part_of_another or not owners:
+            return
+        is_own = id(frame.f_code) in self._own
+        exact = True
+        if not is_own:
+            known, exact = known.called_as(given)
+        located = next((id(o) for o, _ in owners if id(o) in self._located), None)
+        site = self._held_at(owners, stack.codes, known.name)
+        for called in (site, self._located[located] if located else None):
+            if called is not None:
+                is_held = called.key is not None
+                holder = called.owner if is_held else called.activation
+                self._reached.add((id(holder), called.key))
+        if site is not None and (code_of(site.activation) is frame.f_code or known.name is None):
+            return
+        layer, layer_frame = owners[0]
+        if not (stack.user_codes or is_users(layer_frame) or _runs_foreign_code(layer)):
+            return
+        if located is not None:
+            site = self._located[located]
+            if (
+                recognise(site.activation) is not None
+                or code_of(function_of(site.activation)) is frame.f_code
+            ):
+                return
+        if known.name is None and not is_own and made is None:
+            if _has_floats(given):
+                self._layers.setdefault(id(layer), layer)
+                self._parts.setdefault(id(layer), {})[known.label] = None
+            return
+        self._add(known, exact, made, owners, stack, site, given)
+
+    def _add(
+        self,
+        known: KnownFunction,
+        exact: bool,
+        made: Any,
+        owners: list[tuple[Any, types.FrameType]],
+        stack: "Stack",
+        site: LocatedActivation | None,
+        given: dict[str, Any],
+    ) -> None:
+        layer, layer_frame = owners[0]
+        name, label, candidates = known.name, known.label, [known.function]
+        if made is not None and (recognise(made) or name is None):
+            name, label, candidates = describe(made), f"a layer {type(made).__name__}", [made]
+        elif name is not None:
+            candidates.append(_representative(name))
+        call = CodeCall(
+            self._path(layer),
+            _location(layer, layer_frame, stack.user_codes, site),
+            label,
+            name or label,
+            exact,
+            tuple(candidates),
+            tuple(owner for owner, _ in owners if isinstance(owner, keras.Layer)),
+            site,
+            _shape(given),
+        )
+        self._calls.setdefault(call)
+
+    def _is_made_on_the_spot(self, layer: Any) -> bool:
+        """Says whether a layer or operation of Keras's is none of the model's."""
+        return id(layer) not in self._inside and is_keras(type(layer))
+
+    def _held_at(self, owners: list, codes: set[int], name: str | None) -> LocatedActivation | None:
+        """Returns the site in whose function the call is, or whose function it is."""
+        for owner, _ in owners[:1]:
+            for code, located in self._held.get(id(owner), ()):
+                # The functions of this package share their code.
+                is_shared = getattr(located.activation, "__module__", "").startswith("keras_swish.")
+                if id(code) in codes and not (is_shared and recognise(located.activation) != name):
+                    return located
+        return None
+
+
+def is_known(function: Any) -> bool:
+    """Says whether a function is one of those that are always looked for."""
+    return id(code_of(function)) in known_by_code()
+
+
+def _runs_foreign_code(layer: Any) -> bool:
+    return isinstance(layer, (keras.layers.Lambda, *FOREIGN))
+
+
+def _representative(name: str) -> Any:
+    """Returns something that computes the activation of a name."""
+    function = getattr(keras.activations, name, None)
+    return function if recognise(function) == name else registry.layer(name)
+
+
+def _location(
+    layer: Any, frame: types.FrameType, user_codes: list[types.CodeType], site: Any
+) -> str:
+    """Returns what to call the code that a call is in: a method, or an attribute."""
+    if isinstance(layer, keras.layers.Lambda):
+        return f"Lambda of {getattr(layer.function, '__name__', type(layer.function).__name__)}"
+    class_name = type(layer).__name__
+    if site is not None:
+        return f"{class_name}.{site.site.attribute or 'activation'}"
+    for name, value in attributes(layer).items():
+        if any(code_of(each) in user_codes for each in _callables(value)):
+            return f"{class_name}.{name}"
+    if not is_users(frame) and user_codes:
+        return user_codes[-1].co_qualname.rpartition("<locals>.")[2]
+    # AutoGraph, which writes a method anew, gives it a prefix.
+    return f"{class_name}.{frame.f_code.co_name.removeprefix('tf__')}"
+
+
+def _callables(value: Any) -> Iterator[Callable]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _callables(item)
+    elif callable(value) and not isinstance(value, keras.Layer):
+        yield value
+
+
+def _has_floats(given: dict[str, Any]) -> bool:
+    """Says whether there is a tensor of a float dtype among arguments."""
+    for value in keras.tree.flatten(list(given.values())):
+        try:
+            if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
+                return True
+        except (AttributeError, TypeError, ValueError):
+            continue
+    return False
+
+
+def _shape(given: dict[str, Any]) -> tuple[int | None, ...] | None:
+    for value in given.values():
+        shape = getattr(value, "shape", None)
+        if shape is not None:
+            return tuple(size if isinstance(size, int) else None for size in shape)
+    return None
