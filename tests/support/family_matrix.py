@@ -1,0 +1,393 @@
+"""What a replacement must do in a family of models, as measures and as checks of them.
+
+`Subject` measures; `CHECKS` are what holds for every family; `cases` is the matrix of both, which
+the tests run and `benchmarks/replacement.py` writes as a table.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import importlib.util
+import inspect
+import pydoc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+
+# Activations that squash or normalise: gates and attention. They stay where others are replaced.
+GATES = {"sigmoid", "hard_sigmoid", "softmax", "tanh"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Family:
+    """A tiny model of a family, and what its source says of its activations.
+
+    Attributes:
+        package: The package that has to be installed.
+        model: The class or function that makes the model.
+        build: Returns the model and its inputs.
+        found: Activation sites that can be replaced, by the name that reports give them.
+        called: Those that only Python code calls, which are listed and refused.
+        repeated: Calls in one pass beyond one for each site, of layers that are called again.
+        never_called: Sites of layers that no call reaches, by name.
+        betas: Trainable betas after the replacement by `swish_beta`; by default as many as
+            the features that the replaced activations are called with.
+        variant: What tells two families of one class apart.
+        replaced: The names that `swish_beta` replaces; by default all but gates.
+        computes: The function of Keras's backend that a name of the package's own calls.
+        own: The function that a name of `found` is, where it is not Keras's of that name.
+        refused: Part of the message with which the replacement is refused.
+        unsaved: Part of the message with which the saving of the result is refused.
+        registered: Whether Keras can load the original's file without `custom_objects`.
+        generates: Whether it has `generate`.
+        tolerance: The largest difference that the identity replacement may make.
+        note: What a reader of the table should know.
+    """
+
+    package: str
+    model: str
+    build: Callable[[], tuple[keras.Model, Any]]
+    found: Mapping[str, int]
+    called: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    repeated: int = 0
+    never_called: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    betas: int | None = None
+    variant: str = ""
+    replaced: tuple[str, ...] = ()
+    computes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    own: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    refused: str = ""
+    unsaved: str = ""
+    registered: bool = True
+    generates: bool = False
+    tolerance: float = 0.0
+    note: str = ""
+
+    @property
+    def name(self):
+        return self.model + self.variant
+
+    @property
+    def to_replace(self):
+        names = [*self.found, *self.called]
+        return self.replaced or [name for name in names if name not in GATES] or names
+
+    @property
+    def to_replace_calls(self):
+        """The backend's functions that the activations to replace call."""
+        backend_names = {"swish": "silu", **self.computes}
+        return {backend_names.get(name, name) for name in self.to_replace}
+
+
+class Subject:
+    """A family's model with its replacements, each made once."""
+
+    def __init__(self, family):
+        self.family = family
+        self.model, self.x = family.build()
+        disturb(self.model)
+        with watched_calls() as calls:
+            self.before = values(self.model, self.x)
+        self.calls = collections.Counter(name for name, _ in calls)
+        self.widths = collections.Counter()
+        for name, width in calls:
+            self.widths[name] += width
+
+    @functools.cached_property
+    def sites(self):
+        return keras_swish.find_activations(self.model)
+
+    def identity(self, name):
+        """The model, an activation replaced by itself."""
+        options = {"except_last": False, "where": ["*", "*recurrent_activation"]}
+        return keras_swish.replace_activations(
+            self.model, {name: function(name, self.family)}, **options
+        )
+
+    def identity_difference(self):
+        """The largest difference that any of the identity replacements makes."""
+        return max(
+            difference(values(self.identity(name), self.x), self.before)
+            for name in self.family.found
+        )
+
+    def replace(self, **options):
+        """The model with `swish_beta`, and the report."""
+        replacements = dict.fromkeys(self.family.to_replace, "swish_beta")
+        # A beta of 1 would be no other function for a family of swish.
+        options = {"except_last": False, "beta_initializer": 0.7, **options}
+        return keras_swish.replace_activations(
+            self.model, replacements, return_report=True, **options
+        )
+
+    @functools.cached_property
+    def _replaced(self):
+        changed, report = self.replace()
+        disturb(changed)  # no two betas are equal
+        return changed, report, values(changed, self.x)
+
+    @property
+    def changed(self):
+        return self._replaced[0]
+
+    @property
+    def report(self):
+        return self._replaced[1]
+
+    @property
+    def after(self):
+        return self._replaced[2]
+
+    def custom_objects(self):
+        """The classes without which not even the original's file can be loaded."""
+        layers = [] if self.family.registered else flat_layers(self.model)
+        return {type(layer).__name__: type(layer) for layer in layers}
+
+    def loaded(self, folder):
+        """The changed model, saved to a file and loaded again."""
+        path = folder / "model.keras"
+        self.changed.save(path)
+        with keras.saving.custom_object_scope(self.custom_objects()):
+            return keras.saving.load_model(path)
+
+    def trained(self):
+        """How far one step of training moves each beta, which is 0 where it has no gradient."""
+        model = self.changed
+        outputs = model(self.x, training=False)
+        rng = random(1)
+        targets = keras.tree.map_structure(
+            lambda output: rng.normal(size=output.shape).astype("float32"), outputs
+        )
+        losses = keras.tree.map_structure(lambda _: keras.losses.MeanSquaredError(), outputs)
+        # It moves a weight by its learning rate, however small the gradient.
+        keras.Model.compile(model, keras.optimizers.Lion(0.01), losses, run_eagerly=True)
+        betas = [layer.beta for layer in swishes(model)]
+        before = [keras.ops.convert_to_numpy(beta).copy() for beta in betas]
+        model.train_on_batch(self.x, targets)
+        return [keras.ops.convert_to_numpy(beta) - old for beta, old in zip(betas, before)]
+
+
+subject = functools.lru_cache(maxsize=1)(Subject)
+
+
+# Checks: what holds for every family.
+
+
+def finds_what_the_source_has(subject):
+    family = subject.family
+    found = collections.Counter(site.old for site in subject.sites)
+    assert found == collections.Counter(family.found) + collections.Counter(family.called)
+    reached = found.total() - sum(family.never_called.values())
+    assert subject.calls.total() == reached + family.repeated, subject.calls
+
+
+def identity_changes_no_bit(subject):
+    for name in subject.family.found:
+        same = subject.identity(name)
+        assert type(same) is type(subject.model), name
+        assert shapes(same) == shapes(subject.model), name
+        assert same.count_params() == subject.model.count_params(), name
+        off = difference(values(same, subject.x), subject.before)
+        assert off <= subject.family.tolerance, name
+
+
+def replacing_leaves_no_call_of_the_old(subject):
+    assert type(subject.changed) is type(subject.model)
+    assert difference(subject.after, subject.before) > 1e-5 * max(map(np.ptp, subject.before))
+    with watched_calls() as calls:
+        values(subject.changed, subject.x)
+    assert not subject.family.to_replace_calls & {name for name, _ in calls}
+
+
+def betas_are_as_many_as_the_features(subject):
+    family = subject.family
+    betas = [layer.beta for layer in swishes(subject.changed)]
+    assert len(betas) == len(subject.report.replaced)
+    replaced = collections.Counter(site.old for site in subject.report.replaced)
+    expected = {name: family.found[name] for name in family.to_replace}
+    assert replaced == collections.Counter(expected) - collections.Counter(family.never_called)
+    assert sum(np.prod(beta.shape) for beta in betas) == expected_betas(subject)
+    added = subject.changed.count_params() - subject.model.count_params()
+    assert added == expected_betas(subject) + gammas(subject)
+
+
+def file_gives_the_model_back(subject, tmp_path):
+    if subject.family.unsaved:
+        with pytest.raises(ValueError, match=subject.family.unsaved):
+            subject.changed.save(tmp_path / "model.keras")
+        return
+    loaded = subject.loaded(tmp_path)
+    assert type(loaded) is type(subject.changed)
+    assert difference(values(loaded, subject.x), subject.after) == 0
+
+
+def one_step_moves_every_beta(subject):
+    for layer, moved in zip(swishes(subject.changed), subject.trained()):
+        assert (moved != 0).all(), layer.path
+
+
+def generates_as_before(subject):
+    name = subject.family.to_replace[0]
+    texts = [generated(m, subject.x) for m in (subject.model, subject.identity(name))]
+    for one, two in zip(*map(keras.tree.flatten, texts), strict=True):
+        np.testing.assert_array_equal(one, two)
+    changed = generated(subject.changed, subject.x)
+    assert [np.shape(y) for y in keras.tree.flatten(changed)] == [
+        np.shape(y) for y in keras.tree.flatten(texts[0])
+    ]
+
+
+def is_refused_with_the_place_named(subject):
+    with pytest.raises(ValueError, match=subject.family.refused):
+        subject.replace()
+
+
+CHECKS = (
+    finds_what_the_source_has,
+    identity_changes_no_bit,
+    replacing_leaves_no_call_of_the_old,
+    betas_are_as_many_as_the_features,
+    file_gives_the_model_back,
+    one_step_moves_every_beta,
+)
+REFUSED = (finds_what_the_source_has, is_refused_with_the_place_named)
+
+
+def cases(families):
+    """The matrix: each family with each check that it is for."""
+    return [
+        pytest.param(family, check, id=f"{family.name}-{check.__name__}", marks=installed(family))
+        for family in families
+        for check in checks_of(family)
+    ]
+
+
+def installed(family):
+    is_missing = importlib.util.find_spec(family.package) is None
+    return pytest.mark.skipif(is_missing, reason=f"needs {family.package}")
+
+
+def checks_of(family):
+    if family.refused:
+        return REFUSED
+    return CHECKS + (generates_as_before,) * family.generates
+
+
+def run(family, check, tmp_path):
+    """Runs a check on a family's model, which is built once for all its checks."""
+    arguments = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(check).parameters else {}
+    check(subject(family), **arguments)
+
+
+# What the families and the measures are made of.
+
+
+def fused(layers):
+    """Facts of attention that Keras computes in one operation, without its softmax layer."""
+    return {"never_called": {"softmax": layers}, "note": "attention in one operation"}
+
+
+def random(seed=0):
+    return np.random.default_rng(seed)
+
+
+def images(size=32, batch=4):
+    return random().uniform(-1, 1, (batch, size, size, 3)).astype("float32")
+
+
+@contextlib.contextmanager
+def watched_calls():
+    """Gives a list to which each call of an activation of Keras's backend adds name and width.
+
+    What an activation calls in turn is left out. Nothing of the package under test is used.
+    """
+    backend = keras.ops.relu.__globals__["backend"]
+    calls, is_inside = [], False
+
+    def watched(name, function):
+        @functools.wraps(function)
+        def call(x, *args, **kwargs):
+            nonlocal is_inside
+            if is_inside:
+                return function(x, *args, **kwargs)
+            calls.append((name, x.shape[-1]))
+            is_inside = True
+            try:
+                return function(x, *args, **kwargs)
+            finally:
+                is_inside = False
+
+        return call
+
+    names = [name for name, _ in inspect.getmembers(keras.activations, inspect.isfunction)]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (backend.nn, backend.numpy):  # tanh is in the latter
+            for name in names:
+                if hasattr(module, name):
+                    patch.setattr(module, name, watched(name, getattr(module, name)))
+        yield calls
+
+
+def function(name, family):
+    """The function that a name of a family's activations means."""
+    own = family.own.get(name)
+    return own or getattr(keras.activations, name, None) or pydoc.locate(name)
+
+
+def expected_betas(subject):
+    if subject.family.betas is not None:
+        return subject.family.betas
+    return sum(subject.widths[name] for name in subject.family.to_replace_calls)
+
+
+def gammas(subject):
+    """The gammas that batch normalisations before a beta get."""
+    names = {path.rpartition("/")[2] for path in subject.report.scaled}
+    layers = [layer for layer in flat_layers(subject.changed) if layer.name in names]
+    return sum(np.prod(layer.gamma.shape) for layer in layers)
+
+
+def disturb(model, seed=0):
+    """Changes every float weight a little, so that no two are equal and none is zero."""
+    rng = random(seed)
+    for variable in model.weights:
+        if keras.backend.is_float_dtype(variable.dtype):
+            value = keras.ops.convert_to_numpy(variable)
+            noise = 0.1 * (np.std(value) or 1.0) * rng.normal(size=variable.shape)
+            is_variance = "variance" in variable.name
+            variable.assign(value + (np.abs(noise) if is_variance else noise))
+
+
+def values(model, x):
+    outputs = keras.tree.flatten(model(x, training=False))
+    return [keras.ops.convert_to_numpy(output) for output in outputs]
+
+
+def difference(outputs, others):
+    """The largest difference between two lists of outputs, none of which is constant."""
+    pairs = list(zip(outputs, others, strict=True))
+    assert all(np.ptp(other) > 0 for _, other in pairs)
+    return max(float(np.max(np.abs(one.astype("float64") - other))) for one, other in pairs)
+
+
+def shapes(model):
+    return sorted(tuple(weight.shape) for weight in model.weights)
+
+
+def flat_layers(model):
+    return model._flatten_layers()
+
+
+def swishes(model):
+    return [layer for layer in flat_layers(model) if isinstance(layer, keras_swish.Swish)]
+
+
+def generated(model, x):
+    model.compile(sampler="greedy", run_eagerly=True)
+    return model.generate(keras.tree.map_structure(np.array, x), stop_token_ids=None)
