@@ -6,89 +6,24 @@ the tests run and `benchmarks/replacement.py` writes as a table.
 
 import collections
 import contextlib
-import dataclasses
 import functools
 import importlib.util
 import inspect
 import pydoc
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from family import random
 
 import keras_swish
-
-# Activations that squash or normalise: gates and attention. They stay where others are replaced.
-GATES = {"sigmoid", "hard_sigmoid", "softmax", "tanh"}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Family:
-    """A tiny model of a family, and what its source says of its activations.
-
-    Attributes:
-        package: The package that has to be installed.
-        model: The class or function that makes the model.
-        build: Returns the model and its inputs.
-        found: Activation sites that can be replaced, by the name that reports give them.
-        called: Those that only Python code calls, which are listed and refused.
-        repeated: Calls in one pass beyond one for each site, of layers that are called again.
-        never_called: Sites of layers that no call reaches, by name.
-        betas: Trainable betas after the replacement by `swish_beta`; by default as many as
-            the features that the replaced activations are called with.
-        variant: What tells two families of one class apart.
-        replaced: The names that `swish_beta` replaces; by default all but gates.
-        computes: The function of Keras's backend that a name of the package's own calls.
-        own: The function that a name of `found` is, where it is not Keras's of that name.
-        refused: Part of the message with which the replacement is refused.
-        unsaved: Part of the message with which the saving of the result is refused.
-        registered: Whether Keras can load the original's file without `custom_objects`.
-        generates: Whether it has `generate`.
-        tolerance: The largest difference that the identity replacement may make.
-        note: What a reader of the table should know.
-    """
-
-    package: str
-    model: str
-    build: Callable[[], tuple[keras.Model, Any]]
-    found: Mapping[str, int]
-    called: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    repeated: int = 0
-    never_called: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    betas: int | None = None
-    variant: str = ""
-    replaced: tuple[str, ...] = ()
-    computes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    own: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
-    refused: str = ""
-    unsaved: str = ""
-    registered: bool = True
-    generates: bool = False
-    tolerance: float = 0.0
-    note: str = ""
-
-    @property
-    def name(self):
-        return self.model + self.variant
-
-    @property
-    def to_replace(self):
-        names = [*self.found, *self.called]
-        return self.replaced or [name for name in names if name not in GATES] or names
-
-    @property
-    def to_replace_calls(self):
-        """The backend's functions that the activations to replace call."""
-        backend_names = {"swish": "silu", **self.computes}
-        return {backend_names.get(name, name) for name in self.to_replace}
 
 
 class Subject:
     """A family's model with its replacements, each made once."""
 
     def __init__(self, family):
+        keras.utils.set_random_seed(0)
         self.family = family
         self.model, self.x = family.build()
         disturb(self.model)
@@ -105,9 +40,11 @@ class Subject:
 
     def identity(self, name):
         """The model, an activation replaced by itself."""
-        options = {"except_last": False, "where": ["*", "*recurrent_activation"]}
         return keras_swish.replace_activations(
-            self.model, {name: function(name, self.family)}, **options
+            self.model,
+            {name: function(name, self.family)},
+            except_last=False,
+            strict=name not in self.family.called,
         )
 
     def identity_difference(self):
@@ -165,11 +102,12 @@ class Subject:
             lambda output: rng.normal(size=output.shape).astype("float32"), outputs
         )
         losses = keras.tree.map_structure(lambda _: keras.losses.MeanSquaredError(), outputs)
-        # It moves a weight by its learning rate, however small the gradient.
+        # It moves a weight by its learning rate, however small the gradient. KerasHub's own
+        # methods would change the targets.
         keras.Model.compile(model, keras.optimizers.Lion(0.01), losses, run_eagerly=True)
         betas = [layer.beta for layer in swishes(model)]
         before = [keras.ops.convert_to_numpy(beta).copy() for beta in betas]
-        model.train_on_batch(self.x, targets)
+        keras.Model.train_on_batch(model, self.x, targets)
         return [keras.ops.convert_to_numpy(beta) - old for beta, old in zip(betas, before)]
 
 
@@ -190,7 +128,7 @@ def finds_what_the_source_has(subject):
 def identity_changes_no_bit(subject):
     for name in subject.family.found:
         same = subject.identity(name)
-        assert type(same) is type(subject.model), name
+        assert is_of_class(same, subject.model), name
         assert shapes(same) == shapes(subject.model), name
         assert same.count_params() == subject.model.count_params(), name
         off = difference(values(same, subject.x), subject.before)
@@ -198,7 +136,7 @@ def identity_changes_no_bit(subject):
 
 
 def replacing_leaves_no_call_of_the_old(subject):
-    assert type(subject.changed) is type(subject.model)
+    assert is_of_class(subject.changed, subject.model)
     assert difference(subject.after, subject.before) > 1e-5 * max(map(np.ptp, subject.before))
     with watched_calls() as calls:
         values(subject.changed, subject.x)
@@ -223,13 +161,16 @@ def file_gives_the_model_back(subject, tmp_path):
             subject.changed.save(tmp_path / "model.keras")
         return
     loaded = subject.loaded(tmp_path)
-    assert type(loaded) is type(subject.changed)
+    assert is_of_class(loaded, subject.model)
     assert difference(values(loaded, subject.x), subject.after) == 0
 
 
 def one_step_moves_every_beta(subject):
-    for layer, moved in zip(swishes(subject.changed), subject.trained()):
-        assert (moved != 0).all(), layer.path
+    moved = [np.mean(change != 0) for change in subject.trained()]
+    still = [layer.path for layer, share in zip(swishes(subject.changed), moved) if not share]
+    assert len(still) == subject.family.unused, still
+    # A feature may be zero for all of the few inputs.
+    assert all(share > 0.9 or not share for share in moved), moved
 
 
 def generates_as_before(subject):
@@ -276,7 +217,9 @@ def installed(family):
 def checks_of(family):
     if family.refused:
         return REFUSED
-    return CHECKS + (generates_as_before,) * family.generates
+    left_out = () if family.loads else (file_gives_the_model_back,)
+    checks = [check for check in CHECKS if check not in left_out]
+    return [*checks, generates_as_before] if family.generates else checks
 
 
 def run(family, check, tmp_path):
@@ -285,20 +228,7 @@ def run(family, check, tmp_path):
     check(subject(family), **arguments)
 
 
-# What the families and the measures are made of.
-
-
-def fused(layers):
-    """Facts of attention that Keras computes in one operation, without its softmax layer."""
-    return {"never_called": {"softmax": layers}, "note": "attention in one operation"}
-
-
-def random(seed=0):
-    return np.random.default_rng(seed)
-
-
-def images(size=32, batch=4):
-    return random().uniform(-1, 1, (batch, size, size, 3)).astype("float32")
+# What the measures are made of.
 
 
 @contextlib.contextmanager
@@ -374,6 +304,11 @@ def difference(outputs, others):
     pairs = list(zip(outputs, others, strict=True))
     assert all(np.ptp(other) > 0 for _, other in pairs)
     return max(float(np.max(np.abs(one.astype("float64") - other))) for one, other in pairs)
+
+
+def is_of_class(copy, model):
+    """Whether a copy has the class of the model; one of ours may derive from that."""
+    return isinstance(copy, type(model)) and type(copy).__name__ == type(model).__name__
 
 
 def shapes(model):

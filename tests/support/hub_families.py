@@ -1,7 +1,7 @@
 """Tiny models of KerasHub, and what was read in the source of each."""
 
 import numpy as np
-from family_matrix import Family, fused, images, random
+from family import Family, fused, images, random
 
 LENGTH, CLASSES = 6, 3
 

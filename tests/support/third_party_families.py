@@ -1,7 +1,7 @@
 """Models of other packages of PyPI, and what was read in the source of each."""
 
 import keras
-from family_matrix import Family, fused, images, random
+from family import Family, fused, images, random
 
 CLASSES = 3
 
@@ -90,11 +90,20 @@ def unet(name, activation, output_activation):
     return build
 
 
+# What the last block's last activation makes is left unused where there are skip connections.
+TCN_FACTS = {"unused": 1, "unsaved": "save_weights"}
 OPS_GELU = {"gelu": keras.ops.gelu}
 
 THIRD_PARTY = [
-    Family("tcn", "TCN", tcn(), {"relu": 8}),
-    Family("tcn", "TCN", tcn(activation="tanh", use_batch_norm=True), {"tanh": 8}, variant=" tanh"),
+    Family("tcn", "TCN", tcn(), {"relu": 8}, **TCN_FACTS),
+    Family(
+        "tcn",
+        "TCN",
+        tcn(activation="tanh", use_batch_norm=True),
+        {"tanh": 8},
+        variant=" tanh",
+        **TCN_FACTS,
+    ),
     kimm("VisionTransformerTiny16", {"gelu": 12}, called={"softmax": 12}),
     kimm("MobileViTXXS", {"swish": 34}, size=64, called={"softmax": 9}),
     kimm("RepVGGA0", {"relu": 22}),
@@ -118,7 +127,8 @@ THIRD_PARTY = [
         {"relu": 2, "gelu": 4, "softmax": 2},
         called={"softmax": 1},
         own=OPS_GELU,
-        registered=False,
+        loads=False,
+        note="the original's file cannot be loaded either",
     ),
     Family(
         "keras_unet_collection",
