@@ -18,7 +18,6 @@ from family import random
 
 import keras_swish
 
-
 BETAS = keras.initializers.RandomUniform(0.5, 0.9)
 
 
