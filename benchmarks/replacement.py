@@ -136,7 +136,7 @@ def _attempt(row: dict[str, Any], measure: Any) -> Any:
 
 def _refusal(subject: family_matrix.Subject) -> str:
     try:
-        subject.replace()
+        subject.replace(subject.family.to_replace)
     except ValueError as error:
         return f"refused: {_shortened(error)}"
     return "not refused"

@@ -207,7 +207,7 @@ HUB = [
     causal("OPT", SHORT, {"relu": 2, "softmax": 2}),
     causal("GPT2", SHORT, {APPROXIMATE: 2, "softmax": 2}),
     causal("GPTNeoX", SHORT | {"rotary_percentage": 0.5}, {APPROXIMATE: 2, "softmax": 2}),
-    causal("Bloom", TEXT, {"softmax": 2}, called={"gelu": 2}, refused="mlp|decoder|layer_0"),
+    causal("Bloom", TEXT, {"softmax": 2}, called={"gelu": 2}, refused="transformer_layer_0"),
     causal("Falcon", VOCABULARY | {"num_attention_heads": 2}, {"gelu": 2, "softmax": 2}),
     causal("Llama", GROUPED, {"swish": 2, "softmax": 2}),
     causal("Mistral", GROUPED, {"swish": 2, "softmax": 2}),
