@@ -114,9 +114,6 @@ def write_page(rows: list[dict[str, Any]]) -> None:
 
 
 def _answer(row: dict[str, Any], family: Family, check: Any) -> str:
-    if family.unsaved and check is family_matrix.file_gives_the_model_back:
-        row["note"] = _note(row, "saving is refused")
-        return "refused"
     if not family.loads and check is family_matrix.file_gives_the_model_back:
         return "no"
     with tempfile.TemporaryDirectory() as folder:

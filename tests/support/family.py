@@ -30,7 +30,6 @@ class Family:
         computes: The function of Keras's backend that a name of the package's own calls.
         own: The function that a name of `found` is, where it is not Keras's of that name.
         refused: Part of the message with which the replacement is refused.
-        unsaved: Part of the message with which the saving of the result is refused.
         unused: Betas whose output nothing uses, so that no step moves them.
         registered: Whether Keras can load the original's file without `custom_objects`.
         loads: Whether Keras can load the original's file at all.
@@ -52,7 +51,6 @@ class Family:
     computes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     own: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     refused: str = ""
-    unsaved: str = ""
     unused: int = 0
     registered: bool = True
     loads: bool = True

@@ -91,7 +91,7 @@ def unet(name, activation, output_activation):
 
 
 # What the last block's last activation makes is left unused where there are skip connections.
-TCN_FACTS = {"unused": 1, "unsaved": "save_weights"}
+TCN_FACTS = {"unused": 1}
 OPS_GELU = {"gelu": keras.ops.gelu}
 
 THIRD_PARTY = [
