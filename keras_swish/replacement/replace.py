@@ -12,17 +12,17 @@ import keras
 
 from keras_swish.registry import Identifier
 from keras_swish.replacement.advice import check_model
+from keras_swish.replacement.copying.saving import make_savable
 from keras_swish.replacement.recognise import difference_from_keras
 from keras_swish.replacement.rules import BetaInitializer, Rule
-from keras_swish.replacement.saving import make_savable
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
     output_makers,
 )
-from keras_swish.replacement.survey import Survey, code_site, survey
 from keras_swish.replacement.trial import TrialCopy
-from keras_swish.replacement.watching import CodeCall
+from keras_swish.replacement.watching.observation import CodeCall
+from keras_swish.replacement.watching.survey import Survey, code_site, survey
 
 # Which activation sites: patterns of their paths, or a predicate.
 Where = str | re.Pattern | Sequence[str | re.Pattern] | Callable[[ActivationSite], bool]

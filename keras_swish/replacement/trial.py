@@ -7,23 +7,23 @@ from typing import Any
 import keras
 
 from keras_swish.messages import first_line
-from keras_swish.replacement.copying import Copier, Factory
+from keras_swish.replacement.copying.copier import Copier, Factory
 from keras_swish.replacement.gammas import unscaled_before
 from keras_swish.replacement.handing import Holder
-from keras_swish.replacement.lookups import (
+from keras_swish.replacement.members import Key
+from keras_swish.replacement.places import Places
+from keras_swish.replacement.rules import Rule
+from keras_swish.replacement.sites import LocatedActivation
+from keras_swish.replacement.surroundings import Surroundings
+from keras_swish.replacement.watching.lookups import (
     build_again,
     check_is_tracked,
     set_texts,
     spelling,
 )
-from keras_swish.replacement.members import Key
-from keras_swish.replacement.places import Places
-from keras_swish.replacement.rules import Rule
-from keras_swish.replacement.running import runs_own_code
-from keras_swish.replacement.sites import LocatedActivation
-from keras_swish.replacement.surroundings import Surroundings
-from keras_swish.replacement.survey import Survey, broken_sites
-from keras_swish.replacement.watching import observe
+from keras_swish.replacement.watching.observation import observe
+from keras_swish.replacement.watching.running import runs_own_code
+from keras_swish.replacement.watching.survey import Survey, broken_sites
 
 
 class TrialCopy:

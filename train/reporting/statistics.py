@@ -128,7 +128,7 @@ def unpaired(
         >>> from keras_swish.train.reporting import statistics
         >>> outcome = statistics.unpaired([0.3, 0.4, 0.5], [0.1, 0.2])
         >>> round(outcome.difference, 2), outcome.p
-        (0.25, 0.1)
+        (0.25, 0.2)
     """
     ours, theirs = _checked("ours", ours), _checked("theirs", theirs)
     n, m, difference = len(ours), len(theirs), float(ours.mean() - theirs.mean())

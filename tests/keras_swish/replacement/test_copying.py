@@ -9,7 +9,7 @@ from carrying import assert_equal, differ, disturbed, values
 from keras import layers
 
 import keras_swish
-from keras_swish.replacement.saving import CannotSaveError
+from keras_swish.replacement.copying.saving import CannotSaveError
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 IMAGES = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")

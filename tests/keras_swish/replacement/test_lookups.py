@@ -11,7 +11,7 @@ from carrying import assert_equal, differ, disturbed, values
 from keras import layers, ops
 
 import keras_swish
-from keras_swish.replacement.lookups import spelling
+from keras_swish.replacement.watching.lookups import spelling
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 register = keras.saving.register_keras_serializable("lookups")

@@ -10,7 +10,7 @@ from carrying import assert_equal, differ, disturbed
 from keras import layers
 
 import keras_swish
-from keras_swish.replacement.saving import CannotSaveError
+from keras_swish.replacement.copying.saving import CannotSaveError
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 replace = keras_swish.replace_activations

@@ -10,8 +10,8 @@ from keras import layers, ops
 from keras.activations import relu as imported
 
 import keras_swish
-from keras_swish.replacement.saving import CannotSaveError
-from keras_swish.replacement.watching import observe
+from keras_swish.replacement.copying.saving import CannotSaveError
+from keras_swish.replacement.watching.observation import observe
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 BACKEND = keras.backend.backend()

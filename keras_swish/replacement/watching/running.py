@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of, sublayers
-from keras_swish.replacement.frameworks import KnownFunction, code_of, untraced
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
 from keras_swish.replacement.recognise import recognise
+from keras_swish.replacement.watching.frameworks import KnownFunction, code_of, untraced
 
 # Code of these, and of Python's own modules, is not the user's.
 _LIBRARIES = {

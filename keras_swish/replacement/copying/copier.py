@@ -13,10 +13,10 @@ from keras_swish.keras_compat import (
     sublayers,
     track_torch_parameters,
 )
-from keras_swish.replacement.duplication import Duplicator
+from keras_swish.replacement.copying.duplication import Duplicator
+from keras_swish.replacement.copying.errors import CannotCopyError
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key, is_graph, is_keras, is_sequence, members, put
-from keras_swish.replacement.state import CannotCopyError
 
 # Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
 Factory = Callable[[Any], Any]

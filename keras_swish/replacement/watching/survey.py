@@ -5,16 +5,16 @@ from collections.abc import Mapping
 
 import keras
 
-from keras_swish.replacement.lookups import Lookup, find_lookups
 from keras_swish.replacement.members import members
-from keras_swish.replacement.running import runs_own_code
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
     locate_activations,
     paths,
 )
-from keras_swish.replacement.watching import CodeCall, Observations, observe
+from keras_swish.replacement.watching.lookups import Lookup, find_lookups
+from keras_swish.replacement.watching.observation import CodeCall, Observations, observe
+from keras_swish.replacement.watching.running import runs_own_code
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,9 +25,9 @@ from keras_swish.layers import SearchedActivation
 from keras_swish.registry import Identifier
 from keras_swish.replacement.members import Key, is_keras, with_value
 from keras_swish.replacement.recognise import function_of, name_of_text, recognise
-from keras_swish.replacement.running import runs_own_code
 from keras_swish.replacement.sites import ActivationSite, LocatedActivation
-from keras_swish.replacement.watching import CodeCall
+from keras_swish.replacement.watching.observation import CodeCall
+from keras_swish.replacement.watching.running import runs_own_code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def spelling(new: Identifier) -> str | None:
 
     Example:
         >>> import keras, keras_swish
-        >>> from keras_swish.replacement.lookups import spelling
+        >>> from keras_swish.replacement.watching.lookups import spelling
         >>> spelling("tanh"), spelling("leaky_relu"), spelling("swish_beta")
         ('tanh', 'where(x, x, 0.01 * x)', None)
     """

@@ -25,7 +25,7 @@ from keras_swish.keras_compat import (
     written_as_bytes,
 )
 from keras_swish.messages import first_line
-from keras_swish.replacement.copying import (
+from keras_swish.replacement.copying.copier import (
     Copier,
     Factory,
     activated_shape,
@@ -33,7 +33,6 @@ from keras_swish.replacement.copying import (
     call_for_shapes,
 )
 from keras_swish.replacement.handing import Holder
-from keras_swish.replacement.lookups import strings
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -43,8 +42,9 @@ from keras_swish.replacement.members import (
     plain_class,
 )
 from keras_swish.replacement.recognise import describe, function_of, name_of_text, recognise
-from keras_swish.replacement.running import runs_own_code
 from keras_swish.replacement.sites import children
+from keras_swish.replacement.watching.lookups import strings
+from keras_swish.replacement.watching.running import runs_own_code
 
 # The way from a layer to one that it holds: keys of members, and numbers in a model's graph.
 Address = tuple[Key | int, ...]

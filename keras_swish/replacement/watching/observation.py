@@ -19,16 +19,17 @@ import keras
 from keras_swish import registry
 from keras_swish.keras_compat import all_layers, attributes
 from keras_swish.messages import first_line
-from keras_swish.replacement.frameworks import (
+from keras_swish.replacement.members import is_keras
+from keras_swish.replacement.recognise import describe, function_of, recognise
+from keras_swish.replacement.sites import LocatedActivation, locate_activations, paths
+from keras_swish.replacement.watching.frameworks import (
     KnownFunction,
     builtin_calls,
     code_of,
     known_builtin,
     known_by_code,
 )
-from keras_swish.replacement.members import is_keras
-from keras_swish.replacement.recognise import describe, function_of, recognise
-from keras_swish.replacement.running import (
+from keras_swish.replacement.watching.running import (
     FOREIGN,
     WAYS,
     Call,
@@ -41,7 +42,6 @@ from keras_swish.replacement.running import (
     unchanged,
     units_with_own_code,
 )
-from keras_swish.replacement.sites import LocatedActivation, locate_activations, paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
 
     Example:
         >>> import keras
-        >>> from keras_swish.replacement.watching import observe
+        >>> from keras_swish.replacement.watching.observation import observe
         >>> inputs = keras.Input((4,))
         >>> outputs = keras.layers.Lambda(lambda x: keras.ops.relu(x) + 1, name="shifted")(inputs)
         >>> str(observe(keras.Model(inputs, outputs)).calls[0])

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from keras_swish import keras_compat as compat
-from keras_swish.replacement.state import CannotCopyError
+from keras_swish.replacement.copying.errors import CannotCopyError
 
 # What has no state that one model could change under the other.
 _SHARED = (

@@ -1,0 +1,1 @@
+"""Copies of models with other activations, and what files say of them."""

@@ -1,0 +1,1 @@
+"""What the code of layers calls: it is run once, watched."""
