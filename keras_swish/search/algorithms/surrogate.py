@@ -26,7 +26,7 @@ BETA_WEIGHT = 0.7
 _LARGEST = 1e9
 # Of the candidates of a space that cannot be listed: how many are ranked, how many of them are
 # replaced at each proposal, and which share of the known ones is mutated.
-_POOL, _FRESH, _PARENTS = 2048, 16, 0.1
+_POOL, _FRESH, _PARENTS = 2048, 64, 0.1
 
 
 def shape_features(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
