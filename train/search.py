@@ -55,7 +55,7 @@ from keras_swish.search import (
     algorithms,
 )
 from keras_swish.search.executors import Executor, start_for
-from keras_swish.search.space import Candidate
+from keras_swish.search.space import MOST_UNITS, Candidate
 
 from .app import executors, folder
 from .app import flags as groups
@@ -131,7 +131,12 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "core_units", 1, "Core units of a candidate.", lower_bound=1, flag_values=flag_values
+        "core_units",
+        1,
+        "Core units of a candidate.",
+        lower_bound=1,
+        upper_bound=MOST_UNITS,
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "images", None, "Images to train a child on.", lower_bound=1, flag_values=flag_values
@@ -194,6 +199,7 @@ def _search(
     with executor:
         with as_argument_error("out"):
             study = Study(child.space, child.fingerprint(), out / search_report.STUDY)
+            search_report.check_none_lost(out, study)
             number = itertools.count(1)
             search = Search(
                 child,

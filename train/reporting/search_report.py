@@ -3,6 +3,7 @@
 `keras-swish search` writes it when it ends, `keras-swish report` at any time.
 """
 
+import csv
 import pathlib
 from typing import Any
 
@@ -19,7 +20,7 @@ from . import figures, html, paper_claims
 from .paper_claims import Ranked
 from .runs import Row
 
-STUDY, HTML = "study.log", "report.html"
+STUDY, HTML, TABLE = "study.log", "report.html", "results.csv"
 # How many of the best candidates are in the table, and how many are drawn.
 LISTED, DRAWN = 30, 12
 # The functions whose reward the figures mark.
@@ -65,9 +66,34 @@ def settings(folder: pathlib.Path) -> dict[str, Any]:
         ValueError: If they cannot be read.
     """
     try:
-        return (io.read_json(folder / CONFIG) or {}).get("config", {})
-    except (OSError, ValueError, AttributeError) as error:
+        return dict((io.read_json(folder / CONFIG) or {}).get("config", {}))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder}: not a folder of results ({error})") from error
+
+
+def check_none_lost(out: pathlib.Path, study: Study) -> None:
+    """Refuses to write the report of a study over that of a larger one.
+
+    A journal that was cut short looks like that of a search that has just begun.
+
+    Args:
+        out: Folder of the report.
+        study: The study.
+
+    Raises:
+        ValueError: If results.csv there has more trained children than the study.
+    """
+    try:
+        before = io.read_csv(out / TABLE)
+    except (ValueError, csv.Error):  # damaged itself
+        return
+    children = sum(bool(row[key]) for row in before for key in row if key.startswith("seed "))
+    if children > len(study):
+        raise ValueError(
+            f"{out / TABLE} has {children} trained children of {len(before)} candidates, the "
+            f"storage only {len(study)} of {len(study.outcomes)}: was its file cut short? Take a "
+            f"copy of it from before; or move {TABLE} away to go on with what is left."
+        )
 
 
 def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -> None:
@@ -77,19 +103,34 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
         out: Folder of the report.
         study: The study.
         folder: The search's folder, if there is one; its config.json tells of the child.
+
+    Raises:
+        ValueError: If a report there has more trained children, or config.json is damaged.
     """
+    check_none_lost(out, study)
+    record = _record(folder) if folder else None
     entries = study.entries()
-    io.write_csv(out / "results.csv", rows(study, entries))
+    io.write_csv(out / TABLE, rows(study, entries))
     with io.atomic(out / "best.png") as temporary:
         gallery([entry.formula for entry in entries[:DRAWN]]).savefig(temporary, dpi=120)
     ranked = paper_claims.rank_functions(study, entries)
     marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
     figures.progress(by_algorithm(study), marked, out / "progress.png")
     figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
-    record = io.read_json(folder / CONFIG) if folder else None
     markdown = text(study, entries, ranked, record)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))
+
+
+def _record(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a search's config.json, which holds all that the page says of it."""
+    try:
+        record = io.read_json(folder / CONFIG)
+        str(record["config"]["dataset"]), dict(record["config"]["child"]["config"])
+        _ = [(str(s["command"]), s["environment"].items()) for s in record["starts"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} is damaged ({error!r})") from error
+    return record
 
 
 def rows(study: Study, entries: list[Entry]) -> list[Row]:

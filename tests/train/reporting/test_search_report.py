@@ -74,6 +74,32 @@ def test_an_algorithm_that_learns_gives_no_sample(space, made):
     assert {row[-1] for row in found.values()} == {"no sample"}
 
 
+def test_a_journal_cut_short_does_not_replace_a_whole_report(folder, call, tmp_path):
+    assert call("report", folder)[0] == 0
+    files = ("results.csv", "table.md", "report.html")
+    before = [(folder / name).read_bytes() for name in files]
+    journal = folder / "study.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    code, _, err = call("report", folder)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert re.search(r"has \d+ trained children of 60 candidates, the storage only \d+ of \d+", err)
+    assert [(folder / name).read_bytes() for name in files] == before
+    (folder / "results.csv").rename(tmp_path / "whole.csv")  # as the message says
+    assert call("report", folder)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", '{"config": {"program": "search"}}', '{"config": 3}']
+)
+def test_a_damaged_description_is_refused_in_one_line(folder, call, damaged):
+    (folder / "config.json").write_text(damaged)
+    code, _, err = call("report", folder)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_another_programs_folder_is_left_alone(made, call, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(made, other)
