@@ -6,8 +6,10 @@ the candidate's reward. Then the best are trained with more seeds.
 
 Examples:
   keras-swish search
-      a hundred candidates of one core unit, proposed by the paper's controller, in a narrow
-      ResNet-8 on the digits of scikit-learn: minutes on two cores.
+      a hundred candidates of one core unit, proposed by a Gaussian process over their shape, in a
+      narrow ResNet-8 on the digits of scikit-learn: minutes on two cores.
+  keras-swish search --algorithm=rl
+      proposed by the paper's controller.
   keras-swish search --algorithm=evolution --trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --trials=0 \
@@ -101,10 +103,10 @@ def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     flags.DEFINE_string(
         "algorithm",
-        "rl",
-        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
-        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), "
-        "or a sampler of Optuna: 'optuna:TPESampler'.",
+        algorithms.DEFAULT,
+        "'surrogate' (a Gaussian process over the shape of functions), 'rl' (the paper's "
+        "controller), 'pqt' (which also imitates the best so far), 'evolution', 'random', "
+        "'exhaustive', or a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
     flags.DEFINE_integer(

@@ -66,6 +66,9 @@ ALGORITHMS = {
     "surrogate": ("surrogate", "Surrogate"),
 }
 OPTUNA = "optuna:"
+# What searches where nothing else is said: it finds the best functions with the fewest children
+# (results/search_benchmarks).
+DEFAULT = "surrogate"
 
 
 def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algorithm:
