@@ -57,6 +57,7 @@ from keras_swish.search import (
     algorithms,
 )
 from keras_swish.search.executors import Executor, start_for
+from keras_swish.search.naming import readable
 from keras_swish.search.space import MOST_UNITS, Candidate
 
 from .app import executors, folder
@@ -181,12 +182,35 @@ def main(flag_values: FlagValues) -> None:
     trainer.make_deterministic()
     child = build(_dataset(flag_values, settings), settings, space)
     out = folder.claim(flag_values, "search", config)
-    print(
-        f"results go to {out}; to watch: optuna-dashboard {out / search_report.STUDY}", flush=True
-    )
-    if space.core_units == 1:
-        print(f"core units {space.survey()}", flush=True)
+    print(_introduction(flag_values, child, settings, out), flush=True)
     _search(flag_values, out, child, algorithm, executor)
+
+
+def _introduction(
+    flag_values: FlagValues, child: Child, settings: DatasetChild, out: pathlib.Path
+) -> str:
+    """Returns what the search is about to do, in a few lines."""
+    space, epochs = child.space, settings.config.epochs
+    units = "one core unit" if space.core_units == 1 else f"{space.core_units} core units"
+    size = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
+    images, judging = len(child.train_data[1]), len(child.validation[1])
+    trials = f"up to {flag_values.trials}" if flag_values.trials else "as many as it finds"
+    race = f"Then the best {flag_values.top:.0%} get {flag_values.top_seeds} seeds in all, and "
+    if not flag_values.top or flag_values.top_seeds == 1:
+        race = "Then "
+    return "\n".join(
+        [
+            f"Searches for the activation function with which {settings.model} learns "
+            f"{flag_values.dataset} best.",
+            f"Functions of {units}: {size}.",
+            f"{flag_values.algorithm} proposes {trials} of them. With each the network is trained "
+            f"for {epochs} epoch{'s' * (epochs > 1)} on {images} images; its reward is the "
+            f"accuracy on {judging} others. {race}the report ranks all.",
+            f"Results go to {out}. To watch: optuna-dashboard {out / search_report.STUDY}",
+            f"Interrupted, it resumes with the same command and --out={out}.",
+            "A line a training: its number, reward, function, seed and time.",
+        ]
+    )
 
 
 def _search(
@@ -237,7 +261,8 @@ def _print(
     number: int, space: SearchSpace, candidate: Candidate, seed: int, outcome: Outcome
 ) -> None:
     note = "" if outcome.status == "ok" else f" ({outcome.status})"
-    line = f"{number:5}  {outcome.reward:.4f}{note}  {space.formula(candidate)}  (seed {seed}, "
+    function = readable(space.formula(candidate))
+    line = f"{number:5}  {outcome.reward:.4f}{note}  {function}  (seed {seed}, "
     print(f"{line}{outcome.seconds:.1f} s)", flush=True)
 
 
