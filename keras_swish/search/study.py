@@ -20,6 +20,7 @@ from scipy import stats
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.journal import claim, import_optuna, open_journal
+from keras_swish.search.noise import LocalNoise, estimate
 from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS = "keras_swish", "proposals"
@@ -323,11 +324,7 @@ class Study:
         """
         # The first seed has chosen: what it says of the noise is the second best there is.
         chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
-        groups = []
-        for outcomes in self.outcomes.values():
-            judging = sorted(outcomes)[chose:]
-            if len(judging) > 1 and all(o.status == OK for o in outcomes.values()):
-                groups.append({seed: outcomes[seed].reward for seed in judging})
+        groups = self._judged(chose)
         if not groups:
             return {}, math.nan, 0
         seeds = sorted(set().union(*groups))
@@ -345,6 +342,24 @@ class Study:
         noise = math.sqrt(squares / degrees) if degrees else math.nan
         return dict(zip(seeds, map(float, effects), strict=True)) if chose else {}, noise, degrees
 
+    def _judged(self, chose: int) -> list[dict[int, float]]:
+        """Returns the rewards by seed that say what the noise is, without the seeds that chose."""
+        return [
+            {seed: outcomes[seed].reward for seed in sorted(outcomes)[chose:]}
+            for outcomes in self.outcomes.values()
+            if len(outcomes) > 1 + chose and all(o.status == OK for o in outcomes.values())
+        ]
+
+    def local_noise(self) -> LocalNoise | None:
+        """Returns the noise by reward; None where it is not known."""
+        effects, overall, degrees = self._fit()
+        chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
+        groups = [
+            np.array([reward - effects.get(seed, 0.0) for seed, reward in rewards.items()])
+            for rewards in self._judged(chose)
+        ]
+        return estimate(groups, overall, degrees)
+
     def entries(self) -> list[Entry]:
         """Returns all candidates, the best first: by the lower end of the mean's interval.
 
@@ -352,8 +367,9 @@ class Study:
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
         """
-        effects, noise, degrees = self._fit()
-        width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
+        effects, _, degrees = self._fit()
+        width = float(stats.t.ppf(0.975, degrees)) if degrees else math.nan
+        local = self.local_noise()
         entries = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
@@ -363,7 +379,8 @@ class Study:
             mean = float(np.mean(judged))
             statuses = {outcome.status for outcome in outcomes.values()}
             status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
-            half = width / math.sqrt(len(judged)) if status == OK else math.nan
+            deviation = local.at(mean) if local and status == OK else math.nan
+            half = width * deviation / math.sqrt(len(judged))
             formula = str(self.space.formula(candidate))
             interval = mean - half, mean + half
             entries.append(Entry(candidate, formula, rewards, status, mean, *interval))

@@ -135,7 +135,28 @@ def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) ->
     panel.set(xlabel="mean reward", ylabel="candidates", yscale="symlog")
     panel.yaxis.set_major_formatter("{x:g}")
     if lines:
-        _legend(panel, "upper left")
+        _legend(panel, "upper center")
+    _save(figure, path)
+
+
+def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> None:
+    """Draws what a surrogate predicts of each reward over what was found: all, and the better half.
+
+    Args:
+        found: The rewards, `(n,)`.
+        believed: What is predicted of each, `(n,)`.
+        path: The file.
+    """
+    figure, ((whole, upper),) = _figure(1, 2, 10, 5)
+    for panel, least, title in (
+        (whole, -math.inf, "all"),
+        (upper, float(np.median(found)), "the better half"),
+    ):
+        x, y = found[found >= least], believed[found >= least]
+        ends = [min(x.min(), y.min()), x.max()]
+        panel.plot(ends, ends, color="0.6", lw=1)
+        panel.plot(x, y, "o", ms=3, alpha=0.4, mew=0)
+        panel.set(title=title, xlabel="reward found", ylabel="reward predicted from all others")
     _save(figure, path)
 
 

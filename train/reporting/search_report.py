@@ -12,13 +12,15 @@ import numpy as np
 from keras_swish import catalogue, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
+from keras_swish.search.naming import readable
 from keras_swish.search.result import progress_by_algorithm
 from keras_swish.search.study import Entry
 
 from ..trainer.environment import CONFIG
-from . import figures, html, paper_claims
+from . import certainty, figures, html, paper_claims
 from .paper_claims import Ranked
 from .runs import Row
+from .shapes import rank_intervals
 
 STUDY, HTML, TABLE = "study.log", "report.html", "results.csv"
 # How many of the best candidates are in the table, and how many are drawn.
@@ -117,7 +119,8 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
     figures.progress(by_algorithm(study), marked, out / "progress.png")
     figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
-    markdown = text(study, entries, ranked, record)
+    belief = certainty.belief_section(study, entries, out)
+    markdown = text(study, entries, ranked, record, belief)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))
 
@@ -134,15 +137,23 @@ def _record(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def rows(study: Study, entries: list[Entry]) -> list[Row]:
-    """Returns a row for each candidate, with its choices and the reward with each seed."""
+    """Returns a row for each candidate, with its choices and the reward with each seed.
+
+    Where rewards after each epoch are known, as a pruner asked for them, they are in the row, too.
+    """
     seeds = sorted({seed for entry in entries for seed in entry.rewards})
+    intervals = rank_intervals(entries)
     candidates = []
     for rank, entry in enumerate(entries, 1):
-        outcomes = study.outcomes[entry.candidate].values()
+        by_seed = study.outcomes[entry.candidate]
+        outcomes, interval = by_seed.values(), intervals[rank - 1] or ("", "")
         candidates.append(
             {
                 "rank": rank,
+                "rank low": interval[0],
+                "rank high": interval[1],
                 "formula": entry.formula,
+                "function": readable(entry.formula),
                 **study.space.choices(entry.candidate),
                 "mean": round(entry.mean, 5),
                 "low": round(entry.low, 5),
@@ -150,6 +161,11 @@ def rows(study: Study, entries: list[Entry]) -> list[Row]:
                 "status": entry.status,
                 "seconds": round(sum(outcome.seconds for outcome in outcomes), 2),
                 **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
+                **{
+                    f"epochs of seed {seed}": " ".join(f"{reward:.5f}" for reward in outcome.curve)
+                    for seed, outcome in sorted(by_seed.items())
+                    if outcome.curve
+                },
             }
         )
     return candidates
@@ -173,6 +189,7 @@ def text(
     entries: list[Entry],
     ranked: dict[str, Ranked | None],
     record: dict[str, Any] | None,
+    belief: str = "",
 ) -> str:
     """Returns the page in Markdown.
 
@@ -181,6 +198,7 @@ def text(
         entries: Its candidates, the best first.
         ranked: The paper's functions among them, as `paper_claims.rank_functions` returns them.
         record: The content of the folder's config.json, if there is one.
+        belief: The section on what a surrogate believes.
     """
     units = f"core units: {study.space.core_units}"
     title = f"# Search, {units}"
@@ -194,6 +212,8 @@ def text(
         "at the upper left.",
         _noise(study),
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
+        "## Functions of one shape\n\n" + certainty.shape_section(study, entries),
+        f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
         "## Observations of the paper\n\n" + _observations(study, entries),
         "## Primitives of the best\n\n" + _primitives(study, entries),
@@ -209,14 +229,22 @@ def _reward(entry: Entry) -> list[str]:
     return [f"{entry.mean:.4f}", interval, str(len(entry.rewards))]
 
 
-def _formula(entry: Entry) -> str:
-    return html.code(entry.formula) + ("" if entry.status == "ok" else f" ({entry.status})")
+def _function(entry: Entry) -> str:
+    note = "" if entry.status == "ok" else f" ({entry.status})"
+    return html.code(readable(entry.formula)) + note
+
+
+def _rank(rank: int, interval: tuple[int, int] | None) -> list[str]:
+    """Returns cells: a rank and its interval."""
+    return [str(rank), f"{interval[0]} to {interval[1]}" if interval else ""]
 
 
 def _best(study: Study, entries: list[Entry]) -> str:
-    lines = [["formula", "rank", "reward", "95% interval", "seeds"]]
+    lines = [["function", "formula", "rank", "interval", "reward", "95% interval", "seeds"]]
+    intervals = rank_intervals(entries)
     for rank, entry in enumerate(entries[:LISTED], 1):
-        lines.append([_formula(entry), str(rank), *_reward(entry)])
+        cells = [*_rank(rank, intervals[rank - 1]), *_reward(entry)]
+        lines.append([_function(entry), html.code(entry.formula), *cells])
     return f"The best {len(lines) - 1} of {len(entries)} candidates.\n\n{html.table(lines)}"
 
 
@@ -230,21 +258,34 @@ def _noise(study: Study) -> str:
     return (
         "Rewards are means over the seeds; where there are several, without the first, which chose "
         "the candidate for the others, and without what all candidates owe to a seed. Candidates "
-        "are ranked by the lower end of the mean's 95% interval, for which the noise is taken to "
-        "be the same for all that did not diverge: "
-        f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). It is "
-        "that of seeds on these validation examples; other examples would differ, too, and the "
-        "best of many are chosen for their luck: `keras-swish confirm` trains them again."
+        "are ranked by the lower end of the mean's 95% interval. Its noise, the standard deviation "
+        f"between seeds, is {noise:.4f} ({degrees} degrees of freedom) over all that did not "
+        f"diverge{_local_noise(study)}. It is that of seeds on these validation examples; other "
+        "examples would differ, too, and the best of many are chosen for their luck: "
+        "`keras-swish confirm` trains them again. The interval of a rank goes from those that are "
+        "better to those that are worse, each at 95%."
+    )
+
+
+def _local_noise(study: Study) -> str:
+    local = study.local_noise()
+    if local is None or len(local.rewards) < 2:
+        return ""
+    return (
+        f", and estimated by reward: from {local.deviations[0]:.4f} around {local.rewards[0]:.4f} "
+        f"to {local.deviations[-1]:.4f} around {local.rewards[-1]:.4f}"
     )
 
 
 def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]) -> str:
-    lines = [["function", "formula", f"rank of {len(entries)}", "reward", "95% interval", "seeds"]]
+    header = ["function", "formula", f"rank of {len(entries)}", "interval", "reward"]
+    lines = [[*header, "95% interval", "seeds"]]
+    intervals = rank_intervals(entries)
     for name, function in ranked.items():
         units = len(paper_claims.FUNCTIONS[name])
-        cells = [f"not here: has {units} core units", "", "", ""]
+        cells = [f"not here: has {units} core units", "", "", "", ""]
         if function:
-            cells = [str(function.rank), *_reward(function.entry)]
+            cells = [*_rank(function.rank, intervals[function.rank - 1]), *_reward(function.entry)]
         elif units <= study.space.core_units:
             cells[0] = "not tried"
         formula = catalogue.ENTRIES[name].formula if name in catalogue.ENTRIES else f"{name}(x)"

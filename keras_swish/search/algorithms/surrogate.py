@@ -24,6 +24,9 @@ QUANTILES, WIDTH = 32, 1.4
 CENTRED = 0.7
 # What a trainable beta adds to the distance of two functions.
 BETA_WEIGHT = 0.7
+# The process's kernel length, as a share of the median distance of two functions, and the variance
+# of the noise of a normal score.
+LENGTH, NOISE = 0.2, 0.2
 # Steeper and larger than this, functions are alike.
 _LARGEST = 1e9
 # Of the candidates of a space that cannot be listed: how many are ranked, how many of them are
@@ -88,9 +91,7 @@ class GaussianProcess:
 
     def __init__(self, pool: np.ndarray, length: float, noise: float):
         self.pool, self.noise = pool, noise
-        sample = pool[np.random.default_rng(0).permutation(len(pool))[:512]]
-        distances = _distances(sample, sample)[np.triu_indices(len(sample), 1)]
-        self._unit = length * (np.median(distances) or 1.0)
+        self._unit = length * median_distance(pool)
         self._observed = np.empty((0, pool.shape[1]))
         self._factor = np.empty((64, 64))
         self._solved = np.empty((64, len(pool)))
@@ -153,9 +154,29 @@ class GaussianProcess:
         )
 
     def _kernel(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
-        scaled = np.sqrt(3) * _distances(first, self.pool if second is None else second)
-        scaled /= self._unit
-        return (1 + scaled) * np.exp(-scaled)
+        return kernel(first, self.pool if second is None else second, self._unit)
+
+
+def kernel(first: np.ndarray, second: np.ndarray, unit: float) -> np.ndarray:
+    """Returns the Matern 3/2 kernel of two sets of features.
+
+    Args:
+        first: `(n, features)`.
+        second: `(m, features)`.
+        unit: Its length.
+
+    Returns:
+        An array `(n, m)`.
+    """
+    scaled = np.sqrt(3) / unit * _distances(first, second)
+    return (1 + scaled) * np.exp(-scaled)
+
+
+def median_distance(features: np.ndarray) -> float:
+    """Returns the median distance of some of the features, `(n, features)`."""
+    sample = features[np.random.default_rng(0).permutation(len(features))[:512]]
+    distances = _distances(sample, sample)[np.triu_indices(len(sample), 1)]
+    return float(np.median(distances) if len(distances) else 1.0) or 1.0
 
 
 def normal_scores(ranks: np.ndarray) -> np.ndarray:
@@ -205,8 +226,8 @@ class Surrogate(Algorithm):
         seed: int = 0,
         initial: int = 32,
         kappa: float = 0.5,
-        length: float = 0.2,
-        noise: float = 0.2,
+        length: float = LENGTH,
+        noise: float = NOISE,
     ):
         super().__init__(space, seed)
         if initial < 1:
