@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 # For each estimate so many degrees of freedom, and at most so many estimates.
-_DEGREES, _MOST = 60, 12
+_DEGREES, _MOST = 120, 8
 
 
 @dataclasses.dataclass(frozen=True)
