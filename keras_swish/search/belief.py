@@ -31,7 +31,7 @@ class Belief:
         found: The rewards that it knows.
         predicted: What it predicts of each from all the others.
         correlation: The rank correlation of the two.
-        upper_correlation: That among the better half of what was found.
+        upper_correlation: That among the best quarter of what was found.
         untrained: Functions that were not trained, with the reward that it predicts and the ends
             of its 95% interval, the best first.
         asked: Of how many untrained functions.
@@ -78,7 +78,7 @@ def believe(study: Study, entries: list[Entry], count: int = 10) -> Belief | Non
         for place in np.argsort(-means, kind="stable")[:count]:
             ends = means[place] + np.sqrt(variances[place]) * np.array([0, -1.96, 1.96])
             untrained.append((asked[place], *_as_rewards(ends, found).tolist()))
-    upper = found >= np.median(found)
+    upper = found >= np.quantile(found, 0.75)
     correlations = (_rank_correlation(predicted[rows], found[rows]) for rows in (..., upper))
     return Belief(found, _as_rewards(predicted, found), *correlations, untrained, len(asked))
 

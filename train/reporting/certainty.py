@@ -97,7 +97,7 @@ def belief_section(study: Study, entries: list[Entry], out: pathlib.Path) -> str
         "A Gaussian process over the shape of functions, that of the algorithm `surrogate`, "
         f"predicts the reward of each of {count} functions from those of all others: the rank "
         f"correlation of what it predicts with what was found is {belief.correlation:.2f}, and "
-        f"{belief.upper_correlation:.2f} among the better half of them.{of}",
+        f"{belief.upper_correlation:.2f} among the best quarter of them.{of}",
     ]
     if not belief.untrained:
         return "\n\n".join([*parts, "No function of the space is left untrained."])

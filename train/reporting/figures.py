@@ -140,7 +140,7 @@ def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) ->
 
 
 def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> None:
-    """Draws what a surrogate predicts of each reward over what was found: all, and the better half.
+    """Draws what a surrogate predicts of each reward over what was found: all, and the best quarter.
 
     Args:
         found: The rewards, `(n,)`.
@@ -148,15 +148,15 @@ def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> No
         path: The file.
     """
     figure, ((whole, upper),) = _figure(1, 2, 10, 5)
-    for panel, least, title in (
-        (whole, -math.inf, "all"),
-        (upper, float(np.median(found)), "the better half"),
-    ):
-        x, y = found[found >= least], believed[found >= least]
-        ends = [min(x.min(), y.min()), x.max()]
-        panel.plot(ends, ends, color="0.6", lw=1)
-        panel.plot(x, y, "o", ms=3, alpha=0.4, mew=0)
+    for panel, title in ((whole, "all"), (upper, "the best quarter")):
+        panel.plot([found.min(), found.max()], [found.min(), found.max()], color="0.6", lw=1)
+        panel.plot(found, believed, "o", ms=3, alpha=0.4, mew=0)
         panel.set(title=title, xlabel="reward found", ylabel="reward predicted from all others")
+    least, most = np.quantile(found, 0.75), found.max()
+    best, margin = believed[found >= least], 0.05 * (most - least)
+    if margin:
+        upper.set_xlim(least - margin, most + margin)
+        upper.set_ylim(np.quantile(best, 0.02) - margin, best.max() + margin)
     _save(figure, path)
 
 
