@@ -10,6 +10,7 @@ Ginsbourger, Le Riche, Carraro, "Kriging is Well-Suited to Parallelize Optimizat
 """
 
 import copy
+import functools
 
 import numpy as np
 from scipy import linalg, stats
@@ -75,6 +76,13 @@ def shape_features(space: SearchSpace, candidates: list[Candidate]) -> np.ndarra
     return np.column_stack(
         [scale * np.arcsinh(values), scale * np.arcsinh(slopes), magnitude, BETA_WEIGHT * betas]
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _all_features(space: SearchSpace) -> tuple[tuple[Candidate, ...], np.ndarray]:
+    """Returns all functions of a space of one unit, and their features, which take a second."""
+    candidates = space.survey().candidates
+    return candidates, shape_features(space, list(candidates))
 
 
 class GaussianProcess:
@@ -245,13 +253,15 @@ class Surrogate(Algorithm):
         # what this proposes.
         self._looked, self._count_looked = copy.copy(space), 0
         if space.core_units == 1:
-            everything = space.survey().candidates
-            self._pool = [everything[i] for i in self.random.permutation(len(everything))]
+            everything, features = _all_features(space)
+            order = self.random.permutation(len(everything))
+            self._pool, features = [everything[i] for i in order], features[order]
         else:
             self._pool = []
             while len(self._pool) < _POOL:
                 self._pool += self._fresh([], _POOL - len(self._pool))
-        self._process = GaussianProcess(shape_features(space, self._pool), length, noise)
+            features = shape_features(space, self._pool)
+        self._process = GaussianProcess(features, length, noise)
         self._is_open = np.ones(len(self._pool), bool)
 
     def ask(self) -> Proposal | None:
