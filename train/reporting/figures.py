@@ -140,7 +140,7 @@ def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) ->
 
 
 def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> None:
-    """Draws what a surrogate predicts of each reward over what was found: all, and the best quarter.
+    """Draws what a surrogate predicts over what was found: of all, and of the best quarter.
 
     Args:
         found: The rewards, `(n,)`.
