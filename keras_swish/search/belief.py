@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from scipy import linalg, stats
@@ -77,16 +78,24 @@ def believe(study: Study, entries: list[Entry], count: int = 10) -> Belief | Non
         variances = np.maximum(1 - ((across @ inverse) * across).sum(axis=1), 0)
         for place in np.argsort(-means, kind="stable")[:count]:
             ends = means[place] + np.sqrt(variances[place]) * np.array([0, -1.96, 1.96])
-            untrained.append((asked[place], *_as_rewards(ends, found).tolist()))
+            mean, low, high = _as_rewards(ends, found)
+            untrained.append((asked[place], float(mean), float(low), float(high)))
     upper = found >= np.quantile(found, 0.75)
-    correlations = (_rank_correlation(predicted[rows], found[rows]) for rows in (..., upper))
-    return Belief(found, _as_rewards(predicted, found), *correlations, untrained, len(asked))
+    return Belief(
+        found,
+        _as_rewards(predicted, found),
+        _rank_correlation(predicted, found),
+        _rank_correlation(predicted[upper], found[upper]),
+        untrained,
+        len(asked),
+    )
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan
-    return float(stats.spearmanr(a, b).statistic)
+    outcome: Any = stats.spearmanr(a, b)  # SciPy's stubs leave its type open
+    return float(outcome.statistic)
 
 
 def _as_rewards(scores: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def _record(folder: pathlib.Path) -> dict[str, Any]:
     """Returns the content of a search's config.json, which holds all that the page says of it."""
     try:
         record = io.read_json(folder / CONFIG)
-        str(record["config"]["dataset"]), dict(record["config"]["child"]["config"])
+        _ = str(record["config"]["dataset"]), dict(record["config"]["child"]["config"])
         _ = [(str(s["command"]), s["environment"].items()) for s in record["starts"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / CONFIG} is damaged ({error!r})") from error

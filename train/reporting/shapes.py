@@ -8,9 +8,11 @@ maximum pooling, cannot tell apart.
 import collections
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
-from scipy import sparse, spatial, stats
+from scipy import sparse, stats
+from scipy.spatial import KDTree
 
 from keras_swish.search import Study
 from keras_swish.search.child import OK
@@ -108,7 +110,7 @@ def group(space: SearchSpace, candidates: list[Candidate]) -> list[int]:
     # Of a function and its twin the one that comes first, whichever the candidate is.
     first = np.lexsort(np.moveaxis(both.round(6), -1, 0)[::-1], axis=1)[:, 0]
     chosen = both[np.arange(len(candidates)), first]
-    pairs = spatial.cKDTree(chosen).query_pairs(_TOLERANCE, output_type="ndarray")
+    pairs = KDTree(chosen).query_pairs(_TOLERANCE, output_type="ndarray")
     size = (len(candidates), len(candidates))
     graph = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), size)
     return sparse.csgraph.connected_components(graph, directed=False)[1].tolist()
@@ -161,7 +163,7 @@ def twins(space: SearchSpace, entries: list[Entry]) -> list[tuple[Entry, Entry]]
     betas = [len(space.betas(candidate)) for candidate in candidates]
     is_odd = np.abs(own - mirrored).max(axis=1) <= _TOLERANCE
     found = []
-    for number, near in enumerate(spatial.cKDTree(own).query_ball_point(mirrored, _TOLERANCE)):
+    for number, near in enumerate(KDTree(own).query_ball_point(mirrored, _TOLERANCE)):
         for other in near:
             if number < other and betas[number] == betas[other] and not is_odd[number]:
                 pair = sorted((number, other), key=lambda place: -means[place])
@@ -186,7 +188,8 @@ def twin_agreement(pairs: list[tuple[Entry, Entry]]) -> float:
     if len(pairs) < 3:
         return math.nan
     rewards = [[_first_reward(a), _first_reward(b)] for a, b in pairs]
-    return float(stats.spearmanr(rewards).statistic)
+    outcome: Any = stats.spearmanr(rewards)  # SciPy's stubs leave its type open
+    return float(outcome.statistic)
 
 
 def _gain(differences: list[float]) -> Gain | None:
