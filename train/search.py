@@ -57,7 +57,7 @@ from keras_swish.search import (
     algorithms,
 )
 from keras_swish.search.executors import Executor, start_for
-from keras_swish.search.naming import readable
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import MOST_UNITS, Candidate
 
 from .app import executors, folder

@@ -7,7 +7,7 @@ import math
 import keras
 
 from keras_swish.search.child import Child
-from keras_swish.search.naming import readable
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
 from keras_swish.search.study import Entry, Study
 

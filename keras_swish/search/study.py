@@ -19,8 +19,8 @@ from scipy import stats
 
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
+from keras_swish.search.insight.noise import LocalNoise, estimate
 from keras_swish.search.journal import claim, import_optuna, open_journal
-from keras_swish.search.noise import LocalNoise, estimate
 from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS = "keras_swish", "proposals"

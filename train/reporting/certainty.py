@@ -4,8 +4,8 @@ import math
 import pathlib
 
 from keras_swish.search import Study
-from keras_swish.search.belief import believe
-from keras_swish.search.naming import readable
+from keras_swish.search.insight.belief import believe
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.study import Entry
 
 from . import figures, html

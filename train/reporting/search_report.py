@@ -12,12 +12,12 @@ import numpy as np
 from keras_swish import catalogue, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
-from keras_swish.search.naming import readable
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.result import progress_by_algorithm
 from keras_swish.search.study import Entry
 
 from ..trainer.environment import CONFIG
-from . import certainty, figures, html, paper_claims
+from . import certainty, figures, html, paper_claims, paper_sections
 from .paper_claims import Ranked
 from .runs import Row
 from .shapes import rank_intervals
@@ -215,8 +215,9 @@ def text(
         "## Functions of one shape\n\n" + certainty.shape_section(study, entries),
         f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
-        "## Observations of the paper\n\n" + _observations(study, entries),
-        "## Primitives of the best\n\n" + _primitives(study, entries),
+        "## Observations of the paper\n\n"
+        + paper_sections.observations(study, entries, sorted(set(by_algorithm(study)) - _UNBIASED)),
+        "## Primitives of the best\n\n" + paper_sections.primitives(study, entries),
         "## All rewards\n\n" + _rewards(entries),
         "## Provenance\n\n" + _provenance(study, entries, record),
     ]
@@ -306,90 +307,6 @@ def _algorithms(study: Study) -> str:
         "mean by luck alone, and an algorithm that shares a study gets what others left: to "
         f"compare algorithms, give each a study of its own.\n\n{html.table(lines)}"
     )
-
-
-def _observations(study: Study, entries: list[Entry]) -> str:
-    observations = paper_claims.observations(study.space, entries)
-    lines = [["candidates", "the paper", "of the best", "of the others", "p", "p (Holm)", "here"]]
-    learned = sorted(set(by_algorithm(study)) - _UNBIASED)
-    for name, (expected, share) in observations.items():
-        lines.append(
-            [
-                name,
-                {1: "among the winners", -1: "do badly", 0: "win, as do two"}[expected],
-                _part(share.best, share.of_best),
-                _part(share.others, share.of_others),
-                f"{share.p:.2g}",
-                f"{share.holm_p:.2g}",
-                "no sample" if learned else _verdict(expected, share.side),
-            ]
-        )
-    units = study.space.core_units
-    size = "one core unit" if units == 1 else f"at most {units} core units"
-    limits = "functions of one or two core units win" if units < 3 else "more would do worse"
-    notes = [
-        f"The best are the {paper_claims.best_count(entries)} of the first tenth; p is that of "
-        "Fisher's exact test, and p (Holm), which decides, is corrected for the "
-        f"{len(observations)} observations. A function that can be written in several ways counts "
-        "for each of them.",
-        f"{html.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
-        "sample of the space, p is too small, and nothing is concluded."
-        if learned
-        else "",
-        _division(study, entries),
-        f"This storage holds only candidates of {size}: whether {limits}, it cannot say.",
-    ]
-    return "\n\n".join([html.table(lines), *filter(None, notes)])
-
-
-def _verdict(expected: int, side: int) -> str:
-    if side == 0:
-        return "not statistically significant"
-    if expected == 0:
-        return "more among the best" if side > 0 else "fewer among the best"
-    return "as in the paper" if side == expected else "the opposite"
-
-
-def _division(study: Study, entries: list[Entry]) -> str:
-    division = paper_claims.division(study.space, entries)
-    if division is None:
-        return ""
-    rank, other_rank = 100 * division.rank, 100 * division.other_rank
-    diverged, other_diverged = 100 * division.diverged, 100 * division.other_diverged
-    return (
-        f"Candidates that divide have the median rank {rank:.0f}% of the way from the first to the "
-        f"last, the others {other_rank:.0f}% (p = {division.rank_p:.2g}, Mann-Whitney test); "
-        f"{diverged:.0f}% of them diverged, of the others {other_diverged:.0f}% "
-        f"(p = {division.diverged_p:.2g}, Fisher's exact test)."
-    )
-
-
-def _primitives(study: Study, entries: list[Entry]) -> str:
-    blocks = [
-        "In how many of the best tenth a primitive is, and of all candidates, where it is in any. "
-        "p is that of Fisher's exact test, the best against the others; p (Holm) is corrected for "
-        "all primitives of the table. A function that can be written in several ways counts as it "
-        "is written here."
-    ]
-    for arity, shares in paper_claims.primitives(study.space, entries).items():
-        lines = [[arity, "of the best", "of all", "p", "p (Holm)"]]
-        order = sorted(shares.items(), key=lambda item: (item[1].p, -item[1].best))
-        for name, share in order:
-            lines.append(
-                [
-                    html.code(name),
-                    _part(share.best, share.of_best),
-                    _part(share.best + share.others, len(entries)),
-                    f"{share.p:.2g}",
-                    f"{share.holm_p:.2g}",
-                ]
-            )
-        blocks.append(html.table(lines))
-    return "\n\n".join(blocks)
-
-
-def _part(count: int, of: int) -> str:
-    return f"{100 * count / of:.0f}% ({count} of {of})" if of else ""
 
 
 def _rewards(entries: list[Entry]) -> str:

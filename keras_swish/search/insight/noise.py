@@ -39,7 +39,7 @@ def estimate(groups: list[np.ndarray], overall: float, degrees: int) -> LocalNoi
 
     Example:
         >>> import numpy as np
-        >>> from keras_swish.search import noise
+        >>> from keras_swish.search.insight import noise
         >>> random = np.random.default_rng(0)
         >>> groups = [random.normal(mean, 0.2 - 0.1 * mean, 3) for mean in np.linspace(0, 1, 600)]
         >>> found = noise.estimate(groups, overall=0.15, degrees=1200)

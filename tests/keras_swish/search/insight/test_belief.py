@@ -5,7 +5,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from keras_swish.search import Outcome, SearchSpace, Study, belief
+from keras_swish.search import Outcome, SearchSpace, Study
 from keras_swish.search.algorithms.surrogate import (
     LENGTH,
     NOISE,
@@ -13,6 +13,7 @@ from keras_swish.search.algorithms.surrogate import (
     normal_scores,
     shape_features,
 )
+from keras_swish.search.insight import belief
 
 pytest.importorskip("optuna")
 

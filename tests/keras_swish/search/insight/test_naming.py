@@ -6,7 +6,7 @@ import pytest
 from keras_swish import catalogue
 from keras_swish.formulas.language import FormulaError, initial_value, parse, weights
 from keras_swish.search import numeric
-from keras_swish.search.naming import readable
+from keras_swish.search.insight.naming import readable
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def readable(formula: Formula | str) -> str:
         formula: A formula in x and weights.
 
     Example:
-        >>> from keras_swish.search.naming import readable
+        >>> from keras_swish.search.insight.naming import readable
         >>> readable("max(x, max(x, 0))"), readable("sigmoid(x) * x"), readable("-x - abs(x)")
         ('relu', 'swish', '-2 * relu(x)')
         >>> readable("sigmoid(beta1 * x) * (beta2 * x)"), readable("tanh(x) + tanh(x)")

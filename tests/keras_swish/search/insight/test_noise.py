@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_swish.search import Outcome, Study
-from keras_swish.search.noise import estimate
+from keras_swish.search.insight.noise import estimate
 
 pytest.importorskip("optuna")
 
