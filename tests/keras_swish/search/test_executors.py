@@ -220,7 +220,7 @@ def test_a_search_whose_worker_ran_out_of_memory_resumes(child, cluster, tmp_pat
 
     with pytest.raises(MemoryError):
         explored(Greedy(child, tmp_path), "ray", tmp_path / "study.log")
-    assert len(Study(child.space, {}, tmp_path / "study.log")) in (2, 3, 4)
+    assert len(Study(child.space, {}, tmp_path / "study.log")) in range(1, 5)
     (tmp_path / "more").touch()
     found = explored(Greedy(child, tmp_path), "ray", tmp_path / "study.log")
     assert rewards(found.study) == rewards(explored(child, "local").study)
