@@ -19,8 +19,8 @@ import numpy as np
 from keras_swish import optimizers
 from keras_swish.messages import unknown
 from keras_swish.replacement.replace import find_activations, replace_activations
-from keras_swish.search import rewards
-from keras_swish.search.networks import (
+from keras_swish.search.children import rewards
+from keras_swish.search.children.networks import (
     assign_values,
     inner_layers,
     kept_weights,
@@ -28,9 +28,9 @@ from keras_swish.search.networks import (
     reinitialize,
     structure,
 )
+from keras_swish.search.children.steps import make_train_steps, steps_per_execution, take_rows
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import Candidate, SearchSpace
-from keras_swish.search.steps import make_train_steps, steps_per_execution, take_rows
 
 OPTIMIZERS = {
     "sgd": functools.partial(optimizers.SGD, momentum=0.9, nesterov=True),
@@ -189,15 +189,16 @@ class Child:
             self.activations,
         )
 
-    def evaluate(self, candidate: Candidate, seed: int) -> Outcome:
+    def evaluate(self, candidate: Candidate | str, seed: int) -> Outcome:
         """Trains the network with the candidate from the weights that the seed draws.
 
-        The outcome is that of `plain(candidate, seed)`, compiled and trained on its own.
+        The outcome is that of `plain(candidate, seed)`, compiled and trained on its own, as any
+        activation that is no candidate of the space is: its formula or name may be given instead.
         """
         start = time.perf_counter()
         return self.train(self._prepare(candidate, seed), seed, start)
 
-    def train_by_epoch(self, candidate: Candidate, seed: int) -> Iterator[Outcome]:
+    def train_by_epoch(self, candidate: Candidate | str, seed: int) -> Iterator[Outcome]:
         """Trains as `evaluate` does, and yields after each epoch the outcome if it stops there.
 
         The last one is that of `evaluate`, with the curve of rewards; those before are "pruned".
@@ -206,9 +207,10 @@ class Child:
         start = time.perf_counter()
         return self._train(self._prepare(candidate, seed), seed, start, each_epoch=True)
 
-    def plain(self, candidate: Candidate, seed: int) -> keras.Model:
+    def plain(self, candidate: Candidate | str, seed: int) -> keras.Model:
         """Returns the network with the candidate, weights drawn from the seed, not compiled."""
-        template = self.with_formula(str(self.space.formula(candidate)))
+        is_text = isinstance(candidate, str)
+        template = self.with_formula(candidate if is_text else str(self.space.formula(candidate)))
         keras.utils.set_random_seed(seed)
         return reinitialize(template)
 
@@ -260,8 +262,12 @@ class Child:
         order = np.random.default_rng([seed, epoch]).permutation(self._examples)
         return order[: self.steps_per_epoch * self.config.batch_size]
 
-    def _prepare(self, candidate: Candidate, seed: int) -> keras.Model:
+    def _prepare(self, candidate: Candidate | str, seed: int) -> keras.Model:
         """Returns the network with the candidate, and the weights that the seed draws."""
+        if isinstance(candidate, str):
+            network = self.plain(candidate, seed)
+            self.compile(network)
+            return network
         network = self._network
         assign_values(network.variables, self._draw_weights(seed))
         assign_values(network.optimizer.variables, self._optimizer_start)

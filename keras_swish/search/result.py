@@ -6,9 +6,10 @@ import math
 
 import keras
 
-from keras_swish.search.child import Child
+from keras_swish.search.child import OK, Child
+from keras_swish.search.functions import REFERENCES, Function
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Entry, Study
+from keras_swish.search.study import Entry, Study, ranking_key
 
 
 @dataclasses.dataclass
@@ -55,22 +56,44 @@ class Result:
         study: All finished children.
         child: The child.
         progress: How far the algorithm has come.
+        start: The functions that the search began with.
     """
 
     study: Study
     child: Child
     progress: Progress
+    start: tuple[Function, ...] = ()
 
     @property
     def best(self) -> Entry:
-        """The candidate of whose reward least can be luck: see `Study.entries`."""
-        return self.study.entries()[0]
+        """The function of whose reward least can be luck: see `Study.entries`.
+
+        Raises:
+            ValueError: If none was trained to the end.
+        """
+        best = next(iter(self.entries()), None)
+        if best is None or best.status != OK:
+            raise ValueError(
+                f"No function was trained to the end: of {len(self.entries())}, all diverged or "
+                "were stopped. Try a lower learning rate, or more trials."
+            )
+        return best
+
+    def entries(self) -> list[Entry]:
+        """Returns the functions, the best first: the candidates, and what the search began with."""
+        texts = {function.text for function in self.start if function.candidate is None}
+        others = [one for one in self.study.reference_entries() if one.formula in texts]
+        return sorted([*self.study.entries(), *others], key=ranking_key)
+
+    def references(self) -> list[Entry]:
+        """Returns ReLU and Swish, which every search trains to compare with."""
+        return [one for one in self.study.reference_entries() if one.formula in REFERENCES]
 
     def table(self, rows: int = 20) -> str:
         """Returns the best candidates as a Markdown table, and the noise of the child."""
         noise, degrees = self.study.noise()
         lines = ["| formula | mean | 95% interval | seeds |", "|---|---|---|---|"]
-        for entry in self.study.entries()[:rows]:
+        for entry in self.entries()[:rows]:
             interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
             formula = f"`{entry.formula}`" + (f" ({entry.status})" if entry.status != "ok" else "")
             lines.append(f"| {formula} | {entry.mean:.4f} | {interval} | {len(entry.rewards)} |")

@@ -253,6 +253,34 @@ class SearchSpace:
             units.append(Unit(*first, *second, b))
         return self.from_units(_without_unread(units))
 
+    @property
+    def primitives(self) -> dict[str, list[str]]:
+        """The names of the primitives, by role."""
+        return PRIMITIVE_NAMES
+
+    @property
+    def trees(self) -> dict[str, list[Formula]]:
+        """The primitives as formulas, by role: "u" in x and beta, "b" in x1, x2 and beta."""
+        return {"u": UNARY_TREES, "b": BINARY_TREES}
+
+    @property
+    def drawn_betas(self) -> np.ndarray:
+        """Values of the betas, in the order in which they are read, in all sets but the first."""
+        return self._betas.T
+
+    @functools.cached_property
+    def of_one_unit(self) -> "SearchSpace":
+        """The space of one unit with the same primitives."""
+        return self if self.core_units == 1 else SearchSpace(1, self.interval)
+
+    def with_values(self, values: np.ndarray) -> Candidate | None:
+        """Returns the candidate with these values on the grid, of those that were looked at.
+
+        Args:
+            values: As `values` returns them of one candidate, `(SETS, POINTS)`.
+        """
+        return self._identities.with_values(values)
+
     @functools.cached_property
     def _identities(self) -> Identities:
         identities = Identities(self)

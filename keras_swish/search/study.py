@@ -21,7 +21,7 @@ from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.journal import claim, import_optuna, open_journal
 from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
-_CONFIG, _PROPOSALS = "keras_swish", "proposals"
+_CONFIG, _PROPOSALS, _REFERENCE = "keras_swish", "proposals", "reference"
 
 
 class Proposed(NamedTuple):
@@ -138,6 +138,12 @@ class Study:
             # One that was stopped early counts until it is trained to its end.
             if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
                 by_seed[trial.seed] = trial.outcome
+        # By what a function is made of, and seed: the children of functions to compare with.
+        self.references: dict[str, dict[int, Outcome]] = collections.defaultdict(dict)
+        for trial in self.study.get_trials(deepcopy=False):
+            if _REFERENCE in trial.user_attrs:
+                attrs = trial.user_attrs
+                self.references[attrs[_REFERENCE]][attrs["seed"]] = _outcome(trial)
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
@@ -236,6 +242,31 @@ class Study:
         )
         self.outcomes[candidate][seed] = outcome
 
+    def add_reference(self, text: str, formula: str, seed: int, outcome: Outcome) -> None:
+        """Writes a finished child of a function to compare with, which is no candidate here.
+
+        Args:
+            text: What the function is made of: its formula or name.
+            formula: Its formula.
+            seed: Its seed.
+            outcome: Its outcome.
+        """
+        optuna = import_optuna()
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                value=outcome.reward,
+                user_attrs={
+                    _REFERENCE: text,
+                    "formula": formula,
+                    "seed": seed,
+                    "status": outcome.status,
+                    "steps": outcome.steps,
+                    "seconds": round(outcome.seconds, 3),
+                },
+            )
+        )
+        self.references[text][seed] = outcome
+
     def trials(self) -> Iterator[Trial]:
         """Yields all finished children, in the order in which they were written."""
         for trial in self.study.get_trials(deepcopy=False):
@@ -244,13 +275,7 @@ class Study:
                 yield Trial(
                     tuple(attrs["candidate"]),
                     attrs["seed"],
-                    Outcome(
-                        trial.value,
-                        attrs["status"],
-                        attrs["steps"],
-                        attrs["seconds"],
-                        tuple(trial.intermediate_values.values()),
-                    ),
+                    _outcome(trial),
                     attrs["algorithm"],
                     [self._proposed(*note) for note in attrs.get(_PROPOSALS, ())],
                 )
@@ -264,7 +289,7 @@ class Study:
 
     def save_snapshot(self, algorithm: str, snapshot: dict) -> None:
         """Keeps a snapshot of an algorithm, with the number of trials until now."""
-        trials = len(self.study.get_trials(deepcopy=False))
+        trials = sum(1 for _ in self.trials())
         self.study.set_user_attr(f"snapshot {algorithm}", {"trials": trials, **snapshot})
 
     def snapshot(self, algorithm: str) -> dict | None:
@@ -326,10 +351,26 @@ class Study:
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
         """
+        return sorted(
+            self._entries(
+                [(c, str(self.space.formula(c)), by_seed) for c, by_seed in self.outcomes.items()]
+            ),
+            key=ranking_key,
+        )
+
+    def reference_entries(self) -> list[Entry]:
+        """Returns the functions to compare with, judged as candidates are; their candidate is ().
+
+        A reference was not chosen by its first reward, which is left out all the same: so it is
+        judged by the seeds that judge the others.
+        """
+        return self._entries([((), text, by_seed) for text, by_seed in self.references.items()])
+
+    def _entries(self, functions: list[tuple[Candidate, str, dict[int, Outcome]]]) -> list[Entry]:
         effects, noise, degrees = self._fit()
         width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
         entries = []
-        for candidate, outcomes in self.outcomes.items():
+        for candidate, formula, outcomes in functions:
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
             judging = list(rewards)[1:]
             judged = [rewards[seed] - effects.get(seed, 0.0) for seed in judging]
@@ -338,10 +379,20 @@ class Study:
             statuses = {outcome.status for outcome in outcomes.values()}
             status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
             half = width / math.sqrt(len(judged)) if status == OK else math.nan
-            formula = str(self.space.formula(candidate))
             interval = mean - half, mean + half
             entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
-        return sorted(entries, key=ranking_key)
+        return entries
+
+
+def _outcome(trial: Any) -> Outcome:
+    attrs = trial.user_attrs
+    return Outcome(
+        trial.value,
+        attrs["status"],
+        attrs["steps"],
+        attrs["seconds"],
+        tuple(trial.intermediate_values.values()),
+    )
 
 
 def _opened(optuna: Any, name: str, storage: Any) -> Any:

@@ -7,8 +7,8 @@ import pytest
 
 from keras_swish import models
 from keras_swish.search import child as children
-from keras_swish.search import rewards
 from keras_swish.search.child import Child, ChildConfig
+from keras_swish.search.children import rewards
 from keras_swish.search.searchable import SearchableActivation
 
 numpy = keras.ops.convert_to_numpy

@@ -140,7 +140,7 @@ def test_on_a_network_of_the_user(model, data, child_config):
         model,
         *data,
         algorithm="random",
-        trials=8,
+        max_trials=8,
         race=Race(seeds=1),
         child_config=child_config,
         pruner="halving",

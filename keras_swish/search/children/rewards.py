@@ -22,7 +22,7 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
 
     Example:
         >>> import numpy as np
-        >>> from keras_swish.search.rewards import accuracy
+        >>> from keras_swish.search.children.rewards import accuracy
         >>> accuracy(np.array([0, 1]), np.array([[0.1, 2.0], [0.1, 2.0]]))
         0.5
     """
