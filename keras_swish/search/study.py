@@ -19,7 +19,7 @@ from scipy import stats
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.journal import claim, import_optuna, open_journal
-from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
+from keras_swish.search.space import Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS, _REFERENCE = "keras_swish", "proposals", "reference"
 
@@ -147,7 +147,7 @@ class Study:
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
-                range(size) if role == "input" else PRIMITIVE_NAMES[role]
+                range(size) if role == "input" else space.primitives[role]
             )
             for name, role, size in zip(space.names, space.roles, space.sizes, strict=True)
         }
@@ -185,7 +185,7 @@ class Study:
                 journal = optuna.storages.journal.JournalFileBackend(str(path))
                 backend = optuna.storages.JournalStorage(journal)
             config = optuna.load_study(study_name=name, storage=backend).user_attrs[_CONFIG]
-            space = SearchSpace(config["space"]["core_units"], config["space"]["interval"])
+            space = SearchSpace(**config["space"])
         except Exception as error:  # a driver's own, where a database does not answer
             raise ValueError(f"no search is stored there ({first_line(error)})") from error
         return cls(space, config["child"], storage, name)
