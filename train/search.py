@@ -302,7 +302,7 @@ def _dataset(flag_values: FlagValues, settings: DatasetChild) -> in_memory.Image
     if flag_values.images and flag_values.images > images:
         raise ArgumentError("images", f"there are {images} to train on")
     images = min(images, settings.images or images)
-    if settings.config.batch_size > images:
+    if settings.config.batch_size and settings.config.batch_size > images:
         flag = "batch_size" if flag_values["batch_size"].present else "images"
         raise ArgumentError(
             flag, f"a batch of {settings.config.batch_size} is larger than {images} images"

@@ -90,7 +90,7 @@ def _texts(start: Start) -> list[str]:
                 f"Received: {str(start)!r} ({getattr(error, 'strerror', None) or error})"
             ) from error
         return [line for line in lines if line and not line.startswith("#")]
-    texts = list(start) if isinstance(start, Iterable) else [start]
+    texts: list[str] = list(start) if isinstance(start, Iterable) else [start]
     for text in texts:
         if not isinstance(text, str):
             raise ValueError(

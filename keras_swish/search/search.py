@@ -18,6 +18,8 @@ from keras_swish.search.study import Proposed, Study
 
 # Called after each training.
 OnChild = Callable[[Candidate, int, Outcome], Any]
+# Called before the best get more seeds, with the number of trainings.
+OnRace = Callable[[int], Any]
 
 # Proposals in a row that bring nothing new, after which an algorithm is taken for finished.
 _PATIENCE = 2000
@@ -72,6 +74,8 @@ class Search:
         executor: Where children are trained, as `executors.start_for` returns it; by default in
             this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
+        timeout: Seconds after which no more children are begun, or None.
+        on_race: Called before the best get more seeds, with the number of trainings.
 
     Raises:
         ValueError: If the study was begun with another seed, or is in use by another process, or
@@ -88,11 +92,14 @@ class Search:
         on_child: OnChild | None = None,
         executor: Executor | None = None,
         pruner: Pruner | None = None,
+        timeout: float | None = None,
+        on_race: OnRace | None = None,
     ):
         self.child, self.study, self.algorithm = child, study, algorithm
         self.name, self.seed, self.on_child = name, seed, on_child
         self.executor = executor or executors.start_for(child)
-        self.pruner = pruner
+        self.pruner, self.on_race = pruner, on_race
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self.progress = Progress()
         # What candidates are compared with; they are no trials, and no algorithm is told of them.
         self._references: list[Function] = []
@@ -129,10 +136,10 @@ class Search:
         self._references = [*references, *(one for one in start if one.candidate is None)]
         self._train_references(self.seed)
         for function in start:
-            job = function.candidate, self.seed
-            if job[0] is not None and self._known_reward(job[0]) is None:
-                self._given.add(job)
-                self._submit(*job)
+            candidate = function.candidate
+            if candidate is not None and not self.is_late and self._known_reward(candidate) is None:
+                self._given.add((candidate, self.seed))
+                self._submit(candidate, self.seed)
         self._finish_all()
 
     def explore(self, max_trials: int | None) -> None:
@@ -165,10 +172,15 @@ class Search:
         chosen = fit[: math.ceil(race.top * len(first))]
         # What a call that was interrupted left in training.
         self._finish_all()
-        for seed in range(self.seed + 1, self.seed + race.seeds):
-            self._train_references(seed)
+        seeds = range(self.seed + 1, self.seed + race.seeds)
+        if self.on_race:
+            outcomes = [self.study.outcomes[candidate] for candidate in chosen]
+            self.on_race(sum(seed not in by_seed for by_seed in outcomes for seed in seeds))
+        for seed in seeds:
+            if not self.is_late:
+                self._train_references(seed)
             for candidate in chosen:
-                if seed not in self.study.outcomes[candidate]:
+                if seed not in self.study.outcomes[candidate] and not self.is_late:
                     self._submit(candidate, seed)
         self._finish_all()
 
@@ -183,7 +195,12 @@ class Search:
 
     def _wants_more(self, max_trials: int | None) -> bool:
         wanted = max_trials is None or self.progress.tried < max_trials
-        return wanted and self.progress.since_new < _PATIENCE
+        return wanted and self.progress.since_new < _PATIENCE and not self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._deadline
 
     def _has_room(self) -> bool:
         # Repeats of what is being trained occupy nobody, but keep the algorithm uninformed.
@@ -213,7 +230,8 @@ class Search:
         """Tells the reward of a proposal if it is known, and has it trained if not."""
         candidate, space = proposal.candidate, self.child.space
         reason, same = space.reason(candidate), space.canonical(candidate)
-        reward = self.child.config.diverged_reward if reason else self._known_reward(same)
+        worst = self.child.config.diverged_reward or 0.0
+        reward = worst if reason else self._known_reward(same)
         is_new = reward is None and same not in self._waiting
         proposed = Proposed(candidate, reason, same, reward)
         self._proposed.append(proposed)

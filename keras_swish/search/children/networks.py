@@ -34,7 +34,8 @@ def reinitialize(model: keras.Model) -> keras.Model:
 
     What is not trained, such as frozen layers and the statistics of `Normalization`, stays.
     """
-    if isinstance(model, keras.Sequential) or type(model).__name__ == "Functional":
+    # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
+    if type(model) is keras.Sequential or type(model).__name__ == "Functional":
         new = keras.models.clone_model(model)
     else:
         new = type(model).from_config(model.get_config())

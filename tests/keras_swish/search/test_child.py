@@ -231,14 +231,14 @@ def test_a_model_without_loss_or_activation_is_refused(model, data, space, child
     with pytest.raises(ValueError, match="pass its `loss`"):
         Child(keras.Model(model.inputs, model.outputs), *data, space, child_config)
     linear = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="no such activation"):
+    with pytest.raises(ValueError, match="no activation to search for"):
         Child(linear, *data, space, child_config, loss="mse", reward=len)
 
 
 def test_a_reward_that_is_not_finite_counts_as_diverged(model, data, space, child_config):
     child = Child(model, *data, space, child_config, reward=lambda y, predicted: float("nan"))
     outcome = child.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
-    assert (outcome.status, outcome.reward) == (children.DIVERGED, child_config.diverged_reward)
+    assert (outcome.status, outcome.reward) == (children.DIVERGED, 0.0)
 
 
 def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, child_config):
@@ -276,7 +276,8 @@ def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, chil
     outcome = child.evaluate(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
     assert outcome.status == children.OK
     examples = len(vy)
-    assert shapes == [[vy.shape, vy.shape, (examples, 2), (examples, 1)]]
+    # First it is tried on a few examples.
+    assert shapes[1:] == [[vy.shape, vy.shape, (examples, 2), (examples, 1)]]
 
 
 def test_bad_configs_say_what_came():

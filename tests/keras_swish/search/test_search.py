@@ -232,7 +232,9 @@ def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path,
 def test_an_algorithm_of_another_space_is_refused(model, data):
     algorithm = algorithms.create("random", SearchSpace(2))
     with pytest.raises(ValueError, match="another `space`"):
-        keras_swish.search_activations(model, *data, algorithm=algorithm, space=SearchSpace(1))
+        keras_swish.search_activations(
+            model, *data[0], validation_data=data[1], algorithm=algorithm, space=SearchSpace(1)
+        )
 
 
 def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
@@ -244,7 +246,8 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     assert space.canonical(one) == space.canonical(other) == one
     found = keras_swish.search_activations(
         model,
-        *data,
+        *data[0],
+        validation_data=data[1],
         space=space,
         algorithm="random",
         max_trials=1,
@@ -416,7 +419,8 @@ def test_a_network_of_the_user_gets_a_better_activation(model, data, child_confi
     seen = []
     result = keras_swish.search_activations(
         model,
-        *data,
+        *data[0],
+        validation_data=data[1],
         algorithm="random",
         max_trials=6,
         race=Race(seeds=2, top=0.3),
@@ -441,7 +445,7 @@ def test_bad_arguments_say_what_came(model, data):
         ({"executor": "rey"}, r"Unknown executor 'rey'. Did you mean 'ray'"),
     ]:
         with pytest.raises(ValueError, match=message):
-            keras_swish.search_activations(model, *data, **arguments)
+            keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
     with pytest.raises(ValueError, match="Received: seeds=0"):
         Race(seeds=0)
     with pytest.raises(ValueError, match="top=2"):
@@ -532,7 +536,7 @@ def test_what_is_no_candidate_is_trained_and_can_be_the_best(model, data, child_
         "race": Race(seeds=2, top=1),
         "storage": tmp_path / "study.log",
     }
-    result = keras_swish.search_activations(model, *data, **arguments)
+    result = keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
     found = [entry.formula for entry in result.entries()]
     assert sorted(found) == ["0 * x", "gelu", "x * x"]
     assert {entry.formula for entry in result.references()} == {"relu", "swish"}
@@ -540,5 +544,5 @@ def test_what_is_no_candidate_is_trained_and_can_be_the_best(model, data, child_
     plain = result.child.plain("gelu", 1)
     result.child.compile(plain)
     assert result.child.train(plain, 1).reward == result.study.references["gelu"][1].reward
-    again = keras_swish.search_activations(model, *data, **arguments)
+    again = keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
     assert [entry.formula for entry in again.entries()] == found
