@@ -6,8 +6,8 @@ the candidate's reward. Then the best are trained with more seeds.
 
 Examples:
   keras-swish search
-      a hundred candidates of one core unit, proposed by the paper's controller, in a narrow
-      ResNet-8 on the digits of scikit-learn: minutes on two cores.
+      a hundred candidates of one core unit, proposed by a Gaussian process, in a narrow ResNet-8
+      on the digits of scikit-learn: minutes on two cores.
   keras-swish search --algorithm=evolution --max_trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --max_trials=none \
@@ -69,6 +69,9 @@ from .errors import ArgumentError, PreemptedError, UsageError, as_argument_error
 from .reporting import search_report
 from .trainer import trainer
 
+# What the recipe of all children has in common.
+_RECIPE = ChildConfig(batch_size=128, learning_rate=0.1, optimizer="sgd")
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetChild:
@@ -86,12 +89,14 @@ class DatasetChild:
     filters: tuple[int, ...] | None = (8, 16, 32)
     image_size: int | None = 14
     images: int | None = 10240
-    config: ChildConfig = dataclasses.field(default_factory=ChildConfig)
+    config: ChildConfig = _RECIPE
 
 
 CHILDREN = {
     "digits": DatasetChild(
-        image_size=None, images=None, config=ChildConfig(epochs=6, batch_size=64)
+        image_size=None,
+        images=None,
+        config=dataclasses.replace(_RECIPE, epochs=6, batch_size=64),
     ),
 }
 DEFAULT_CHILD = DatasetChild()
@@ -105,9 +110,9 @@ def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     flags.DEFINE_string(
         "algorithm",
-        "rl",
-        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
-        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), "
+        "surrogate",
+        "'surrogate' (a Gaussian process over the shape of functions), 'exhaustive', 'random', "
+        "'evolution', 'rl' (the paper's controller), 'pqt' (which also imitates the best so far), "
         "or a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
@@ -243,6 +248,8 @@ def _search(
         before = signal.signal(signal.SIGTERM, _stop)
         try:
             search.begin(start, references)
+            compared = (f"{one.formula} {one.mean:.4f}" for one in result.references())
+            print(f"to compare with: {', '.join(compared)} (accuracy)", flush=True)
             unlimited = flag_values.max_trials == _UNLIMITED
             search.explore(None if unlimited else flag_values.max_trials)
             if flag_values.top:
@@ -253,6 +260,7 @@ def _search(
             signal.signal(signal.SIGTERM, before)
     written = "results.csv, table.md, report.html"
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
+    print(f"\n{result.summary()}\nnext: keras-swish confirm {out}")
 
 
 def _stop(*_: object) -> None:

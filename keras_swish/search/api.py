@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from keras_swish.search.algorithms import Algorithm
 from keras_swish.search.child import Child, ChildConfig, Outcome
 from keras_swish.search.children import data as datasets
 from keras_swish.search.children.rewards import Reward
-from keras_swish.search.display import Display
+from keras_swish.search.display import VERBOSE, Display
 from keras_swish.search.executors import Executor
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.result import Result, measure_of
@@ -132,13 +133,7 @@ def search_activations(
 
     Source: Ramachandran et al. 2017, section 2.
     """
-    if max_trials is not None and (not _is_whole(max_trials) or max_trials < 0):
-        raise ValueError(
-            "`max_trials` must be a whole number, 0 for `start` alone, or None for no limit. "
-            f"Received: max_trials={max_trials!r}"
-        )
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise ValueError(f"`timeout` must be positive seconds. Received: timeout={timeout!r}")
+    _check(max_trials, verbose, timeout, callbacks, storage, race)
     train = _training_data(x, y, sample_weight, validation_data)
     given = {"epochs": epochs, "batch_size": batch_size}
     given = {name: value for name, value in given.items() if value is not None}
@@ -212,6 +207,33 @@ def search_activations(
     return result
 
 
+def _check(
+    max_trials: Any, verbose: Any, timeout: Any, callbacks: Any, storage: Any, race: Any
+) -> None:
+    """Refuses at once what would fail after minutes."""
+    is_whole = isinstance(max_trials, int) and not isinstance(max_trials, bool)
+    if max_trials is not None and not (is_whole and max_trials >= 0):
+        raise ValueError(
+            "`max_trials` must be a whole number, 0 for `start` alone, or None for no limit. "
+            f"Received: max_trials={max_trials!r}"
+        )
+    if verbose not in VERBOSE:
+        raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise ValueError(f"`timeout` must be positive seconds. Received: timeout={timeout!r}")
+    for callback in callbacks or ():
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(f"`callbacks` must be a list of Keras's. Received: {callback!r}")
+    if race is not None and not isinstance(race, Race):
+        raise ValueError(f"`race` must be a keras_swish.search.Race. Received: race={race!r}")
+    if storage is not None and "://" not in str(storage):
+        folder = pathlib.Path(storage).expanduser().resolve().parent
+        if not folder.is_dir():
+            raise ValueError(
+                f"The folder of `storage` does not exist: make it first. Received: {str(storage)!r}"
+            )
+
+
 def _training_data(x: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:
     """Returns the data to train on, in the form of `validation_data`."""
     if validation_data is None:
@@ -228,7 +250,3 @@ def _training_data(x: Any, y: Any, sample_weight: Any, validation_data: Any) -> 
             f"Received: x of type {type(x).__name__}, y=None"
         )
     return (x, y) if sample_weight is None else (x, y, sample_weight)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

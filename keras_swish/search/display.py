@@ -8,6 +8,7 @@ from keras_swish.search.result import Measure
 from keras_swish.search.space import Candidate, SearchSpace
 from keras_swish.search.study import Entry
 
+VERBOSE = ("auto", 0, 1, 2)
 _WIDTH = 20
 # How often a bar is drawn again where lines cannot be overwritten: at each such part of it.
 _PARTS = 10
@@ -19,15 +20,10 @@ class Display:
     Args:
         space: The search space.
         measure: How rewards are written.
-        verbose: 0 for nothing, 1 for a bar, 2 for a line a function; "auto" is 1.
-
-    Raises:
-        ValueError: If `verbose` is something else.
+        verbose: One of `VERBOSE`: 0 for nothing, 1 for a bar, 2 for a line a function; "auto" is 1.
     """
 
     def __init__(self, space: SearchSpace, measure: Measure, verbose: int | str = "auto"):
-        if verbose not in ("auto", 0, 1, 2):
-            raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
         self.space, self.measure = space, measure
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self.best: tuple[float, str] | None = None

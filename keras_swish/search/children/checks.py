@@ -62,7 +62,13 @@ def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
     if type(network).test_step is not keras.Model.test_step:
         return list(network.test_on_batch(*few, return_dict=True))
     network.reset_metrics()
-    names = network.compute_metrics(*_padded(few, outputs))
+    try:
+        names = network.compute_metrics(*_padded(few, outputs))
+    except Exception as error:
+        raise ValueError(
+            f"The metrics cannot be computed from labels of shape {_shapes(few[1])} and outputs of "
+            f"shape {_shapes(outputs)} ({_reason(error)})."
+        ) from error
     network.reset_metrics()
     return list(dict.fromkeys(["loss", *names]))
 
