@@ -36,7 +36,7 @@ def reinitialize(model: keras.Model) -> keras.Model:
     """
     # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
-        new = keras.models.clone_model(model)
+        new = _cloned(model)
     else:
         new = type(model).from_config(model.get_config())
         new.build_from_config(model.get_build_config())
@@ -46,6 +46,24 @@ def reinitialize(model: keras.Model) -> keras.Model:
             old.save_own_variables(kept)
             layer.load_own_variables(kept)
     return new
+
+
+def _cloned(model: keras.Model) -> keras.Model:
+    """Returns a clone whose layers are made in the order of the model's, which draws their seeds.
+
+    Keras makes those of parallel branches in another order than the code that a user writes.
+    """
+    made = {
+        id(layer): type(layer).from_config(layer.get_config())
+        for layer in model.layers
+        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
+    }
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        new = made.get(id(layer))
+        return type(layer).from_config(layer.get_config()) if new is None else new
+
+    return keras.models.clone_model(model, clone_function=clone)
 
 
 def kept_weights(model: keras.Model) -> list[np.ndarray]:

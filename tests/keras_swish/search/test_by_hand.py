@@ -21,7 +21,8 @@ def lstm(activation):
             keras.Input((10,)),
             keras.layers.Embedding(30, 8, mask_zero=True),
             keras.layers.LSTM(6),
-            keras.layers.Dense(12, activation=activation()),
+            keras.layers.Dense(12),
+            activation(),
             keras.layers.Dense(2, activation="softmax"),
         ]
     )
@@ -31,7 +32,7 @@ def transformer(activation):
     inputs = keras.Input((10,))
     x = keras.layers.Embedding(30, 8)(inputs)
     x = keras.layers.LayerNormalization()(x + keras.layers.MultiHeadAttention(2, 4)(x, x))
-    x = x + keras.layers.Dense(8)(keras.layers.Dense(16, activation=activation())(x))
+    x = x + keras.layers.Dense(8)(activation()(keras.layers.Dense(16)(x)))
     x = keras.layers.GlobalAveragePooling1D()(x)
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
 
@@ -40,8 +41,10 @@ def regression(activation):
     return keras.Sequential(
         [
             keras.Input((5,)),
-            keras.layers.Dense(16, activation=activation()),
-            keras.layers.Dense(16, activation=activation()),
+            keras.layers.Dense(16),
+            activation(),
+            keras.layers.Dense(16),
+            activation(),
             keras.layers.Dense(1),
         ]
     )
@@ -49,7 +52,7 @@ def regression(activation):
 
 def two_outputs(activation):
     inputs = keras.Input((5,), name="table")
-    x = keras.layers.Dense(16, activation=activation())(inputs)
+    x = activation()(keras.layers.Dense(16)(inputs))
     kind = keras.layers.Dense(2, activation="softmax", name="kind")(x)
     price = keras.layers.Dense(1, name="price")(x)
     return keras.Model({"table": inputs}, {"kind": kind, "price": price})
