@@ -31,8 +31,11 @@ def lstm(activation):
 def transformer(activation):
     inputs = keras.Input((10,))
     x = keras.layers.Embedding(30, 8)(inputs)
-    x = keras.layers.LayerNormalization()(x + keras.layers.MultiHeadAttention(2, 4)(x, x))
-    x = x + keras.layers.Dense(8)(activation()(keras.layers.Dense(16)(x)))
+    attended = keras.layers.MultiHeadAttention(2, 4)(x, x)
+    x = keras.layers.LayerNormalization()(x + attended)
+    # In the order of the graph, as layers draw their seeds when they are made.
+    wide = activation()(keras.layers.Dense(16)(x))
+    x = x + keras.layers.Dense(8)(wide)
     x = keras.layers.GlobalAveragePooling1D()(x)
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
 

@@ -361,7 +361,13 @@ def test_loss_weights_metrics_and_sample_weights_are_those_of_the_model(data, sp
 
 
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
-    child = Child(model, *data, space, ChildConfig(1, 32), reward=keras.metrics.MeanAbsoluteError())
+    child = Child(
+        model,
+        *data,
+        space,
+        ChildConfig(1, 32),
+        reward=keras.metrics.SparseCategoricalCrossentropy(),
+    )
     first, second = swish_and_sine(space)
     with_metric = [child.evaluate(one, 0).reward for one in (first, second, first)]
     assert with_metric[0] == with_metric[2] != with_metric[1]
@@ -413,14 +419,16 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=0, min_delta=100.0, restore_best_weights=True
     )
-    child = Child(model, *data, space, ChildConfig(9, 32), callbacks=[stop, Noted()])
+    child = Child(
+        model, *data, space, ChildConfig(9, 32, bn_momentum=0.9), callbacks=[stop, Noted()]
+    )
     first, second = swish_and_sine(space)
     outcomes = [child.evaluate(one, 0) for one in (first, second, first)]
     # The second epoch is not better by 100, and the weights of the first come back.
     assert [outcome.steps for outcome in outcomes] == [10, 10, 10]
     assert [epoch for epoch, _ in Noted.noted] == [0, 1] * 3
     assert {"loss", "val_loss"} <= set(Noted.noted[0][1])
-    once = Child(model, *data, space, ChildConfig(1, 32))
+    once = Child(model, *data, space, ChildConfig(1, 32, bn_momentum=0.9))
     assert outcomes[0].reward == outcomes[2].reward == once.evaluate(first, 0).reward
     assert stop.best is None or not np.isfinite(stop.best)
 
@@ -430,7 +438,7 @@ def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space
     model.compile(keras.optimizers.SGD(30.0), keras.losses.SparseCategoricalCrossentropy(True))
     child = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
     worst = child.config.diverged_reward
-    assert -3 < worst < -1
+    assert -6 < worst < -1
     again = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
     assert again.config.diverged_reward == worst
     assert again.fingerprint() == child.fingerprint()
