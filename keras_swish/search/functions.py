@@ -120,7 +120,7 @@ def find(text: str, space: SearchSpace) -> Function:
     Example:
         >>> from keras_swish.search import SearchSpace, functions
         >>> functions.find("relu", SearchSpace()).candidate
-        (18, 18, 0)
+        (0, 18, 4)
     """
     formula = _formula(text)
     if formula is None:
