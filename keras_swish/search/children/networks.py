@@ -53,13 +53,14 @@ def _cloned(model: keras.Model) -> keras.Model:
 
     Keras makes those of parallel branches in another order than the code that a user writes.
     """
-    made = {
-        id(layer): type(layer).from_config(layer.get_config())
-        for layer in model.layers
-        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
-    }
+    waiting = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer)]
+    made: dict[int, keras.Layer] = {}
 
     def clone(layer: keras.Layer) -> keras.Layer:
+        # Each is made just before it is called, as some draw seeds when they are built.
+        while id(layer) not in made and layer in waiting:
+            one = waiting.pop(0)
+            made[id(one)] = type(one).from_config(one.get_config())
         new = made.get(id(layer))
         return type(layer).from_config(layer.get_config()) if new is None else new
 
