@@ -254,11 +254,13 @@ def test_a_thousand_random_candidates_have_the_gradients_of_their_formulas(units
         # Where the formula's own derivative overflows, the layer's may be finite.
         both = is_finite & np.isfinite(slope)
         only_plain += (both != is_finite).any()
-        np.testing.assert_allclose(numpy(dx)[both], slope[both], rtol=2e-3, atol=1e-4, err_msg=text)
+        # Terms that cancel leave a rounding of their own size.
+        atol = max(1e-3, 1e-4 * np.abs(slope[both]).max(initial=0.0))
+        np.testing.assert_allclose(numpy(dx)[both], slope[both], rtol=2e-3, atol=atol, err_msg=text)
         if both.all():
             for slot, beta in zip(space.betas(candidate), plain_betas):
                 np.testing.assert_allclose(
-                    numpy(betas[slot])[None], beta, rtol=5e-3, atol=1e-3, err_msg=text
+                    numpy(betas[slot])[None], beta, rtol=5e-3, atol=10 * atol, err_msg=text
                 )
     assert only_plain < 100
 
