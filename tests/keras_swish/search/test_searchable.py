@@ -259,6 +259,8 @@ def test_a_thousand_random_candidates_have_the_gradients_of_their_formulas(units
         np.testing.assert_allclose(numpy(dx)[both], slope[both], rtol=2e-3, atol=atol, err_msg=text)
         if both.all():
             for slot, beta in zip(space.betas(candidate), plain_betas):
+                if not np.isfinite(beta).all():
+                    continue
                 np.testing.assert_allclose(
                     numpy(betas[slot])[None], beta, rtol=5e-3, atol=10 * atol, err_msg=text
                 )
