@@ -233,7 +233,7 @@ def of_the_layer(units):
 @pytest.mark.parametrize("units", [1, 2])
 def test_a_thousand_random_candidates_have_the_gradients_of_their_formulas(units):
     space, random = SearchSpace(units), np.random.default_rng(units)
-    far = [9.6, -9.6, 12.0, -20.0, 60.0, -100.0, 0.0, 1e-3]
+    far = [9.6, -9.6, 12.0, -20.0, 60.0, -100.0, 0.0]
     x = np.concatenate([random.normal(size=96) * 2, far]).astype("float32")[:, None]
     upstream = random.normal(size=x.shape).astype("float32")
     layer, compute = of_the_layer(units)
