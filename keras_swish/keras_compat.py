@@ -584,3 +584,18 @@ def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
     """Returns the writer of TensorBoard's log of the training, for what a callback adds to it."""
     return callback._train_writer
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns what a model was compiled with, as it was given; nothing for one that was not."""
+    return dict(model._compile_config.config) if model.compiled else {}
+
+
+def has_own_compile(model: keras.Model) -> bool:
+    """Says whether the class of a model has a `compile` of its own."""
+    return type(model).compile is not keras.Model.compile
+
+
+def metric_function(metric: keras.metrics.Metric) -> Any:
+    """Returns the function that a metric takes the mean of, or None."""
+    return getattr(metric, "_fn", None)

@@ -10,17 +10,19 @@ Examples:
       narrow ResNet-8 on the digits of scikit-learn: minutes on two cores.
   keras-swish search --algorithm=rl
       proposed by the paper's controller.
-  keras-swish search --algorithm=evolution --trials=300 --core_units=2
+  keras-swish search --algorithm=evolution --max_trials=300 --core_units=2
       another algorithm, in the space of two core units.
-  keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --trials=0 \
+  keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --max_trials=none \
       --top=0.25 --top_seeds=4 --out=runs/exhaustive
       every function of one core unit, and the top quarter with four seeds: hours. Interrupted
       and given again, it resumes.
-  keras-swish search --dataset=fashion_mnist --model=resnet20 --filters=8,16,32 --trials=200
+  keras-swish search --start=mine.txt --max_trials=0
+      the functions of a file, a formula or name a line, and nothing else.
+  keras-swish search --dataset=fashion_mnist --model=resnet20 --filters=8,16,32 --max_trials=200
       a deeper child: what helps a shallow one need not help it.
   optuna-dashboard runs/exhaustive/study.log
       watches a search in a browser.
-  keras-swish search --executor=ray --run_cpus=1 --trials=500 --pruner=halving --epochs=9
+  keras-swish search --executor=ray --run_cpus=1 --max_trials=500 --pruner=halving --epochs=9
       on the Ray cluster that RAY_ADDRESS names, or as many processes of this machine as it has
       cores; children that do worse than two thirds of the others are stopped early.
 
@@ -55,6 +57,7 @@ from keras_swish.search import (
     SearchSpace,
     Study,
     algorithms,
+    functions,
 )
 from keras_swish.search.executors import Executor, start_for
 from keras_swish.search.insight.naming import readable
@@ -68,6 +71,9 @@ from .datasets.augmentation import Batches
 from .errors import ArgumentError, PreemptedError, UsageError, as_argument_error
 from .reporting import search_report
 from .trainer import trainer
+
+# What the recipe of all children has in common.
+_RECIPE = ChildConfig(batch_size=128, learning_rate=0.1, optimizer="sgd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,15 +92,18 @@ class DatasetChild:
     filters: tuple[int, ...] | None = (8, 16, 32)
     image_size: int | None = 14
     images: int | None = 10240
-    config: ChildConfig = dataclasses.field(default_factory=ChildConfig)
+    config: ChildConfig = _RECIPE
 
 
 CHILDREN = {
     "digits": DatasetChild(
-        image_size=None, images=None, config=ChildConfig(epochs=6, batch_size=64)
+        image_size=None,
+        images=None,
+        config=dataclasses.replace(_RECIPE, epochs=6, batch_size=64),
     ),
 }
 DEFAULT_CHILD = DatasetChild()
+_UNLIMITED = "none"
 # The flags of each.
 _NETWORK_FLAGS = ("model", "image_size", "images")
 _CONFIG_FLAGS = ("epochs", "batch_size", "learning_rate", "bn_momentum")
@@ -110,13 +119,19 @@ def define_flags(flag_values: FlagValues) -> None:
         "'exhaustive', or a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
-    flags.DEFINE_integer(
-        "trials",
+    flags.DEFINE(
+        _Count(),
+        "max_trials",
         100,
-        "How many different candidates to try; 0: until the algorithm finds nothing new, which "
-        "takes very long with two core units.",
-        lower_bound=0,
-        flag_values=flag_values,
+        "How many different candidates the algorithm may try; 'none': until it finds nothing new, "
+        "which takes very long with two core units; 0: --start alone is trained.",
+        flag_values,
+    )
+    flags.DEFINE_string(
+        "start",
+        None,
+        "Text file of functions to train first, a formula or name of an activation a line.",
+        flag_values,
     )
     flags.DEFINE_integer(
         "top_seeds",
@@ -161,6 +176,22 @@ def define_flags(flag_values: FlagValues) -> None:
     groups.define_output_flags(flag_values)
 
 
+class _Count(flags.ArgumentParser):
+    """Reads a number of candidates, or 'none' for any."""
+
+    def parse(self, argument: Any) -> int | str:
+        """Returns the number, or 'none'."""
+        if str(argument).lower() == _UNLIMITED:
+            return _UNLIMITED
+        if str(argument).isascii() and str(argument).isdigit():
+            return int(argument)
+        raise ValueError(f"must be a whole number, or {_UNLIMITED!r} for no limit")
+
+    def flag_type(self) -> str:
+        """Returns the type's name."""
+        return "whole number or 'none'"
+
+
 def main(flag_values: FlagValues) -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
@@ -172,6 +203,10 @@ def main(flag_values: FlagValues) -> None:
     space = SearchSpace(flag_values.core_units)
     with as_argument_error("algorithm"):
         algorithm = algorithms.create(flag_values.algorithm, space, flag_values.seed)
+    with as_argument_error("start"):
+        start = functions.read(flag_values.start and pathlib.Path(flag_values.start), space)
+    if flag_values.max_trials == 0 and not start:
+        raise ArgumentError("max_trials", "trains the functions of --start alone: name some")
     config = {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
@@ -183,7 +218,7 @@ def main(flag_values: FlagValues) -> None:
     child = build(_dataset(flag_values, settings), settings, space)
     out = folder.claim(flag_values, "search", config)
     print(_introduction(flag_values, child, settings, out), flush=True)
-    _search(flag_values, out, child, algorithm, executor)
+    _search(flag_values, out, child, start, algorithm, executor)
 
 
 def _introduction(
@@ -194,7 +229,9 @@ def _introduction(
     units = "one core unit" if space.core_units == 1 else f"{space.core_units} core units"
     size = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
     images, judging = len(child.train_data[1]), len(child.validation[1])
-    trials = f"up to {flag_values.trials}" if flag_values.trials else "as many as it finds"
+    trials = "as many as it finds"
+    if flag_values.max_trials != _UNLIMITED:
+        trials = f"up to {flag_values.max_trials}" if flag_values.max_trials else "none"
     race = f"Then the best {flag_values.top:.0%} get {flag_values.top_seeds} seeds in all, and "
     if not flag_values.top or flag_values.top_seeds == 1:
         race = "Then "
@@ -217,6 +254,7 @@ def _search(
     flag_values: FlagValues,
     out: pathlib.Path,
     child: Child,
+    start: list[functions.Function],
     algorithm: algorithms.Algorithm,
     executor: Executor,
 ) -> None:
@@ -238,11 +276,16 @@ def _search(
                 Pruner(flag_values.pruner, study) if flag_values.pruner != "none" else None,
             )
         folder.record_start(out)  # not of a command that was refused
-        result = Result(study, child, search.progress)
+        result = Result(study, child, search.progress, tuple(start))
+        references = [functions.find(name, child.space) for name in functions.REFERENCES]
         # In place of Ray's handler, which ends the process within seconds, without a report.
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            search.explore(flag_values.trials or None)
+            search.begin(start, references)
+            compared = (f"{one.formula} {one.mean:.4f}" for one in result.references())
+            print(f"to compare with: {', '.join(compared)} (accuracy)", flush=True)
+            unlimited = flag_values.max_trials == _UNLIMITED
+            search.explore(None if unlimited else flag_values.max_trials)
             if flag_values.top:
                 search.race(Race(flag_values.top_seeds, flag_values.top))
         finally:
@@ -251,6 +294,7 @@ def _search(
             signal.signal(signal.SIGTERM, before)
     written = "results.csv, table.md, report.html"
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
+    print(f"\n{result.summary()}\nnext: keras-swish confirm {out}")
 
 
 def _stop(*_: object) -> None:
@@ -301,7 +345,7 @@ def _dataset(flag_values: FlagValues, settings: DatasetChild) -> in_memory.Image
     if flag_values.images and flag_values.images > images:
         raise ArgumentError("images", f"there are {images} to train on")
     images = min(images, settings.images or images)
-    if settings.config.batch_size > images:
+    if settings.config.batch_size and settings.config.batch_size > images:
         flag = "batch_size" if flag_values["batch_size"].present else "images"
         raise ArgumentError(
             flag, f"a batch of {settings.config.batch_size} is larger than {images} images"

@@ -3,11 +3,13 @@
 Source: Ramachandran et al. 2017, section 2.
 """
 
+from keras_swish.search.api import search_activations
 from keras_swish.search.child import Child, ChildConfig, Outcome
+from keras_swish.search.children.objectives import Objective
 from keras_swish.search.executors import Local, Ray
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.result import Progress, Result
-from keras_swish.search.search import Race, Search, search_activations
+from keras_swish.search.search import Race, Search
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import SearchSpace
 from keras_swish.search.study import Study
@@ -16,6 +18,7 @@ __all__ = [
     "Child",
     "ChildConfig",
     "Local",
+    "Objective",
     "Outcome",
     "Progress",
     "Pruner",

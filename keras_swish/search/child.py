@@ -4,23 +4,27 @@ The network is built, traced and compiled once. What distinguishes one candidate
 is data: the choice in its searchable activations, and the weights drawn from the seed.
 """
 
+import copy
 import dataclasses
 import functools
-import hashlib
 import importlib
+import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_swish import optimizers
-from keras_swish.messages import unknown
-from keras_swish.replacement.replace import find_activations, replace_activations
-from keras_swish.search import rewards
-from keras_swish.search.networks import (
+from keras_swish.messages import first_line
+from keras_swish.replacement.replace import replace_activations
+from keras_swish.search.children import checks, objectives, rewards, sites
+from keras_swish.search.children import data as datasets
+from keras_swish.search.children.compiling import Compiler
+from keras_swish.search.children.config import DIVERGED, OK, PRUNED, ChildConfig, Outcome
+from keras_swish.search.children.data import digest, take_rows
+from keras_swish.search.children.networks import (
     assign_values,
     inner_layers,
     kept_weights,
@@ -28,70 +32,12 @@ from keras_swish.search.networks import (
     reinitialize,
     structure,
 )
+from keras_swish.search.children.steps import epoch_logs, make_train_steps, steps_per_execution
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import Candidate, SearchSpace
-from keras_swish.search.steps import make_train_steps, steps_per_execution, take_rows
 
-OPTIMIZERS = {
-    "sgd": functools.partial(optimizers.SGD, momentum=0.9, nesterov=True),
-    "adam": keras.optimizers.Adam,
-    "rmsprop": functools.partial(optimizers.RMSprop, momentum=0.9, epsilon=1.0),
-}
-OK, DIVERGED, PRUNED = "ok", "diverged", "pruned"
-
-
-@dataclasses.dataclass(frozen=True)
-class ChildConfig:
-    """How a child is trained.
-
-    Attributes:
-        epochs: Passes over the training data.
-        batch_size: Examples a step; what is left over at the end of an epoch is left out.
-        learning_rate: The highest learning rate, which falls to 0 along a cosine.
-        warmup: The part of the steps in which it rises to that first.
-        optimizer: One of "sgd" (Nesterov momentum of 0.9), "adam", "rmsprop" (TensorFlow 1's,
-            momentum of 0.9, epsilon of 1).
-        bn_momentum: Momentum of batch normalisation's moving statistics, or None for the one of
-            `keras_swish.optimizers.converged_bn_momentum`.
-        diverged_reward: The reward of a child whose loss, outputs or reward are not finite. It must
-            lie below all others.
-    """
-
-    epochs: int = 3
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    warmup: float = 0.1
-    optimizer: str = "sgd"
-    bn_momentum: float | None = None
-    diverged_reward: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(unknown("optimizer", self.optimizer, OPTIMIZERS))
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The result of training a candidate.
-
-    Attributes:
-        reward: What `Child.reward` says of the outputs on the validation data; higher is better.
-        status: "ok", "diverged", or "pruned": stopped before the last epoch, as not promising.
-        steps: Training steps taken.
-        seconds: Time that took, validation included.
-        curve: The reward at the end of each epoch, where a pruner asked for it.
-    """
-
-    reward: float
-    status: str
-    steps: int
-    seconds: float
-    curve: tuple[float, ...] = ()
+# Examples a step, where neither the config nor a dataset says how many.
+_BATCH_SIZE = 128
 
 
 class Child:
@@ -100,20 +46,30 @@ class Child:
     Keras's global random state is set for each new seed.
 
     Args:
-        model: A Keras model, built; it is left as it is. All its activations but that of its
-            outputs are replaced by the one that is searched for.
-        train: Inputs and labels to train on: arrays whose first axis is the examples.
-        validation: Inputs and labels for the reward, in the same form.
+        model: A Keras model, built; it is left as it is. Its activations that shape features are
+            replaced by the one that is searched for.
+        train: Inputs and labels to train on, and weights of the examples if there are any: what
+            `children.data.read` takes, arrays or a dataset, which is read into memory.
+        validation: Data for the reward, in the same form.
         space: The search space.
-        config: How the network is trained.
+        config: How the network is trained; by default with the optimizer, loss, loss weights and
+            metrics that it is compiled with.
         loss: As in `compile`; by default that which the model is compiled with.
-        reward: From labels and outputs to a number, higher being better; by default accuracy, for
-            models of one output that are trained with a cross-entropy.
-        activations: Names of the activations to replace; by default all that are found.
+        reward: From labels and outputs to a number, higher being better, or a Keras metric of
+            known direction; by default accuracy, for models of one output that are trained with a
+            cross-entropy.
+        activations: What to replace: see `children.sites.searched_sites`.
+        objective: What `fit` logs of the validation data, to maximise or minimise instead of a
+            reward: "val_auc", or ("val_auc", "max"). The reward is its value, negative where less
+            is better.
+        class_weight: By class, what its examples weigh in training.
+        callbacks: Keras's callbacks, of which each child gets copies.
 
     Raises:
-        ValueError: If the model has no activation to replace, the loss or reward is not known, or
-            the data is empty, uneven, smaller than a batch, or not finite.
+        TypeError: If `model` is no Keras model.
+        ValueError: If the model has no activation to replace, the loss, reward or objective is not
+            known, or the data is empty, uneven, smaller than a batch, not finite, or not what the
+            model takes.
 
     Example:
         >>> import keras, numpy as np
@@ -136,33 +92,54 @@ class Child:
     def __init__(
         self,
         model: keras.Model,
-        train: tuple[Any, Any],
-        validation: tuple[Any, Any],
+        train: Any,
+        validation: Any,
         space: SearchSpace,
         config: ChildConfig | None = None,
         loss: Any = None,
-        reward: rewards.Reward | None = None,
-        activations: list[str] | None = None,
+        reward: rewards.Reward | keras.metrics.Metric | None = None,
+        activations: Sequence[str] | None = None,
+        objective: Any = None,
+        class_weight: dict[int, float] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
-        self.space, self.config = space, config or ChildConfig()
-        self.train_data = _check_data("train", train)
-        self.validation = _check_data("validation", validation)
-        self._examples = len(keras.tree.flatten(self.train_data[0])[0])
-        self.steps_per_epoch = self._examples // self.config.batch_size
+        checks.check_model(model)
+        self.space, self.given_config = space, config or ChildConfig()
+        if not isinstance(self.given_config, ChildConfig):
+            raise ValueError(
+                "The config must be a keras_swish.search.ChildConfig, such as "
+                f"ChildConfig(epochs=5). Received: {config!r}"
+            )
+        if reward is not None and objective is not None:
+            raise ValueError("Pass an `objective` or a `reward`, and not both.")
+        self.train_data, batch_size = datasets.read("train", train, class_weight)
+        self.validation, _ = datasets.read("validation", validation)
+        self._examples = datasets.size(self.train_data)
+        self.config = dataclasses.replace(
+            self.given_config, batch_size=self.given_config.batch_size or batch_size or _BATCH_SIZE
+        )
+        self.steps_per_epoch = self._examples // self.batch_size
         if not self.steps_per_epoch:
             raise ValueError(
-                f"A batch of {self.config.batch_size} is larger than the training data, "
+                f"A batch of {self.batch_size} is larger than the training data, "
                 f"{self._examples} examples."
             )
-        self.loss = loss if loss is not None else getattr(model, "loss", None)
-        if self.loss is None:
-            raise ValueError("The model is not compiled: pass its `loss`.")
-        self.reward = reward or rewards.default(model, self.loss, self.validation[1])
-        self.model = model
-        self.activations = activations or list(
-            dict.fromkeys(site.old for site in find_activations(model) if not site.code)
+        self._compiler = Compiler(model, loss, self.config)
+        self.loss, self.model, self.callbacks = self._compiler.loss, model, list(callbacks)
+        self.objective = None if objective is None else objectives.read(objective)
+        self.reward: rewards.Reward | None = None
+        if reward is not None:
+            self.reward = objectives.reward_of(reward)
+        elif self.objective is None:
+            self.reward = rewards.default(model, self.loss, self.validation[1])
+        self._activations = activations
+        self.sites = sites.searched_sites(model, activations)
+        searchable = functools.partial(
+            SearchableActivation, space.core_units, space.primitives["u"], space.primitives["b"]
         )
-        self._template = self._replace(functools.partial(SearchableActivation, space.core_units))
+        self._template = self._replace(searchable)
+        self._initial_weights: dict[int, list[np.ndarray]] = {}
+        self._set_seed: Callable[[int], None]
         self._network = reinitialize(self._template)
         self.compile(self._network)
         self._searchable = [
@@ -170,9 +147,18 @@ class Child:
             for layer in inner_layers(self._network)
             if isinstance(layer, SearchableActivation)
         ]
-        self._optimizer_start = read_values(self._network.optimizer.variables)
-        self._initial_weights: dict[int, list[np.ndarray]] = {}
-        self._set_seed: Callable[[int], None]
+        self._optimizer_start = read_values(self._optimizer_variables())
+        self._try_out()
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        return self.config.batch_size or _BATCH_SIZE
+
+    @property
+    def activations(self) -> list[str]:
+        """The activations that are searched for, as their paths and functions."""
+        return list(map(str, self.sites))
 
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
@@ -183,21 +169,64 @@ class Child:
             self.train_data,
             self.validation,
             self.space,
-            self.config,
+            # With the batch size of a dataset that was read.
+            dataclasses.replace(self.given_config, batch_size=self.batch_size),
             self.loss,
             self.reward,
-            self.activations,
+            self._activations,
+            self.objective,
+            None,
+            self.callbacks,
         )
 
-    def evaluate(self, candidate: Candidate, seed: int) -> Outcome:
+    def _try_out(self) -> None:
+        """Finds before the first training what would fail after it."""
+        network, loss = self._network, self.loss
+        checks.try_out(network, loss, self.train_data, "train")
+        few, outputs = checks.try_out(network, loss, self.validation, "validation")
+        if self.objective:
+            logged = checks.logged_names(network, few, outputs)
+            self.objective = objectives.complete(self.objective, logged, network)
+        else:
+            self._rewarded(few[1], keras.tree.map_structure(keras.ops.convert_to_numpy, outputs))
+        if self.config.diverged_reward is None:
+            worst = self._worst_reward()
+            self.config = dataclasses.replace(self.config, diverged_reward=worst)
+
+    def _rewarded(self, y: Any, outputs: Any) -> float:
+        """Returns the reward of outputs, as a number."""
+        assert self.reward is not None
+        try:
+            value = self.reward(y, outputs)
+        except Exception as error:
+            raise ValueError(
+                f"The reward {rewards.name_of(self.reward)!r} fails on the labels and outputs of "
+                f"the validation data ({first_line(error)})."
+            ) from error
+        return objectives.number(value, self.reward)
+
+    def _worst_reward(self) -> float:
+        """Returns the reward of a child that diverges, where the config has none."""
+        objective = self.objective or getattr(self.reward, "objective", None)
+        if objective is None or objectives.counts_from_0(objective):
+            return 0.0
+        # From one seed, so that a search that resumes has the same.
+        assign_values(self._network.variables, self._draw_weights(0))
+        for layer in self._searchable:
+            layer.set_candidate(self.space, self.space.ordered((0,) * len(self.space.sizes)))
+        untrained = self._measure(self._network)
+        return objectives.worst(math.nan if untrained is None else untrained)
+
+    def evaluate(self, candidate: Candidate | str, seed: int) -> Outcome:
         """Trains the network with the candidate from the weights that the seed draws.
 
-        The outcome is that of `plain(candidate, seed)`, compiled and trained on its own.
+        The outcome is that of `plain(candidate, seed)`, compiled and trained on its own, as any
+        activation that is no candidate of the space is: its formula or name may be given instead.
         """
         start = time.perf_counter()
         return self.train(self._prepare(candidate, seed), seed, start)
 
-    def train_by_epoch(self, candidate: Candidate, seed: int) -> Iterator[Outcome]:
+    def train_by_epoch(self, candidate: Candidate | str, seed: int) -> Iterator[Outcome]:
         """Trains as `evaluate` does, and yields after each epoch the outcome if it stops there.
 
         The last one is that of `evaluate`, with the curve of rewards; those before are "pruned".
@@ -206,9 +235,10 @@ class Child:
         start = time.perf_counter()
         return self._train(self._prepare(candidate, seed), seed, start, each_epoch=True)
 
-    def plain(self, candidate: Candidate, seed: int) -> keras.Model:
+    def plain(self, candidate: Candidate | str, seed: int) -> keras.Model:
         """Returns the network with the candidate, weights drawn from the seed, not compiled."""
-        template = self.with_formula(str(self.space.formula(candidate)))
+        is_text = isinstance(candidate, str)
+        template = self.with_formula(candidate if is_text else str(self.space.formula(candidate)))
         keras.utils.set_random_seed(seed)
         return reinitialize(template)
 
@@ -220,31 +250,21 @@ class Child:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
         template = self._template
         return {
-            "network": _digest(structure(template).encode(), *kept_weights(template)),
-            "train": _digest(*keras.tree.flatten(self.train_data)),
-            "validation": _digest(*keras.tree.flatten(self.validation)),
-            "config": dataclasses.asdict(self.config),
+            "network": digest(structure(template).encode(), *kept_weights(template)),
+            "train": digest(*keras.tree.flatten(self.train_data)),
+            "validation": digest(*keras.tree.flatten(self.validation)),
+            "config": dataclasses.asdict(self.given_config),
             "loss": rewards.name_of(self.loss),
-            "reward": rewards.name_of(self.reward),
+            "reward": rewards.name_of(self.reward) if self.reward else str(self.objective),
             "backend": keras.backend.backend(),
+            **self._compiler.fingerprint(),
+            **({"callbacks": list(map(rewards.name_of, self.callbacks))} if self.callbacks else {}),
         }
 
     def compile(self, network: keras.Model) -> None:
-        """Compiles a network as the config says, and lets its batch statistics converge."""
-        config = self.config
-        steps = config.epochs * self.steps_per_epoch
-        schedule = optimizers.learning_rate_schedule(
-            "cosine", config.learning_rate, steps, round(config.warmup * steps)
-        )
-        momentum = config.bn_momentum
-        if momentum is None:
-            momentum = optimizers.converged_bn_momentum(steps)
-        for layer in inner_layers(network):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = momentum
-        network.compile(optimizer=OPTIMIZERS[config.optimizer](schedule), loss=self.loss)
-        network.optimizer.build(network.trainable_variables)
-        network.train_steps = make_train_steps(network, config.batch_size)
+        """Compiles a network as the children are, and lets its batch statistics converge."""
+        self._compiler.compile(network, self.config.epochs * self.steps_per_epoch)
+        network.train_steps = make_train_steps(network, self.batch_size)
 
     def train(self, network: keras.Model, seed: int, start: float | None = None) -> Outcome:
         """Trains a compiled network, with the batches that the seed orders, and validates it.
@@ -258,70 +278,145 @@ class Child:
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Returns the rows of the training data in the order in which an epoch meets them."""
         order = np.random.default_rng([seed, epoch]).permutation(self._examples)
-        return order[: self.steps_per_epoch * self.config.batch_size]
+        return order[: self.steps_per_epoch * self.batch_size]
 
-    def _prepare(self, candidate: Candidate, seed: int) -> keras.Model:
+    def _prepare(self, candidate: Candidate | str, seed: int) -> keras.Model:
         """Returns the network with the candidate, and the weights that the seed draws."""
+        if isinstance(candidate, str):
+            network = self.plain(candidate, seed)
+            self.compile(network)
+            return network
         network = self._network
         assign_values(network.variables, self._draw_weights(seed))
-        assign_values(network.optimizer.variables, self._optimizer_start)
+        assign_values(self._optimizer_variables(), self._optimizer_start)
         for layer in self._searchable:
             layer.set_candidate(self.space, candidate)
         return network
+
+    def _optimizer_variables(self) -> list[Any]:
+        """Returns the state of all optimizers that the network has."""
+        held = [one for one in vars(self._network).values() if _is_optimizer(one)]
+        unique = {id(one): one for one in [self._network.optimizer, *held]}
+        return [variable for one in unique.values() for variable in one.variables]
 
     def _train(
         self, network: keras.Model, seed: int, start: float, each_epoch: bool
     ) -> Iterator[Outcome]:
         """Yields the outcome, and if asked for those after each epoch before."""
         _seed_dropout(seed)
+        callbacks = self._started_callbacks(network)
         steps, curve = 0, ()
         for epoch in range(self.config.epochs):
-            taken, is_finite = self._train_epoch(network, seed, epoch)
+            taken, is_finite = self._train_epoch(network, seed, epoch, callbacks)
             steps += taken
-            is_last = epoch + 1 == self.config.epochs
+            is_last = epoch + 1 == self.config.epochs or network.stop_training
+            if is_last and callbacks:
+                callbacks.on_train_end()  # some give back the weights of the best epoch
             if is_finite and not is_last and not each_epoch:
                 continue
             reward = self._validate(network) if is_finite else None
             if reward is None:
                 seconds = time.perf_counter() - start
-                yield Outcome(self.config.diverged_reward, DIVERGED, steps, seconds, curve)
+                yield Outcome(self._diverged, DIVERGED, steps, seconds, curve)
                 return
             curve = (*curve, reward) if each_epoch else ()
             status = OK if is_last else PRUNED
             yield Outcome(reward, status, steps, time.perf_counter() - start, curve)
+            if is_last:
+                return
 
-    def _train_epoch(self, network: keras.Model, seed: int, epoch: int) -> tuple[int, bool]:
+    def _started_callbacks(self, network: keras.Model) -> keras.callbacks.CallbackList | None:
+        network.stop_training = False
+        if not self.callbacks:
+            return None
+        started = keras.callbacks.CallbackList(copy.deepcopy(self.callbacks), model=network)
+        started.set_params(
+            {"epochs": self.config.epochs, "steps": self.steps_per_epoch, "verbose": 0}
+        )
+        started.on_train_begin()
+        return started
+
+    def _train_epoch(
+        self,
+        network: keras.Model,
+        seed: int,
+        epoch: int,
+        callbacks: keras.callbacks.CallbackList | None,
+    ) -> tuple[int, bool]:
         """Returns the steps taken, and whether all losses were finite."""
-        x, y = self.train_data
-        order, batch_size, steps = self.order(seed, epoch), self.config.batch_size, 0
-        rows_per_call = batch_size * steps_per_execution(self.train_data, batch_size)
+        order, steps, is_finite = self.order(seed, epoch), 0, True
+        logs: list[dict[str, Any]] = []
+        network.reset_metrics()  # what diverged before would count for ever
+        if callbacks:
+            callbacks.on_epoch_begin(epoch)
+        rows_per_call = self.batch_size * steps_per_execution(self.train_data, self.batch_size)
         for first in range(0, len(order), rows_per_call):
+            if callbacks:
+                callbacks.on_train_batch_begin(steps)
             rows = order[first : first + rows_per_call]
-            taken, is_finite = network.train_steps(take_rows(x, rows), take_rows(y, rows))
-            steps += taken
+            taken, is_finite, logged = network.train_steps(take_rows(self.train_data, rows))
+            steps, logs = steps + taken, [*logs, *logged]
+            if callbacks:
+                callbacks.on_train_batch_end(steps - 1, epoch_logs(network, logged))
             if not is_finite:
-                return steps, False
-        return steps, True
+                break
+        if callbacks:
+            of_epoch = epoch_logs(network, logs)
+            callbacks.on_epoch_end(epoch, {**of_epoch, **self._evaluate(network)})
+        return steps, is_finite
 
-    def _validate(self, network: keras.Model) -> float | None:
+    def _evaluate(self, network: keras.Model) -> dict[str, float]:
+        """Returns what `fit` logs of the validation data."""
+        x, y, *weights = self.validation
+        silent: Any = 0  # Keras's annotation has its default's type
+        logs: Any = network.evaluate(x, y, self.batch_size, silent, *weights, return_dict=True)
+        return {f"{objectives.PREFIX}{name}": value for name, value in logs.items()}
+
+    def _measure(self, network: keras.Model) -> float | None:
         """Returns the reward, or None if it or an output is not finite."""
+        if self.objective:
+            logs = self._evaluate(network)
+            found = [logs[name] for name in ("val_loss", self.objective.name) if name in logs]
+            reward = self.objective.sign * logs[self.objective.name]
+            return reward if np.isfinite(found).all() else None
         outputs = self._predict(network, self.validation[0])
         if not all(np.isfinite(part).all() for part in keras.tree.flatten(outputs)):
             return None
-        reward = float(self.reward(self.validation[1], outputs))
-        if not np.isfinite(reward):
-            return None
-        if reward < self.config.diverged_reward:
-            raise ValueError(
-                f"A child reached a reward of {reward}, and one that diverges gets "
-                f"{self.config.diverged_reward}: pass a `ChildConfig` with a lower "
-                "`diverged_reward`."
-            )
-        return reward
+        reward = self._rewarded(self.validation[1], outputs)
+        return reward if np.isfinite(reward) else None
+
+    def _validate(self, network: keras.Model) -> float | None:
+        """Returns the reward of a child, or None if it diverged."""
+        reward = self._measure(network)
+        if reward is None or reward >= self._diverged:
+            return reward
+        if self.given_config.diverged_reward is None and self._diverged:
+            return None  # worse than what has not been trained
+        raise ValueError(
+            f"A child reached a reward of {reward}, and one that diverges gets "
+            f"{self._diverged}: pass a `ChildConfig` with a lower `diverged_reward`."
+        )
+
+    @property
+    def _diverged(self) -> float:
+        return self.config.diverged_reward or 0.0
 
     def _replace(self, activation: Any) -> keras.Model:
-        replacements: dict[Any, Any] = dict.fromkeys(self.activations, activation)
-        return replace_activations(self.model, replacements, strict=False)
+        chosen = {sites.key(site) for site in self.sites}
+        replacements: dict[Any, Any] = {site.old: activation for site in self.sites}
+        try:
+            return replace_activations(
+                self.model,
+                replacements,
+                where=lambda site: sites.key(site) in chosen,
+                except_last=not sites.is_output(self.model, self.sites),
+                strict=False,
+            )
+        except TypeError as error:  # a layer calls it in another way, as attention its softmax
+            raise ValueError(
+                f"The model cannot be built with another activation in place of "
+                f"{', '.join(self.activations)} ({first_line(error)})."
+            ) from error
 
     def _draw_weights(self, seed: int) -> list[np.ndarray]:
         """Returns the weights that a network built after setting this seed has."""
@@ -342,7 +437,7 @@ class Child:
 
     def _predict(self, network: keras.Model, x: Any) -> Any:
         """Predicts in batches of the training's size, which are compiled already."""
-        examples, size = len(keras.tree.flatten(x)[0]), self.config.batch_size
+        examples, size = len(keras.tree.flatten(x)[0]), self.batch_size
         parts = [
             network.predict_on_batch(take_rows(x, np.arange(first, first + size) % examples))
             for first in range(0, examples, size)
@@ -373,20 +468,8 @@ def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "C
     return child_class(*parts)
 
 
-def _check_data(name: str, data: Any) -> tuple[Any, Any]:
-    if not isinstance(data, tuple) or len(data) != 2:
-        raise ValueError(f"`{name}` must be a pair (inputs, labels). Received: {type(data)}")
-    data = keras.tree.map_structure(np.asarray, data)
-    arrays = keras.tree.flatten(data)
-    if len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
-        raise ValueError(
-            f"`{name}` must hold as many inputs as labels, and at least one. "
-            f"Received: {[len(array) for array in arrays]}"
-        )
-    for array in arrays:
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise ValueError(f"`{name}` holds numbers that are not finite.")
-    return data
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, keras.optimizers.Optimizer)
 
 
 def _set_python_seeds(seed: int) -> None:
@@ -400,10 +483,3 @@ def _seed_dropout(seed: int) -> None:
         import torch  # pyright: ignore[reportMissingImports]
 
         torch.manual_seed(seed)
-
-
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array if isinstance(array, bytes) else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]

@@ -62,6 +62,10 @@ class Identities:
             self.by_candidate.setdefault(same, (reason, same))
         self.by_candidate.setdefault(candidate, (reason, same))
 
+    def with_values(self, values: np.ndarray) -> Candidate | None:
+        """Returns the candidate that stands for the function with these values, if one does."""
+        return self._nearest(self._signature(values))
+
     def _look(self, candidates: list[Candidate], are_fit: bool) -> None:
         reasons: list[str | None] = [None] * len(candidates)
         if are_fit:
@@ -101,10 +105,20 @@ class Identities:
         return np.arcsinh(np.nan_to_num(values, nan=1.0).ravel()) @ self._projection
 
     def _first(self, signature: np.ndarray, candidate: Candidate) -> Candidate:
-        cell = math.floor(signature[0] / _TOLERANCE)
+        first = self._nearest(signature)
+        if first is None:
+            first = candidate
+            self.cells[_cell(signature)].append((signature, candidate))
+        return first
+
+    def _nearest(self, signature: np.ndarray) -> Candidate | None:
+        cell = _cell(signature)
         for near in (cell - 1, cell, cell + 1):
             for other, first in self.cells.get(near, ()):
                 if np.abs(other - signature).max() <= _TOLERANCE:
                     return first
-        self.cells[cell].append((signature, candidate))
-        return candidate
+        return None
+
+
+def _cell(signature: np.ndarray) -> int:
+    return math.floor(signature[0] / _TOLERANCE)

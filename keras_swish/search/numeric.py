@@ -11,13 +11,10 @@ import numpy as np
 from scipy import special
 
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.language import Formula, Name, Number, parse
-from keras_swish.formulas.primitives import BINARY, UNARY
+from keras_swish.formulas.language import Formula, Name, Number, names
 
-UNARY_TREES = [parse(primitive.formula) for primitive in UNARY.values()]
-BINARY_TREES = [parse(primitive.formula, ("x1", "x2")) for primitive in BINARY.values()]
-# The unary function that does not read its input.
-BETA_UNARY = list(UNARY).index("beta")
+# The primitives by role: "u" in x and beta, "b" in x1, x2 and beta.
+Trees = dict[str, list[Formula]]
 # The betas of a unit: those of u1, of u2 and of b.
 SLOTS = 3
 
@@ -91,10 +88,13 @@ def _evaluate(formula: Formula, values: dict[str, np.ndarray]) -> Any:
     return _FUNCTIONS[formula.function](*(_evaluate(a, values) for a in formula.arguments))
 
 
-def candidate_values(units: np.ndarray, grid: np.ndarray, betas: np.ndarray) -> np.ndarray:
+def candidate_values(
+    trees: Trees, units: np.ndarray, grid: np.ndarray, betas: np.ndarray
+) -> np.ndarray:
     """Computes candidates.
 
     Args:
+        trees: The primitives.
         units: The choices of each unit of each candidate, `(candidates, units, 5)`.
         grid: Values of x, `(points,)`.
         betas: Values of the betas, `(candidates, sets, SLOTS * units, 1)`.
@@ -102,29 +102,30 @@ def candidate_values(units: np.ndarray, grid: np.ndarray, betas: np.ndarray) -> 
     Returns:
         Values of shape `(candidates, sets, points)`.
     """
-    return _compute(units, grid, betas, has_slopes=False)[0]
+    return _compute(trees, units, grid, betas, has_slopes=False)[0]
 
 
 def candidate_values_and_slopes(
-    units: np.ndarray, grid: np.ndarray, betas: np.ndarray
+    trees: Trees, units: np.ndarray, grid: np.ndarray, betas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes candidates and their derivatives, as `candidate_values` does."""
-    return _compute(units, grid, betas, has_slopes=True)
+    return _compute(trees, units, grid, betas, has_slopes=True)
 
 
 def _compute(
-    units: np.ndarray, grid: np.ndarray, betas: np.ndarray, has_slopes: bool
+    trees: Trees, units: np.ndarray, grid: np.ndarray, betas: np.ndarray, has_slopes: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     x = np.broadcast_to(grid, (len(units), betas.shape[1], len(grid)))
     values, slopes = [x], [np.ones_like(x)]
+    reads_x = [reads(tree, "x") for tree in trees["u"]]
     for unit in range(units.shape[1]):
         input1, u1, input2, u2, b = units[:, unit].T
         beta1, beta2, beta3 = (betas[:, :, SLOTS * unit + slot] for slot in range(SLOTS))
         inputs = [{"x": _choose(input1, values), "beta": beta1}]
         inputs += [{"x": _choose(input2, values), "beta": beta2}]
-        x1, x2 = (_by_choice(UNARY_TREES, u, i) for u, i in zip((u1, u2), inputs, strict=True))
+        x1, x2 = (_by_choice(trees["u"], u, i) for u, i in zip((u1, u2), inputs, strict=True))
         arguments = {"x1": x1, "x2": x2, "beta": beta3}
-        values.append(_by_choice(BINARY_TREES, b, arguments))
+        values.append(_by_choice(trees["b"], b, arguments))
         if not has_slopes:
             continue
         slope = np.zeros_like(x1)
@@ -132,10 +133,12 @@ def _compute(
             ("x1", input1, u1, inputs[0]),
             ("x2", input2, u2, inputs[1]),
         ):
-            inner = _product(_by_choice(_slopes("u", "x"), u, argument), _choose(source, slopes))
-            inner[u == BETA_UNARY] = 0.0
+            inner = _product(
+                _by_choice(_slopes(trees["u"], "x"), u, argument), _choose(source, slopes)
+            )
+            inner[[not reads_x[choice] for choice in u]] = 0.0
             with np.errstate(all="ignore"):
-                slope = slope + _product(_by_choice(_slopes("b", name), b, arguments), inner)
+                slope = slope + _product(_by_choice(_slopes(trees["b"], name), b, arguments), inner)
         slopes.append(slope)
     return values[-1], slopes[-1]
 
@@ -162,9 +165,19 @@ def _by_choice(
     return y
 
 
+def _slopes(trees: list[Formula], name: str) -> list[Formula]:
+    return [_slope(tree, name) for tree in trees]
+
+
 @functools.cache
-def _slopes(role: str, name: str) -> list[Formula]:
-    return [derivative(tree, name) for tree in (UNARY_TREES if role == "u" else BINARY_TREES)]
+def _slope(tree: Formula, name: str) -> Formula:
+    return derivative(tree, name) if reads(tree, name) else Number(0.0)
+
+
+@functools.cache
+def reads(tree: Formula, name: str) -> bool:
+    """Says whether a formula depends on a name."""
+    return name in names(tree)
 
 
 def _product(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:

@@ -1,27 +1,25 @@
 """The search itself: an algorithm proposes, the child is trained, the study remembers."""
 
-import copy
 import dataclasses
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-
-from keras_swish.search import algorithms, cluster, executors
+from keras_swish.search import cluster, executors
 from keras_swish.search.algorithms import Algorithm, Proposal
-from keras_swish.search.child import OK, PRUNED, Child, ChildConfig, Outcome
+from keras_swish.search.child import OK, PRUNED, Child, Outcome
 from keras_swish.search.executors import Executor, WorkerLostError
+from keras_swish.search.functions import Function
 from keras_swish.search.pruning import Pruner
-from keras_swish.search.result import Progress, Result
-from keras_swish.search.rewards import Reward
-from keras_swish.search.space import Candidate, SearchSpace
+from keras_swish.search.result import Progress
+from keras_swish.search.space import Candidate
 from keras_swish.search.study import Proposed, Study
 
 # Called after each training.
 OnChild = Callable[[Candidate, int, Outcome], Any]
+# Called before the best get more seeds, with the number of trainings.
+OnRace = Callable[[int], Any]
 
 # Proposals in a row that bring nothing new, after which an algorithm is taken for finished.
 _PATIENCE = 2000
@@ -30,6 +28,8 @@ _AHEAD = 4
 # A snapshot of the algorithm is kept when replaying what it did since the last would take longer
 # than this, and than this share of all that it did: a journal keeps every snapshot.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 10.0, 0.005
+# In a study, the algorithm of the functions that the user began with.
+START = "start"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,108 +50,6 @@ class Race:
                 "`seeds` must be positive, and `top` a part in (0, 1]. "
                 f"Received: seeds={self.seeds}, top={self.top}"
             )
-
-
-def search_activations(
-    model: keras.Model,
-    train: tuple[Any, Any],
-    validation: tuple[Any, Any],
-    *,
-    space: SearchSpace | None = None,
-    algorithm: str | Algorithm = algorithms.DEFAULT,
-    trials: int | None = 500,
-    child_config: ChildConfig | None = None,
-    loss: Any = None,
-    reward: Reward | None = None,
-    activations: list[str] | None = None,
-    storage: str | os.PathLike | None = None,
-    seed: int = 0,
-    on_child: OnChild | None = None,
-    executor: str | Executor = "local",
-    pruner: str | None = None,
-    race: Race | None = None,
-) -> Result:
-    """Searches for the activation function with which a network learns best.
-
-    The network's activations are replaced by one that computes any candidate, and the network is
-    trained from the start with each candidate that the algorithm proposes. Then the best get
-    more seeds. A search that was interrupted resumes when it is called again with its storage.
-
-    Args:
-        model: A Keras model, built; it is left as it is.
-        train: Inputs and labels to train on: arrays whose first axis is the examples.
-        validation: Inputs and labels for the reward, in the same form.
-        space: The search space; by default one core unit.
-        algorithm: One of `keras_swish.search.algorithms.ALGORITHMS`, a sampler of Optuna such as
-            "optuna:TPESampler", or an `Algorithm`; by default "surrogate".
-        trials: How many different candidates to train; None for as many as the algorithm
-            proposes. It is asked no more after 2,000 proposals without a new function.
-        child_config: How the network is trained; by default `ChildConfig()`, three epochs of SGD,
-            whatever optimizer the model is compiled with.
-        loss: As in `compile`; by default that which the model is compiled with.
-        reward: From labels and outputs to a number, higher being better; by default accuracy, for
-            models of one output that are trained with a cross-entropy. A storage knows a function
-            by its name alone: give one that changes another storage.
-        activations: Names of the activations to replace; by default all but the output's.
-        storage: Path of a journal file to keep the results in, or a database's URL; by default
-            they are kept in memory, and a search that is interrupted is lost.
-        seed: The first seed of children, and that of the algorithm.
-        on_child: Called after each training with candidate, seed and `Outcome`.
-        executor: "local" to train in this process, one candidate at a time; "ray" or a
-            `keras_swish.search.Ray` for the workers of a Ray cluster.
-        pruner: "halving" to stop children early that do worse than most, or None.
-        race: How many seeds the best get, and how many are the best; by default `Race()`, four
-            for the best tenth.
-
-    Returns:
-        A `Result`: `best.formula`, `table()`, `model()`.
-
-    Raises:
-        ValueError: If the model has nothing to replace, the data cannot be trained on, the
-            algorithm, executor or pruner is unknown, the algorithm is of another space, no worker
-            fits into the Ray cluster, or the storage is of another search or first seed, or in use
-            by another process.
-
-    Example:
-        >>> import keras, keras_swish, numpy as np
-        >>> from keras_swish.search import ChildConfig, Race
-        >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-        >>> y = (x[:, 0] * x[:, 1] > 0).astype("int32")
-        >>> model = keras.Sequential(
-        ...     [keras.Input((2,)), keras.layers.Dense(8, name="hidden"), keras.layers.ReLU(),
-        ...      keras.layers.Dense(2, "softmax")]
-        ... )
-        >>> result = keras_swish.search_activations(
-        ...     model, (x, y), (x, y), loss="sparse_categorical_crossentropy", trials=2,
-        ...     algorithm="random", child_config=ChildConfig(batch_size=32), race=Race(seeds=1),
-        ... )
-        >>> len(result.study), result.model().layers[1].formula == result.best.formula
-        (2, True)
-
-    Source: Ramachandran et al. 2017, section 2.
-    """
-    if trials is not None and trials < 1:
-        raise ValueError(f"`trials` must be positive, or None. Received: trials={trials}")
-    executor = executors.get(executor)
-    if isinstance(algorithm, str):
-        name, space = algorithm, space or SearchSpace()
-        if space.core_units > 1:
-            # Which candidate stands for a function depends there on what the space was asked.
-            space = copy.copy(space)
-        algorithm = algorithms.create(name, space, seed)
-    else:
-        name = algorithms.name_of(algorithm)
-        if space is not None and space.config() != algorithm.space.config():
-            raise ValueError("The algorithm was made for another `space`.")
-        space = algorithm.space
-    child = Child(model, train, validation, space, child_config, loss, reward, activations)
-    study = Study(space, child.fingerprint(), storage)
-    stops = Pruner(pruner, study) if pruner else None
-    with executors.start_for(child, executor) as started:
-        search = Search(child, study, algorithm, name, seed, on_child, started, stops)
-        search.explore(trials)
-        search.race(race or Race())
-    return Result(study, child, search.progress)
 
 
 class Search:
@@ -176,6 +74,8 @@ class Search:
         executor: Where children are trained, as `executors.start_for` returns it; by default in
             this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
+        timeout: Seconds after which no more children are begun, or None.
+        on_race: Called before the best get more seeds, with the number of trainings.
 
     Raises:
         ValueError: If the study was begun with another seed, or is in use by another process, or
@@ -192,12 +92,20 @@ class Search:
         on_child: OnChild | None = None,
         executor: Executor | None = None,
         pruner: Pruner | None = None,
+        timeout: float | None = None,
+        on_race: OnRace | None = None,
     ):
         self.child, self.study, self.algorithm = child, study, algorithm
         self.name, self.seed, self.on_child = name, seed, on_child
         self.executor = executor or executors.start_for(child)
-        self.pruner = pruner
+        self.pruner, self.on_race = pruner, on_race
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self.progress = Progress()
+        # What candidates are compared with; they are no trials, and no algorithm is told of them.
+        self._references: list[Function] = []
+        # By job: what is trained for comparison, and what is not the algorithm's.
+        self._compared: dict[tuple[Candidate | str, int], Function] = {}
+        self._given: set[tuple[Candidate, int]] = set()
         # What was proposed since the last trial was written.
         self._proposed: list[Proposed] = []
         # Asked for, and not counted yet.
@@ -215,13 +123,32 @@ class Search:
         self._left = list(self._waiting)
         child.space.recall(self._left)
 
-    def explore(self, trials: int | None) -> None:
+    def begin(self, start: Sequence[Function] = (), references: Sequence[Function] = ()) -> None:
+        """Trains the functions that the user names with the first seed.
+
+        Those of the space are candidates, of which the algorithm hears if it proposes them. All
+        others, and the references, are compared with the candidates, and get all seeds.
+
+        Args:
+            start: Functions to begin with.
+            references: Functions to compare with.
+        """
+        self._references = [*references, *(one for one in start if one.candidate is None)]
+        self._train_references(self.seed)
+        for function in start:
+            candidate = function.candidate
+            if candidate is not None and not self.is_late and self._known_reward(candidate) is None:
+                self._given.add((candidate, self.seed))
+                self._submit(candidate, self.seed)
+        self._finish_all()
+
+    def explore(self, max_trials: int | None) -> None:
         """Lets the algorithm propose until so many different candidates were tried."""
         while self._left:
             self._train(self._left[0])
             del self._left[0]
         while True:
-            proposal = self._ask() if self._has_room() and self._wants_more(trials) else None
+            proposal = self._ask() if self._has_room() and self._wants_more(max_trials) else None
             if proposal is not None:
                 self._answer(proposal)
             elif self._waiting:
@@ -245,9 +172,15 @@ class Search:
         chosen = fit[: math.ceil(race.top * len(first))]
         # What a call that was interrupted left in training.
         self._finish_all()
-        for seed in range(self.seed + 1, self.seed + race.seeds):
+        seeds = range(self.seed + 1, self.seed + race.seeds)
+        if self.on_race:
+            outcomes = [self.study.outcomes[candidate] for candidate in chosen]
+            self.on_race(sum(seed not in by_seed for by_seed in outcomes for seed in seeds))
+        for seed in seeds:
+            if not self.is_late:
+                self._train_references(seed)
             for candidate in chosen:
-                if seed not in self.study.outcomes[candidate]:
+                if seed not in self.study.outcomes[candidate] and not self.is_late:
                     self._submit(candidate, seed)
         self._finish_all()
 
@@ -260,9 +193,14 @@ class Search:
                 f"another storage. Received: seed={self.seed}"
             )
 
-    def _wants_more(self, trials: int | None) -> bool:
-        wanted = trials is None or self.progress.tried < trials
-        return wanted and self.progress.since_new < _PATIENCE
+    def _wants_more(self, max_trials: int | None) -> bool:
+        wanted = max_trials is None or self.progress.tried < max_trials
+        return wanted and self.progress.since_new < _PATIENCE and not self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._deadline
 
     def _has_room(self) -> bool:
         # Repeats of what is being trained occupy nobody, but keep the algorithm uninformed.
@@ -292,7 +230,8 @@ class Search:
         """Tells the reward of a proposal if it is known, and has it trained if not."""
         candidate, space = proposal.candidate, self.child.space
         reason, same = space.reason(candidate), space.canonical(candidate)
-        reward = self.child.config.diverged_reward if reason else self._known_reward(same)
+        worst = self.child.config.diverged_reward or 0.0
+        reward = worst if reason else self._known_reward(same)
         is_new = reward is None and same not in self._waiting
         proposed = Proposed(candidate, reason, same, reward)
         self._proposed.append(proposed)
@@ -325,10 +264,33 @@ class Search:
         assert self.pruner is not None
         return outcome.status != PRUNED or self.pruner.stops(*job, outcome)
 
+    def _train_references(self, seed: int) -> None:
+        """Trains what candidates are compared with, as far as it is not trained already."""
+        for function in self._references:
+            if seed in self.study.references.get(function.text, ()):
+                continue
+            job = function.candidate or function.text, seed
+            self._compared[job] = function
+            outcome = self.study.outcomes.get(function.candidate or (), {}).get(seed)
+            if outcome and outcome.status != PRUNED:
+                self._record(job, outcome)
+            else:
+                self._start(job)
+        self._finish_all()
+
     def _submit(self, candidate: Candidate, seed: int, done: executors.Done | None = None) -> None:
+        """Has a candidate trained, if it was not for comparison."""
+        for function in self._references:
+            outcome = self.study.references[function.text].get(seed)
+            if function.candidate == candidate and outcome:
+                self._record((candidate, seed), outcome)
+                return
+        self._start((candidate, seed), done)
+
+    def _start(self, job: tuple[Candidate | str, int], done: executors.Done | None = None) -> None:
         while not self.executor.idle:
             self._finish()
-        self.executor.submit((candidate, seed), done)
+        self.executor.submit(job, done)
 
     def _finish_all(self) -> None:
         while self.executor.idle < self.executor.slots:
@@ -337,16 +299,30 @@ class Search:
     def _finish(self) -> None:
         """Waits for a child, and tells its reward to those who wait for it."""
         try:
-            (candidate, seed), outcome = self.executor.wait()
+            job, outcome = self.executor.wait()
         except WorkerLostError as error:
-            candidate, seed = error.job
+            function, seed = error.job
+            if not isinstance(function, str):
+                function = self.child.space.formula(function)
             raise RuntimeError(
-                f"The worker was lost {cluster.RETRIES} times while it trained "
-                f"{self.child.space.formula(candidate)} with seed {seed}."
+                f"The worker was lost {cluster.RETRIES} times while it trained {function} with "
+                f"seed {seed}."
             ) from error
+        self._record(job, outcome)
+
+    def _record(self, job: tuple[Any, int], outcome: Outcome) -> None:
+        candidate, seed = job
+        function = self._compared.pop(job, None)
+        if function:
+            self.study.add_reference(function.text, function.formula, seed, outcome)
+            return
         notes = self.pruner.finish(candidate, outcome) if self.pruner else None
-        self.study.add(candidate, seed, outcome, self.name, notes, self._proposed)
-        self._proposed = []
+        if job in self._given:
+            self._given.discard(job)
+            self.study.add(candidate, seed, outcome, START, notes)
+        else:
+            self.study.add(candidate, seed, outcome, self.name, notes, self._proposed)
+            self._proposed = []
         if seed == self.seed:
             self._tell_waiting(candidate, outcome.reward)
         if self._seconds > max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * self._seconds_before):

@@ -2,15 +2,15 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_swish.elementwise.operation import Operation, as_float, compute_dtype
 from keras_swish.formulas.language import Call, Formula, names, parse
 from keras_swish.formulas.lowering import lowered
-from keras_swish.formulas.primitives import BINARY, UNARY
 from keras_swish.layers import TrainableActivation
 from keras_swish.search.numeric import SLOTS
 from keras_swish.search.space import Candidate, SearchSpace, Unit
@@ -18,6 +18,25 @@ from keras_swish.search.space import Candidate, SearchSpace, Unit
 _CHOICES = len(Unit._fields)
 # What every backend computes in one fast operation.
 _SHORT = {"neg", "+", "-", "*", "**", "abs", "sign", "relu", "step"}
+
+
+class Task(NamedTuple):
+    """What a switch computes: one of some primitives, or its gradients.
+
+    Attributes:
+        variables: The arguments of the primitives.
+        formulas: Their formulas.
+        is_gradient: Whether it is the gradients.
+    """
+
+    variables: tuple[str, ...]
+    formulas: tuple[str, ...]
+    is_gradient: bool = False
+
+    @property
+    def gradient(self) -> "Task":
+        """The same primitives' gradients."""
+        return self._replace(is_gradient=True)
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -30,6 +49,8 @@ class SearchableActivation(TrainableActivation):
 
     Args:
         core_units: How many core units the candidates have.
+        unary: The primitives of one argument, as `SearchSpace` takes them.
+        binary: Those of two arguments.
         **kwargs: Those of `keras_swish.SearchedActivation`.
 
     Input shape:
@@ -49,9 +70,19 @@ class SearchableActivation(TrainableActivation):
         9.0
     """
 
-    def __init__(self, core_units: int = 1, **kwargs: Any):
+    def __init__(
+        self,
+        core_units: int = 1,
+        unary: Sequence[str] | None = None,
+        binary: Sequence[str] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.core_units = core_units
+        space = SearchSpace(core_units, unary=unary, binary=binary)
+        self.primitives = space.primitives
+        self._unary = Task(("x",), tuple(map(str, space.trees["u"])))
+        self._binary = Task(("x1", "x2"), tuple(map(str, space.trees["b"])))
         self.initial_values = {f"beta{slot}": 1.0 for slot in range(SLOTS * core_units)}
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -78,14 +109,19 @@ class SearchableActivation(TrainableActivation):
         dtype = compute_dtype(x)
         # Copies: TensorFlow takes variables for something else than inputs of a gradient.
         betas = [ops.copy(ops.convert_to_tensor(beta, dtype)) for beta in self.betas]
-        return _compute(ops.convert_to_tensor(self.choice), x, betas)
+        # Half formats are rounded once, as in the plain network, and not between primitives.
+        choice = ops.convert_to_tensor(self.choice)
+        y = _compute(self._unary, self._binary, choice, ops.cast(x, dtype), betas)
+        return ops.cast(y, x.dtype)
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs to make the same layer."""
-        return {"core_units": self.core_units, **super().get_config()}
+        unary, binary = self.primitives["u"], self.primitives["b"]
+        config = {"core_units": self.core_units, "unary": unary, "binary": binary}
+        return {**config, **super().get_config()}
 
 
-def _compute(choice: Any, x: Any, betas: list) -> Any:
+def _compute(unary: Task, binary: Task, choice: Any, x: Any, betas: list) -> Any:
     """Computes the units one after the other, and their gradients by hand.
 
     Left to themselves, JAX keeps what every branch of a switch would need for its gradient, and
@@ -100,9 +136,9 @@ def _compute(choice: Any, x: Any, betas: list) -> Any:
             beta1, beta2, beta3 = betas[SLOTS * unit : SLOTS * (unit + 1)]
             chosen = Unit(*(choice[unit, i] for i in range(_CHOICES)))
             source1, source2 = _pick(chosen.input1, outputs), _pick(chosen.input2, outputs)
-            x1 = _chosen("unary", chosen.u1, source1, beta1)
-            x2 = _chosen("unary", chosen.u2, source2, beta2)
-            outputs.append(_chosen("binary", chosen.b, x1, x2, beta3))
+            x1 = _chosen(unary, chosen.u1, source1, beta1)
+            x2 = _chosen(unary, chosen.u2, source2, beta2)
+            outputs.append(_chosen(binary, chosen.b, x1, x2, beta3))
             units.append((chosen, source1, source2, x1, x2, beta1, beta2, beta3))
 
         def gradient(*arguments, upstream=None):
@@ -113,9 +149,13 @@ def _compute(choice: Any, x: Any, betas: list) -> Any:
             for unit in reversed(range(len(units))):
                 chosen, source1, source2, x1, x2, beta1, beta2, beta3 = units[unit]
                 dy = slopes[unit + 1]
-                dx1, dx2, dbeta3 = _chosen("binary gradient", chosen.b, x1, x2, beta3, dy)
-                dsource1, dbeta1 = _chosen("unary gradient", chosen.u1, source1, beta1, dx1)
-                dsource2, dbeta2 = _chosen("unary gradient", chosen.u2, source2, beta2, dx2)
+                if unit + 1 < len(units):
+                    x1, x2 = _where_needed(dy, x1), _where_needed(dy, x2)
+                dx1, dx2, dbeta3 = _chosen(binary.gradient, chosen.b, x1, x2, beta3, dy)
+                dx1, dx2 = _finite(dx1), _finite(dx2)
+                source1, source2 = _where_needed(dx1, source1), _where_needed(dx2, source2)
+                dsource1, dbeta1 = _chosen(unary.gradient, chosen.u1, source1, beta1, dx1)
+                dsource2, dbeta2 = _chosen(unary.gradient, chosen.u2, source2, beta2, dx2)
                 dbetas = [dbeta1, dbeta2, dbeta3, *dbetas]
                 for source in range(unit + 1):
                     parts = [_where(chosen.input1, source, dsource1, unit)]
@@ -136,17 +176,32 @@ def _pick(index: Any, outputs: list) -> Any:
     return ops.switch(index, branches, *outputs)
 
 
+def _where_needed(slope: Any, x: Any) -> Any:
+    """Returns x, and 1 where the gradient does not depend on it, as its slope is 0.
+
+    There the function is flat, and what is inside of it may have overflowed: 0 * inf is NaN. Of the
+    whole formula the derivative goes into the factor that vanishes, and is 0.
+    """
+    return ops.where(slope == 0, ops.ones_like(x), x)
+
+
+def _finite(slope: Any) -> Any:
+    """Returns a slope with its largest finite value for an infinite one: inf * 0 is NaN as well."""
+    largest = float(np.finfo(keras.backend.standardize_dtype(slope.dtype)).max)
+    return ops.clip(slope, -largest, largest)
+
+
 def _where(index: Any, source: int, slope: Any, unit: int) -> Any:
     """Returns the slope if the chosen input is this one, else 0: also for infinite slopes."""
     return slope if unit == 0 else ops.where(index == source, slope, ops.zeros_like(slope))
 
 
 @functools.cache
-def _branches(task: str) -> list:
-    table, variables = (UNARY, ("x",)) if task.startswith("unary") else (BINARY, ("x1", "x2"))
-    function = _gradients if task.endswith("gradient") else _value
-    formulas = [lowered(parse(primitive.formula, variables)) for primitive in table.values()]
-    operations = [Operation((*variables, "beta"), (f,), variables[:1]) for f in formulas]
+def _branches(task: Task) -> list:
+    function = _gradients if task.is_gradient else _value
+    formulas = [lowered(parse(text, task.variables)) for text in task.formulas]
+    names = (*task.variables, "beta")
+    operations = [Operation(names, (formula,), names[:1]) for formula in formulas]
     return [functools.partial(function, operation) for operation in operations]
 
 
@@ -197,7 +252,7 @@ def _functions(formula: Formula) -> set[str]:
     return {formula.function}.union(*map(_functions, formula.arguments))
 
 
-def _chosen(task: str, index: Any, *inputs: Any) -> Any:
+def _chosen(task: Task, index: Any, *inputs: Any) -> Any:
     """Computes the primitive with that index, or its gradients.
 
     Where there is a graph, it is a function in it, so that the branches are traced once and not for
@@ -210,14 +265,14 @@ def _chosen(task: str, index: Any, *inputs: Any) -> Any:
     return ops.switch(index, _branches(task), *inputs)
 
 
-def _tensorflow_chosen(task: str, index: Any, *tensors: Any) -> Any:
+def _tensorflow_chosen(task: Task, index: Any, *tensors: Any) -> Any:
     import tensorflow as tf
 
     # The gradient is given in `_compute`, and an eager tape would look for it here as well.
-    is_gradient = task.endswith("gradient")
+    is_gradient = task.is_gradient
     inputs: list[Any] = [x if is_gradient else tf.stop_gradient(x) for x in tensors]
     # Any batch and size of images; the betas keep their shape, along which gradients are summed.
-    betas = {2 if task.startswith("binary") else 1}
+    betas = {len(task.variables)}
     signature = tuple(
         (tuple(x.shape) if i in betas else (None,) * x.shape.rank, x.dtype)
         for i, x in enumerate(inputs)
@@ -229,7 +284,7 @@ def _tensorflow_chosen(task: str, index: Any, *tensors: Any) -> Any:
 
 
 @functools.cache
-def _tensorflow_function(task: str, signature: tuple) -> Callable:
+def _tensorflow_function(task: Task, signature: tuple) -> Callable:
     import tensorflow as tf
 
     inputs = [tf.TensorSpec(*entry) for entry in signature]
@@ -245,13 +300,13 @@ def _tensorflow_function(task: str, signature: tuple) -> Callable:
     @tf.function(input_signature=[tf.TensorSpec((), "int32"), *inputs], autograph=False)
     def chosen(index, *tensors):
         outputs = tf.raw_ops.Case(branch_index=index, input=tensors, Tout=types, branches=branches)
-        return tuple(outputs) if task.endswith("gradient") else outputs[0]
+        return tuple(outputs) if task.is_gradient else outputs[0]
 
     return chosen
 
 
 @functools.cache
-def _jax_chosen(task: str) -> Callable:
+def _jax_chosen(task: Task) -> Callable:
     import jax
 
     return jax.jit(lambda index, *inputs: ops.switch(index, _branches(task), *inputs))

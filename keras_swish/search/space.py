@@ -18,30 +18,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_swish.formulas.language import Formula, Name, initial_value, substitute, weights
-from keras_swish.formulas.primitives import BINARY, UNARY
+from keras_swish.formulas.language import (
+    Formula,
+    FormulaError,
+    Name,
+    initial_value,
+    parse,
+    substitute,
+    weights,
+)
+from keras_swish.formulas.primitives import BINARY, UNARY, Primitive
 from keras_swish.search import numeric
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
-from keras_swish.search.numeric import BETA_UNARY, BINARY_TREES, SLOTS, UNARY_TREES
+from keras_swish.search.numeric import SLOTS
 
-PRIMITIVE_NAMES = {"u": list(UNARY), "b": list(BINARY)}
-# Binary functions whose arguments can be swapped; for the last one beta becomes 1 - beta.
-COMMUTATIVE = frozenset(
-    PRIMITIVE_NAMES["b"].index(name)
-    for name in (
-        "x1+x2",
-        "x1*x2",
-        "max(x1,x2)",
-        "min(x1,x2)",
-        "exp(-beta*(x1-x2)^2)",
-        "exp(-beta*|x1-x2|)",
-        "beta*x1+(1-beta)*x2",
-    )
-)
+# By role: the argument of `SearchSpace`, the paper's table, and what a primitive is a function of.
+_ROLES: dict[str, tuple[str, dict[str, Primitive], tuple[str, ...]]] = {
+    "u": ("unary", UNARY, ("x",)),
+    "b": ("binary", BINARY, ("x1", "x2")),
+}
 POINTS = 256
 # More are a mistake, and what grows with them would fill the memory.
 MOST_UNITS = 32
-_UNARY_WITH_BETA = frozenset(i for i, tree in enumerate(UNARY_TREES) if weights(tree))
 
 
 class Unit(NamedTuple):
@@ -85,9 +83,12 @@ class SearchSpace:
         core_units: How many units: 1 has 6,250 candidates, 2 have 156 millions.
         interval: The range of the child's pre-activations, on which candidates must be finite
             and are compared.
+        unary: The primitives of one argument: names of the paper's, or formulas of x and beta,
+            such as "x * sigmoid(x)"; by default the paper's.
+        binary: Those of two arguments, of x1, x2 and beta, such as "x1 * tanh(x2)".
 
     Raises:
-        ValueError: If there is no unit, or the interval is empty.
+        ValueError: If there is no unit, the interval is empty, or a primitive is no formula.
 
     Example:
         >>> from keras_swish.search.space import SearchSpace
@@ -96,9 +97,18 @@ class SearchSpace:
         6250
         >>> str(space.formula(space.candidate(u1="beta*x", u2="x", b="sigmoid(x1)*x2")))
         'sigmoid(beta * x) * x'
+        >>> small = SearchSpace(unary=["x", "x * sigmoid(x)"], binary=["x1+x2", "x1 * tanh(x2)"])
+        >>> len(small)
+        8
     """
 
-    def __init__(self, core_units: int = 1, interval: tuple[float, float] = (-6.0, 6.0)):
+    def __init__(
+        self,
+        core_units: int = 1,
+        interval: tuple[float, float] = (-6.0, 6.0),
+        unary: Sequence[str] | None = None,
+        binary: Sequence[str] | None = None,
+    ):
         if not isinstance(core_units, int) or not 1 <= core_units <= MOST_UNITS:
             raise ValueError(
                 f"`core_units` must be a whole number from 1 to {MOST_UNITS}. "
@@ -111,11 +121,26 @@ class SearchSpace:
             )
         self.core_units = core_units
         self.interval = (low, high)
-        roles, sizes = ["u", "u", "b"], [len(UNARY), len(UNARY), len(BINARY)]
+        named = {"u": _primitives("u", unary), "b": _primitives("b", binary)}
+        # The names of the primitives by role, and their formulas.
+        self.primitives = {role: list(by_name) for role, by_name in named.items()}
+        self.trees = {role: list(by_name.values()) for role, by_name in named.items()}
+        # Binary functions whose arguments can be swapped; in a blend beta becomes 1 - beta then.
+        self.commutative = frozenset(
+            number for number, tree in enumerate(self.trees["b"]) if _is_commutative(tree)
+        )
+        # Unary functions that do not read their input, and those with a weight.
+        self._beta_alone = frozenset(
+            number for number, tree in enumerate(self.trees["u"]) if not numeric.reads(tree, "x")
+        )
+        self._with_beta = frozenset(u for u, tree in enumerate(self.trees["u"]) if weights(tree))
+        self._no_beta = min(set(range(len(self.trees["u"]))) - self._with_beta, default=0)
+        count, binaries = len(self.trees["u"]), len(self.trees["b"])
+        roles, sizes = ["u", "u", "b"], [count, count, binaries]
         names = ["u1", "u2", "b"]
         for unit in range(2, core_units + 1):
             roles += ["input", "u", "input", "u", "b"]
-            sizes += [unit, len(UNARY), unit, len(UNARY), len(BINARY)]
+            sizes += [unit, count, unit, count, binaries]
             names += [f"{name}_{unit}" for name in Unit._fields]
         # Of each component of a candidate: its name, whether it chooses a unary function, a binary
         # one or an input, and of how many.
@@ -131,20 +156,24 @@ class SearchSpace:
 
     def __reduce__(self):
         # Without what it has computed of candidates.
-        return type(self), (self.core_units, self.interval)
+        return type(self), (self.core_units, self.interval, *self.primitives.values())
 
     def __contains__(self, candidate):
         return len(candidate) == len(self.sizes) and all(
             0 <= choice < size for choice, size in zip(candidate, self.sizes, strict=True)
         )
 
+    @property
+    def _given(self) -> dict[str, list[str]]:
+        return {_ROLES[role][0]: names for role, names in self.primitives.items()}
+
     def config(self) -> dict:
         """Returns what makes this space, in the form in which JSON gives it back."""
         return {
             "core_units": self.core_units,
             "interval": list(self.interval),
-            "unary": [primitive.formula for primitive in UNARY.values()],
-            "binary": [primitive.formula for primitive in BINARY.values()],
+            "unary": list(map(str, self.trees["u"])),
+            "binary": list(map(str, self.trees["b"])),
         }
 
     def index(self, candidate: Candidate) -> int:
@@ -167,14 +196,14 @@ class SearchSpace:
         return tuple(
             int(choices[name])
             if role == "input"
-            else PRIMITIVE_NAMES[role].index(str(choices[name]))
+            else self.primitives[role].index(str(choices[name]))
             for name, role in zip(self.names, self.roles, strict=True)
         )
 
     def choices(self, candidate: Candidate) -> dict[str, str | int]:
         """Returns the candidate's choices by component, as `candidate` takes them."""
         return {
-            name: choice if role == "input" else PRIMITIVE_NAMES[role][choice]
+            name: choice if role == "input" else self.primitives[role][choice]
             for name, role, choice in zip(self.names, self.roles, candidate, strict=True)
         }
 
@@ -209,7 +238,7 @@ class SearchSpace:
         return dict(
             self._betas_of(
                 tuple(
-                    0 if role == "u" and choice not in _UNARY_WITH_BETA else choice
+                    self._no_beta if role == "u" and choice not in self._with_beta else choice
                     for role, choice in zip(self.roles, candidate, strict=True)
                 )
             )
@@ -223,9 +252,9 @@ class SearchSpace:
         outputs: list[Formula] = [Name("x")]
         for unit, (input1, u1, input2, u2, b) in enumerate(self.units(candidate)):
             beta1, beta2, beta3 = (Name(f"beta{SLOTS * unit + i}") for i in range(SLOTS))
-            x1 = substitute(UNARY_TREES[u1], {"x": outputs[input1], "beta": beta1})
-            x2 = substitute(UNARY_TREES[u2], {"x": outputs[input2], "beta": beta2})
-            outputs.append(substitute(BINARY_TREES[b], {"x1": x1, "x2": x2, "beta": beta3}))
+            x1 = substitute(self.trees["u"][u1], {"x": outputs[input1], "beta": beta1})
+            x2 = substitute(self.trees["u"][u2], {"x": outputs[input2], "beta": beta2})
+            outputs.append(substitute(self.trees["b"][b], {"x1": x1, "x2": x2, "beta": beta3}))
         return outputs[-1]
 
     def sample(self, random: np.random.Generator) -> Candidate:
@@ -251,10 +280,54 @@ class SearchSpace:
         units = []
         for input1, u1, input2, u2, b in self.units(candidate):
             first, second = (input1, u1), (input2, u2)
-            if b in COMMUTATIVE:
-                first, second = sorted((first, second), key=_order)
+            if b in self.commutative:
+                first, second = sorted((first, second), key=self._order)
             units.append(Unit(*first, *second, b))
-        return self.from_units(_without_unread(units))
+        return self.from_units(self._without_unread(units))
+
+    def _order(self, argument: tuple[int, int]) -> tuple:
+        source, unary = argument
+        return unary not in self._with_beta, source, unary
+
+    def read_units(self, units: Sequence[Unit]) -> set[int]:
+        """Returns the numbers, from 1, of the units that the last one's value depends on.
+
+        0 is x.
+        """
+        read = {len(units)}
+        for number in range(len(units), 0, -1):
+            if number in read:
+                input1, u1, input2, u2, _ = units[number - 1]
+                read |= {i for i, u in ((input1, u1), (input2, u2)) if u not in self._beta_alone}
+        return read
+
+    def _without_unread(self, units: Sequence[Unit]) -> list[tuple[int, ...]]:
+        read, alone = self.read_units(units), self._beta_alone
+        return [
+            # A beta alone reads nothing.
+            (i * (u1 not in alone), u1, j * (u2 not in alone), u2, b)
+            if number in read
+            else (0, 0, 0, 0, 0)
+            for number, (i, u1, j, u2, b) in enumerate(units, 1)
+        ]
+
+    @property
+    def drawn_betas(self) -> np.ndarray:
+        """Values of the betas, in the order in which they are read, in all sets but the first."""
+        return self._betas.T
+
+    @functools.cached_property
+    def of_one_unit(self) -> "SearchSpace":
+        """The space of one unit with the same primitives."""
+        return self if self.core_units == 1 else SearchSpace(1, self.interval, **self._given)
+
+    def with_values(self, values: np.ndarray) -> Candidate | None:
+        """Returns the candidate with these values on the grid, of those that were looked at.
+
+        Args:
+            values: As `values` returns them of one candidate, `(SETS, POINTS)`.
+        """
+        return self._identities.with_values(values)
 
     @functools.cached_property
     def _identities(self) -> Identities:
@@ -352,11 +425,11 @@ class SearchSpace:
             Values of shape `(candidates, SETS, POINTS)`: first with the initial betas, then with
             sets drawn at random.
         """
-        return numeric.candidate_values(*self._numbers(candidates))
+        return numeric.candidate_values(self.trees, *self._numbers(candidates))
 
     def values_and_slopes(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray]:
         """Computes candidates and their derivatives, as `values` does."""
-        return numeric.candidate_values_and_slopes(*self._numbers(candidates))
+        return numeric.candidate_values_and_slopes(self.trees, *self._numbers(candidates))
 
     def values_at(
         self, candidates: list[Candidate], x: np.ndarray
@@ -383,7 +456,7 @@ class SearchSpace:
             for slot, value in self.betas(candidate).items():
                 row[0, slot] = value
         units = np.array([self.units(candidate) for candidate in candidates])
-        values, slopes = numeric.candidate_values_and_slopes(units, x, betas)
+        values, slopes = numeric.candidate_values_and_slopes(self.trees, units, x, betas)
         return values[:, 0], slopes[:, 0]
 
     def _numbers(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -400,31 +473,57 @@ class SearchSpace:
         return units, self.grid, betas
 
 
-def read_units(units: Sequence[Unit]) -> set[int]:
-    """Returns the numbers, from 1, of the units that the last one's value depends on; 0 is x."""
-    read = {len(units)}
-    for number in range(len(units), 0, -1):
-        if number in read:
-            input1, u1, input2, u2, _ = units[number - 1]
-            read |= {i for i, u in ((input1, u1), (input2, u2)) if u != BETA_UNARY}
-    return read
+def _primitives(role: str, given: Sequence[str] | None) -> dict[str, Formula]:
+    """Returns primitives by name: the paper's have its names, others their formula."""
+    argument, table, variables = _ROLES[role]
+    formulas = {name: parse(primitive.formula, variables) for name, primitive in table.items()}
+    if given is None:
+        return formulas
+    if isinstance(given, str) or not len(given):
+        raise ValueError(
+            f"`{argument}` must be a list of primitives, such as {list(table)[:2]}. "
+            f"Received: {argument}={given!r}"
+        )
+    names = {formula: name for name, formula in formulas.items()}
+    chosen = {}
+    for text in given:
+        tree = formulas.get(text) or _parsed(text, argument, variables)
+        chosen[names.get(tree, str(tree))] = tree
+    if len(chosen) < len(given):
+        raise ValueError(f"`{argument}` has a primitive twice. Received: {argument}={given!r}")
+    return chosen
 
 
-def _without_unread(units: Sequence[Unit]) -> list[tuple[int, ...]]:
-    read = read_units(units)
-    return [
-        # A beta alone reads nothing.
-        (i * (u1 != BETA_UNARY), u1, j * (u2 != BETA_UNARY), u2, b)
-        if number in read
-        else (0, 0, 0, 0, 0)
-        for number, (i, u1, j, u2, b) in enumerate(units, 1)
-    ]
+def _parsed(text: str, argument: str, variables: tuple[str, ...]) -> Formula:
+    try:
+        tree = parse(text, variables)
+    except (FormulaError, TypeError) as error:
+        raise ValueError(
+            f"A primitive of `{argument}` is one of the paper's or a formula of "
+            f"{', '.join((*variables, 'beta'))}: {error}"
+        ) from error
+    is_alone = len(variables) == 1 and tree == Name("beta")
+    if set(weights(tree)) - {"beta"} or not (
+        is_alone or all(numeric.reads(tree, name) for name in variables)
+    ):
+        raise ValueError(
+            f"A primitive of `{argument}` is a function of {' and '.join(variables)}, and may have "
+            f"one weight, beta. Received: {text!r}"
+        )
+    return tree
 
 
-def _order(argument: tuple[int, int]) -> tuple:
-    source, unary = argument
-    has_beta = "beta" in weights(UNARY_TREES[unary])
-    return not has_beta, source, unary
+def _is_commutative(tree: Formula) -> bool:
+    """Says whether the arguments can be swapped, with beta or with 1 - beta where that is 0.5."""
+    x1, x2, beta = np.random.default_rng(2).uniform(-2, 2, (3, 64))
+    values = numeric.evaluate(tree, {"x1": x1, "x2": x2, "beta": beta})
+    ways = [beta] if initial_value(tree, "beta") != 0.5 else [beta, 1 - beta]
+    return any(
+        np.allclose(
+            values, numeric.evaluate(tree, {"x1": x2, "x2": x1, "beta": way}), equal_nan=True
+        )
+        for way in ways
+    )
 
 
 def _slots(tree: Formula) -> list[int]:

@@ -21,9 +21,9 @@ from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.insight.noise import LocalNoise, estimate
 from keras_swish.search.journal import claim, import_optuna, open_journal
-from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
+from keras_swish.search.space import Candidate, SearchSpace
 
-_CONFIG, _PROPOSALS = "keras_swish", "proposals"
+_CONFIG, _PROPOSALS, _REFERENCE = "keras_swish", "proposals", "reference"
 
 
 class Proposed(NamedTuple):
@@ -140,10 +140,17 @@ class Study:
             # One that was stopped early counts until it is trained to its end.
             if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
                 by_seed[trial.seed] = trial.outcome
+        # By what a function is made of, and seed: the children of functions to compare with.
+        self.references: dict[str, dict[int, Outcome]] = collections.defaultdict(dict)
+        with _storage_errors(storage):
+            for trial in self.study.get_trials(deepcopy=False):
+                if _REFERENCE in trial.user_attrs:
+                    attrs = trial.user_attrs
+                    self.references[attrs[_REFERENCE]][attrs["seed"]] = _outcome(trial)
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
-                range(size) if role == "input" else PRIMITIVE_NAMES[role]
+                range(size) if role == "input" else space.primitives[role]
             )
             for name, role, size in zip(space.names, space.roles, space.sizes, strict=True)
         }
@@ -180,7 +187,7 @@ class Study:
                     raise ValueError("there is no such file")
                 backend = open_journal(path)
             config = optuna.load_study(study_name=name, storage=backend).user_attrs[_CONFIG]
-            space = SearchSpace(config["space"]["core_units"], config["space"]["interval"])
+            space = SearchSpace(**config["space"])
             child = dict(config["child"])
         except Exception as error:  # a driver's own, where a database does not answer
             raise ValueError(f"no search is stored there ({first_line(error)})") from error
@@ -238,6 +245,31 @@ class Study:
         )
         self.outcomes[candidate][seed] = outcome
 
+    def add_reference(self, text: str, formula: str, seed: int, outcome: Outcome) -> None:
+        """Writes a finished child of a function to compare with, which is no candidate here.
+
+        Args:
+            text: What the function is made of: its formula or name.
+            formula: Its formula.
+            seed: Its seed.
+            outcome: Its outcome.
+        """
+        optuna = import_optuna()
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                value=outcome.reward,
+                user_attrs={
+                    _REFERENCE: text,
+                    "formula": formula,
+                    "seed": seed,
+                    "status": outcome.status,
+                    "steps": outcome.steps,
+                    "seconds": round(outcome.seconds, 3),
+                },
+            )
+        )
+        self.references[text][seed] = outcome
+
     def trials(self) -> Iterator[Trial]:
         """Yields all finished children, in the order in which they were written.
 
@@ -255,20 +287,15 @@ class Study:
 
     def _trial(self, trial: Any) -> Trial:
         attrs = trial.user_attrs
-        candidate, status = tuple(attrs["candidate"]), attrs["status"]
+        candidate = tuple(attrs["candidate"])
         self._check_candidate(candidate)
-        if status not in (OK, DIVERGED, PRUNED):
-            raise ValueError(f"its status is {status!r}")
-        curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        numbers = trial.value, attrs["steps"], attrs["seconds"], *curve
-        if not isinstance(attrs["seed"], int) or not all(map(math.isfinite, numbers)):
-            raise ValueError("its numbers are not finite")
+        notes = attrs.get(_PROPOSALS, ())
         return Trial(
             candidate,
             attrs["seed"],
-            Outcome(trial.value, status, attrs["steps"], attrs["seconds"], tuple(curve)),
+            _outcome(trial),
             str(attrs["algorithm"]),
-            [self._proposed(*note) for note in attrs.get(_PROPOSALS, ())],
+            [self._proposed(*note) for note in notes],
         )
 
     def _check_candidate(self, candidate: Candidate) -> None:
@@ -291,7 +318,7 @@ class Study:
 
     def save_snapshot(self, algorithm: str, snapshot: dict) -> None:
         """Keeps a snapshot of an algorithm, with the number of trials until now."""
-        trials = len(self.study.get_trials(deepcopy=False))
+        trials = sum(1 for _ in self.trials())
         self.study.set_user_attr(f"snapshot {algorithm}", {"trials": trials, **snapshot})
 
     def snapshot(self, algorithm: str) -> dict | None:
@@ -367,11 +394,27 @@ class Study:
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
         """
+        return sorted(
+            self._entries(
+                [(c, str(self.space.formula(c)), by_seed) for c, by_seed in self.outcomes.items()]
+            ),
+            key=ranking_key,
+        )
+
+    def reference_entries(self) -> list[Entry]:
+        """Returns the functions to compare with, judged as candidates are; their candidate is ().
+
+        A reference was not chosen by its first reward, which is left out all the same: so it is
+        judged by the seeds that judge the others.
+        """
+        return self._entries([((), text, by_seed) for text, by_seed in self.references.items()])
+
+    def _entries(self, functions: list[tuple[Candidate, str, dict[int, Outcome]]]) -> list[Entry]:
         effects, _, degrees = self._fit()
         width = float(stats.t.ppf(0.975, degrees)) if degrees else math.nan
         local = self.local_noise()
         entries = []
-        for candidate, outcomes in self.outcomes.items():
+        for candidate, formula, outcomes in functions:
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
             judging = list(rewards)[1:]
             judged = [rewards[seed] - effects.get(seed, 0.0) for seed in judging]
@@ -381,10 +424,25 @@ class Study:
             status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
             deviation = local.at(mean) if local and status == OK else math.nan
             half = width * deviation / math.sqrt(len(judged))
-            formula = str(self.space.formula(candidate))
             interval = mean - half, mean + half
             entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
-        return sorted(entries, key=ranking_key)
+        return entries
+
+
+def _outcome(trial: Any) -> Outcome:
+    """Returns the outcome of a stored child.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    attrs = trial.user_attrs
+    if attrs["status"] not in (OK, DIVERGED, PRUNED):
+        raise ValueError(f"its status is {attrs['status']!r}")
+    curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+    numbers = trial.value, attrs["steps"], attrs["seconds"], *curve
+    if not isinstance(attrs["seed"], int) or not all(map(math.isfinite, numbers)):
+        raise ValueError("its numbers are not finite")
+    return Outcome(trial.value, attrs["status"], attrs["steps"], attrs["seconds"], tuple(curve))
 
 
 @contextlib.contextmanager

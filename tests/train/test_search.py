@@ -39,7 +39,7 @@ def narrow(monkeypatch):
 
 def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_path):
     out = tmp_path / "out"
-    code, printed, err = call(*SHORT, "--trials=2", f"--out={out}")
+    code, printed, err = call(*SHORT, "--max_trials=2", f"--out={out}")
     assert code == 0, err
     # The first lines say what is about to happen.
     assert printed.startswith(
@@ -51,7 +51,9 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     )
     assert f"To watch: optuna-dashboard {out / 'study.log'}\n" in printed
     assert f"Interrupted, it resumes with the same command and --out={out}.\n" in printed
-    code, printed, err = call(*SHORT, "--trials=3", "--top=0.4", "--top_seeds=2", f"--out={out}")
+    code, printed, err = call(
+        *SHORT, "--max_trials=3", "--top=0.4", "--top_seeds=2", f"--out={out}"
+    )
     assert code == 0, err
     # One more candidate, and the best two of three again.
     assert printed.count("(seed 0,") == 1
@@ -65,13 +67,23 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     assert rows[0]["formula"] in page
     assert re.search(r"\| swish_beta +\| `x \* sigmoid\(beta \* x\)` +\| not tried +\|", page)
     assert (out / "report.html").exists()
-    assert page.count("--trials=") == 2
+    assert page.count("--max_trials=") == 2
     assert "in 2 starts of the program" in page
     assert json.loads((out / "config.json").read_text())["config"]["core_units"] == 1
 
 
+def test_functions_of_a_file_are_trained_and_nothing_else(call, narrow, tmp_path):
+    (tmp_path / "mine.txt").write_text("cos(x) - x\nx**2\n")
+    out = tmp_path / "out"
+    flags = ("--max_trials=0", f"--start={tmp_path / 'mine.txt'}", f"--out={out}")
+    code, _, err = call(*SHORT, *flags)
+    assert code == 0, err
+    with open(out / "results.csv", newline="") as file:
+        assert {row["formula"] for row in csv.DictReader(file)} == {"-x + cos(x)", "x * x"}
+
+
 def test_children_that_do_worse_than_most_can_be_stopped_early(call, narrow, tmp_path):
-    flags = ("--trials=6", "--epochs=4", "--pruner=halving", f"--out={tmp_path / 'out'}")
+    flags = ("--max_trials=6", "--epochs=4", "--pruner=halving", f"--out={tmp_path / 'out'}")
     code, printed, err = call(*SHORT, *flags)
     assert code == 0, err
     assert "(pruned)" in printed
@@ -108,7 +120,7 @@ def test_ray_finds_what_is_found_here(call, narrow, tmp_path, monkeypatch):
         assert "--run_cpus=3.0: no run fits into the Ray cluster, which has 2 CPU, 0 GPU" in err
         for executor in ("ray", "local"):
             out = tmp_path / executor
-            code, _, err = call(*SHORT, "--trials=6", f"--executor={executor}", f"--out={out}")
+            code, _, err = call(*SHORT, "--max_trials=6", f"--executor={executor}", f"--out={out}")
             assert code == 0, err
             with open(out / "results.csv", newline="") as file:
                 rows = sorted(csv.DictReader(file), key=lambda row: row["formula"])
@@ -131,7 +143,7 @@ def test_stopped_within_a_child_it_writes_the_report(
 
     def stopped(child, *arguments):
         seen.append(arguments)
-        if len(seen) == 3:
+        if len(seen) == 5:  # ReLU and Swish come first
             signal.raise_signal(number)
         return evaluate(child, *arguments)
 
@@ -140,7 +152,7 @@ def test_stopped_within_a_child_it_writes_the_report(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     out = tmp_path / "out"
-    code, _, err = call(*SHORT, "--trials=4", f"--out={out}")
+    code, _, err = call(*SHORT, "--max_trials=4", f"--out={out}")
     assert code == status
     assert message in err
     assert "The best 2 of 2 candidates" in (out / "table.md").read_text()
@@ -173,8 +185,8 @@ def test_sigterm_under_ray_leaves_the_report(tmp_path):
 
 def test_a_command_that_is_refused_is_no_start(call, narrow, tmp_path):
     out = tmp_path / "out"
-    assert call(*SHORT, "--trials=1", f"--out={out}")[0] == 0
-    code, _, err = call(*SHORT, "--trials=1", "--seed=1", f"--out={out}")
+    assert call(*SHORT, "--max_trials=1", f"--out={out}")[0] == 0
+    code, _, err = call(*SHORT, "--max_trials=1", "--seed=1", f"--out={out}")
     assert code == 2
     assert "first seed is 0" in err
     assert len(json.loads((out / "config.json").read_text())["starts"]) == 1
@@ -182,9 +194,9 @@ def test_a_command_that_is_refused_is_no_start(call, narrow, tmp_path):
 
 def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     out = tmp_path / "out"
-    assert call(*SHORT, "--trials=1", f"--out={out}")[0] == 0
+    assert call(*SHORT, "--max_trials=1", f"--out={out}")[0] == 0
     before = (out / "study.log").read_bytes()
-    code, _, err = call(*SHORT, "--trials=1", "--learning_rate=0.3", f"--out={out}")
+    code, _, err = call(*SHORT, "--max_trials=1", "--learning_rate=0.3", f"--out={out}")
     assert code == 2
     assert "learning_rate 0.1, now 0.3" in err
     assert (out / "study.log").read_bytes() == before
@@ -210,6 +222,9 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
         ("--algorithm=optuna:GridSampler", "--algorithm=optuna:GridSampler: "),
         ("--algorithm=optuna:BruteForceSampler", "Unknown sampler of Optuna 'BruteForceSampler'"),
         ("--core_units=2 --algorithm=exhaustive", "Only a space of one core unit"),
+        ("--max_trials=many", "must be a whole number, or 'none' for no limit"),
+        ("--max_trials=0", "--max_trials=0: trains the functions of --start alone"),
+        ("--start=nowhere.txt", "--start=nowhere.txt: `start` must be a list of formulas, or"),
     ],
 )
 def test_mistakes_end_with_one_line(call, flag, message, tmp_path):

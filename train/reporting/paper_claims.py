@@ -6,6 +6,7 @@ is how often something is found among them, and how often among all others.
 Source: Ramachandran et al. 2017, section 3.
 """
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from keras_swish.search import SearchSpace, Study
-from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, read_units
+from keras_swish.search.space import Candidate
 from keras_swish.search.study import Entry, ranking_key
 
 from . import statistics
@@ -126,14 +127,14 @@ def used_units(space: SearchSpace, candidate: Candidate) -> list[Unit]:
         (2, 1)
     """
     units = space.units(candidate)
-    read = read_units(units)
+    read, names = space.read_units(units), space.primitives
     return [
         (
             input1,
-            PRIMITIVE_NAMES["u"][u1],
+            names["u"][u1],
             input2,
-            PRIMITIVE_NAMES["u"][u2],
-            PRIMITIVE_NAMES["b"][b],
+            names["u"][u2],
+            names["b"][b],
         )
         for number, (input1, u1, input2, u2, b) in enumerate(units, 1)
         if number in read
@@ -265,7 +266,7 @@ def rank_functions(study: Study, entries: list[Entry]) -> dict[str, Ranked | Non
     space = study.space
     if space.core_units > 1:
         # A copy: in spaces too large to survey, asking for a function would take note of it.
-        space = SearchSpace(space.core_units, space.interval)
+        space = copy.copy(space)
         space.recall([entry.candidate for entry in entries])
     ranks = {
         space.canonical(entry.candidate): Ranked(rank, entry)
@@ -273,10 +274,17 @@ def rank_functions(study: Study, entries: list[Entry]) -> dict[str, Ranked | Non
     }
     return {
         name: ranks.get(space.canonical(candidate(space, name)))
-        if len(units) <= space.core_units
+        if len(units) <= space.core_units and _has(space, units)
         else None
         for name, units in FUNCTIONS.items()
     }
+
+
+def _has(space: SearchSpace, units: Any) -> bool:
+    """Says whether a space has the primitives of a function."""
+    (u1, u2, b), *rest = units
+    needed = {u1, u2, b, "x", "max(x1,x2)", *(choice for unit in rest for choice in unit)}
+    return needed <= {0, 1, *space.primitives["u"], *space.primitives["b"]}
 
 
 def candidate(space: SearchSpace, name: str) -> Candidate:
@@ -295,7 +303,7 @@ def candidate(space: SearchSpace, name: str) -> Candidate:
     units: list[Unit] = [(0, u1, 0, u2, b), *rest]
     for number in range(len(units), space.core_units):
         units.append((number, "x", number, "x", "max(x1,x2)"))
-    unary, binary = PRIMITIVE_NAMES["u"].index, PRIMITIVE_NAMES["b"].index
+    unary, binary = space.primitives["u"].index, space.primitives["b"].index
     return space.from_units(
         [(i, unary(first), j, unary(second), binary(b)) for i, first, j, second, b in units]
     )

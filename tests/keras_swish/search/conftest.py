@@ -42,7 +42,7 @@ def space():
 
 @pytest.fixture(scope="session")
 def child_config():
-    return ChildConfig(epochs=4, batch_size=32)
+    return ChildConfig(epochs=4, batch_size=32, learning_rate=0.1)
 
 
 @pytest.fixture(scope="session")

@@ -138,9 +138,10 @@ def test_a_pruner_compares_with_the_latest_and_resumes_with_the_same(tmp_path, m
 def test_on_a_network_of_the_user(model, data, child_config):
     result = keras_swish.search_activations(
         model,
-        *data,
+        *data[0],
+        validation_data=data[1],
         algorithm="random",
-        trials=8,
+        max_trials=8,
         race=Race(seeds=1),
         child_config=child_config,
         pruner="halving",

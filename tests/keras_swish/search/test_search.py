@@ -4,7 +4,15 @@ import pytest
 from fake_child import Fake, rewards, search
 
 import keras_swish
-from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms
+from keras_swish.search import (
+    ChildConfig,
+    Race,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+    functions,
+)
 from keras_swish.search import search as searching
 from keras_swish.search.child import PRUNED, Outcome
 from keras_swish.search.result import progress_by_algorithm
@@ -255,7 +263,9 @@ def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path,
 def test_an_algorithm_of_another_space_is_refused(model, data):
     algorithm = algorithms.create("random", SearchSpace(2))
     with pytest.raises(ValueError, match="another `space`"):
-        keras_swish.search_activations(model, *data, algorithm=algorithm, space=SearchSpace(1))
+        keras_swish.search_activations(
+            model, *data[0], validation_data=data[1], algorithm=algorithm, space=SearchSpace(1)
+        )
 
 
 def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
@@ -267,10 +277,11 @@ def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     assert space.canonical(one) == space.canonical(other) == one
     found = keras_swish.search_activations(
         model,
-        *data,
+        *data[0],
+        validation_data=data[1],
         space=space,
         algorithm="random",
-        trials=1,
+        max_trials=1,
         race=Race(seeds=1),
         child_config=ChildConfig(epochs=1),
     )
@@ -439,9 +450,10 @@ def test_a_network_of_the_user_gets_a_better_activation(model, data, child_confi
     seen = []
     result = keras_swish.search_activations(
         model,
-        *data,
+        *data[0],
+        validation_data=data[1],
         algorithm="random",
-        trials=6,
+        max_trials=6,
         race=Race(seeds=2, top=0.3),
         child_config=child_config,
         storage=tmp_path / "study.log",
@@ -458,13 +470,110 @@ def test_a_network_of_the_user_gets_a_better_activation(model, data, child_confi
 
 def test_bad_arguments_say_what_came(model, data):
     for arguments, message in [
-        ({"trials": 0}, "Received: trials=0"),
+        ({"max_trials": 2.5}, "Received: max_trials=2.5"),
+        ({"max_trials": 0}, "there are none"),
         ({"algorithm": "luck"}, "Unknown algorithm 'luck'"),
         ({"executor": "rey"}, r"Unknown executor 'rey'. Did you mean 'ray'"),
     ]:
         with pytest.raises(ValueError, match=message):
-            keras_swish.search_activations(model, *data, **arguments)
+            keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
     with pytest.raises(ValueError, match="Received: seeds=0"):
         Race(seeds=0)
     with pytest.raises(ValueError, match="top=2"):
         Race(top=2)
+
+
+def given(space, *texts):
+    return functions.read(texts, space)
+
+
+def begun(child, storage, start=(), references=(), **kwargs):
+    found = search(child, storage, **kwargs)
+    found.begin(given(child.space, *start), given(child.space, *references))
+    return found
+
+
+def test_functions_to_begin_with_are_trained_first_and_nothing_else_need_be(space):
+    child = Fake(space)
+    found = begun(child, None, ["cos(x) - x", "swish"])
+    found.explore(0)
+    wanted = [one.candidate for one in given(space, "cos(x) - x", "swish")]
+    assert child.trained == [(candidate, 0) for candidate in wanted]
+    assert list(found.study.outcomes) == wanted
+    assert found.progress.tried == 0
+    found.race(Race(seeds=3, top=1))
+    assert {len(by_seed) for by_seed in found.study.outcomes.values()} == {3}
+
+
+def test_references_are_neither_candidates_nor_trials(space):
+    child = Fake(space)
+    seen = []
+    found = begun(child, None, [], ["relu", "swish"], on_child=lambda *job: seen.append(job))
+    assert (len(child.trained), len(found.study), len(seen)) == (2, 0, 0)
+    found.explore(20)
+    assert found.progress.tried == len(found.study) == len(seen) == 20
+    found.race(Race(seeds=3, top=0.1))
+    assert [len(by_seed) for by_seed in found.study.references.values()] == [3, 3]
+    assert [entry.formula for entry in found.study.reference_entries()] == ["relu", "swish"]
+    without = search(Fake(space), None)
+    without.explore(20)
+    without.race(Race(seeds=3, top=0.1))
+    assert rewards(found.study) == rewards(without.study)
+    assert repr(found.study.entries()) == repr(without.study.entries())
+
+
+def test_a_reference_that_is_proposed_is_not_trained_again(space):
+    child = Fake(space)
+    algorithm = algorithms.create("exhaustive", space, 0)
+    first = str(space.formula(algorithm.order[0]))
+    found = begun(child, None, [], [first], name="exhaustive")
+    found.explore(5)
+    assert len(child.trained) == len(set(child.trained)) == 5
+    assert found.study.outcomes[algorithm.order[0]][0] == found.study.references[first][0]
+    found.race(Race(seeds=2, top=1))
+    assert len(child.trained) == len(set(child.trained)) == 10
+
+
+@pytest.mark.parametrize("name", ["rl", "surrogate", "evolution"])
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
+def test_a_search_with_functions_of_the_users_resumes(
+    name, snapshot_seconds, tmp_path, space, monkeypatch
+):
+    def searched(child, storage):
+        found = begun(child, storage, ["cos(x) - x", "swish"], ["relu", "swish"], name=name)
+        found.explore(20)
+        found.race(Race(seeds=2, top=0.2))
+        return found
+
+    whole = searched(Fake(space), None)
+    monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
+    children = [Fake(space, stop_after=n) for n in (1, 2, 9, None)]
+    for child in children[:-1]:
+        with pytest.raises(KeyboardInterrupt):
+            searched(child, tmp_path / "study.log")
+    again = searched(children[-1], tmp_path / "study.log")
+    trained = [job for child in children for job in child.trained]
+    assert len(trained) == len(set(trained))
+    assert rewards(again.study) == rewards(whole.study)
+    assert again.study.references == whole.study.references
+    assert again.progress == whole.progress
+
+
+def test_what_is_no_candidate_is_trained_and_can_be_the_best(model, data, child_config, tmp_path):
+    arguments = {
+        "start": ["gelu", "0 * x", "x**2"],
+        "max_trials": 0,
+        "child_config": child_config,
+        "race": Race(seeds=2, top=1),
+        "storage": tmp_path / "study.log",
+    }
+    result = keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
+    found = [entry.formula for entry in result.entries()]
+    assert sorted(found) == ["0 * x", "gelu", "x * x"]
+    assert {entry.formula for entry in result.references()} == {"relu", "swish"}
+    assert all(len(entry.rewards) == 2 for entry in [*result.entries(), *result.references()])
+    plain = result.child.plain("gelu", 1)
+    result.child.compile(plain)
+    assert result.child.train(plain, 1).reward == result.study.references["gelu"][1].reward
+    again = keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
+    assert [entry.formula for entry in again.entries()] == found

@@ -1,8 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 
 import reference
-from keras_swish.formulas import language
+from keras_swish.formulas import language, primitives
 from keras_swish.search import numeric
 from keras_swish.search.space import SearchSpace
 
@@ -223,3 +225,54 @@ def test_bad_spaces_say_what_came():
         SearchSpace(0)
     with pytest.raises(ValueError, match=r"Received: interval=\(3, -3\)"):
         SearchSpace(interval=(3, -3))
+
+
+def test_primitives_may_be_chosen_and_made():
+    space = SearchSpace(unary=["x", "beta*x", "x * sigmoid(x)", "x**2"], binary=["x1*tanh(x2)"])
+    assert space.primitives == {
+        "u": ["x", "beta*x", "x * sigmoid(x)", "x^2"],
+        "b": ["x1 * tanh(x2)"],
+    }
+    assert len(space) == len(space.survey().candidates) + space.survey().repeated + sum(
+        space.survey().rejected.values()
+    )
+    candidate = space.candidate(u1="x * sigmoid(x)", u2="beta*x", b="x1 * tanh(x2)")
+    assert str(space.formula(candidate)) == "x * sigmoid(x) * tanh(beta * x)"
+    copied = pickle.loads(pickle.dumps(space))
+    assert copied.config() == space.config() == SearchSpace(**space.config()).config()
+
+
+def test_the_papers_primitives_are_the_default():
+    space = SearchSpace()
+    assert SearchSpace(**space.config()).primitives == space.primitives
+    assert space.config()["unary"] == [one.formula for one in primitives.UNARY.values()]
+    assert space.config()["binary"] == [one.formula for one in primitives.BINARY.values()]
+    swapped = {space.primitives["b"][number] for number in space.commutative}
+    assert swapped == {
+        "x1+x2",
+        "x1*x2",
+        "max(x1,x2)",
+        "min(x1,x2)",
+        "exp(-beta*(x1-x2)^2)",
+        "exp(-beta*|x1-x2|)",
+        "beta*x1+(1-beta)*x2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"unary": "x"}, "must be a list of primitives"),
+        ({"unary": []}, "must be a list of primitives"),
+        ({"unary": ["x", "x"]}, "a primitive twice"),
+        ({"unary": ["x^2", "x**2"]}, "a primitive twice"),
+        ({"unary": ["x +"]}, "one of the paper's or a formula of x, beta: Not a formula"),
+        ({"unary": ["beta1 * x"]}, r"one weight, beta. Received: 'beta1 \* x'"),
+        ({"unary": ["1"]}, "is a function of x"),
+        ({"binary": ["x1"]}, "is a function of x1 and x2"),
+        ({"binary": ["x1 * x3"]}, "Not a formula"),
+    ],
+)
+def test_primitives_that_are_none_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SearchSpace(**arguments)

@@ -34,8 +34,9 @@ def reinitialize(model: keras.Model) -> keras.Model:
 
     What is not trained, such as frozen layers and the statistics of `Normalization`, stays.
     """
-    if isinstance(model, keras.Sequential) or type(model).__name__ == "Functional":
-        new = keras.models.clone_model(model)
+    # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
+    if type(model) is keras.Sequential or type(model).__name__ == "Functional":
+        new = _cloned(model)
     else:
         new = type(model).from_config(model.get_config())
         new.build_from_config(model.get_build_config())
@@ -45,6 +46,25 @@ def reinitialize(model: keras.Model) -> keras.Model:
             old.save_own_variables(kept)
             layer.load_own_variables(kept)
     return new
+
+
+def _cloned(model: keras.Model) -> keras.Model:
+    """Returns a clone whose layers are made in the order of the model's, which draws their seeds.
+
+    Keras makes those of parallel branches in another order than the code that a user writes.
+    """
+    waiting = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer)]
+    made: dict[int, keras.Layer] = {}
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        # Each is made just before it is called, as some draw seeds when they are built.
+        while id(layer) not in made and layer in waiting:
+            one = waiting.pop(0)
+            made[id(one)] = type(one).from_config(one.get_config())
+        new = made.get(id(layer))
+        return type(layer).from_config(layer.get_config()) if new is None else new
+
+    return keras.models.clone_model(model, clone_function=clone)
 
 
 def kept_weights(model: keras.Model) -> list[np.ndarray]:
@@ -74,8 +94,8 @@ def _keeps_weights(layer: keras.Layer) -> bool:
 
 def _without_names(config: Any) -> Any:
     if isinstance(config, dict):
-        is_layer = "trainable" in config
-        return {k: _without_names(v) for k, v in config.items() if k != "name" or not is_layer}
+        names = {"scope", *(["name"] if "trainable" in config else [])}  # a layer's own
+        return {k: _without_names(v) for k, v in config.items() if k not in names}
     return [*map(_without_names, config)] if isinstance(config, list | tuple) else config
 
 

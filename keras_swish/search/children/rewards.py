@@ -22,7 +22,7 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
 
     Example:
         >>> import numpy as np
-        >>> from keras_swish.search.rewards import accuracy
+        >>> from keras_swish.search.children.rewards import accuracy
         >>> accuracy(np.array([0, 1]), np.array([[0.1, 2.0], [0.1, 2.0]]))
         0.5
     """
@@ -39,16 +39,23 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
     name = name_of(loss).replace("_", "").lower()
     if isinstance(loss, dict | list | tuple) or "crossentropy" not in name:
         raise ValueError(
-            "Accuracy is the reward of a cross-entropy: pass another `reward`. "
+            "Accuracy is the reward of a cross-entropy: pass an `objective` such as 'val_loss', or "
+            "pass another `reward`. "
             f"Received: loss={loss!r}"
         )
     outputs = len(getattr(model, "outputs", "1"))  # a subclass may not know
     if outputs != 1:
-        raise ValueError(f"The model has {outputs} outputs: pass a `reward` of them all.")
+        raise ValueError(
+            f"The model has {outputs} outputs: pass a `reward` of them all, or an `objective` such "
+            "as 'val_loss'."
+        )
     y = keras.tree.flatten(y)[0]
     is_one_hot = y.ndim > 1 and y.shape[-1] > 1 and "sparse" not in name
     if is_one_hot and not np.allclose(y.sum(-1), 1, atol=1e-3):
-        raise ValueError("An example can have several labels, or none: pass a `reward` for them.")
+        raise ValueError(
+            "An example can have several labels, or none: pass a `reward` for them, or an "
+            "`objective` such as 'val_loss'."
+        )
     is_binary = isinstance(loss, keras.losses.Loss) and "binary" in name
     has_logits = is_binary and loss.get_config().get("from_logits")
     return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
@@ -63,8 +70,13 @@ def name_of(function: Any) -> str:
         return str({key: name_of(value) for key, value in function.items()})
     if isinstance(function, list | tuple):
         return str([*map(name_of, function)])
-    if isinstance(function, str):
-        return function
+    if isinstance(function, str | int | float):
+        return str(function)
+    if isinstance(function, keras.metrics.Metric):
+        config = json.dumps(function.get_config(), sort_keys=True, default=str)
+        return f"{type(function).__name__} {config}"
+    if isinstance(getattr(function, "metric", None), keras.metrics.Metric):
+        return name_of(function.metric)
     if isinstance(function, functools.partial):
         return f"{name_of(function.func)} {function.args} {function.keywords}"
     if isinstance(function, keras.losses.Loss):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.search import rewards
 from keras_swish.search.child import Child
+from keras_swish.search.children import rewards
 
 
 def test_accuracy_is_not_the_reward_of_everything(model, data, space, child_config):

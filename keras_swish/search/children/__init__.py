@@ -1,0 +1,1 @@
+"""What trains a child: its data, its network and its reward."""

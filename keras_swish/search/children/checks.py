@@ -1,0 +1,136 @@
+"""Checks of a network and its data before the first child is trained."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_swish.messages import first_line
+from keras_swish.search.children import rewards
+from keras_swish.search.children.data import Data, size, take_rows
+
+# With how many examples a network is tried.
+_FEW = 8
+
+
+def check_model(model: Any) -> None:
+    """Refuses what is no built Keras model.
+
+    Raises:
+        TypeError: If it is no model.
+        ValueError: If it is not built.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
+        )
+    if not model.built:
+        raise ValueError(
+            f"The model {model.name!r} is not built: give it an input, or call it once on data."
+        )
+
+
+def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Data, Any]:
+    """Returns a few examples and what a compiled network makes of them.
+
+    Raises:
+        ValueError: If it does not take them, or they are no labels for its outputs.
+    """
+    few = take_rows(data, np.arange(min(_FEW, size(data))))
+    try:
+        outputs = network(few[0], training=False)
+    except Exception as error:
+        raise ValueError(
+            f"The model does not take the inputs of `{name}`, of shape {_shapes(few[0])} "
+            f"({_reason(error)})."
+        ) from error
+    _check_labels(network, loss, data, outputs, name)
+    if loss is None:
+        return few, outputs
+    try:
+        network.compute_loss(*_padded(few, outputs), training=False)
+    except Exception as error:
+        raise ValueError(
+            f"The loss cannot be computed from the labels of `{name}`, of shape {_shapes(few[1])}, "
+            f"and outputs of shape {_shapes(outputs)} ({_reason(error)})."
+        ) from error
+    return few, outputs
+
+
+def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
+    """Returns what a compiled network logs of validation data."""
+    if type(network).test_step is not keras.Model.test_step:
+        return list(network.test_on_batch(*few, return_dict=True))
+    network.reset_metrics()
+    try:
+        names = network.compute_metrics(*_padded(few, outputs))
+    except Exception as error:
+        raise ValueError(
+            f"The metrics cannot be computed from labels of shape {_shapes(few[1])} and outputs of "
+            f"shape {_shapes(outputs)} ({_reason(error)})."
+        ) from error
+    network.reset_metrics()
+    return list(dict.fromkeys(["loss", *names]))
+
+
+def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
+    x, y, *weights = few
+    return x, y, outputs, weights[0] if weights else None
+
+
+def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, name: str) -> None:
+    predicted, labels = keras.tree.flatten(outputs), keras.tree.flatten(data[1])
+    if len(predicted) != len(labels):
+        if loss is None:
+            return
+        raise ValueError(
+            f"The model has {len(predicted)} outputs, and `{name}` labels for {len(labels)}."
+        )
+    losses = _by_output(network, loss, len(predicted))
+    for y, output, one in zip(labels, predicted, losses, strict=True):
+        name_of_loss = rewards.name_of(one).replace("_", "").lower()
+        if "sparsecategoricalcrossentropy" in name_of_loss:
+            _check_classes(y, output.shape[-1], name, getattr(one, "ignore_class", None))
+        elif isinstance(one, str) and _without_ones(y.shape[1:]) != _without_ones(output.shape[1:]):
+            hint = ""
+            if "categorical" in name_of_loss and np.issubdtype(y.dtype, np.integer):
+                hint = "; numbers of classes need sparse_categorical_crossentropy"
+            raise ValueError(
+                f"The labels of `{name}` have the shape {y.shape}, and the model's outputs "
+                f"{(len(y), *output.shape[1:])}{hint}."
+            )
+
+
+def _check_classes(y: np.ndarray, classes: int, name: str, ignored: int | None) -> None:
+    present = y[y != ignored] if ignored is not None else y
+    if present.size and (present.min() < 0 or present.max() >= classes):
+        raise ValueError(
+            f"The labels of `{name}` lie between {present.min():g} and {present.max():g}, and the "
+            f"model has outputs for the classes 0 to {classes - 1}: number the classes from 0, as "
+            "np.unique(labels, return_inverse=True)[1] does."
+        )
+    if np.issubdtype(present.dtype, np.floating) and (present != np.round(present)).any():
+        raise ValueError(f"The labels of `{name}` are no whole numbers, as classes are.")
+
+
+def _by_output(network: keras.Model, loss: Any, count: int) -> list[Any]:
+    if isinstance(loss, dict):
+        names = getattr(network, "output_names", None) or list(loss)
+        loss = [loss.get(name) for name in names]
+    if isinstance(loss, list | tuple):
+        return [*loss, *[None] * (count - len(loss))][:count]
+    return [loss] * count
+
+
+def _without_ones(shape: Any) -> tuple[int, ...]:
+    return tuple(side for side in shape if side != 1)
+
+
+def _shapes(data: Any) -> str:
+    shapes = [tuple(array.shape) for array in keras.tree.flatten(data)]
+    return str(shapes[0] if len(shapes) == 1 else shapes)
+
+
+def _reason(error: BaseException) -> str:
+    line = first_line(error)
+    return line if len(line) < 200 else f"{line[:200]}..."

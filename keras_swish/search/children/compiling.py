@@ -1,0 +1,120 @@
+"""How a child's network is compiled: as the user's model was, or as a `ChildConfig` says."""
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_swish import optimizers
+from keras_swish.keras_compat import compile_arguments, has_own_compile
+from keras_swish.messages import first_line
+from keras_swish.search.children import rewards
+from keras_swish.search.children.networks import inner_layers
+
+if TYPE_CHECKING:
+    from keras_swish.search.child import ChildConfig
+
+OPTIMIZERS = {
+    "sgd": functools.partial(optimizers.SGD, momentum=0.9, nesterov=True),
+    "adam": keras.optimizers.Adam,
+    "rmsprop": functools.partial(optimizers.RMSprop, momentum=0.9, epsilon=1.0),
+}
+# Of `compile`: what a child takes over besides optimizer and loss.
+_TAKEN = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly")
+
+
+class Compiler:
+    """Compiles networks like a model.
+
+    Args:
+        model: The model, compiled or not.
+        loss: What to train with instead of the loss that it was compiled with, or None.
+        config: How children are trained.
+
+    Raises:
+        ValueError: If there is no loss, or the optimizer cannot be made again.
+    """
+
+    def __init__(self, model: keras.Model, loss: Any, config: "ChildConfig"):
+        self.config = config
+        self._arguments = compile_arguments(model)
+        self._own = model.get_compile_config() if self._arguments and has_own_compile(model) else {}
+        self.loss = loss if loss is not None else self._arguments.get("loss")
+        if self.loss is None and not self._logs_its_own_loss(model):
+            raise ValueError("The model is not compiled: pass its `loss`, or compile it.")
+        names_optimizer = config.optimizer is not None or config.learning_rate is not None
+        self._takes_optimizer = bool(self._arguments) and not names_optimizer
+        if self._takes_optimizer:
+            self._optimizer(1)  # to refuse at once what cannot be made again
+
+    def _logs_its_own_loss(self, model: keras.Model) -> bool:
+        is_own = type(model).train_step is not keras.Model.train_step
+        return bool(self._arguments) and (is_own or bool(self._own))
+
+    def compile(self, network: keras.Model, steps: int) -> None:
+        """Compiles a network for so many steps, and lets its batch statistics converge."""
+        momentum = self.config.bn_momentum
+        if momentum is None:
+            momentum = optimizers.converged_bn_momentum(steps)
+        for layer in inner_layers(network):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = momentum
+        if self._own and self._takes_optimizer:
+            network.compile_from_config(self._own)
+            if not network.compiled:
+                raise ValueError(
+                    f"{type(network).__name__} has a `compile` of its own, which cannot be "
+                    "repeated for children: give it `get_compile_config` and "
+                    "`compile_from_config`."
+                )
+        else:
+            arguments = {name: self._arguments[name] for name in _TAKEN if self._arguments}
+            network.compile(
+                optimizer=self._optimizer(steps),
+                loss=self.loss,
+                **{name: _fresh(value) for name, value in arguments.items()},
+            )
+        network.optimizer.build(network.trainable_variables)
+
+    def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        config = self.config
+        if self._takes_optimizer:
+            compiled: Any = keras.optimizers.get(self._arguments["optimizer"])
+            try:
+                return type(compiled).from_config(compiled.get_config())
+            except (TypeError, ValueError, NotImplementedError) as error:
+                raise ValueError(
+                    f"The optimizer that the model is compiled with, {type(compiled).__name__}, "
+                    f"cannot be made again for each child ({first_line(error)}): register it with "
+                    "keras.saving, or pass a ChildConfig with another `optimizer`."
+                ) from error
+        schedule = optimizers.learning_rate_schedule(
+            "cosine", config.rate, steps, round(config.warmup * steps)
+        )
+        return OPTIMIZERS[config.optimizer or "sgd"](schedule)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Returns what distinguishes this way to compile, as JSON can hold it."""
+        if not self._arguments:
+            return {}
+        found = {
+            name: rewards.name_of(self._arguments[name])
+            for name in ("loss_weights", "metrics", "weighted_metrics")
+            if self._arguments[name] is not None
+        }
+        if self._takes_optimizer:
+            config = self._optimizer(1).get_config()
+            found["optimizer"] = json.dumps(config, sort_keys=True, default=str)
+        return {"compiled": found} if found else {}
+
+
+def _fresh(value: Any) -> Any:
+    """Returns metrics with a state of their own: those of the user's model are its own."""
+    if isinstance(value, dict):
+        return {key: _fresh(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fresh(part) for part in value]
+    if isinstance(value, keras.metrics.Metric):
+        return type(value).from_config(value.get_config())
+    return value

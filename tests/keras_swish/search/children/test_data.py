@@ -1,0 +1,110 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_swish.search.children import data as datasets
+from keras_swish.search.children.data import read
+
+X, Y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return X[2 * index : 2 * index + 2], Y[2 * index : 2 * index + 2]
+
+
+class Column:
+    """What pandas has of a column, or of a table."""
+
+    iloc = None
+
+    def __init__(self, array):
+        self.array = array
+
+    def to_numpy(self):
+        return self.array
+
+
+def test_arrays_lists_dictionaries_and_tables_become_arrays():
+    (x, y), size = read("train", (X.tolist(), Y.tolist()))
+    np.testing.assert_array_equal(x, X)
+    assert (x.dtype, y.tolist(), size) == (keras.config.floatx(), Y.tolist(), None)
+    (x, y), _ = read("train", ({"a": Column(X), "b": [X, Column(X[:, 0])]}, Column(Y)))
+    assert [x["a"].shape, x["b"][0].shape, x["b"][1].shape, y.shape] == [
+        (6, 2),
+        (6, 2),
+        (6, 1),
+        (6, 1),
+    ]
+
+
+def test_a_dataset_is_read_with_its_weights_and_its_batch_size():
+    tf = pytest.importorskip("tensorflow")
+    weights = np.linspace(0, 1, 6, dtype="float32")
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y, weights)).batch(4)
+    (x, y, w), size = read("train", dataset)
+    assert size == 4
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(w, weights)
+    (x, y), size = read("train", Batches())
+    assert (x.shape, y.tolist(), size) == ((6, 2), Y.tolist(), 2)
+
+
+def test_classes_weigh_what_fit_makes_them_weigh():
+    (_, _, weights), _ = read("train", (X, Y), {1: 5.0})
+    assert weights.tolist() == [1, 5, 1, 5, 1, 5]
+    (_, _, weights), _ = read("train", (X, keras.utils.to_categorical(Y)), {0: 2.0})
+    assert weights.tolist() == [2, 1, 2, 1, 2, 1]
+
+
+def endless():
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(2).repeat()
+
+
+def single():
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((Y, Y))
+
+
+def uneven():
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_generator(
+        lambda: iter([(X[:2], Y[:2]), (X[:2, :1], Y[:2])]),
+        output_signature=(tf.TensorSpec((2, None)), tf.TensorSpec((2,))),
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (X, "must be a pair .*: pass arrays, as .* or a keras.utils.PyDataset"),
+        ((X,), "Received: a tuple of 1"),
+        (endless, "is endless: pass a finite dataset"),
+        (single, "single examples: put them in batches"),
+        (uneven, "different shapes"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), "pad_sequences"),
+        ((X, np.array(["a", "b"] * 3)), "are text, 'a': number the classes from 0"),
+        ((X, Y[:5]), "as many inputs as labels"),
+        ((X, None), "labels of `train` must be arrays"),
+    ],
+)
+def test_what_is_no_data_is_refused_with_the_remedy(data, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read("train", data() if callable(data) else data)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_are_given_once():
+    with pytest.raises(ValueError, match="has sample weights"):
+        read("train", (X, Y, np.ones(6)), {0: 2.0})
+    with pytest.raises(ValueError, match="must be a dictionary"):
+        read("train", (X, Y), [1.0, 2.0])
+
+
+def test_rows_of_a_structure():
+    taken = datasets.take_rows(({"a": X}, Y), np.array([5, 0]))
+    assert taken[0]["a"].tolist() == [[10, 11], [0, 1]]

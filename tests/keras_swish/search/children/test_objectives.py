@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_swish.search.children import objectives
+from keras_swish.search.children.objectives import MetricReward, Objective, direction_of, read
+
+LARGER = "AUC Accuracy BinaryIoU CosineSimilarity F1Score FBetaScore Precision R2Score Recall"
+LARGER += " SparseTopKCategoricalAccuracy TruePositives OneHotMeanIoU SpecificityAtSensitivity"
+SMALLER = "BinaryCrossentropy CategoricalHinge FalsePositives Hinge KLDivergence LogCoshError"
+SMALLER += " MeanAbsolutePercentageError MeanSquaredLogarithmicError Poisson RootMeanSquaredError"
+ARGUMENTS = {
+    "BinaryIoU": {"target_class_ids": (0, 1), "threshold": 0.5},
+    "OneHotMeanIoU": {"num_classes": 2},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "direction"), [(LARGER, "max"), (SMALLER, "min")], ids=["larger", "smaller"]
+)
+def test_the_direction_of_keras_metrics_is_known(names, direction):
+    for name in names.split():
+        metric = getattr(keras.metrics, name)(**ARGUMENTS.get(name, {}))
+        assert direction_of(metric) == direction, name
+    for function in (keras.losses.mean_squared_error, keras.losses.huber):
+        assert direction_of(keras.metrics.MeanMetricWrapper(function, name="mine")) == "min"
+    assert direction_of(keras.metrics.Mean()) is None
+
+
+def test_objectives_are_named_in_the_ways_of_keras_tuner():
+    class Theirs:
+        name, direction = "val_mae", "min"
+
+    wanted = Objective("val_mae", "min")
+    assert read(("val_mae", "min")) == read(["val_mae", "min"]) == read(Theirs()) == wanted
+    assert read("val_mae") == Objective("val_mae", None)
+    for bad in (3, ("val_mae", "down"), ("a", "min", 2), {"a": 1}):
+        with pytest.raises(ValueError, match="Received"):
+            read(bad)
+
+
+def compiled(metrics):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=metrics)
+    return model
+
+
+def test_an_objective_gets_its_direction_from_the_compiled_metric():
+    own = keras.metrics.MeanMetricWrapper(lambda y, outputs: 0 * outputs, name="own")
+    model = compiled([keras.metrics.AUC(name="ranks"), "mae", own])
+    model.train_on_batch(np.zeros((2, 2)), np.array([[0.0], [1.0]]))
+    logged = ["loss", "ranks", "mae", "own"]
+
+    def complete(*objective):
+        return objectives.complete(Objective(*objective), logged, model)
+
+    assert complete("val_ranks").direction == "max"
+    assert complete("val_mae").direction == complete("val_loss").direction == "min"
+    assert complete("val_own", "max").direction == "max"
+    for name, message in [
+        ("val_own", r"not known: pass objective=\(\"val_own\", \"max\"\)"),
+        ("mae", "That of the validation data is 'val_mae'"),
+        ("val_acc", r"Unknown objective 'val_acc'.* have to be in `metrics`"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            complete(name)
+
+
+def test_a_metric_is_reset_between_children_and_errors_are_minimised():
+    y, outputs = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+    users = keras.metrics.AUC()
+    users.update_state(y, 1 - outputs)
+    before = float(users.result())
+    auc = MetricReward(users)
+    assert auc(y, outputs) == auc(y, outputs) == pytest.approx(0.75, abs=0.01)
+    assert auc(y, 1 - outputs) == pytest.approx(0.25, abs=0.01)
+    assert float(users.result()) == before
+    error = MetricReward(keras.metrics.MeanAbsoluteError())
+    assert error(y, y + 1.0) == error(y, y + 1.0) == -1
+    with pytest.raises(ValueError, match="'mean' should be large or small is not known"):
+        MetricReward(keras.metrics.Mean())
+
+
+def test_rewards_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="such as objective='val_mae'"):
+        objectives.reward_of("val_mae")
+    with pytest.raises(ValueError, match="must be a function"):
+        objectives.reward_of(3)
+    for value in ("0.5", None, [1, 2], np.ones(2)):
+        with pytest.raises(ValueError, match="must be a number"):
+            objectives.number(value, len)
+    assert objectives.number(np.float32(0.5), len) == 0.5

@@ -1,0 +1,169 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from fake_child import Fake, search
+
+import keras_swish
+from keras_swish.search import ChildConfig, Objective, Race, SearchSpace
+
+pytest.importorskip("optuna")
+QUICK = {"max_trials": 2, "epochs": 1, "batch_size": 32, "algorithm": "random", "verbose": 0}
+QUICK["race"] = Race(seeds=1)
+
+
+def found(model, data, **arguments):
+    (x, y), validation = data
+    return keras_swish.search_activations(
+        model, x, y, validation_data=validation, **{**QUICK, **arguments}
+    )
+
+
+def fresh(metrics=None, loss="sparse_categorical_crossentropy", outputs=2):
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(4, "relu"),
+            keras.layers.Dense(outputs, "softmax" if outputs > 1 else "sigmoid"),
+        ]
+    )
+    model.compile("adam", loss, metrics=metrics)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_trials": 2.5}, "Received: max_trials=2.5"),
+        ({"max_trials": -1}, "Received: max_trials=-1"),
+        ({"max_trials": True}, "Received: max_trials=True"),
+        ({"max_trials": 0}, "there are none"),
+        ({"epochs": 0}, "Received: epochs=0"),
+        ({"epochs": 1.5}, "Received: epochs=1.5"),
+        ({"batch_size": "32"}, "Received: batch_size=32"),
+        ({"child_config": {"epochs": 3}}, r"must be a keras_swish.search.ChildConfig"),
+        ({"timeout": -1}, "Received: timeout=-1"),
+        ({"verbose": 7}, "Received: verbose=7"),
+        ({"callbacks": ["stop"]}, "Received: 'stop'"),
+        ({"race": 3}, "Received: race=3"),
+        ({"storage": "nowhere/mine.log"}, "does not exist: make it first"),
+        ({"activations": "relu"}, r"such as \['relu'\]"),
+        ({"activations": ["rleu"]}, "Did you mean 'relu'"),
+        ({"objective": "accuracy"}, "That of the validation data is 'val_accuracy'"),
+        ({"objective": "val_auc"}, "Unknown objective 'val_auc'"),
+        ({"objective": 3}, "Received: 3"),
+        ({"objective": "val_loss", "reward": len}, "not both"),
+        ({"reward": "val_mae"}, "such as objective='val_mae'"),
+        ({"reward": lambda y, outputs: "good"}, "must be a number, larger being better"),
+        ({"reward": lambda y: 1.0}, "fails on the labels and outputs"),
+        ({"class_weight": [1, 2]}, "must be a dictionary"),
+        ({"start": ["swsh"]}, "Unknown activation 'swsh'"),
+        ({"algorithm": "luck"}, "Unknown algorithm 'luck'"),
+        ({"executor": "rey"}, "Did you mean 'ray'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_trained(
+    arguments, message, data, monkeypatch
+):
+    monkeypatch.setattr("keras_swish.search.child.Child.evaluate", None)
+    with pytest.raises(ValueError, match=message) as error:
+        found(fresh(["accuracy"]), data, **arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (x, y + 5), r"lie between 5 and 6, .* classes 0 to 1: number the classes"),
+        (lambda x, y: (x, y.astype(str)), "are text, '[01]': number the classes from 0"),
+        (lambda x, y: (x[:, :1], y), r"does not take the inputs of `train`, of shape \(8, 1\)"),
+        (lambda x, y: (x, np.stack([y] * 3, 1)), "labels of `train`, of shape"),
+        (lambda x, y: (x, y[:9]), "as many inputs as labels"),
+        (lambda x, y: (x, None), "Pass the labels as `y`"),
+        (lambda x, y: (iter(x), y), "pass arrays, as"),
+    ],
+)
+def test_data_that_does_not_fit_the_model_is_refused(change, message, data):
+    train = change(*data[0])
+    with pytest.raises(ValueError, match=message) as error:
+        found(fresh(), (train, data[1]))
+    assert "\n" not in str(error.value)
+
+
+def test_metrics_that_do_not_fit_are_refused(data):
+    with pytest.raises(ValueError, match="metrics cannot be computed from labels of shape"):
+        found(fresh(["mae"]), data, objective="val_loss")
+
+
+def test_numbers_of_classes_need_a_sparse_loss(data):
+    with pytest.raises(ValueError, match="need sparse_categorical_crossentropy"):
+        found(fresh(loss="categorical_crossentropy"), data, objective="val_loss")
+
+
+def test_a_model_is_built_and_a_model(data):
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        found("resnet", data)
+    with pytest.raises(ValueError, match="is not built"):
+        found(keras.Sequential([keras.layers.Dense(2)]), data)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1, 0, float("inf"), "0.1", True])
+def test_a_learning_rate_is_a_positive_number(value):
+    with pytest.raises(ValueError, match=f"Received: learning_rate={value}"):
+        ChildConfig(learning_rate=value)
+
+
+def test_an_objective_is_reported_as_the_model_measures_it(data):
+    result = found(fresh(["accuracy"]), data, objective=Objective("val_loss"))
+    loss = float(result.table(1).splitlines()[2].split("|")[2])
+    assert loss == pytest.approx(-result.best.mean, abs=1e-4)
+    assert result.table().startswith("| formula | val_loss |")
+    assert f"best: {result.best.formula}, val_loss {loss:.4f}, one seed" in result.summary()
+    assert "relu: val_loss" in result.summary()
+    assert "swish: val_loss" in result.summary()
+    html = result._repr_html_()
+    assert html.count("<tr>") == 1 + len(result.study)
+    assert "val_loss" in html
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_progress_is_shown_as_asked_for(verbose, data, capsys):
+    result = found(fresh(), data, verbose=verbose, max_trials=3)
+    printed = capsys.readouterr().out
+    if not verbose:
+        assert not printed
+        return
+    assert "searching for dense" in printed
+    assert "to compare with: relu 0." in printed
+    assert result.summary() in printed
+    if verbose == 1:
+        assert "3/3 functions  [====================]  0:00 left  best 0." in printed
+    else:
+        assert printed.count("(seed 0)") == 3
+
+
+def test_after_its_time_a_search_begins_no_more_children(space):
+    late = search(Fake(space), None, timeout=1e-9)
+    late.explore(5)
+    late.race(Race(seeds=3, top=1))
+    assert not len(late.study)
+    assert search(Fake(space), None, timeout=1e9).is_late is False
+
+
+def test_a_search_in_which_all_diverged_has_no_best(data):
+    config = ChildConfig(learning_rate=1e30)
+    result = found(fresh(), data, child_config=config, start=["x**3"], max_trials=0)
+    with pytest.raises(ValueError, match="No function was trained to the end: of 1, all diverged"):
+        _ = result.best
+    assert "No function was trained" in result.summary()
+
+
+def test_primitives_of_the_users_are_searched(data, tmp_path):
+    space = SearchSpace(unary=["x", "x * sigmoid(x)", "beta*x"], binary=["x1+x2", "x1 * tanh(x2)"])
+    path = tmp_path / "mine.log"
+    result = found(fresh(), data, space=space, storage=path, max_trials=5, algorithm="surrogate")
+    again = keras_swish.search.Study.load(path)
+    assert again.space.config() == space.config()
+    assert [e.formula for e in again.entries()] == [e.formula for e in result.study.entries()]
+    assert dataclasses.asdict(result.child.given_config) == again.child["config"]
