@@ -53,8 +53,14 @@ def plain_operations(functions: dict[str, Callable]) -> Iterator[None]:
 def as_float(x: Tensor) -> Tensor:
     """Returns x as a tensor of a float dtype: integers become `keras.config.floatx()`."""
     x = ops.convert_to_tensor(x)
-    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if keras.backend.is_float_dtype(dtype):
         return x
+    if dtype != "bool" and not keras.backend.is_int_dtype(dtype):
+        raise TypeError(
+            "An activation function is one of real numbers: it takes tensors of a float dtype, or "
+            f"of integers. Received: dtype={dtype}"
+        )
     return ops.cast(x, keras.config.floatx())
 
 
@@ -73,7 +79,8 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
 
     Args:
         formula: A formula or its text.
-        x: Tensor of a float dtype; integers are taken as `keras.config.floatx()`.
+        x: Tensor of a float dtype, also a ragged one; integers are taken as
+            `keras.config.floatx()`.
         **weights: The formula's weights by name: numbers, or tensors that broadcast with x.
 
     Returns:
@@ -81,16 +88,34 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
 
     Raises:
         ValueError: If a weight is missing, or there is none of that name.
+        TypeError: If a tensor is not of real numbers, such as a complex one.
 
     Example:
         >>> from keras_swish.elementwise.operation import apply_formula
         >>> [float(y) for y in apply_formula("beta * x + 1", [0.0, 2.0], beta=3)]
         [1.0, 7.0]
     """
+    if hasattr(x, "with_flat_values"):  # TensorFlow's ragged tensor
+        flat = {name: _for_flat_values(x, name, weight) for name, weight in weights.items()}
+        return x.with_flat_values(apply_formula(formula, x.flat_values, **flat))
     x = as_float(x)
     operation = _operation(formula, tuple(weights))
     dtype = compute_dtype(x)
-    return operation(x, *(ops.convert_to_tensor(w, dtype) for w in weights.values()))[0]
+    return operation(x, *(ops.cast(as_float(w), dtype) for w in weights.values()))[0]
+
+
+def _for_flat_values(x: Tensor, name: str, weight: Tensor) -> Tensor:
+    """Returns a weight that broadcasts with what a ragged tensor holds as with the tensor."""
+    weight = ops.convert_to_tensor(weight)
+    shape = list(weight.shape)
+    while shape and shape[0] == 1:
+        shape.pop(0)
+    if len(shape) >= len(x.flat_values.shape):
+        raise ValueError(
+            f"A weight cannot have a value for each element of a ragged axis. Received: x of shape "
+            f"{tuple(x.shape)}, {name} of shape {tuple(weight.shape)}"
+        )
+    return ops.reshape(weight, shape)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -142,12 +167,31 @@ class Operation:
         return Operation(self.names + upstream, tuple(outputs.values()), tuple(outputs), True)
 
     def gradients(
-        self, inputs: Sequence[Tensor], upstream: Sequence[Tensor]
+        self, inputs: Sequence[Tensor], upstream: Sequence[Tensor], plain: bool = False
     ) -> list[Tensor | None]:
-        """Returns the gradient of each input, None where it has none."""
+        """Returns the gradient of each input, None where it has none.
+
+        Args:
+            inputs: As the operation had them.
+            upstream: The gradient of each output.
+            plain: Whether to compute with `keras.ops`, as which the backend differentiates it.
+        """
         operation = self.gradient
-        by_name = dict(zip(operation.like, operation(*inputs, *upstream), strict=True))
+        results = (operation.compute if plain else operation)(*inputs, *upstream)
+        by_name = dict(zip(operation.like, results, strict=True))
         return [by_name.get(name) for name in self.names]
+
+    @functools.cached_property
+    def tangent(self) -> "Operation":
+        """From inputs and their tangents to the tangents of the outputs, for forward mode."""
+        tangents = {name: f"tangent{len(self.names)}_{i}" for i, name in enumerate(self.names)}
+        outputs = []
+        for formula in self.outputs:
+            parts = (product(Name(t), slope(formula, name)) for name, t in tangents.items())
+            outputs.append(functools.reduce(functools.partial(add, "+"), parts))
+        return Operation(
+            (*self.names, *tangents.values()), tuple(outputs), self.like, self.backward
+        )
 
     @functools.cached_property
     def slopes(self) -> list["Operation"]:
@@ -181,9 +225,18 @@ class Operation:
         arguments = trigonometric_arguments(self.outputs)
         backend = _backend_module()
         # There XLA knows no fast sine and cosine.
-        if arguments and dtype == "float32" and backend and backend.compiles_for_cpu():
-            return evaluate_near_or_far(self.outputs, tensors, dtype, arguments)
-        return evaluate(self.outputs, tensors, dtype)
+        is_near_or_far = arguments and dtype == "float32" and backend and backend.compiles_for_cpu()
+        if is_near_or_far:
+            return evaluate_near_or_far(self.outputs, tensors, dtype, arguments, _inline)
+        return _inline(functools.partial(evaluate, self.outputs, dtype=dtype), tensors)
+
+
+def _inline(
+    function: Callable[[dict[str, Tensor]], tuple[Tensor, ...]], tensors: dict[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """Calls a function of tensors, in the way that costs the backend least memory."""
+    inline = getattr(_backend_module(), "inline", None)
+    return inline(function, tensors) if inline else function(tensors)
 
 
 @functools.cache

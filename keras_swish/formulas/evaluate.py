@@ -63,6 +63,7 @@ def evaluate_near_or_far(
     tensors: Mapping[str, Tensor],
     dtype: str,
     arguments: set[Formula],
+    call: Callable[..., tuple[Tensor, ...]] = lambda function, tensors: function(tensors),
 ) -> tuple[Tensor, ...]:
     """Returns the values of lowered formulas with fast sines where all their arguments are small.
 
@@ -71,21 +72,27 @@ def evaluate_near_or_far(
         tensors: As for `evaluate`.
         dtype: As for `evaluate`.
         arguments: `trigonometric_arguments(formulas)`, at least one.
+        call: Calls a function with the tensors.
     """
-    computed: dict[Formula, Tensor] = {}
-    are_small = [
-        ops.all(ops.abs(_value(a, tensors, dtype, _NEAR, computed)) < TRIGONOMETRIC_BOUND)
-        for a in sorted(arguments, key=str)
-    ]
-    all_small = functools.reduce(ops.logical_and, are_small)
+    near = functools.partial(evaluate, dtype=dtype, functions=_NEAR)
+
+    def smallness(tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        values = near(sorted(arguments, key=str), tensors)
+        are_small = [ops.all(ops.abs(value) < TRIGONOMETRIC_BOUND) for value in values]
+        return (functools.reduce(ops.logical_and, are_small),)
+
+    (all_small,) = call(smallness, tensors)
 
     def evaluate_far() -> tuple[Tensor, ...]:
         # A look-up, as XLA computes both sides of a `cond` for each element, and selects,
         # where they are elementwise throughout.
         zero = ops.take(ops.convert_to_tensor([0.0, 1.0], dtype), ops.where(all_small, 1, 0))
-        return evaluate(formulas, {name: x + zero for name, x in tensors.items()}, dtype)
+        further = {name: x + zero for name, x in tensors.items()}
+        return call(functools.partial(evaluate, formulas, dtype=dtype), further)
 
-    return ops.cond(all_small, lambda: evaluate(formulas, tensors, dtype, _NEAR), evaluate_far)
+    return ops.cond(
+        all_small, lambda: call(functools.partial(near, formulas), tensors), evaluate_far
+    )
 
 
 def trigonometric_arguments(formulas: Sequence[Formula]) -> set[Formula]:
