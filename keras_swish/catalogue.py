@@ -84,7 +84,12 @@ ENTRIES: dict[str, Entry] = {
         True,
     ),
     "gelu": Entry(
-        "x * (1 + erf(x / sqrt(2))) / 2", "Hendrycks and Gimpel 2016", (0, _INF), True, False
+        "x * (1 + erf(x / sqrt(2))) / 2",
+        "Hendrycks and Gimpel 2016",
+        (0, _INF),
+        True,
+        False,
+        note="Keras's function of this name rounds otherwise: it is not equal bit for bit.",
     ),
     "swish": Entry(
         "x * sigmoid(x)",

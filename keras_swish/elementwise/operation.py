@@ -25,7 +25,15 @@ from keras_swish.formulas.evaluate import (
     evaluate_near_or_far,
     trigonometric_arguments,
 )
-from keras_swish.formulas.language import ZERO, Formula, Name, as_tree, check_names, names
+from keras_swish.formulas.language import (
+    ZERO,
+    Formula,
+    Name,
+    as_tree,
+    check_names,
+    is_weight,
+    names,
+)
 from keras_swish.formulas.language import weights as weight_names
 from keras_swish.formulas.lowering import lowered
 from keras_swish.keras_compat import Tensor, ops
@@ -184,7 +192,7 @@ class Operation:
     @functools.cached_property
     def tangent(self) -> "Operation":
         """From inputs and their tangents to the tangents of the outputs, for forward mode."""
-        tangents = {name: f"tangent{len(self.names)}_{i}" for i, name in enumerate(self.names)}
+        tangents = {name: f"tangent{len(self.names)}_{name}" for name in self.names}
         outputs = []
         for formula in self.outputs:
             parts = (product(Name(t), slope(formula, name)) for name, t in tangents.items())
@@ -213,7 +221,8 @@ class Operation:
 
     def _fitted(self, formula: Formula, y: Tensor, like: Tensor) -> Tensor:
         """Returns y in the shape of `like`: broadcast, or summed where `like` was broadcast."""
-        if names(formula) == set(weight_names(formula)):
+        # A tangent has the shape of what it belongs to.
+        if all(is_weight(name.rpartition("_")[2]) for name in names(formula)):
             return ops.broadcast_to(y, ops.shape(like))
         backend = _backend_module()
         return backend.sum_to_shape_of(like, y) if self.backward and backend else y
@@ -225,8 +234,9 @@ class Operation:
         arguments = trigonometric_arguments(self.outputs)
         backend = _backend_module()
         # There XLA knows no fast sine and cosine.
-        is_near_or_far = arguments and dtype == "float32" and backend and backend.compiles_for_cpu()
-        if is_near_or_far:
+        may_be_near = arguments and dtype == "float32" and backend and backend.compiles_for_cpu()
+        # A rank that TensorFlow does not know: no `cond` returns such tensors.
+        if may_be_near and all(getattr(x.shape, "rank", 0) is not None for x in tensors.values()):
             return evaluate_near_or_far(self.outputs, tensors, dtype, arguments, _inline)
         return _inline(functools.partial(evaluate, self.outputs, dtype=dtype), tensors)
 

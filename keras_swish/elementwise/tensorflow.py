@@ -47,11 +47,11 @@ def inline(
         variables = {
             name: tf.compat.v1.placeholder(x.dtype, x.shape, name) for name, x in tensors.items()
         }
-        outputs = function(variables)
+        outputs = [tf.identity(y) for y in function(variables)]
         graph_def = graph.as_graph_def()
     graph_def, renamed = _without_repetitions(graph_def)
     results = [(renamed[y.op.name], y.value_index) for y in outputs]
-    used = {edge for node in graph_def.node for edge in node.input} | {name for name, _ in results}
+    used = {edge for node in graph_def.node for edge in node.input}
     return tuple(
         tf.graph_util.import_graph_def(
             graph_def,
@@ -172,9 +172,9 @@ def _with_gradient_in_graph(
 
     @tf.RegisterGradient(name)
     def gradient(op: tf.Operation | None, *upstream: tf.Tensor) -> Sequence[Tensor | None]:
-        upstream = upstream[: count]
+        upstream = upstream[:count]
         if op is not None:
-            x = op.inputs[count :]
+            x = op.inputs[count:]
             gradients = operation.gradients(x, upstream)
         else:
             # So `tf.saved_model.save` asks for a function to write. A gradient that is registered

@@ -1,6 +1,7 @@
 """The values of lowered formulas, computed with `keras.ops`."""
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from keras_swish.formulas.language import OPERATORS, Call, Formula, Name, Number
@@ -17,6 +18,13 @@ from keras_swish.kernels.trigonometric import (
 
 Functions = Mapping[str, Callable[..., Tensor]]
 
+# Not `ops.add`, which TensorFlow's unknown ranks are too much for.
+_ARITHMETIC: Functions = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 # For numbers below TRIGONOMETRIC_BOUND.
 _NEAR: Functions = {
     "sin": near_sin,
@@ -141,7 +149,7 @@ def _apply(call: Call, arguments: Sequence[Tensor], functions: Functions) -> Ten
     if name in OPERATORS:
         a, b = arguments
         # Two numbers are computed by the backend too: 1 / 0 is inf there, not an exception.
-        y = {"+": ops.add, "-": ops.subtract, "*": ops.multiply, "/": ops.divide}[name](a, b)
+        y = _ARITHMETIC[name](a, b)
         if name in ("+", "-") and any(map(_is_wave, call.arguments)):
             # A bounded wave changes nothing at infinity, though it has no value there.
             first, second = call.arguments

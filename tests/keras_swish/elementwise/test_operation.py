@@ -221,3 +221,11 @@ def test_wrong_weights_are_named():
         apply_formula("beta * x", [1.0])
     with pytest.raises(ValueError, match=r"no weight of that name; it has beta\. Received: 'bta'"):
         apply_formula("beta * x", [1.0], beta=1, bta=2)
+
+
+def test_what_is_no_real_number_is_refused():
+    for x in (np.array([1 + 2j], "complex64"), [1j]):
+        with pytest.raises(TypeError, match="real numbers.*Received: dtype=complex"):
+            apply_formula("x * sigmoid(x)", x)
+    with pytest.raises(TypeError, match="Received: dtype=complex"):
+        apply_formula("beta * x", [1.0], beta=1j)
