@@ -26,8 +26,11 @@ from keras_swish.formulas.evaluate import (
     trigonometric_arguments,
 )
 from keras_swish.formulas.language import (
+    OPERATORS,
     ZERO,
+    Call,
     Formula,
+    FormulaError,
     Name,
     as_tree,
     check_names,
@@ -42,6 +45,9 @@ from keras_swish.keras_compat import Tensor, ops
 _PLAIN: contextvars.ContextVar[dict[str, Callable] | None] = contextvars.ContextVar(
     "plain", default=None
 )
+
+# How much the gradient of a formula may cost to compile, in functions.
+MAX_COST = 60
 
 
 @contextlib.contextmanager
@@ -95,7 +101,8 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
         A tensor with the shape and dtype of x, differentiable any number of times.
 
     Raises:
-        ValueError: If a weight is missing, or there is none of that name.
+        ValueError: If a weight is missing, or there is none of that name, or the formula is so
+            large that its gradient would take minutes to compile.
         TypeError: If a tensor is not of real numbers, such as a complex one.
 
     Example:
@@ -131,7 +138,37 @@ def _operation(formula: Formula | str, given: tuple[str, ...]) -> "Operation":
     tree = as_tree(formula)
     check_names(given, weight_names(tree), "weight")
     check_names(weight_names(tree), given, "value for a weight")
-    return Operation(("x", *given), (lowered(tree),), ("x",))
+    operation = Operation(("x", *given), (lowered(tree),), ("x",))
+    cost = _cost(operation.gradient.outputs)
+    if cost > MAX_COST:
+        raise FormulaError(
+            f"The gradient of a formula may have at most {MAX_COST} different functions (10 "
+            "operators count as one), as compiling more takes minutes and gigabytes. Received: "
+            f"{cost:.0f}, of the formula {str(tree)[:40]!r}"
+        )
+    return operation
+
+
+def _cost(formulas: Sequence[Formula]) -> float:
+    """Returns how many different functions there are in formulas, an operator being a tenth."""
+    numbers: dict[tuple, int] = {}
+    by_id: dict[int, int] = {}
+
+    def number(formula: Formula) -> int:
+        # By identity first: as a tree, a derivative may be far larger than what is in it.
+        if id(formula) not in by_id:
+            if isinstance(formula, Call):
+                key = formula.function, *map(number, formula.arguments)
+            else:
+                key = (formula,)
+            by_id[id(formula)] = numbers.setdefault(key, len(numbers))
+        return by_id[id(formula)]
+
+    for formula in formulas:
+        number(formula)
+    functions = [key[0] for key in numbers if isinstance(key[0], str)]
+    operators = sum(name in OPERATORS or name == "neg" for name in functions)
+    return len(functions) - 0.9 * operators
 
 
 @dataclasses.dataclass(frozen=True)
