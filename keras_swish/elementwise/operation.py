@@ -116,7 +116,15 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
     x = as_float(x)
     operation = _operation(formula, tuple(weights))
     dtype = compute_dtype(x)
-    return operation(x, *(ops.cast(as_float(w), dtype) for w in weights.values()))[0]
+    return operation(x, *(_as_weight(w, dtype) for w in weights.values()))[0]
+
+
+def _as_weight(value: Tensor, dtype: str) -> Tensor:
+    weight = as_float(value)
+    if hasattr(value, "dtype"):
+        return ops.cast(weight, dtype)
+    # By way of float32 a number of Python would lose its end.
+    return ops.convert_to_tensor(value, dtype)
 
 
 def _for_flat_values(x: Tensor, name: str, weight: Tensor) -> Tensor:
