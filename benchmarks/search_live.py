@@ -1,26 +1,31 @@
-r"""Does the controller find better functions than chance, where nobody can look at them all?
+r"""Which algorithm finds better functions, where nobody can look at them all?
 
     python benchmarks/search_live.py --record runs/live --out results/search_benchmarks
+    python benchmarks/search_live.py --record runs/pairs --network conv --executor local \
+        --algorithms pqt surrogate --out results/search_benchmarks/surrogate
 
 Each algorithm searches the space of two core units, which has 156 million candidates, with a small
-Fashion-MNIST child, that of `keras-swish search` on a quarter of its images and in batches of 64,
-on a Ray worker for each core, until it has tried --trials different candidates; several times,
-from other seeds. Then its best tenth gets three more seeds. Reported of each search: how many
-candidates are at least as good as ReLU with the first seed; and the mean reward of the ten that
-were best with it, over the seeds that did not choose them. The difference between each algorithm
-and the first is tested over the repetitions, seed by seed, and corrected for the number of
-algorithms. Six repetitions can settle one difference and no more; the smallest p that can come
-out is given next to it.
+Fashion-MNIST child until it has tried --trials different candidates; several times, from other
+seeds. The child is that of `keras-swish search` on a quarter of its images and in batches of 64, on
+a Ray worker for each core; or, for fewer cores, three convolutions on half as many images. Then its
+best tenth gets three more seeds. Reported of each search: how many candidates are at least as good
+as ReLU with the first seed; and the mean reward of the ten that were best with it, over the seeds
+that did not choose them. The difference between each algorithm and the first is tested over the
+repetitions, seed by seed, and corrected for the number of algorithms. Six repetitions can settle
+one difference and no more; the smallest p that can come out is given next to it.
 
-About an hour, kept in a journal for each search: interrupted and given again, it resumes.
+About an hour, kept in a journal for each search: interrupted and given again, it resumes. Every
+candidate is in live_trials.csv with its reward with each seed.
 """
 
 import dataclasses
 import pathlib
 
+import keras
 import numpy as np
 import recording
 
+from keras_swish import io
 from keras_swish.search import ChildConfig, Race, Search, SearchSpace, Study, algorithms, executors
 from keras_swish.search.child import OK, Child
 from keras_swish.train import search
@@ -29,6 +34,24 @@ from keras_swish.train.reporting import paper_claims, statistics
 TEN, SEEDS = 10, 4
 # An algorithm learns from many children more than from a few that say more.
 SMALL = dataclasses.replace(search.DEFAULT_CHILD, images=2560, config=ChildConfig(batch_size=64))
+SMALLER = dataclasses.replace(SMALL, images=1280)
+
+
+def make_child(network: str, data_dir: str | None) -> Child:
+    """Returns the child of a network's name, equal in every run."""
+    settings = SMALL if network == "resnet8" else SMALLER
+    child = recording.fashion_mnist_child(SearchSpace(2), data_dir, settings)
+    if network == "resnet8":
+        return child
+    layers = keras.layers
+    inputs = x = keras.Input(child.model.input_shape[1:])
+    for filters in (16, 32, 64):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    outputs = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, outputs)
+    data = child.train_data, child.validation
+    return Child(model, *data, child.space, child.config, child.loss)
 
 
 def explore(
@@ -66,27 +89,50 @@ def summary(study: Study, found: Search, relu: dict[int, float]) -> dict:
     }
 
 
+def candidates(study: Study, found: Search) -> list[dict]:
+    """Returns the candidates of a search in the order in which they were tried."""
+    return [
+        {
+            "algorithm": found.name,
+            "search": found.seed,
+            "number": number,
+            "formula": str(study.space.formula(candidate)),
+            "status": outcomes[found.seed].status,
+            **{
+                f"seed {seed - found.seed}": round(outcome.reward, 5)
+                for seed, outcome in sorted(outcomes.items())
+            },
+        }
+        for number, (candidate, outcomes) in enumerate(study.outcomes.items(), 1)
+    ]
+
+
 def main() -> None:
     """Measures, prints and writes the table."""
     parser = recording.parser(__doc__)
     parser.add_argument("--record", type=pathlib.Path, required=True, help="folder of journals")
     parser.add_argument("--data_dir", help="folder of TensorFlow Datasets")
+    parser.add_argument("--network", choices=["resnet8", "conv"], default="resnet8")
+    parser.add_argument("--executor", choices=["local", "ray"], default="ray")
     parser.add_argument("--algorithms", nargs="+", default=["random", "pqt"])
     parser.add_argument("--trials", type=int, default=150, help="different candidates a search")
     parser.add_argument("--repetitions", type=int, default=6)
     arguments = parser.parse_args()
     arguments.record.mkdir(parents=True, exist_ok=True)
-    child = recording.fashion_mnist_child(SearchSpace(2), arguments.data_dir, SMALL)
-    rows = []
-    with executors.start_for(child, "ray") as executor:
+    child = make_child(arguments.network, arguments.data_dir)
+    rows, trained = [], []
+    with executors.start_for(child, arguments.executor) as executor:
         for seed in range(arguments.repetitions):
             relu = baseline(child, executor, arguments.record / "relu.log", seed * SEEDS)
             for name in arguments.algorithms:
                 path = arguments.record / f"{name.replace(':', '-')}-{seed}.log"
                 found = explore(child, executor, path, name, seed, arguments.trials)
                 rows.append(summary(*found, relu))
+                trained += candidates(*found)
                 print(rows[-1], flush=True)
                 recording.write(arguments.out, "live", rows, comparisons=compared(rows))
+                if arguments.out:
+                    io.write_csv(arguments.out / "live_trials.csv", trained)
 
 
 def baseline(child: Child, executor, path: pathlib.Path, first: int) -> dict[int, float]:

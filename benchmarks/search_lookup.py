@@ -16,6 +16,9 @@ Options are to be tried with other repetitions (--first) than those that are rep
 The algorithm's own time is that of the processor, whatever else the machine does; set
 OPENBLAS_NUM_THREADS=1, or threads that wait for each other are counted, too.
 
+Each repetition is in lookup_repetitions.csv: how many of the best it found, and after how many
+functions it came to the first of the very best (inf: never).
+
 Takes a quarter of an hour for 100 repetitions. Needs a results.csv of `keras-swish search
 --algorithm=exhaustive`, its best trained with several seeds.
 """
@@ -31,6 +34,7 @@ import numpy as np
 import recording
 from scipy import stats
 
+from keras_swish import io
 from keras_swish.search import algorithms
 from keras_swish.search.space import Candidate, SearchSpace
 
@@ -130,8 +134,10 @@ def run(
     return list(seen), repeats, proposals, own
 
 
-def measure(name: str, options: dict, table: Table, space: SearchSpace, arguments) -> dict:
-    """Repeats an algorithm, and sums up."""
+def measure(
+    name: str, options: dict, table: Table, space: SearchSpace, arguments
+) -> tuple[dict, list[dict]]:
+    """Repeats an algorithm; returns what it comes to, and a row for each repetition."""
     outcomes = collections.defaultdict(list)
     for repetition in range(arguments.first, arguments.first + arguments.repetitions):
         told, judged = table.halves(np.random.default_rng([1, repetition]))
@@ -152,6 +158,17 @@ def measure(name: str, options: dict, table: Table, space: SearchSpace, argument
         outcomes["repeats"].append(repeats / proposals)
         outcomes["milliseconds"].append(1000 * seconds / proposals)
     found, first = np.array(outcomes["found"]), np.array(outcomes["first"])
+    repetitions = [
+        {
+            "algorithm": name,
+            "options": json.dumps(options) if options else "",
+            "repetition": number,
+            **{key: round(float(values[place]), 4) for key, values in outcomes.items()},
+        }
+        for place, number in enumerate(
+            range(arguments.first, arguments.first + arguments.repetitions)
+        )
+    ]
     return {
         "algorithm": name,
         "options": json.dumps(options) if options else "",
@@ -160,10 +177,11 @@ def measure(name: str, options: dict, table: Table, space: SearchSpace, argument
         "standard error": round(float(found.std(ddof=1) / np.sqrt(len(found))), 2),
         # Never found counts as later than all others.
         f"first of the best {len(best)}, median": float(np.median(first)),
+        f"first of the best {len(best)}, worst": float(first.max()),
         "never found": int(np.isinf(first).sum()),
         "share of repeats": round(float(np.mean(outcomes["repeats"])), 3),
         "ms a proposal": round(float(np.mean(outcomes["milliseconds"])), 2),
-    }
+    }, repetitions
 
 
 def main() -> None:
@@ -194,13 +212,17 @@ def main() -> None:
         parser.error(str(error))
     correlation = table.rank_correlation(np.random.default_rng(0), 20)
     print(f"{len(table.rewards)} candidates, split-half rank correlation {correlation:.3f}")
-    measured = []
+    measured, repetitions = [], []
     for entry in arguments.algorithms:
         name, _, options = entry.partition(" ")
-        measured.append(measure(name, json.loads(options or "{}"), table, space, arguments))
-        print(measured[-1], flush=True)
+        summary, rows = measure(name, json.loads(options or "{}"), table, space, arguments)
+        measured.append(summary)
+        repetitions += rows
+        print(summary, flush=True)
     facts = {"candidates": len(table.rewards), "split-half rank correlation": correlation}
     recording.write(arguments.out, "lookup", measured, **facts)
+    if arguments.out:
+        io.write_csv(arguments.out / "lookup_repetitions.csv", repetitions)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,26 @@ def unknown(noun: str, received: str, names: Iterable[str], valid: str | None = 
         "Unknown activation 'swsh'. Did you mean 'swish'? Valid: relu, swish."
     """
     names = sorted(names)
-    nearest = difflib.get_close_matches(str(received)[:100], names, n=3, cutoff=0.5)
+    nearest = close_matches(received, names)
     hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
     received = str(received) if len(str(received)) < 100 else f"{str(received)[:100]}..."
     return f"Unknown {noun} {received!r}.{hint} Valid: {valid or ', '.join(names)}."
+
+
+def close_matches(received: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Returns the names that are nearest to one, whatever the case of its letters.
+
+    Example:
+        >>> from keras_swish.messages import close_matches
+        >>> close_matches("relu", ["ReLU", "PReLU", "Swish"])
+        ['ReLU', 'PReLU']
+    """
+    by_lower: dict[str, str] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), name)
+    wanted = str(received)[:100].lower()
+    found = difflib.get_close_matches(wanted, by_lower, n=count, cutoff=0.5)
+    return [by_lower[name] for name in found]
 
 
 def first_line(error: BaseException) -> str:

@@ -68,7 +68,10 @@ def _link(source: pathlib.Path) -> pathlib.Path:
     for name in FILES:
         if not (cache / name).exists():
             (cache / name).unlink(missing_ok=True)  # a link whose target is gone
-            os.symlink(source.resolve() / name, cache / name)
+            try:
+                os.symlink(source.resolve() / name, cache / name)
+            except OSError:  # Windows lets few users make links
+                shutil.copyfile(source / name, cache / name)
     return cache
 
 

@@ -18,6 +18,8 @@ import pathlib
 from absl import flags
 from absl.flags import FlagValues
 
+from keras_swish import io
+
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
 from .reporting import comparison, runs, search_report
@@ -66,11 +68,23 @@ def write(argument: str, out: str | None) -> pathlib.Path:
         )
     if out is not None:
         raise ArgumentError("out", "is for searches: a comparison has its report in its folder")
-    rows = runs.read_runs(folder)
+    with as_usage_error():
+        rows = runs.read_runs(folder)
+        _check_none_lost(folder, len(rows))
     if not rows:
         raise UsageError(f"{argument}: no run of this comparison is finished")
     comparison.write(folder, rows)
     return folder / search_report.HTML
+
+
+def _check_none_lost(folder: pathlib.Path, finished: int) -> None:
+    """Refuses to write the report of a comparison over that of a larger one."""
+    before = len(io.read_csv(folder / runs.TABLE))
+    if before > finished:
+        raise UsageError(
+            f"{folder / runs.TABLE} has {before} runs, the folder only {finished}: take the others "
+            f"from a copy; or move {runs.TABLE} away to report on what is left"
+        )
 
 
 def _write_search(argument: str, out: str | None) -> pathlib.Path:
@@ -81,7 +95,8 @@ def _write_search(argument: str, out: str | None) -> pathlib.Path:
         raise ArgumentError("out", f"{argument} is in no folder of a search: name one to write to")
     if target != folder:
         _make_report_folder(target)
-    search_report.write(target, study, folder)
+    with as_usage_error():
+        search_report.write(target, study, folder)
     return target / search_report.HTML
 
 

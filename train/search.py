@@ -6,8 +6,10 @@ the candidate's reward. Then the best are trained with more seeds.
 
 Examples:
   keras-swish search
-      a hundred candidates of one core unit, proposed by the paper's controller, in a narrow
-      ResNet-8 on the digits of scikit-learn: minutes on two cores.
+      a hundred candidates of one core unit, proposed by a Gaussian process over their shape, in a
+      narrow ResNet-8 on the digits of scikit-learn: minutes on two cores.
+  keras-swish search --algorithm=rl
+      proposed by the paper's controller.
   keras-swish search --algorithm=evolution --trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist --algorithm=exhaustive --trials=0 \
@@ -55,7 +57,8 @@ from keras_swish.search import (
     algorithms,
 )
 from keras_swish.search.executors import Executor, start_for
-from keras_swish.search.space import Candidate
+from keras_swish.search.insight.naming import readable
+from keras_swish.search.space import MOST_UNITS, Candidate
 
 from .app import executors, folder
 from .app import flags as groups
@@ -101,10 +104,10 @@ def define_flags(flag_values: FlagValues) -> None:
     """Defines the flags of the program."""
     flags.DEFINE_string(
         "algorithm",
-        "rl",
-        "'exhaustive', 'random', 'evolution', 'rl' (the paper's controller), 'pqt' (which also "
-        "imitates the best so far), 'surrogate' (a Gaussian process over the shape of functions), "
-        "or a sampler of Optuna: 'optuna:TPESampler'.",
+        algorithms.DEFAULT,
+        "'surrogate' (a Gaussian process over the shape of functions), 'rl' (the paper's "
+        "controller), 'pqt' (which also imitates the best so far), 'evolution', 'random', "
+        "'exhaustive', or a sampler of Optuna: 'optuna:TPESampler'.",
         flag_values,
     )
     flags.DEFINE_integer(
@@ -131,7 +134,12 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "core_units", 1, "Core units of a candidate.", lower_bound=1, flag_values=flag_values
+        "core_units",
+        1,
+        "Core units of a candidate.",
+        lower_bound=1,
+        upper_bound=MOST_UNITS,
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "images", None, "Images to train a child on.", lower_bound=1, flag_values=flag_values
@@ -174,12 +182,35 @@ def main(flag_values: FlagValues) -> None:
     trainer.make_deterministic()
     child = build(_dataset(flag_values, settings), settings, space)
     out = folder.claim(flag_values, "search", config)
-    print(
-        f"results go to {out}; to watch: optuna-dashboard {out / search_report.STUDY}", flush=True
-    )
-    if space.core_units == 1:
-        print(f"core units {space.survey()}", flush=True)
+    print(_introduction(flag_values, child, settings, out), flush=True)
     _search(flag_values, out, child, algorithm, executor)
+
+
+def _introduction(
+    flag_values: FlagValues, child: Child, settings: DatasetChild, out: pathlib.Path
+) -> str:
+    """Returns what the search is about to do, in a few lines."""
+    space, epochs = child.space, settings.config.epochs
+    units = "one core unit" if space.core_units == 1 else f"{space.core_units} core units"
+    size = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
+    images, judging = len(child.train_data[1]), len(child.validation[1])
+    trials = f"up to {flag_values.trials}" if flag_values.trials else "as many as it finds"
+    race = f"Then the best {flag_values.top:.0%} get {flag_values.top_seeds} seeds in all, and "
+    if not flag_values.top or flag_values.top_seeds == 1:
+        race = "Then "
+    return "\n".join(
+        [
+            f"Searches for the activation function with which {settings.model} learns "
+            f"{flag_values.dataset} best.",
+            f"Functions of {units}: {size}.",
+            f"{flag_values.algorithm} proposes {trials} of them. With each the network is trained "
+            f"for {epochs} epoch{'s' * (epochs > 1)} on {images} images; its reward is the "
+            f"accuracy on {judging} others. {race}the report ranks all.",
+            f"Results go to {out}. To watch: optuna-dashboard {out / search_report.STUDY}",
+            f"Interrupted, it resumes with the same command and --out={out}.",
+            "A line a training: its number, reward, function, seed and time.",
+        ]
+    )
 
 
 def _search(
@@ -194,6 +225,7 @@ def _search(
     with executor:
         with as_argument_error("out"):
             study = Study(child.space, child.fingerprint(), out / search_report.STUDY)
+            search_report.check_none_lost(out, study)
             number = itertools.count(1)
             search = Search(
                 child,
@@ -229,7 +261,8 @@ def _print(
     number: int, space: SearchSpace, candidate: Candidate, seed: int, outcome: Outcome
 ) -> None:
     note = "" if outcome.status == "ok" else f" ({outcome.status})"
-    line = f"{number:5}  {outcome.reward:.4f}{note}  {space.formula(candidate)}  (seed {seed}, "
+    function = readable(space.formula(candidate))
+    line = f"{number:5}  {outcome.reward:.4f}{note}  {function}  (seed {seed}, "
     print(f"{line}{outcome.seconds:.1f} s)", flush=True)
 
 

@@ -8,13 +8,13 @@ node has to be on a list of allowed ones.
 
 import ast
 import dataclasses
-import difflib
 import math
 import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from keras_swish.formulas.primitives import EPS, FUNCTIONS, Function
+from keras_swish.messages import close_matches
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 100
@@ -132,7 +132,27 @@ def _too_long(length: int, text: str) -> str:
     )
 
 
+# What formulas are written with elsewhere, and how it is written here.
+_ELSEWHERE = {
+    "^": "a power is written x**2",
+    "\N{SUPERSCRIPT TWO}": "a power is written x**2",
+    "\N{SUPERSCRIPT THREE}": "a power is written x**3",
+    "|": "an absolute value is written abs(x)",
+    "\N{MIDDLE DOT}": "a product is written a * b",
+    "\N{MULTIPLICATION SIGN}": "a product is written a * b",
+    "\N{DIVISION SIGN}": "a quotient is written a / b",
+    "\N{MINUS SIGN}": "minus is written -",
+    "\N{EN DASH}": "minus is written -",
+    "\N{SQUARE ROOT}": "a root is written sqrt(x)",
+    "\N{GREEK SMALL LETTER BETA}": "a weight is written beta",
+    "\N{GREEK SMALL LETTER SIGMA}": "the sigmoid is written sigmoid(x)",
+    "\N{GREEK SMALL LETTER PI}": "it is written pi",
+}
+
+
 def _located(text: str, column: int, reason: str) -> str:
+    hints = dict.fromkeys(_ELSEWHERE[character] for character in text if character in _ELSEWHERE)
+    reason = "; ".join([reason, *hints])
     return f"Not a formula, at position {column + 1}: {reason}. Received: {text[:200]!r}"
 
 
@@ -201,7 +221,7 @@ class _Reader:
         return FormulaError(_located(self.text, node.col_offset, reason))
 
     def unknown(self, node: ast.expr, name: str, valid: list[str]) -> FormulaError:
-        nearest = difflib.get_close_matches(name, [*valid, *self.functions], n=1, cutoff=0.5)
+        nearest = close_matches(name, [*valid, *self.functions], count=1)
         hint = f", did you mean {nearest[0]!r}?" if nearest else f"; valid: {', '.join(valid)}"
         return self.error(node, f"unknown name {name[:40]!r}{hint}")
 

@@ -203,7 +203,7 @@ def matcher(key: Any, printed: Collection[str] = ()) -> Callable[[Any], bool]:
             return lambda candidate: describe(candidate) == key
         if not _looks_like_formula(key) and key not in _names():
             raise ValueError(unknown("activation", key, {*_names(), *printed}))
-        name = ALIASES.get(key, key) if key in _names() else name_of_formula(str(parse(key)))
+        name = name_of_text(key) or name_of_formula(str(parse(key)))  # which says what is wrong
         return lambda candidate: recognise(candidate) == name
     if isinstance(key, type) and issubclass(key, keras.Layer):
         return lambda candidate: isinstance(candidate, key)

@@ -160,7 +160,7 @@ class Ray:
             worker, job, done, stage = self._running.pop(reference)
             try:
                 result = cluster.result(self._ray, reference)
-            except self._ray.exceptions.RayActorError as error:
+            except _lost(self._ray) as error:
                 raise WorkerLostError(job) from error
             if done is None or done(job, result):
                 self._idle.append(worker)
@@ -227,6 +227,12 @@ def compute_all(
         if executor.idle == executor.slots:
             return
         yield executor.wait()
+
+
+def _lost(ray: Any) -> tuple[type[Exception], ...]:
+    """Returns what Ray raises when a worker is lost again and again, or has no memory left."""
+    names = ("RayActorError", "WorkerCrashedError", "OutOfMemoryError")
+    return tuple(getattr(ray.exceptions, name) for name in names)
 
 
 def _no_stages(job: Job) -> Iterator[Result]:

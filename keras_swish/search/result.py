@@ -7,6 +7,7 @@ import math
 import keras
 
 from keras_swish.search.child import Child
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
 from keras_swish.search.study import Entry, Study
 
@@ -72,7 +73,9 @@ class Result:
         lines = ["| formula | mean | 95% interval | seeds |", "|---|---|---|---|"]
         for entry in self.study.entries()[:rows]:
             interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
-            formula = f"`{entry.formula}`" + (f" ({entry.status})" if entry.status != "ok" else "")
+            formula = f"`{readable(entry.formula)}`" + (
+                f" ({entry.status})" if entry.status != "ok" else ""
+            )
             lines.append(f"| {formula} | {entry.mean:.4f} | {interval} | {len(entry.rewards)} |")
         stated = "not known: too few candidates were trained with several seeds"
         if degrees:

@@ -58,7 +58,7 @@ def search_activations(
     validation: tuple[Any, Any],
     *,
     space: SearchSpace | None = None,
-    algorithm: str | Algorithm = "rl",
+    algorithm: str | Algorithm = algorithms.DEFAULT,
     trials: int | None = 500,
     child_config: ChildConfig | None = None,
     loss: Any = None,
@@ -83,7 +83,7 @@ def search_activations(
         validation: Inputs and labels for the reward, in the same form.
         space: The search space; by default one core unit.
         algorithm: One of `keras_swish.search.algorithms.ALGORITHMS`, a sampler of Optuna such as
-            "optuna:TPESampler", or an `Algorithm`.
+            "optuna:TPESampler", or an `Algorithm`; by default "surrogate".
         trials: How many different candidates to train; None for as many as the algorithm
             proposes. It is asked no more after 2,000 proposals without a new function.
         child_config: How the network is trained; by default `ChildConfig()`, three epochs of SGD,

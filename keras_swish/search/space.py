@@ -39,6 +39,8 @@ COMMUTATIVE = frozenset(
     )
 )
 POINTS = 256
+# More are a mistake, and what grows with them would fill the memory.
+MOST_UNITS = 32
 _UNARY_WITH_BETA = frozenset(i for i, tree in enumerate(UNARY_TREES) if weights(tree))
 
 
@@ -97,9 +99,10 @@ class SearchSpace:
     """
 
     def __init__(self, core_units: int = 1, interval: tuple[float, float] = (-6.0, 6.0)):
-        if not isinstance(core_units, int) or core_units < 1:
+        if not isinstance(core_units, int) or not 1 <= core_units <= MOST_UNITS:
             raise ValueError(
-                f"`core_units` must be a positive integer. Received: core_units={core_units!r}"
+                f"`core_units` must be a whole number from 1 to {MOST_UNITS}. "
+                f"Received: core_units={core_units!r}"
             )
         low, high = map(float, interval)
         if not low < high or not math.isfinite(high - low):

@@ -6,6 +6,7 @@ whichever storage, a search resumes. `optuna-dashboard` shows the trials in a br
 """
 
 import collections
+import contextlib
 import dataclasses
 import math
 import os
@@ -18,6 +19,7 @@ from scipy import stats
 
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
+from keras_swish.search.insight.noise import LocalNoise, estimate
 from keras_swish.search.journal import claim, import_optuna, open_journal
 from keras_swish.search.space import PRIMITIVE_NAMES, Candidate, SearchSpace
 
@@ -116,24 +118,24 @@ class Study:
             # From the root: Optuna's lock is a link, which is read from its own folder.
             self.path = pathlib.Path(storage).expanduser().resolve()
             backend = open_journal(self.path)
-        try:
-            self.study = _opened(optuna, name, backend)
-        except Exception as error:  # a driver's own, where a database does not answer
-            raise ValueError(
-                f"The storage {str(storage)!r} cannot be used ({first_line(error)})."
-            ) from error
         config = {"space": space.config(), "child": child}
-        present = self.study.user_attrs.get(_CONFIG)
-        if present is None and not self.study.get_trials(deepcopy=False):
-            self.study.set_user_attr(_CONFIG, config)
-        elif present != config:
+        with _storage_errors(storage):
+            self.study = _opened(optuna, name, backend)
+            present = self.study.user_attrs.get(_CONFIG)
+            if present is None and not self.study.get_trials(deepcopy=False):
+                self.study.set_user_attr(_CONFIG, config)
+                present = config
+        if present != config:
+            present = present if isinstance(present, dict) else {}
             raise ValueError(
                 f"The storage {str(storage)!r} holds a search of another space or child "
-                f"({differences(present or {}, config)}): choose another one."
+                f"({differences(present, config)}): choose another one."
             )
         # By candidate and seed.
         self.outcomes: dict[Candidate, dict[int, Outcome]] = collections.defaultdict(dict)
-        for trial in self.trials():
+        with _storage_errors(storage):
+            trials = list(self.trials())
+        for trial in trials:
             by_seed = self.outcomes[trial.candidate]
             # One that was stopped early counts until it is trained to its end.
             if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
@@ -176,13 +178,13 @@ class Study:
                 path = pathlib.Path(storage).expanduser().resolve()
                 if not path.is_file():
                     raise ValueError("there is no such file")
-                journal = optuna.storages.journal.JournalFileBackend(str(path))
-                backend = optuna.storages.JournalStorage(journal)
+                backend = open_journal(path)
             config = optuna.load_study(study_name=name, storage=backend).user_attrs[_CONFIG]
             space = SearchSpace(config["space"]["core_units"], config["space"]["interval"])
+            child = dict(config["child"])
         except Exception as error:  # a driver's own, where a database does not answer
             raise ValueError(f"no search is stored there ({first_line(error)})") from error
-        return cls(space, config["child"], storage, name)
+        return cls(space, child, storage, name)
 
     def __len__(self):
         return sum(map(len, self.outcomes.values()))
@@ -237,30 +239,55 @@ class Study:
         self.outcomes[candidate][seed] = outcome
 
     def trials(self) -> Iterator[Trial]:
-        """Yields all finished children, in the order in which they were written."""
+        """Yields all finished children, in the order in which they were written.
+
+        Raises:
+            ValueError: If the storage is damaged.
+        """
         for trial in self.study.get_trials(deepcopy=False):
-            attrs = trial.user_attrs
-            if "candidate" in attrs:
-                yield Trial(
-                    tuple(attrs["candidate"]),
-                    attrs["seed"],
-                    Outcome(
-                        trial.value,
-                        attrs["status"],
-                        attrs["steps"],
-                        attrs["seconds"],
-                        tuple(trial.intermediate_values.values()),
-                    ),
-                    attrs["algorithm"],
-                    [self._proposed(*note) for note in attrs.get(_PROPOSALS, ())],
-                )
+            if "candidate" in trial.user_attrs:
+                try:
+                    yield self._trial(trial)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise ValueError(
+                        f"trial {trial.number} is damaged: {first_line(error)}"
+                    ) from error
+
+    def _trial(self, trial: Any) -> Trial:
+        attrs = trial.user_attrs
+        candidate, status = tuple(attrs["candidate"]), attrs["status"]
+        self._check_candidate(candidate)
+        if status not in (OK, DIVERGED, PRUNED):
+            raise ValueError(f"its status is {status!r}")
+        curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+        numbers = trial.value, attrs["steps"], attrs["seconds"], *curve
+        if not isinstance(attrs["seed"], int) or not all(map(math.isfinite, numbers)):
+            raise ValueError("its numbers are not finite")
+        return Trial(
+            candidate,
+            attrs["seed"],
+            Outcome(trial.value, status, attrs["steps"], attrs["seconds"], tuple(curve)),
+            str(attrs["algorithm"]),
+            [self._proposed(*note) for note in attrs.get(_PROPOSALS, ())],
+        )
+
+    def _check_candidate(self, candidate: Candidate) -> None:
+        if not all(type(choice) is int for choice in candidate) or candidate not in self.space:
+            raise ValueError(f"{candidate} is no candidate of the space")
 
     def _proposed(self, index: int, same: int | str, reward: float | None) -> Proposed:
-        candidate = self.space.from_index(index)
+        candidate = self._candidate(index)
+        if reward is not None and not math.isfinite(reward):
+            raise ValueError(f"a reward is {reward}")
         if isinstance(same, str):
             return Proposed(candidate, same, candidate, reward)
-        stands = candidate if same == index else self.space.from_index(same)
+        stands = candidate if same == index else self._candidate(same)
         return Proposed(candidate, None, stands, reward)
+
+    def _candidate(self, index: int) -> Candidate:
+        if not 0 <= index < len(self.space):
+            raise ValueError(f"{index} is the number of no candidate")
+        return self.space.from_index(index)
 
     def save_snapshot(self, algorithm: str, snapshot: dict) -> None:
         """Keeps a snapshot of an algorithm, with the number of trials until now."""
@@ -297,11 +324,7 @@ class Study:
         """
         # The first seed has chosen: what it says of the noise is the second best there is.
         chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
-        groups = []
-        for outcomes in self.outcomes.values():
-            judging = sorted(outcomes)[chose:]
-            if len(judging) > 1 and all(o.status == OK for o in outcomes.values()):
-                groups.append({seed: outcomes[seed].reward for seed in judging})
+        groups = self._judged(chose)
         if not groups:
             return {}, math.nan, 0
         seeds = sorted(set().union(*groups))
@@ -319,6 +342,24 @@ class Study:
         noise = math.sqrt(squares / degrees) if degrees else math.nan
         return dict(zip(seeds, map(float, effects), strict=True)) if chose else {}, noise, degrees
 
+    def _judged(self, chose: int) -> list[dict[int, float]]:
+        """Returns the rewards by seed that say what the noise is, without the seeds that chose."""
+        return [
+            {seed: outcomes[seed].reward for seed in sorted(outcomes)[chose:]}
+            for outcomes in self.outcomes.values()
+            if len(outcomes) > 1 + chose and all(o.status == OK for o in outcomes.values())
+        ]
+
+    def local_noise(self) -> LocalNoise | None:
+        """Returns the noise by reward; None where it is not known."""
+        effects, overall, degrees = self._fit()
+        chose = int(any(len(outcomes) > 2 for outcomes in self.outcomes.values()))
+        groups = [
+            np.array([reward - effects.get(seed, 0.0) for seed, reward in rewards.items()])
+            for rewards in self._judged(chose)
+        ]
+        return estimate(groups, overall, degrees)
+
     def entries(self) -> list[Entry]:
         """Returns all candidates, the best first: by the lower end of the mean's interval.
 
@@ -326,8 +367,9 @@ class Study:
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
         """
-        effects, noise, degrees = self._fit()
-        width = float(stats.t.ppf(0.975, degrees)) * noise if degrees else math.nan
+        effects, _, degrees = self._fit()
+        width = float(stats.t.ppf(0.975, degrees)) if degrees else math.nan
+        local = self.local_noise()
         entries = []
         for candidate, outcomes in self.outcomes.items():
             rewards = {seed: outcome.reward for seed, outcome in sorted(outcomes.items())}
@@ -337,11 +379,23 @@ class Study:
             mean = float(np.mean(judged))
             statuses = {outcome.status for outcome in outcomes.values()}
             status = next((s for s in (PRUNED, DIVERGED) if s in statuses), OK)
-            half = width / math.sqrt(len(judged)) if status == OK else math.nan
+            deviation = local.at(mean) if local and status == OK else math.nan
+            half = width * deviation / math.sqrt(len(judged))
             formula = str(self.space.formula(candidate))
             interval = mean - half, mean + half
             entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
         return sorted(entries, key=ranking_key)
+
+
+@contextlib.contextmanager
+def _storage_errors(storage: str | os.PathLike | None) -> Iterator[None]:
+    """Says which storage it is that cannot be used, whatever a driver raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"The storage {str(storage)!r} cannot be used ({first_line(error)})."
+        ) from error
 
 
 def _opened(optuna: Any, name: str, storage: Any) -> Any:

@@ -52,6 +52,8 @@ def test_a_child_that_agrees_and_one_that_disagrees(depth, shallow):
     chosen = depth.groups(shallow, best=5, drawn=30)
     rows, same = depth.compare(shallow, deeper(shallow, lambda reward: reward / 2), chosen)
     assert same[depth.DRAWN]["rank correlation"] == 1
+    assert {"shallow, seed 0", "deeper, seed 4", "deeper, seed 5"} <= rows[0].keys()
+    assert rows[0]["deeper, seed 5"] == pytest.approx(rows[0]["shallow, seed 0"] / 2)
     assert [row["shallow, rank"] for row in rows] == sorted(row["shallow, rank"] for row in rows)
     # ReLU is the first of the paper's, and so the best of all.
     assert same[depth.BEST]["as good as ReLU, shallow"] == 1

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from keras_swish import io
@@ -16,6 +18,19 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         fail()
     assert io.read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_what_is_synced_is_open_for_writing(tmp_path, monkeypatch):
+    """Windows refuses to sync a file that is open for reading."""
+    modes = []
+
+    def sync(descriptor):
+        modes.append(os.write(descriptor, b""))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    io.write_text(tmp_path / "a.txt", "all")
+    assert modes == [0]
+    assert (tmp_path / "a.txt").read_text() == "all"
 
 
 def test_the_temporary_name_keeps_the_suffixes(tmp_path):

@@ -41,7 +41,16 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     out = tmp_path / "out"
     code, printed, err = call(*SHORT, "--trials=2", f"--out={out}")
     assert code == 0, err
+    # The first lines say what is about to happen.
+    assert printed.startswith(
+        "Searches for the activation function with which resnet8 learns digits"
+    )
     assert "3358 different functions" in printed
+    assert (
+        "random proposes up to 2 of them. With each the network is trained for 1 epoch" in printed
+    )
+    assert f"To watch: optuna-dashboard {out / 'study.log'}\n" in printed
+    assert f"Interrupted, it resumes with the same command and --out={out}.\n" in printed
     code, printed, err = call(*SHORT, "--trials=3", "--top=0.4", "--top_seeds=2", f"--out={out}")
     assert code == 0, err
     # One more candidate, and the best two of three again.

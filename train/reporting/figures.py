@@ -137,7 +137,28 @@ def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) ->
     panel.set(xlabel="mean reward", ylabel="candidates", yscale="symlog")
     panel.yaxis.set_major_formatter("{x:g}")
     if lines:
-        _legend(panel, "upper left")
+        _legend(panel, "upper center")
+    _save(figure, path)
+
+
+def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> None:
+    """Draws what a surrogate predicts over what was found: of all, and of the best quarter.
+
+    Args:
+        found: The rewards, `(n,)`.
+        believed: What is predicted of each, `(n,)`.
+        path: The file.
+    """
+    figure, ((whole, upper),) = _figure(1, 2, 10, 5)
+    for panel, title in ((whole, "all"), (upper, "the best quarter")):
+        panel.plot([found.min(), found.max()], [found.min(), found.max()], color="0.6", lw=1)
+        panel.plot(found, believed, "o", ms=3, alpha=0.4, mew=0)
+        panel.set(title=title, xlabel="reward found", ylabel="reward predicted from all others")
+    least, most = np.quantile(found, 0.75), found.max()
+    best, margin = believed[found >= least], 0.05 * (most - least)
+    if margin:
+        upper.set_xlim(least - margin, most + margin)
+        upper.set_ylim(np.quantile(best, 0.02) - margin, best.max() + margin)
     _save(figure, path)
 
 

@@ -3,6 +3,7 @@
 `keras-swish search` writes it when it ends, `keras-swish report` at any time.
 """
 
+import csv
 import pathlib
 from typing import Any
 
@@ -11,15 +12,17 @@ import numpy as np
 from keras_swish import catalogue, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
+from keras_swish.search.insight.naming import readable
 from keras_swish.search.result import progress_by_algorithm
 from keras_swish.search.study import Entry
 
 from ..trainer.environment import CONFIG
-from . import figures, html, paper_claims
+from . import certainty, figures, html, paper_claims, paper_sections
 from .paper_claims import Ranked
 from .runs import Row
+from .shapes import rank_intervals
 
-STUDY, HTML = "study.log", "report.html"
+STUDY, HTML, TABLE = "study.log", "report.html", "results.csv"
 # How many of the best candidates are in the table, and how many are drawn.
 LISTED, DRAWN = 30, 12
 # The functions whose reward the figures mark.
@@ -65,9 +68,34 @@ def settings(folder: pathlib.Path) -> dict[str, Any]:
         ValueError: If they cannot be read.
     """
     try:
-        return (io.read_json(folder / CONFIG) or {}).get("config", {})
-    except (OSError, ValueError, AttributeError) as error:
+        return dict((io.read_json(folder / CONFIG) or {}).get("config", {}))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder}: not a folder of results ({error})") from error
+
+
+def check_none_lost(out: pathlib.Path, study: Study) -> None:
+    """Refuses to write the report of a study over that of a larger one.
+
+    A journal that was cut short looks like that of a search that has just begun.
+
+    Args:
+        out: Folder of the report.
+        study: The study.
+
+    Raises:
+        ValueError: If results.csv there has more trained children than the study.
+    """
+    try:
+        before = io.read_csv(out / TABLE)
+    except (ValueError, csv.Error):  # damaged itself
+        return
+    children = sum(bool(row[key]) for row in before for key in row if key.startswith("seed "))
+    if children > len(study):
+        raise ValueError(
+            f"{out / TABLE} has {children} trained children of {len(before)} candidates, the "
+            f"storage only {len(study)} of {len(study.outcomes)}: was its file cut short? Take a "
+            f"copy of it from before; or move {TABLE} away to go on with what is left."
+        )
 
 
 def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -> None:
@@ -77,31 +105,55 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
         out: Folder of the report.
         study: The study.
         folder: The search's folder, if there is one; its config.json tells of the child.
+
+    Raises:
+        ValueError: If a report there has more trained children, or config.json is damaged.
     """
+    check_none_lost(out, study)
+    record = _record(folder) if folder else None
     entries = study.entries()
-    io.write_csv(out / "results.csv", rows(study, entries))
+    io.write_csv(out / TABLE, rows(study, entries))
     with io.atomic(out / "best.png") as temporary:
         gallery([entry.formula for entry in entries[:DRAWN]]).savefig(temporary, dpi=120)
     ranked = paper_claims.rank_functions(study, entries)
     marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
     figures.progress(by_algorithm(study), marked, out / "progress.png")
     figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
-    record = io.read_json(folder / CONFIG) if folder else None
-    markdown = text(study, entries, ranked, record)
+    belief = certainty.belief_section(study, entries, out)
+    markdown = text(study, entries, ranked, record, belief)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))
 
 
+def _record(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a search's config.json, which holds all that the page says of it."""
+    try:
+        record = io.read_json(folder / CONFIG)
+        _ = str(record["config"]["dataset"]), dict(record["config"]["child"]["config"])
+        _ = [(str(s["command"]), s["environment"].items()) for s in record["starts"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} is damaged ({error!r})") from error
+    return record
+
+
 def rows(study: Study, entries: list[Entry]) -> list[Row]:
-    """Returns a row for each candidate, with its choices and the reward with each seed."""
+    """Returns a row for each candidate, with its choices and the reward with each seed.
+
+    Where rewards after each epoch are known, as a pruner asked for them, they are in the row, too.
+    """
     seeds = sorted({seed for entry in entries for seed in entry.rewards})
+    intervals = rank_intervals(entries)
     candidates = []
     for rank, entry in enumerate(entries, 1):
-        outcomes = study.outcomes[entry.candidate].values()
+        by_seed = study.outcomes[entry.candidate]
+        outcomes, interval = by_seed.values(), intervals[rank - 1] or ("", "")
         candidates.append(
             {
                 "rank": rank,
+                "rank low": interval[0],
+                "rank high": interval[1],
                 "formula": entry.formula,
+                "function": readable(entry.formula),
                 **study.space.choices(entry.candidate),
                 "mean": round(entry.mean, 5),
                 "low": round(entry.low, 5),
@@ -109,6 +161,11 @@ def rows(study: Study, entries: list[Entry]) -> list[Row]:
                 "status": entry.status,
                 "seconds": round(sum(outcome.seconds for outcome in outcomes), 2),
                 **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
+                **{
+                    f"epochs of seed {seed}": " ".join(f"{reward:.5f}" for reward in outcome.curve)
+                    for seed, outcome in sorted(by_seed.items())
+                    if outcome.curve
+                },
             }
         )
     return candidates
@@ -132,6 +189,7 @@ def text(
     entries: list[Entry],
     ranked: dict[str, Ranked | None],
     record: dict[str, Any] | None,
+    belief: str = "",
 ) -> str:
     """Returns the page in Markdown.
 
@@ -140,6 +198,7 @@ def text(
         entries: Its candidates, the best first.
         ranked: The paper's functions among them, as `paper_claims.rank_functions` returns them.
         record: The content of the folder's config.json, if there is one.
+        belief: The section on what a surrogate believes.
     """
     units = f"core units: {study.space.core_units}"
     title = f"# Search, {units}"
@@ -153,9 +212,12 @@ def text(
         "at the upper left.",
         _noise(study),
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
+        "## Functions of one shape\n\n" + certainty.shape_section(study, entries),
+        f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
-        "## Observations of the paper\n\n" + _observations(study, entries),
-        "## Primitives of the best\n\n" + _primitives(study, entries),
+        "## Observations of the paper\n\n"
+        + paper_sections.observations(study, entries, sorted(set(by_algorithm(study)) - _UNBIASED)),
+        "## Primitives of the best\n\n" + paper_sections.primitives(study, entries),
         "## All rewards\n\n" + _rewards(entries),
         "## Provenance\n\n" + _provenance(study, entries, record),
     ]
@@ -168,14 +230,22 @@ def _reward(entry: Entry) -> list[str]:
     return [f"{entry.mean:.4f}", interval, str(len(entry.rewards))]
 
 
-def _formula(entry: Entry) -> str:
-    return html.code(entry.formula) + ("" if entry.status == "ok" else f" ({entry.status})")
+def _function(entry: Entry) -> str:
+    note = "" if entry.status == "ok" else f" ({entry.status})"
+    return html.code(readable(entry.formula)) + note
+
+
+def _rank(rank: int, interval: tuple[int, int] | None) -> list[str]:
+    """Returns cells: a rank and its interval."""
+    return [str(rank), f"{interval[0]} to {interval[1]}" if interval else ""]
 
 
 def _best(study: Study, entries: list[Entry]) -> str:
-    lines = [["formula", "rank", "reward", "95% interval", "seeds"]]
+    lines = [["function", "formula", "rank", "interval", "reward", "95% interval", "seeds"]]
+    intervals = rank_intervals(entries)
     for rank, entry in enumerate(entries[:LISTED], 1):
-        lines.append([_formula(entry), str(rank), *_reward(entry)])
+        cells = [*_rank(rank, intervals[rank - 1]), *_reward(entry)]
+        lines.append([_function(entry), html.code(entry.formula), *cells])
     return f"The best {len(lines) - 1} of {len(entries)} candidates.\n\n{html.table(lines)}"
 
 
@@ -189,21 +259,34 @@ def _noise(study: Study) -> str:
     return (
         "Rewards are means over the seeds; where there are several, without the first, which chose "
         "the candidate for the others, and without what all candidates owe to a seed. Candidates "
-        "are ranked by the lower end of the mean's 95% interval, for which the noise is taken to "
-        "be the same for all that did not diverge: "
-        f"{noise:.4f}, the standard deviation between seeds ({degrees} degrees of freedom). It is "
-        "that of seeds on these validation examples; other examples would differ, too, and the "
-        "best of many are chosen for their luck: `keras-swish confirm` trains them again."
+        "are ranked by the lower end of the mean's 95% interval. Its noise, the standard deviation "
+        f"between seeds, is {noise:.4f} ({degrees} degrees of freedom) over all that did not "
+        f"diverge{_local_noise(study)}. It is that of seeds on these validation examples; other "
+        "examples would differ, too, and the best of many are chosen for their luck: "
+        "`keras-swish confirm` trains them again. The interval of a rank goes from those that are "
+        "better to those that are worse, each at 95%."
+    )
+
+
+def _local_noise(study: Study) -> str:
+    local = study.local_noise()
+    if local is None or len(local.rewards) < 2:
+        return ""
+    return (
+        f", and estimated by reward: from {local.deviations[0]:.4f} around {local.rewards[0]:.4f} "
+        f"to {local.deviations[-1]:.4f} around {local.rewards[-1]:.4f}"
     )
 
 
 def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]) -> str:
-    lines = [["function", "formula", f"rank of {len(entries)}", "reward", "95% interval", "seeds"]]
+    header = ["function", "formula", f"rank of {len(entries)}", "interval", "reward"]
+    lines = [[*header, "95% interval", "seeds"]]
+    intervals = rank_intervals(entries)
     for name, function in ranked.items():
         units = len(paper_claims.FUNCTIONS[name])
-        cells = [f"not here: has {units} core units", "", "", ""]
+        cells = [f"not here: has {units} core units", "", "", "", ""]
         if function:
-            cells = [str(function.rank), *_reward(function.entry)]
+            cells = [*_rank(function.rank, intervals[function.rank - 1]), *_reward(function.entry)]
         elif units <= study.space.core_units:
             cells[0] = "not tried"
         formula = catalogue.ENTRIES[name].formula if name in catalogue.ENTRIES else f"{name}(x)"
@@ -224,90 +307,6 @@ def _algorithms(study: Study) -> str:
         "mean by luck alone, and an algorithm that shares a study gets what others left: to "
         f"compare algorithms, give each a study of its own.\n\n{html.table(lines)}"
     )
-
-
-def _observations(study: Study, entries: list[Entry]) -> str:
-    observations = paper_claims.observations(study.space, entries)
-    lines = [["candidates", "the paper", "of the best", "of the others", "p", "p (Holm)", "here"]]
-    learned = sorted(set(by_algorithm(study)) - _UNBIASED)
-    for name, (expected, share) in observations.items():
-        lines.append(
-            [
-                name,
-                {1: "among the winners", -1: "do badly", 0: "win, as do two"}[expected],
-                _part(share.best, share.of_best),
-                _part(share.others, share.of_others),
-                f"{share.p:.2g}",
-                f"{share.holm_p:.2g}",
-                "no sample" if learned else _verdict(expected, share.side),
-            ]
-        )
-    units = study.space.core_units
-    size = "one core unit" if units == 1 else f"at most {units} core units"
-    limits = "functions of one or two core units win" if units < 3 else "more would do worse"
-    notes = [
-        f"The best are the {paper_claims.best_count(entries)} of the first tenth; p is that of "
-        "Fisher's exact test, and p (Holm), which decides, is corrected for the "
-        f"{len(observations)} observations. A function that can be written in several ways counts "
-        "for each of them.",
-        f"{html.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
-        "sample of the space, p is too small, and nothing is concluded."
-        if learned
-        else "",
-        _division(study, entries),
-        f"This storage holds only candidates of {size}: whether {limits}, it cannot say.",
-    ]
-    return "\n\n".join([html.table(lines), *filter(None, notes)])
-
-
-def _verdict(expected: int, side: int) -> str:
-    if side == 0:
-        return "not statistically significant"
-    if expected == 0:
-        return "more among the best" if side > 0 else "fewer among the best"
-    return "as in the paper" if side == expected else "the opposite"
-
-
-def _division(study: Study, entries: list[Entry]) -> str:
-    division = paper_claims.division(study.space, entries)
-    if division is None:
-        return ""
-    rank, other_rank = 100 * division.rank, 100 * division.other_rank
-    diverged, other_diverged = 100 * division.diverged, 100 * division.other_diverged
-    return (
-        f"Candidates that divide have the median rank {rank:.0f}% of the way from the first to the "
-        f"last, the others {other_rank:.0f}% (p = {division.rank_p:.2g}, Mann-Whitney test); "
-        f"{diverged:.0f}% of them diverged, of the others {other_diverged:.0f}% "
-        f"(p = {division.diverged_p:.2g}, Fisher's exact test)."
-    )
-
-
-def _primitives(study: Study, entries: list[Entry]) -> str:
-    blocks = [
-        "In how many of the best tenth a primitive is, and of all candidates, where it is in any. "
-        "p is that of Fisher's exact test, the best against the others; p (Holm) is corrected for "
-        "all primitives of the table. A function that can be written in several ways counts as it "
-        "is written here."
-    ]
-    for arity, shares in paper_claims.primitives(study.space, entries).items():
-        lines = [[arity, "of the best", "of all", "p", "p (Holm)"]]
-        order = sorted(shares.items(), key=lambda item: (item[1].p, -item[1].best))
-        for name, share in order:
-            lines.append(
-                [
-                    html.code(name),
-                    _part(share.best, share.of_best),
-                    _part(share.best + share.others, len(entries)),
-                    f"{share.p:.2g}",
-                    f"{share.holm_p:.2g}",
-                ]
-            )
-        blocks.append(html.table(lines))
-    return "\n\n".join(blocks)
-
-
-def _part(count: int, of: int) -> str:
-    return f"{100 * count / of:.0f}% ({count} of {of})" if of else ""
 
 
 def _rewards(entries: list[Entry]) -> str:

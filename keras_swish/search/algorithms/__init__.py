@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import importlib
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,9 @@ ALGORITHMS = {
     "surrogate": ("surrogate", "Surrogate"),
 }
 OPTUNA = "optuna:"
+# What searches where nothing else is said: it finds the best functions with the fewest children
+# (results/search_benchmarks).
+DEFAULT = "surrogate"
 
 
 def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algorithm:
@@ -92,11 +96,24 @@ def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algo
 
         return OptunaSampler(space, seed, name.removeprefix(OPTUNA), **options)
     if name not in ALGORITHMS:
-        valid = [*ALGORITHMS, f"{OPTUNA}TPESampler"]
-        raise ValueError(unknown("algorithm", name, valid))
+        raise ValueError(unknown("algorithm", name, startable(space)))
     module_name, class_name = ALGORITHMS[name]
     module = importlib.import_module(f"{__name__}.{module_name}")
     return getattr(module, class_name)(space, seed, **options)
+
+
+def startable(space: SearchSpace) -> list[str]:
+    """Returns the names of the algorithms that can search a space here.
+
+    Example:
+        >>> from keras_swish.search import SearchSpace, algorithms
+        >>> "exhaustive" in algorithms.startable(SearchSpace(2))
+        False
+    """
+    names = [name for name in ALGORITHMS if name != "exhaustive" or space.core_units == 1]
+    if importlib.util.find_spec("optuna"):
+        names.append(f"{OPTUNA}TPESampler")
+    return names
 
 
 def name_of(algorithm: Algorithm) -> str:

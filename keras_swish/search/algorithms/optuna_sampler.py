@@ -1,6 +1,7 @@
 """Any sampler of Optuna, for comparison."""
 
 import inspect
+import warnings
 from typing import Any
 
 from keras_swish.messages import unknown
@@ -36,26 +37,41 @@ class OptunaSampler(Algorithm):
         super().__init__(space, seed)
         samplers = {name for name in dir(optuna.samplers) if name.endswith("Sampler")}
         samplers -= {"BaseSampler", "BruteForceSampler"}  # the latter ends a study by itself
-        if sampler not in samplers:
-            raise ValueError(unknown("sampler of Optuna", sampler, samplers))
-        sampler_class = getattr(optuna.samplers, sampler)
-        if "seed" in inspect.signature(sampler_class).parameters:
-            options = {"seed": seed, **options}
         self.distributions = {
             name: optuna.distributions.CategoricalDistribution(range(size))
             for name, size in zip(space.names, space.sizes, strict=True)
         }
+        if sampler not in samplers:
+            offered = [name for name in samplers if self._starts(name, seed, {})]
+            raise ValueError(unknown("sampler of Optuna", sampler, offered))
         try:
-            # Some import what they need when they have seen a few trials, in a search after hours.
-            tried = optuna.create_study(sampler=sampler_class(**options))
-            for _ in range(_FEW):
-                tried.tell(tried.ask(self.distributions), 0.0)
-            self.study = optuna.create_study(direction="maximize", sampler=sampler_class(**options))
+            self.study = self._start(sampler, seed, options)
         except (TypeError, ImportError) as error:  # it needs arguments, or another package
             raise ValueError(f"{sampler} cannot be used: {error}") from error
         self.asked = 0
         # The numbers of the trials that wait for a reward, by note.
         self.trials: dict[object, int] = {}
+
+    def _start(self, sampler: str, seed: int, options: dict[str, Any]) -> Any:
+        """Returns a study with the sampler, which was seen to work."""
+        optuna = import_optuna()
+        sampler_class = getattr(optuna.samplers, sampler)
+        if "seed" in inspect.signature(sampler_class).parameters:
+            options = {"seed": seed, **options}
+        # Some import what they need when they have seen a few trials, in a search after hours.
+        tried = optuna.create_study(sampler=sampler_class(**options))
+        for _ in range(_FEW):
+            tried.tell(tried.ask(self.distributions), 0.0)
+        return optuna.create_study(direction="maximize", sampler=sampler_class(**options))
+
+    def _starts(self, sampler: str, seed: int, options: dict[str, Any]) -> bool:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # which are experimental
+                self._start(sampler, seed, options)
+        except (TypeError, ImportError):
+            return False
+        return True
 
     def ask(self) -> Proposal:
         """Returns what the sampler suggests; the note counts the proposals."""

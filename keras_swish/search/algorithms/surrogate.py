@@ -9,6 +9,9 @@ Ginsbourger, Le Riche, Carraro, "Kriging is Well-Suited to Parallelize Optimizat
 4.2, for candidates in training, whose prediction stands in for their reward.
 """
 
+import copy
+import functools
+
 import numpy as np
 from scipy import linalg, stats
 
@@ -22,11 +25,18 @@ QUANTILES, WIDTH = 32, 1.4
 CENTRED = 0.7
 # What a trainable beta adds to the distance of two functions.
 BETA_WEIGHT = 0.7
+# The process's kernel length, as a share of the median distance of two functions, and the variance
+# of the noise of a normal score.
+LENGTH, NOISE = 0.2, 0.2
 # Steeper and larger than this, functions are alike.
 _LARGEST = 1e9
 # Of the candidates of a space that cannot be listed: how many are ranked, how many of them are
-# replaced at each proposal, and which share of the known ones is mutated.
-_POOL, _FRESH, _PARENTS = 2048, 16, 0.1
+# replaced at each proposal, which share of the known ones is mutated, and how many that were looked
+# at are remembered.
+_POOL, _FRESH, _PARENTS, _REMEMBERED = 2048, 64, 0.1, 1 << 16
+# The most observations that the process has; time and memory grow with their square. When there are
+# as many, it keeps a part of them: half of those the best, the others spread over all ranks.
+MOST, _KEPT = 2048, 1024
 
 
 def shape_features(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
@@ -68,6 +78,13 @@ def shape_features(space: SearchSpace, candidates: list[Candidate]) -> np.ndarra
     )
 
 
+@functools.lru_cache(maxsize=2)
+def _all_features(space: SearchSpace) -> tuple[tuple[Candidate, ...], np.ndarray]:
+    """Returns all functions of a space of one unit, and their features, which take a second."""
+    candidates = space.survey().candidates
+    return candidates, shape_features(space, list(candidates))
+
+
 class GaussianProcess:
     """A Gaussian process whose observations come one by one, and which is asked at a fixed pool.
 
@@ -82,9 +99,7 @@ class GaussianProcess:
 
     def __init__(self, pool: np.ndarray, length: float, noise: float):
         self.pool, self.noise = pool, noise
-        sample = pool[np.random.default_rng(0).permutation(len(pool))[:512]]
-        distances = _distances(sample, sample)[np.triu_indices(len(sample), 1)]
-        self._unit = length * (np.median(distances) or 1.0)
+        self._unit = length * median_distance(pool)
         self._observed = np.empty((0, pool.shape[1]))
         self._factor = np.empty((64, 64))
         self._solved = np.empty((64, len(pool)))
@@ -107,32 +122,81 @@ class GaussianProcess:
         self.variance = np.maximum(self.variance - self._solved[count] ** 2, 1e-9)
         self._observed = np.append(self._observed, self.pool[index][None], axis=0)
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Returns the mean at the pool, given the values of all observations in their order."""
+    def mean(self, values: np.ndarray, indices: np.ndarray | None = None) -> np.ndarray:
+        """Returns the mean at the pool, given the values of all observations in their order.
+
+        Args:
+            values: The values, `(observations,)`.
+            indices: Where in the pool; by default everywhere.
+        """
+        weights = self._solve(values)
+        solved = self._solved[: len(self)]
+        return weights @ (solved if indices is None else solved[:, indices])
+
+    def keep(self, observations: np.ndarray) -> None:
+        """Forgets all observations but these.
+
+        Args:
+            observations: Their numbers, in the order in which they are to be.
+        """
+        self._observed = self._observed[observations]
         count = len(self)
-        weights = linalg.solve_triangular(
-            self._factor[:count, :count], values, lower=True, check_finite=False
-        )
-        return weights @ self._solved[:count]
+        covariance = self._kernel(self._observed, self._observed) + self.noise * np.eye(count)
+        self._factor[:count, :count] = linalg.cholesky(covariance, lower=True)
+        self._solved[:count] = self._solve(self._kernel(self._observed))
+        self.variance = np.maximum(1 - (self._solved[:count] ** 2).sum(axis=0), 1e-9)
 
     def replace(self, indices: np.ndarray, features: np.ndarray) -> None:
         """Puts other candidates into the pool."""
         count = len(self)
         self.pool[indices] = features
-        self._solved[:count, indices] = linalg.solve_triangular(
-            self._factor[:count, :count],
-            self._kernel(self._observed, features),
-            lower=True,
-            check_finite=False,
-        )
+        self._solved[:count, indices] = self._solve(self._kernel(self._observed, features))
         self.variance[indices] = np.maximum(
             1 - (self._solved[:count, indices] ** 2).sum(axis=0), 1e-9
         )
 
+    def _solve(self, right: np.ndarray) -> np.ndarray:
+        count = len(self)
+        return linalg.solve_triangular(
+            self._factor[:count, :count], right, lower=True, check_finite=False
+        )
+
     def _kernel(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
-        scaled = np.sqrt(3) * _distances(first, self.pool if second is None else second)
-        scaled /= self._unit
-        return (1 + scaled) * np.exp(-scaled)
+        return kernel(first, self.pool if second is None else second, self._unit)
+
+
+def kernel(first: np.ndarray, second: np.ndarray, unit: float) -> np.ndarray:
+    """Returns the Matern 3/2 kernel of two sets of features.
+
+    Args:
+        first: `(n, features)`.
+        second: `(m, features)`.
+        unit: Its length.
+
+    Returns:
+        An array `(n, m)`.
+    """
+    scaled = np.sqrt(3) / unit * _distances(first, second)
+    return (1 + scaled) * np.exp(-scaled)
+
+
+def median_distance(features: np.ndarray) -> float:
+    """Returns the median distance of some of the features, `(n, features)`."""
+    sample = features[np.random.default_rng(0).permutation(len(features))[:512]]
+    distances = _distances(sample, sample)[np.triu_indices(len(sample), 1)]
+    return float(np.median(distances) if len(distances) else 1.0) or 1.0
+
+
+def normal_scores(ranks: np.ndarray) -> np.ndarray:
+    """Returns what a standard normal distribution has at these ranks, counted from 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_swish.search.algorithms.surrogate import normal_scores
+        >>> normal_scores(np.array([1, 2, 3])).round(2).tolist()
+        [-0.97, 0.0, 0.97]
+    """
+    return stats.norm.ppf((ranks - 0.5) / len(ranks))
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -148,6 +212,9 @@ class Surrogate(Algorithm):
 
     In a space of one core unit all its functions are ranked at each proposal; larger ones cannot be
     listed, and a pool of random candidates and mutants of the best is.
+
+    Of more than `MOST` proposals the process knows a part: the best, and of the others some of each
+    rank. None is proposed again.
 
     Args:
         space: The search space.
@@ -167,8 +234,8 @@ class Surrogate(Algorithm):
         seed: int = 0,
         initial: int = 32,
         kappa: float = 0.5,
-        length: float = 0.2,
-        noise: float = 0.2,
+        length: float = LENGTH,
+        noise: float = NOISE,
     ):
         super().__init__(space, seed)
         if initial < 1:
@@ -177,17 +244,24 @@ class Surrogate(Algorithm):
             if not 0 < value < np.inf:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
         self.initial, self.kappa = initial, kappa
-        # The candidates that were proposed, in that order, with what was predicted of each.
+        # The candidates that were proposed, in that order, with what was predicted of each; and
+        # those of them that the process has observed.
         self._proposed: dict[Candidate, float] = {}
+        self._observed: list[Candidate] = []
         self._rewards: dict[Candidate, float] = {}
+        # What tells candidates apart in the pool. Its own: what others ask of a space would change
+        # what this proposes.
+        self._looked, self._count_looked = copy.copy(space), 0
         if space.core_units == 1:
-            everything = space.survey().candidates
-            self._pool = [everything[i] for i in self.random.permutation(len(everything))]
+            everything, features = _all_features(space)
+            order = self.random.permutation(len(everything))
+            self._pool, features = [everything[i] for i in order], features[order]
         else:
             self._pool = []
             while len(self._pool) < _POOL:
                 self._pool += self._fresh([], _POOL - len(self._pool))
-        self._process = GaussianProcess(shape_features(space, self._pool), length, noise)
+            features = shape_features(space, self._pool)
+        self._process = GaussianProcess(features, length, noise)
         self._is_open = np.ones(len(self._pool), bool)
 
     def ask(self) -> Proposal | None:
@@ -198,16 +272,20 @@ class Surrogate(Algorithm):
             # The pool lies in a random order.
             index, predicted = int(self._is_open.argmax()), 0.0
         else:
-            mean, bound = self._predicted()
+            scores = self._scores()
+            mean = self._process.mean(scores)
             if self.space.core_units > 1:
-                self._renew_pool(bound)
-                mean, bound = self._predicted()
-            index = int(bound.argmax())
+                fresh = self._renew_pool(self._bound(mean))
+                mean[fresh] = self._process.mean(scores, fresh)
+            index = int(self._bound(mean).argmax())
             predicted = float(mean[index])
         candidate = self._pool[index]
         self._process.observe(index)
         self._is_open[index] = False
         self._proposed[candidate] = predicted
+        self._observed.append(candidate)
+        if len(self._observed) == MOST:
+            self._forget()
         return Proposal(candidate)
 
     def tell(self, proposal: Proposal, reward: float) -> None:
@@ -215,33 +293,39 @@ class Surrogate(Algorithm):
         if proposal.candidate in self._proposed:
             self._rewards[proposal.candidate] = reward
 
-    def _predicted(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and upper confidence bound of the pool, minus infinity where proposed."""
-        mean = self._process.mean(self._scores())
+    def _bound(self, mean: np.ndarray) -> np.ndarray:
+        """Returns the upper confidence bound of the pool, minus infinity where proposed."""
         bound = mean + self.kappa * np.sqrt(self._process.variance)
-        return mean, np.where(self._is_open, bound, -np.inf)
+        return np.where(self._is_open, bound, -np.inf)
 
     def _scores(self) -> np.ndarray:
-        """Returns the normal scores of what was proposed, as predicted where it is in training."""
-        scores = np.array([*self._proposed.values()])
-        if self._rewards:
-            is_told = np.array([candidate in self._rewards for candidate in self._proposed])
-            rewards = [self._rewards[c] for c in self._proposed if c in self._rewards]
-            ranks = stats.rankdata(rewards)
-            scores[is_told] = stats.norm.ppf((ranks - 0.5) / len(ranks))
-        return scores
+        """Returns the normal scores of what is observed, as predicted where it is in training."""
+        ranks = stats.rankdata([*self._rewards.values()])
+        told = dict(zip(self._rewards, normal_scores(ranks), strict=True))
+        return np.array([told.get(c, self._proposed[c]) for c in self._observed])
 
-    def _renew_pool(self, bound: np.ndarray) -> None:
-        """Replaces the candidates that promise least."""
+    def _forget(self) -> None:
+        """Lets the process keep a part of its observations."""
+        scores = self._scores()
+        order = np.argsort(-scores, kind="stable")
+        best, others = order[: _KEPT // 2], order[_KEPT // 2 :]
+        spread = others[np.linspace(0, len(others) - 1, _KEPT - len(best)).astype(int)]
+        kept = np.sort(np.concatenate([best, spread]))
+        self._process.keep(kept)
+        self._observed = [self._observed[number] for number in kept]
+
+    def _renew_pool(self, bound: np.ndarray) -> np.ndarray:
+        """Replaces the candidates that promise least, and returns where they were."""
         best = sorted(self._rewards, key=lambda candidate: -self._rewards[candidate])
         parents = best[: max(1, round(_PARENTS * len(best)))]
         fresh = self._fresh(parents, _FRESH)
+        indices = np.argsort(bound, kind="stable")[: len(fresh)]
         if fresh:
-            indices = np.argsort(bound, kind="stable")[: len(fresh)]
             for index, candidate in zip(indices, fresh, strict=True):
                 self._pool[index] = candidate
             self._process.replace(indices, shape_features(self.space, fresh))
             self._is_open[indices] = True
+        return indices
 
     def _fresh(self, parents: list[Candidate], count: int) -> list[Candidate]:
         """Draws candidates that are new to the pool: at random, and mutants of the parents."""
@@ -249,6 +333,11 @@ class Surrogate(Algorithm):
         for i in range(count // 2 if parents else 0):
             parent = parents[int(self.random.integers(len(parents)))]
             drawn[i] = self.space.mutate(parent, self.random)
-        kept = [self.space.canonical(c) for c in drawn if self.space.reason(c) is None]
+        self._count_looked += count
+        if self._count_looked > _REMEMBERED:
+            self._looked, self._count_looked = copy.copy(self.space), 0
+            self._looked.recall([*self._proposed, *self._pool])
+        looked = self._looked
+        kept = [looked.canonical(c) for c in drawn if looked.reason(c) is None]
         known = {*self._pool, *self._proposed}
         return [candidate for candidate in dict.fromkeys(kept) if candidate not in known]

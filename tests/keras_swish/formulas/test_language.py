@@ -1,5 +1,6 @@
 """The language of formulas: reading, printing, LaTeX, and what is refused."""
 
+import re
 import time
 
 import hypothesis
@@ -158,3 +159,23 @@ def test_positions_count_characters(text, position):
 def test_formulas_are_told_from_names(text):
     assert language.is_formula(text)
     assert not language.is_formula("swish")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("x^2", "a power is written x**2"),
+        ("x\N{SUPERSCRIPT TWO} + 1", "a power is written x**2"),
+        ("max(|x|, 1)", "an absolute value is written abs(x)"),
+        ("|x|^2", "an absolute value is written abs(x); a power is written x**2"),
+        ("x | 1", "an absolute value is written abs(x)"),
+        ("2 \N{MIDDLE DOT} x", "a product is written a * b"),
+        ("\N{GREEK SMALL LETTER SIGMA}(x)", "the sigmoid is written sigmoid(x)"),
+        ("\N{GREEK SMALL LETTER BETA} * x", "a weight is written beta"),
+        ("Sigmoid(x)", "did you mean 'sigmoid'"),
+        ("TANH(x)", "did you mean 'tanh'"),
+    ],
+)
+def test_how_it_is_written_elsewhere_is_answered_with_how_it_is_written_here(text, hint):
+    with pytest.raises(language.FormulaError, match=re.escape(hint)):
+        language.parse(text)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
+import numpy as np
 import pytest
 
 from keras_swish.search import Race, Search, Study, algorithms, executors
@@ -182,6 +184,46 @@ def test_a_child_that_always_kills_its_worker_is_named(child, cluster, tmp_path,
     monkeypatch.setattr("keras_swish.search.cluster.RETRIES", 1)
     with pytest.raises(RuntimeError, match=r"lost 1 times while it trained .* with seed 0"):
         explored(Deadly(child, tmp_path), "ray")
+
+
+@pytest.mark.ray
+def test_a_worker_that_has_no_memory_left_is_named_by_its_job(monkeypatch):
+    ray = pytest.importorskip("ray")
+    for lost in (
+        ray.exceptions.OutOfMemoryError("the node is low on memory"),
+        ray.exceptions.WorkerCrashedError(),
+        ray.exceptions.ActorDiedError(),
+    ):
+
+        def get(reference, lost=lost):
+            raise lost
+
+        made = executors.Ray()
+        made._ray = types.SimpleNamespace(
+            get=get, wait=lambda references: (references, []), exceptions=ray.exceptions
+        )
+        made._running = {"reference": (None, ("candidate", 3), None, 1)}
+        with pytest.raises(executors.WorkerLostError) as caught:
+            made.wait()
+        assert caught.value.job == ("candidate", 3)
+        assert caught.value.__cause__ is lost
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_search_whose_worker_ran_out_of_memory_resumes(child, cluster, tmp_path):
+    class Greedy(Slow):
+        def evaluate(self, candidate, seed):
+            if len(self.log()) > 3 and not (self.directory / "more").exists():
+                np.ones(1 << 50)
+            return super().evaluate(candidate, seed)
+
+    with pytest.raises(MemoryError):
+        explored(Greedy(child, tmp_path), "ray", tmp_path / "study.log")
+    assert len(Study(child.space, {}, tmp_path / "study.log")) in range(1, 5)
+    (tmp_path / "more").touch()
+    found = explored(Greedy(child, tmp_path), "ray", tmp_path / "study.log")
+    assert rewards(found.study) == rewards(explored(child, "local").study)
 
 
 @pytest.mark.ray

@@ -54,7 +54,10 @@ def test_an_interrupted_search_resumes_as_if_it_had_not_been(
     assert again.progress == whole.progress
 
 
-@pytest.mark.parametrize("name", ["exhaustive", "random", "evolution", "rl", "pqt", "surrogate"])
+@pytest.mark.parametrize(
+    "name",
+    ["exhaustive", "random", "evolution", "rl", "pqt", "surrogate", "optuna:TPESampler"],
+)
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
 def test_a_search_in_a_database_resumes_as_well(
     name, snapshot_seconds, tmp_path, space, monkeypatch
@@ -69,8 +72,36 @@ def test_a_search_in_a_database_resumes_as_well(
     again = search(child, storage, name)
     again.explore(15)
     assert len(child.trained) == 15 - 9
+    if name.startswith("optuna:") and not snapshot_seconds:
+        # A sampler that was restored draws other numbers, and knows all that was trained.
+        assert len(again.study) == 15
+        return
     assert rewards(again.study) == rewards(whole.study)
     assert again.progress == whole.progress
+
+
+@pytest.mark.parametrize("names", [("surrogate", "surrogate"), ("random", "pqt")])
+def test_two_drivers_share_a_database(names, tmp_path, space):
+    pytest.importorskip("sqlalchemy")
+    storage = f"sqlite:///{tmp_path}/study.db"
+    drivers = [search(Fake(space), storage, name) for name in names]
+    for trials in (4, 8, 12):
+        for driver in drivers:
+            driver.explore(trials)
+            assert driver.progress.tried == trials
+    for driver in drivers:
+        driver.race(Race(2, 0.2))
+    # Each knows what it trained; who opens the database knows all, and resumes either search.
+    known = {**rewards(drivers[0].study), **rewards(drivers[1].study)}
+    found = Study(space, Fake(space).fingerprint(), storage)
+    assert rewards(found).keys() == known.keys()
+    assert all(known[c].items() <= by_seed.items() for c, by_seed in rewards(found).items())
+    assert all(np.isfinite(entry.mean) for entry in found.entries())
+    for name in names:
+        child = Fake(space)
+        again = search(child, storage, name)
+        again.explore(14)
+        assert not {*child.trained} & {(c, s) for c, by in known.items() for s in by}
 
 
 def test_what_another_algorithm_has_trained_is_taken_from_the_study_also_when_replayed(

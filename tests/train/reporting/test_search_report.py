@@ -32,7 +32,8 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     (_, best), *_ = pages.tables(text)
     entry = study.entries()[0]
     interval = f"{entry.low:.4f} to {entry.high:.4f}"
-    assert best["`sigmoid(beta * x) * x`"] == ["1", f"{entry.mean:.4f}", interval, "2"]
+    formula = "`sigmoid(beta * x) * x`"
+    assert best["swish_beta"] == [formula, "1", "1 to 1", f"{entry.mean:.4f}", interval, "2"]
     assert len(best) == search_report.LISTED
 
     ((_, known),) = pages.tables(section(text, "Functions of the paper"))
@@ -60,6 +61,14 @@ def test_the_page_says_what_was_made_up(folder, call, study):
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 61)]
     assert rows[0]["seed 1"]
+    assert (rows[0]["function"], rows[0]["formula"]) == ("swish_beta", "sigmoid(beta * x) * x")
+    assert (rows[0]["rank low"], rows[0]["rank high"]) == ("1", "1")
+    believed = section(text, "What a surrogate believes")
+    ((_, untrained),) = pages.tables(believed)
+    assert len(untrained) == 10
+    assert not set(untrained) & set(best)
+    assert re.search(r"with what was found is\s+-?[01]\.\d\d", believed)
+    assert "shape" in section(text, "Functions of one shape")
 
 
 def test_an_algorithm_that_learns_gives_no_sample(space, made):
@@ -72,6 +81,32 @@ def test_an_algorithm_that_learns_gives_no_sample(space, made):
     assert "rl proposed what is like the best so far" in " ".join(observed.split())
     ((_, found),) = pages.tables(observed)
     assert {row[-1] for row in found.values()} == {"no sample"}
+
+
+def test_a_journal_cut_short_does_not_replace_a_whole_report(folder, call, tmp_path):
+    assert call("report", folder)[0] == 0
+    files = ("results.csv", "table.md", "report.html")
+    before = [(folder / name).read_bytes() for name in files]
+    journal = folder / "study.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    code, _, err = call("report", folder)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert re.search(r"has \d+ trained children of 60 candidates, the storage only \d+ of \d+", err)
+    assert [(folder / name).read_bytes() for name in files] == before
+    (folder / "results.csv").rename(tmp_path / "whole.csv")  # as the message says
+    assert call("report", folder)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", '{"config": {"program": "search"}}', '{"config": 3}']
+)
+def test_a_damaged_description_is_refused_in_one_line(folder, call, damaged):
+    (folder / "config.json").write_text(damaged)
+    code, _, err = call("report", folder)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_another_programs_folder_is_left_alone(made, call, tmp_path):
@@ -91,7 +126,7 @@ def test_another_programs_folder_is_left_alone(made, call, tmp_path):
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder, call):
     assert call("report", folder)[0] == 0
-    pages.check((folder / "report.html").read_text(), figures=3)
+    pages.check((folder / "report.html").read_text(), figures=4)
 
 
 def test_a_journal_alone_is_reported_on_and_other_things_are_refused(made, call, tmp_path):
@@ -145,9 +180,9 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, call, browse):
         folder / "report.html",
         "document.body.dataset.figures = "
         "[...document.images].filter(image => image.naturalWidth > 400).length;"
-        "const rank = document.querySelectorAll('th button')[1]; rank.click(); rank.click()",
+        "const rank = document.querySelectorAll('th button')[2]; rank.click(); rank.click()",
     )
-    assert 'data-figures="3"' in document
+    assert 'data-figures="4"' in document
     # No script was let in.
     assert "<title>Search on &lt;b&gt;digits&lt;/b&gt;, core units: 1</title>" in document
     body = re.search(r"<tbody>(.*?)</tbody>", document, re.DOTALL).group(1)

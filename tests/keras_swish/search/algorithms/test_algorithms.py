@@ -169,3 +169,24 @@ def test_unknown_algorithms_say_what_came(space):
         algorithms.create("optuna:TPE", space)
     with pytest.raises(ValueError, match="Received: sample=9, population=3"):
         algorithms.create("evolution", space, population=3, sample=9)
+
+
+def test_only_what_can_start_is_offered(space):
+    optuna = pytest.importorskip("optuna")
+    with pytest.raises(ValueError, match="Did you mean 'TPESampler'") as caught:
+        algorithms.create("optuna:tpesampler", space)
+    offered = str(caught.value).partition("Valid: ")[2].rstrip(".").split(", ")
+    assert "TPESampler" in offered
+    for name in offered:
+        assert algorithms.create(f"optuna:{name}", space).ask().candidate in space
+    # One that needs arguments is taken with them, and not offered without.
+    assert hasattr(optuna.samplers, "GridSampler")
+    assert "GridSampler" not in offered
+    with pytest.raises(ValueError, match="GridSampler cannot be used"):
+        algorithms.create("optuna:GridSampler", space)
+    for wide, is_offered in ((space, True), (SearchSpace(2), False)):
+        with pytest.raises(ValueError, match="Unknown algorithm 'Exhaustif'") as caught:
+            algorithms.create("Exhaustif", wide)
+        assert ("Did you mean 'exhaustive'" in str(caught.value)) is is_offered
+        for name in algorithms.startable(wide):
+            algorithms.create(name, wide)

@@ -1,11 +1,14 @@
 """The surrogate: its process against scikit-learn's, and what it proposes."""
 
+import inspect
+
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 from keras_swish.search import algorithms
+from keras_swish.search.algorithms import surrogate
 from keras_swish.search.algorithms.surrogate import GaussianProcess, shape_features
 from keras_swish.search.space import SearchSpace
 
@@ -34,6 +37,14 @@ def test_the_process_is_that_of_scikit_learn():
     pool[unused] = fresh
     mean, deviation = peer.predict(pool, return_std=True)
     np.testing.assert_allclose(process.mean(values), mean, atol=1e-9)
+    np.testing.assert_allclose(np.sqrt(process.variance), deviation, atol=1e-9)
+    some = np.arange(0, 90, 3)
+    process.keep(some)
+    process.observe(int(observed[1]))
+    peer.fit(np.array(peer.X_train_)[[*some, 1]], values[[*some, 1]])
+    mean, deviation = peer.predict(pool, return_std=True)
+    np.testing.assert_allclose(process.mean(values[[*some, 1]]), mean, atol=1e-9)
+    np.testing.assert_allclose(process.mean(values[[*some, 1]], unused), mean[unused], atol=1e-9)
     np.testing.assert_allclose(np.sqrt(process.variance), deviation, atol=1e-9)
 
 
@@ -90,6 +101,78 @@ def test_what_is_in_training_is_not_proposed_again_and_counts_as_predicted(space
         algorithm.tell(proposal, reward(proposal.candidate))
     ahead = [algorithm.ask() for _ in range(16)]
     assert len({p.candidate for p in (*waiting, *ahead)}) == 56
+
+
+@pytest.mark.parametrize("core_units", [1, 2])
+def test_what_is_in_training_changes_how_sure_the_process_is_but_not_what_it_predicts(core_units):
+    space = SearchSpace(core_units)
+    reward = nearness(space)
+    algorithm = algorithms.create("surrogate", space, seed=2, initial=16)
+    for _ in range(40):
+        proposal = algorithm.ask()
+        algorithm.tell(proposal, reward(proposal.candidate))
+    waiting = [algorithm.ask() for _ in range(4)]
+    process = algorithm._process
+    mean, variance = process.mean(algorithm._scores()), process.variance.copy()
+    # As if the last four had not been asked for.
+    process.keep(np.arange(40))
+    np.testing.assert_allclose(process.mean(algorithm._scores()[:40]), mean, atol=1e-8)
+    assert (process.variance >= variance - 1e-12).all()
+    assert (process.variance - variance).max() > 0.1
+    last = waiting[-1].candidate  # those before may have left the pool
+    predicted = mean[algorithm._pool.index(last)]
+    assert predicted == pytest.approx(algorithm._proposed[last], abs=1e-8)
+
+
+@pytest.mark.parametrize("core_units", [1, 2])
+def test_of_very_many_rewards_it_keeps_the_best_and_some_of_the_others(core_units, monkeypatch):
+    monkeypatch.setattr(surrogate, "MOST", 60)
+    monkeypatch.setattr(surrogate, "_KEPT", 30)
+    monkeypatch.setattr(surrogate, "_POOL", 300)
+    monkeypatch.setattr(surrogate, "_FRESH", 16)
+    monkeypatch.setattr(surrogate, "_REMEMBERED", 1500)
+    space = SearchSpace(core_units)
+    reward = nearness(space)
+    algorithm, rewards = algorithms.create("surrogate", space, seed=0), {}
+    for _ in range(200):
+        proposal = algorithm.ask()
+        assert proposal.candidate not in rewards
+        rewards[proposal.candidate] = reward(proposal.candidate)
+        algorithm.tell(proposal, rewards[proposal.candidate])
+        assert len(algorithm._process) == len(algorithm._observed) < 60
+    values = list(rewards.values())
+    assert np.median(values[150:]) > np.quantile(values[:32], 0.75)
+    best = sorted(rewards, key=lambda candidate: -rewards[candidate])[:10]
+    assert len(set(best) & set(algorithm._observed)) >= 8
+
+
+def test_what_others_ask_of_the_space_does_not_change_what_it_proposes(monkeypatch):
+    monkeypatch.setattr(surrogate, "_POOL", 300)
+    reward = nearness(SearchSpace(2))
+    runs = []
+    for disturbed in (False, True):
+        space = SearchSpace(2)
+        algorithm, run = algorithms.create("surrogate", space, seed=5, initial=8), []
+        for _ in range(30):
+            run.append(algorithm.ask())
+            algorithm.tell(run[-1], reward(run[-1].candidate))
+            if disturbed:  # as a study does that is opened again
+                space.recall([proposal.candidate for proposal in runs[0]])
+                space.canonical(space.mutate(run[-1].candidate, np.random.default_rng(1)))
+        runs.append(run)
+    assert runs[0] == runs[1]
+
+
+def test_it_is_what_a_search_uses_unless_told_otherwise():
+    from absl import flags
+
+    from keras_swish.search import search_activations
+    from keras_swish.train import search
+
+    flag_values = flags.FlagValues()
+    search.define_flags(flag_values)
+    parameters = inspect.signature(search_activations).parameters
+    assert flag_values["algorithm"].default == parameters["algorithm"].default == "surrogate"
 
 
 def test_two_core_units_are_searched_through_a_pool():
