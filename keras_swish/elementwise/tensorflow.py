@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
-from tensorflow.python.eager import record
 
+from keras_swish.elementwise.caching import CACHED_OPERATIONS
 from keras_swish.keras_compat import Tensor
 
 if TYPE_CHECKING:
     from keras_swish.elementwise.operation import Operation
+
+try:
+    # Private parts of TensorFlow, for want of public ones. To record an operation is the one way to
+    # give it a rule for forward mode: without it there is reverse mode alone, by
+    # `tf.custom_gradient`. Without graphs to import from, each formula costs more memory.
+    from tensorflow.python.eager import record
+
+    _FuncGraph = tf.__internal__.FuncGraph
+except (ImportError, AttributeError):
+    record = _FuncGraph = None
 
 _barrier: Callable[..., Tensor] = xla.optimization_barrier
 _numbers = itertools.count()
@@ -40,10 +50,10 @@ def inline(
     XLA keeps the stack of each operation that it compiled as long as the process runs: three
     quarters of the memory that a formula took. What is imported into a graph has none.
     """
-    if tf.executing_eagerly():
+    if tf.executing_eagerly() or _FuncGraph is None:
         return function(tensors)
     # Not a `tf.Graph`, in which `==` compares which tensors two are rather than what is in them.
-    with tf.__internal__.FuncGraph("f").as_default() as graph:
+    with _FuncGraph("f").as_default() as graph:
         variables = {
             name: tf.compat.v1.placeholder(x.dtype, x.shape, name) for name, x in tensors.items()
         }
@@ -101,7 +111,7 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(CACHED_OPERATIONS)
 def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]:
     def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
         if operation.backward:
@@ -128,28 +138,33 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         is_small = x.shape.is_fully_defined() and (x.shape.rank == 0 or 1 in x.shape)
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
-    def differentiable(*inputs):
-        with record.stop_recording():
-            outputs = compiled(*map(specification, inputs))(*inputs)
+    def call(inputs):
+        outputs = compiled(*map(specification, inputs))(*inputs)
         for output, like in zip(outputs, operation.like, strict=True):
             output.set_shape(inputs[operation.names.index(like)].shape)
-        return _recorded(operation, inputs, outputs)
+        return outputs
 
     # Else AutoGraph rewrites our functions where a user's tf.function calls them.
     @tf.autograph.experimental.do_not_convert
     def of_tensors(*inputs):
         # The gradient goes to a variable through its value.
-        return differentiable(*map(tf.convert_to_tensor, inputs))
+        return _recorded(operation, call, tuple(map(tf.convert_to_tensor, inputs)))
 
     return of_tensors
 
 
 def _recorded(
-    operation: "Operation", inputs: tuple[tf.Tensor, ...], outputs: tuple[tf.Tensor, ...]
+    operation: "Operation",
+    call: Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, ...]],
+    inputs: tuple[tf.Tensor, ...],
 ) -> tuple[tf.Tensor, ...]:
-    """Gives the outputs the operation's derivatives: `tf.custom_gradient` with forward mode."""
-    if not tf.executing_eagerly():
-        outputs = _with_gradient_in_graph(operation, inputs, outputs)
+    """Calls, and gives the outputs the operation's derivatives, those of forward mode too."""
+    if record is None:
+        return _with_reverse_mode(operation, call, inputs)
+    with record.stop_recording():
+        outputs = call(inputs)
+        if not tf.executing_eagerly():
+            outputs = _with_gradient_in_graph(operation, inputs, outputs)
     record.record_operation(
         "KerasSwish",
         list(outputs),
@@ -158,6 +173,20 @@ def _recorded(
         lambda *tangents: list(operation.tangent(*inputs, *tangents)),
     )
     return outputs
+
+
+def _with_reverse_mode(
+    operation: "Operation",
+    call: Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, ...]],
+    inputs: tuple[tf.Tensor, ...],
+) -> tuple[tf.Tensor, ...]:
+    @tf.custom_gradient
+    def differentiable(*inputs):
+        # `stop_gradient`: else an eager tape records how these come about as well.
+        outputs = call([tf.stop_gradient(x) for x in inputs])
+        return outputs, lambda *upstream: operation.gradients(inputs, upstream)
+
+    return differentiable(*inputs)
 
 
 def _with_gradient_in_graph(
@@ -183,5 +212,5 @@ def _with_gradient_in_graph(
             gradients = operation.gradients(x, upstream, plain=True)
         return *[None] * count, *gradients
 
-    with graph().gradient_override_map({"IdentityN": name}), record.stop_recording():
+    with graph().gradient_override_map({"IdentityN": name}):
         return tuple(tf.identity_n([*outputs, *inputs])[: len(outputs)])

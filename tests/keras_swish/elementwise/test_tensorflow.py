@@ -1,5 +1,6 @@
 """Activations have TensorFlow's derivatives wherever Keras's silu has them."""
 
+import functools
 import gc
 
 import keras
@@ -79,6 +80,7 @@ def test_derivatives_equal_those_of_silu(way):
     np.testing.assert_allclose(WAYS[way](swish)(x), WAYS[way](SILU)(x), rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_forward_mode_equals_reverse_mode_for_all_names():
     x = tf.constant(np.linspace(-9.5, 9.3, 12, dtype="float32")[:, None])
     layers = {name: keras_swish.layer(name) for name in keras_swish.names()}
@@ -116,17 +118,18 @@ def test_a_weight_alone_has_a_tangent_of_the_output_s_shape():
     np.testing.assert_array_equal(accumulator.jvp(y), np.full((2, 3), 3.0))
 
 
-def test_jacobian_and_hessian():
+@pytest.mark.parametrize("f", [swish, pytest.param(formula, marks=pytest.mark.slow)])
+def test_jacobian_and_hessian(f):
     def jacobian(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = formula(x)
+            y = f(x)
         return tape.jacobian(y, x)
 
     x = tf.constant(X)
-    np.testing.assert_allclose(np.diag(in_graph(jacobian)(x)), reverse(formula)(x), rtol=1e-6)
-    hessian = in_graph(lambda x: tf.hessians(tf.reduce_sum(formula(x)), x)[0])(x)
-    np.testing.assert_allclose(np.diag(hessian), reverse(reverse(formula))(x), rtol=1e-6)
+    np.testing.assert_allclose(np.diag(in_graph(jacobian)(x)), reverse(f)(x), rtol=1e-6)
+    hessian = in_graph(lambda x: tf.hessians(tf.reduce_sum(f(x)), x)[0])(x)
+    np.testing.assert_allclose(np.diag(hessian), reverse(reverse(f))(x), rtol=1e-6)
 
 
 def test_unknown_rank():
@@ -155,9 +158,15 @@ def test_ragged_tensors():
     np.testing.assert_allclose(layer(channels).flat_values, [[0.731059, 0.5]] * 3, rtol=1e-5)
 
 
-def test_a_saved_gradient_is_differentiable(tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["swish_beta"],
+        pytest.param(["cos_minus_x", "gelu", "x_arcsinh_squared"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_saved_gradient_is_differentiable(names, tmp_path):
     x = tf.constant(np.linspace(-9.5, 9.3, 12, dtype="float32")[:, None])
-    names = ["swish_beta", "cos_minus_x", "gelu", "x_arcsinh_squared"]
     module = tf.Module()
     module.layers = {name: keras_swish.layer(name) for name in names}
     for name, layer in module.layers.items():
@@ -187,3 +196,25 @@ def test_a_graph_is_freed_with_its_function():
     for _ in range(3):
         use()
     assert graphs() <= before + 1
+
+
+def test_gradient_is_traced_inside_recompute_grad():
+    x = tf.constant(X)
+    # Formulas that no other test has: nothing of them is compiled before.
+    for number, derivative in enumerate((reverse, lambda f: reverse(reverse(f)))):
+        f = functools.partial(apply_formula, f"sin(x) * {number}.1875")
+        ours, expected = derivative(tf.recompute_grad(f))(x), derivative(f)(x)
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("private", ["record", "_FuncGraph"])
+def test_without_private_parts_of_tensorflow_there_is_reverse_mode(private, monkeypatch):
+    from keras_swish.elementwise import tensorflow as backend
+
+    monkeypatch.setattr(backend, private, None)
+    backend._differentiable.cache_clear()
+    x = tf.constant(X)
+    forward_too = [WAYS["inside"]] if private != "record" else []
+    for derivative in (reverse, WAYS["reverse twice"], *forward_too):
+        np.testing.assert_allclose(derivative(swish)(x), derivative(SILU)(x), rtol=2e-5, atol=2e-6)
+    backend._differentiable.cache_clear()
