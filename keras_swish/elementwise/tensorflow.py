@@ -7,7 +7,7 @@ import functools
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
@@ -180,13 +180,13 @@ def _with_reverse_mode(
     call: Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, ...]],
     inputs: tuple[tf.Tensor, ...],
 ) -> tuple[tf.Tensor, ...]:
-    @tf.custom_gradient
     def differentiable(*inputs):
         # `stop_gradient`: else an eager tape records how these come about as well.
         outputs = call([tf.stop_gradient(x) for x in inputs])
         return outputs, lambda *upstream: operation.gradients(inputs, upstream)
 
-    return differentiable(*inputs)
+    outputs: Any = tf.custom_gradient(differentiable)(*inputs)
+    return outputs
 
 
 def _with_gradient_in_graph(
@@ -195,7 +195,8 @@ def _with_gradient_in_graph(
     """Returns the outputs as those of one operation in the graph with the operation's gradient."""
     name = f"KerasSwish-{next(_numbers)}"
     # TensorFlow keeps a registered gradient for the life of the process: it must not keep a graph.
-    graph = weakref.ref(tf.compat.v1.get_default_graph())
+    here: tf.Graph = tf.compat.v1.get_default_graph()
+    graph = weakref.ref(here)
     count = len(outputs)
     input_names = [x.name for x in inputs]
 
@@ -208,9 +209,11 @@ def _with_gradient_in_graph(
         else:
             # So `tf.saved_model.save` asks for a function to write. A gradient that is registered
             # for another is not written: of this one TensorFlow has to find the derivatives.
-            x = [graph().get_tensor_by_name(name) for name in input_names]
+            written = graph()
+            assert written is not None  # TensorFlow is writing it
+            x = [written.get_tensor_by_name(name) for name in input_names]
             gradients = operation.gradients(x, upstream, plain=True)
         return *[None] * count, *gradients
 
-    with graph().gradient_override_map({"IdentityN": name}):
+    with here.gradient_override_map({"IdentityN": name}):
         return tuple(tf.identity_n([*outputs, *inputs])[: len(outputs)])
