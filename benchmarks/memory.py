@@ -8,7 +8,7 @@ TensorFlow or JAX, and notes its memory (without that of files) after every --st
 "MB in use": what is left when the C library has given back what it holds free (Linux with glibc;
 elsewhere the same). "plain" is 40 compiled functions of plain operations.
 
-Needs two minutes on two cores.
+Needs four minutes on two cores.
 """
 
 import ctypes
