@@ -26,7 +26,7 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
     `x / 2`, and as `beta` grows Swish tends to ReLU.
 
     Args:
-        x: Tensor of a float dtype, of any shape.
+        x: Tensor of a float dtype, of any shape; a symbolic one goes through a layer.
         beta: A number, or a tensor that broadcasts with `x`.
 
     Returns:
@@ -41,6 +41,8 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
     Source: Ramachandran et al. 2017, section 4.
     """
     if isinstance(beta, (int, float)) and beta == 1:
+        if isinstance(x, keras.KerasTensor):
+            return keras.layers.Activation(swish)(x)
         return apply_formula(_SWISH, x)
     return apply_formula(_SWISH_BETA, x, beta=beta)
 
@@ -51,6 +53,8 @@ def _from_catalogue(name: str, entry: catalogue.Entry) -> Callable[[Any], Any]:
     tree = parse(entry.formula)
 
     def activation(x: Any) -> Any:
+        if isinstance(x, keras.KerasTensor):
+            return keras.layers.Activation(activation)(x)
         return apply_formula(tree, x)
 
     activation.__name__ = activation.__qualname__ = name

@@ -4,18 +4,32 @@ Without XLA each of a formula's operations reads and writes all of its memory.
 """
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
+from keras_swish.elementwise.caching import CACHED_OPERATIONS
 from keras_swish.keras_compat import Tensor
 
 if TYPE_CHECKING:
     from keras_swish.elementwise.operation import Operation
 
+try:
+    # Private parts of TensorFlow, for want of public ones. To record an operation is the one way to
+    # give it a rule for forward mode: without it there is reverse mode alone, by
+    # `tf.custom_gradient`. Without graphs to import from, each formula costs more memory.
+    from tensorflow.python.eager import record
+
+    _FuncGraph = tf.__internal__.FuncGraph
+except (ImportError, AttributeError):
+    record = _FuncGraph = None
+
 _barrier: Callable[..., Tensor] = xla.optimization_barrier
+_numbers = itertools.count()
 
 
 def apply(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -26,6 +40,61 @@ def apply(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, .
 def compiles_for_cpu() -> bool:
     """Says whether XLA compiles for a CPU."""
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
+def inline(
+    function: Callable[[dict[str, Tensor]], tuple[Tensor, ...]], tensors: dict[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """Adds the operations of a function to the graph, each once and without its Python stack.
+
+    XLA keeps the stack of each operation that it compiled as long as the process runs: three
+    quarters of the memory that a formula took. What is imported into a graph has none.
+    """
+    if tf.executing_eagerly() or _FuncGraph is None:
+        return function(tensors)
+    # Not a `tf.Graph`, in which `==` compares which tensors two are rather than what is in them.
+    with _FuncGraph("f").as_default() as graph:
+        variables = {
+            name: tf.compat.v1.placeholder(x.dtype, x.shape, name) for name, x in tensors.items()
+        }
+        outputs = [tf.identity(y) for y in function(variables)]
+        graph_def = graph.as_graph_def()
+    graph_def, renamed = _without_repetitions(graph_def)
+    results = [(renamed[y.op.name], y.value_index) for y in outputs]
+    used = {edge for node in graph_def.node for edge in node.input}
+    return tuple(
+        tf.graph_util.import_graph_def(
+            graph_def,
+            # `identity`: else a branch of a `cond` does not see what is outside.
+            {name: tf.identity(x) for name, x in tensors.items() if name in used},
+            [f"{name}:{index}" for name, index in results],
+            name="f",
+        )
+    )
+
+
+def _without_repetitions(
+    graph_def: tf.compat.v1.GraphDef,
+) -> tuple[tf.compat.v1.GraphDef, dict[str, str]]:
+    """Returns a graph of stateless operations without equal ones, and the new names of all."""
+    renamed: dict[str, str] = {}
+    by_content: dict[bytes, str] = {}
+    result = tf.compat.v1.GraphDef(versions=graph_def.versions)
+    for node in graph_def.node:
+        name = node.name
+        if node.op == "Placeholder":
+            renamed[name] = name
+            continue
+        node.name = ""
+        for i, edge in enumerate(node.input):
+            source, colon, index = edge.partition(":")
+            node.input[i] = renamed[source] + colon + index
+        content = node.SerializeToString(deterministic=True)
+        if content not in by_content:
+            node.name = by_content[content] = f"n{len(by_content)}"
+            result.node.append(node)
+        renamed[name] = by_content[content]
+    return result, renamed
 
 
 def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -42,7 +111,7 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(CACHED_OPERATIONS)
 def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]:
     def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
         if operation.backward:
@@ -64,21 +133,87 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
 
     def specification(x):
         # One trace for all sizes; what is broadcast, such as beta, keeps its shape.
+        if x.shape.rank is None:
+            return None, x.dtype
         is_small = x.shape.is_fully_defined() and (x.shape.rank == 0 or 1 in x.shape)
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
-    @tf.custom_gradient
-    def differentiable(*inputs):
-        # `stop_gradient`: else an eager tape records how these come about as well.
-        outputs = compiled(*map(specification, inputs))(*map(tf.stop_gradient, inputs))
+    def call(inputs):
+        outputs = compiled(*map(specification, inputs))(*inputs)
         for output, like in zip(outputs, operation.like, strict=True):
             output.set_shape(inputs[operation.names.index(like)].shape)
-        return outputs, lambda *upstream: operation.gradients(inputs, upstream)
+        return outputs
 
     # Else AutoGraph rewrites our functions where a user's tf.function calls them.
     @tf.autograph.experimental.do_not_convert
     def of_tensors(*inputs):
         # The gradient goes to a variable through its value.
-        return differentiable(*map(tf.convert_to_tensor, inputs))
+        return _recorded(operation, call, tuple(map(tf.convert_to_tensor, inputs)))
 
     return of_tensors
+
+
+def _recorded(
+    operation: "Operation",
+    call: Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, ...]],
+    inputs: tuple[tf.Tensor, ...],
+) -> tuple[tf.Tensor, ...]:
+    """Calls, and gives the outputs the operation's derivatives, those of forward mode too."""
+    if record is None:
+        return _with_reverse_mode(operation, call, inputs)
+    with record.stop_recording():
+        outputs = call(inputs)
+        if not tf.executing_eagerly():
+            outputs = _with_gradient_in_graph(operation, inputs, outputs)
+    record.record_operation(
+        "KerasSwish",
+        list(outputs),
+        list(inputs),
+        lambda *upstream: operation.gradients(inputs, upstream),
+        lambda *tangents: list(operation.tangent(*inputs, *tangents)),
+    )
+    return outputs
+
+
+def _with_reverse_mode(
+    operation: "Operation",
+    call: Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, ...]],
+    inputs: tuple[tf.Tensor, ...],
+) -> tuple[tf.Tensor, ...]:
+    def differentiable(*inputs):
+        # `stop_gradient`: else an eager tape records how these come about as well.
+        outputs = call([tf.stop_gradient(x) for x in inputs])
+        return outputs, lambda *upstream: operation.gradients(inputs, upstream)
+
+    outputs: Any = tf.custom_gradient(differentiable)(*inputs)
+    return outputs
+
+
+def _with_gradient_in_graph(
+    operation: "Operation", inputs: tuple[tf.Tensor, ...], outputs: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, ...]:
+    """Returns the outputs as those of one operation in the graph with the operation's gradient."""
+    name = f"KerasSwish-{next(_numbers)}"
+    # TensorFlow keeps a registered gradient for the life of the process: it must not keep a graph.
+    here: tf.Graph = tf.compat.v1.get_default_graph()
+    graph = weakref.ref(here)
+    count = len(outputs)
+    input_names = [x.name for x in inputs]
+
+    @tf.RegisterGradient(name)
+    def gradient(op: tf.Operation | None, *upstream: tf.Tensor) -> Sequence[Tensor | None]:
+        upstream = upstream[:count]
+        if op is not None:
+            x = op.inputs[count:]
+            gradients = operation.gradients(x, upstream)
+        else:
+            # So `tf.saved_model.save` asks for a function to write. A gradient that is registered
+            # for another is not written: of this one TensorFlow has to find the derivatives.
+            written = graph()
+            assert written is not None  # TensorFlow is writing it
+            x = [written.get_tensor_by_name(name) for name in input_names]
+            gradients = operation.gradients(x, upstream, plain=True)
+        return *[None] * count, *gradients
+
+    with here.gradient_override_map({"IdentityN": name}):
+        return tuple(tf.identity_n([*outputs, *inputs])[: len(outputs)])

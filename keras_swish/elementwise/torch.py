@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch  # pyright: ignore[reportMissingImports]
 from torch.fx.experimental.proxy_tensor import make_fx  # pyright: ignore[reportMissingImports]
 
+from keras_swish.elementwise.caching import CACHED_OPERATIONS
 from keras_swish.formulas.derivative import add, product, slope
 from keras_swish.formulas.language import Name
 from keras_swish.keras_compat import Tensor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # Below this many numbers a compiler costs more than it saves.
 WORTH_COMPILING = 2**18
-# By operation, dtypes, ranks and devices, for the life of the process: compiling takes seconds.
+# By operation, dtypes, ranks and devices, the oldest first: compiling takes seconds.
 _COMPILED: dict[tuple, Callable[..., tuple[Tensor, ...]]] = {}
 
 
@@ -100,7 +101,7 @@ def _output_shapes(operation: "Operation", inputs: Sequence[Tensor]) -> list[tor
     ]
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(CACHED_OPERATIONS)
 def forward_derivative(operation: "Operation", given: tuple[str, ...]) -> "Operation":
     """Returns the operation from inputs, and tangents of those given, to the outputs' tangents."""
     tangents = [Name(f"tangent{len(operation.names)}_{i}") for i in range(len(given))]
@@ -122,6 +123,8 @@ def _compute(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor
         return operation.compute(*inputs)
     key = operation, tuple((x.dtype, x.ndim, x.device.type) for x in inputs)
     if key not in _COMPILED:
+        while len(_COMPILED) >= CACHED_OPERATIONS:
+            del _COMPILED[next(iter(_COMPILED))]
         try:
             function = _compiled(operation, inputs)
             outputs = function(*inputs)

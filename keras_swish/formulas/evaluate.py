@@ -1,6 +1,7 @@
 """The values of lowered formulas, computed with `keras.ops`."""
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from keras_swish.formulas.language import OPERATORS, Call, Formula, Name, Number
@@ -31,6 +32,13 @@ _OF_PRODUCTS: Functions = {
     "product_cos": product_cos,
     "snake": snake,
     "snake_slope": snake_slope,
+}
+# Not `ops.add`, which TensorFlow's unknown ranks are too much for.
+_ARITHMETIC: Functions = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
 }
 # For numbers below TRIGONOMETRIC_BOUND.
 _NEAR: Functions = {
@@ -82,6 +90,7 @@ def evaluate_near_or_far(
     tensors: Mapping[str, Tensor],
     dtype: str,
     arguments: set[Formula],
+    call: Callable[..., tuple[Tensor, ...]] = lambda function, tensors: function(tensors),
 ) -> tuple[Tensor, ...]:
     """Returns the values of lowered formulas with fast sines where all their arguments are small.
 
@@ -90,21 +99,27 @@ def evaluate_near_or_far(
         tensors: As for `evaluate`.
         dtype: As for `evaluate`.
         arguments: `trigonometric_arguments(formulas)`, at least one.
+        call: Calls a function with the tensors.
     """
-    computed: dict[Formula, Tensor] = {}
-    are_small = [
-        ops.all(ops.abs(_value(a, tensors, dtype, _NEAR, computed)) < TRIGONOMETRIC_BOUND)
-        for a in sorted(arguments, key=str)
-    ]
-    all_small = functools.reduce(ops.logical_and, are_small)
+    near = functools.partial(evaluate, dtype=dtype, functions=_NEAR)
+
+    def smallness(tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        values = near(sorted(arguments, key=str), tensors)
+        are_small = [ops.all(ops.abs(value) < TRIGONOMETRIC_BOUND) for value in values]
+        return (functools.reduce(ops.logical_and, are_small),)
+
+    (all_small,) = call(smallness, tensors)
 
     def evaluate_far() -> tuple[Tensor, ...]:
         # A look-up, as XLA computes both sides of a `cond` for each element, and selects,
         # where they are elementwise throughout.
         zero = ops.take(ops.convert_to_tensor([0.0, 1.0], dtype), ops.where(all_small, 1, 0))
-        return evaluate(formulas, {name: x + zero for name, x in tensors.items()}, dtype)
+        further = {name: x + zero for name, x in tensors.items()}
+        return call(functools.partial(evaluate, formulas, dtype=dtype), further)
 
-    return ops.cond(all_small, lambda: evaluate(formulas, tensors, dtype, _NEAR), evaluate_far)
+    return ops.cond(
+        all_small, lambda: call(functools.partial(near, formulas), tensors), evaluate_far
+    )
 
 
 def trigonometric_arguments(formulas: Sequence[Formula]) -> set[Formula]:
@@ -155,7 +170,7 @@ def _apply(call: Call, arguments: Sequence[Tensor], functions: Functions) -> Ten
     if name in OPERATORS:
         a, b = arguments
         # Two numbers are computed by the backend too: 1 / 0 is inf there, not an exception.
-        y = {"+": ops.add, "-": ops.subtract, "*": ops.multiply, "/": ops.divide}[name](a, b)
+        y = _ARITHMETIC[name](a, b)
         if name in ("+", "-") and any(map(_is_wave, call.arguments)):
             # A bounded wave changes nothing at infinity, though it has no value there.
             first, second = call.arguments

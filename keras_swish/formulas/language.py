@@ -321,7 +321,12 @@ def weights(formula: Formula | str) -> list[str]:
         >>> language.weights("beta * x + beta1")
         ['beta', 'beta1']
     """
-    return sorted(name for name in names(as_tree(formula)) if _WEIGHT.fullmatch(name))
+    return sorted(name for name in names(as_tree(formula)) if is_weight(name))
+
+
+def is_weight(name: str) -> bool:
+    """Says whether a name is that of a weight."""
+    return bool(_WEIGHT.fullmatch(name))
 
 
 def names(formula: Formula) -> set[str]:

@@ -68,3 +68,15 @@ def test_every_half_value_is_within_one_unit_in_the_last_place(name, dtype):
     assert kept.sum() > 20_000
     ulp = 2.0 ** (np.floor(np.log2(np.abs(true[kept]))) - format.nmant)
     assert (np.abs(ours[kept] - true[kept]) / ulp).max() <= 1
+
+
+def test_a_symbolic_tensor_goes_through_a_layer():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, activations.mish(activations.swish(inputs)))
+    x = np.float32([[-1.0, 0.0, 2.0]])
+    expected = activations.mish(activations.swish(x))
+    np.testing.assert_allclose(model(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(keras.models.clone_model(model)(x), expected, rtol=1e-6)
+    assert [site.old for site in keras_swish.find_activations(model)] == ["swish", "mish"]
+    with pytest.raises(TypeError, match=r"Use a layer instead.*Received: x=<KerasTensor"):
+        activations.swish(inputs, beta=2.0)

@@ -1,5 +1,7 @@
 """Elementwise operations keep what each backend does with functions of its own."""
 
+import time
+
 import keras
 import mpmath
 import numpy as np
@@ -221,3 +223,24 @@ def test_wrong_weights_are_named():
         apply_formula("beta * x", [1.0])
     with pytest.raises(ValueError, match=r"no weight of that name; it has beta\. Received: 'bta'"):
         apply_formula("beta * x", [1.0], beta=1, bta=2)
+
+
+def test_what_is_no_real_number_is_refused():
+    for x in (np.array([1 + 2j], "complex64"), [1j]):
+        with pytest.raises(TypeError, match=r"real numbers.*Received: dtype=complex"):
+            apply_formula("x * sigmoid(x)", x)
+    with pytest.raises(TypeError, match="Received: dtype=complex"):
+        apply_formula("beta * x", [1.0], beta=1j)
+
+
+def test_what_would_take_minutes_to_compile_is_refused_at_once():
+    began = time.process_time()
+    for depth in (40, 95):
+        with pytest.raises(ValueError, match="at most 60 different functions"):
+            apply_formula("sin(" * depth + "x" + ")" * depth, [1.0])
+    assert time.process_time() - began < 2
+
+
+def test_repetitions_and_operators_are_not_counted():
+    for text in ("*".join(["tanh(x)"] * 80), "+".join(f"{i} * x" for i in range(90))):
+        assert np.isfinite(numpy(apply_formula(text, keras.ops.zeros(2)))).all()

@@ -1,0 +1,222 @@
+"""Activations have TensorFlow's derivatives wherever Keras's silu has them."""
+
+import functools
+import gc
+
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+from keras_swish import activations
+from keras_swish.elementwise.operation import apply_formula
+
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+
+X = np.float32([-3.0, -1e-3, 0.5, 2.0, 7.0])
+SILU = keras.activations.silu
+FORMULA = "x * sigmoid(beta * x) + cos(x)"
+
+
+def swish(x):
+    return activations.swish(x)
+
+
+def formula(x):
+    return apply_formula(FORMULA, x, beta=1.3)
+
+
+def reverse(f):
+    def derivative(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        return tape.gradient(y, x)
+
+    return derivative
+
+
+def forward(f):
+    def derivative(x):
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as accumulator:
+            y = f(x)
+        return accumulator.jvp(y)
+
+    return derivative
+
+
+def in_graph(f, **options):
+    return tf.function(f, autograph=False, **options)
+
+
+def repeated(f):
+    return lambda x: tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, f(x)), (0, x))[1]
+
+
+WAYS = {
+    "inside": lambda f: in_graph(forward(f)),
+    "inside, compiled": lambda f: in_graph(forward(f), jit_compile=True),
+    "outside": lambda f: forward(in_graph(f)),
+    "outside, compiled": lambda f: forward(in_graph(f, jit_compile=True)),
+    "eager": forward,
+    "forward twice": lambda f: in_graph(forward(forward(f))),
+    "forward twice, half outside": lambda f: forward(in_graph(forward(f))),
+    "forward over reverse": lambda f: in_graph(forward(reverse(f))),
+    "reverse over forward": lambda f: in_graph(reverse(forward(f))),
+    "reverse over forward, half outside": lambda f: reverse(in_graph(forward(f))),
+    "reverse twice": lambda f: in_graph(reverse(reverse(f))),
+    "each element": lambda f: lambda x: tf.vectorized_map(forward(f), x),
+    "loop": lambda f: forward(in_graph(repeated(f))),
+    "loop, reverse twice": lambda f: in_graph(reverse(reverse(repeated(f)))),
+    "inside a loop": lambda f: in_graph(repeated(forward(f))),
+    "variable": lambda f: in_graph(lambda x: forward(f)(tf.identity(x))),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_derivatives_equal_those_of_silu(way):
+    x = tf.constant(X)
+    np.testing.assert_allclose(WAYS[way](swish)(x), WAYS[way](SILU)(x), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_forward_mode_equals_reverse_mode_for_all_names():
+    x = tf.constant(np.linspace(-9.5, 9.3, 12, dtype="float32")[:, None])
+    layers = {name: keras_swish.layer(name) for name in keras_swish.names()}
+    layers["formula"] = formula
+
+    @in_graph
+    def derivatives(x):
+        return {n: (forward(f)(x), reverse(f)(x)) for n, f in layers.items()}
+
+    for f in layers.values():
+        f(x)
+    for name, (ahead, back) in derivatives(x).items():
+        np.testing.assert_allclose(ahead, back, rtol=1e-6, atol=1e-7, err_msg=name)
+        assert np.any(ahead), name
+
+
+def test_forward_mode_knows_betas():
+    x, beta = tf.constant(X), tf.Variable([1.3])
+
+    @in_graph
+    def both():
+        with tf.autodiff.ForwardAccumulator(beta, tf.ones([1])) as accumulator:
+            y = apply_formula(FORMULA, x, beta=beta)
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(apply_formula(FORMULA, x, beta=beta))
+        return tf.reduce_sum(accumulator.jvp(y)), tape.gradient(total, beta)[0]
+
+    np.testing.assert_allclose(*both(), rtol=1e-6)
+
+
+def test_a_weight_alone_has_a_tangent_of_the_output_s_shape():
+    beta = tf.constant(2.0)
+    with tf.autodiff.ForwardAccumulator(beta, tf.constant(1.0)) as accumulator:
+        y = apply_formula("3 * beta", tf.ones((2, 3)), beta=beta)
+    np.testing.assert_array_equal(accumulator.jvp(y), np.full((2, 3), 3.0))
+
+
+@pytest.mark.parametrize("f", [swish, pytest.param(formula, marks=pytest.mark.slow)])
+def test_jacobian_and_hessian(f):
+    def jacobian(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        return tape.jacobian(y, x)
+
+    x = tf.constant(X)
+    np.testing.assert_allclose(np.diag(in_graph(jacobian)(x)), reverse(f)(x), rtol=1e-6)
+    hessian = in_graph(lambda x: tf.hessians(tf.reduce_sum(f(x)), x)[0])(x)
+    np.testing.assert_allclose(np.diag(hessian), reverse(reverse(f))(x), rtol=1e-6)
+
+
+def test_unknown_rank():
+    @tf.function(input_signature=[tf.TensorSpec(None)], autograph=False)
+    def both(x):
+        return formula(x), reverse(formula)(x)
+
+    for x in (tf.constant(X), tf.constant(2.0), tf.ones((1, 2, 1))):
+        y, slope = both(x)
+        assert y.shape == slope.shape == x.shape
+        flat = tf.reshape(x, [-1])
+        np.testing.assert_allclose(np.ravel(y), formula(flat), rtol=1e-6)
+        np.testing.assert_allclose(np.ravel(slope), reverse(formula)(flat), rtol=1e-6)
+
+
+def test_ragged_tensors():
+    x = tf.ragged.constant([[1.0, 2.0], [-3.0]])
+    for f in (swish, in_graph(swish), reverse(swish)):
+        expected = (reverse(SILU) if f.__name__ == "derivative" else SILU)(x)
+        np.testing.assert_allclose(f(x).flat_values, expected.flat_values, rtol=1e-6)
+        np.testing.assert_array_equal(f(x).row_splits, expected.row_splits)
+    with pytest.raises(ValueError, match=r"ragged axis\. Received: x of shape \(2, None\)"):
+        activations.swish(x, beta=tf.ones(3))
+    channels = tf.RaggedTensor.from_row_splits(tf.ones((3, 2)), [0, 1, 3])
+    layer = keras_swish.Swish()
+    layer.build((None, None, 2))
+    layer.beta.assign([[1.0, 0.0]])
+    np.testing.assert_allclose(layer(channels).flat_values, [[0.731059, 0.5]] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["swish_beta"],
+        pytest.param(["cos_minus_x", "gelu", "x_arcsinh_squared"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_saved_gradient_is_differentiable(names, tmp_path):
+    x = tf.constant(np.linspace(-9.5, 9.3, 12, dtype="float32")[:, None])
+    module = tf.Module()
+    module.layers = {name: keras_swish.layer(name) for name in names}
+    for name, layer in module.layers.items():
+        layer(x)
+        signature = [tf.TensorSpec([None, 1])]
+        setattr(module, name, tf.function(layer.__call__, signature, autograph=False))
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+    tf.saved_model.save(module, tmp_path, options=options)
+    loaded = tf.saved_model.load(tmp_path)
+    for name, layer in module.layers.items():
+        served = getattr(loaded, name)
+        for derivative in (reverse, lambda f: reverse(reverse(f))):
+            ours, expected = derivative(served)(x), derivative(layer)(x)
+            np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_graph_is_freed_with_its_function():
+    def graphs():
+        gc.collect()
+        return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+
+    def use():
+        in_graph(reverse(swish))(tf.constant(X))
+
+    use()
+    before = graphs()
+    for _ in range(3):
+        use()
+    assert graphs() <= before + 1
+
+
+def test_gradient_is_traced_inside_recompute_grad():
+    x = tf.constant(X)
+    # Formulas that no other test has: nothing of them is compiled before.
+    for number, derivative in enumerate((reverse, lambda f: reverse(reverse(f)))):
+        f = functools.partial(apply_formula, f"sin(x) * {number}.1875")
+        ours, expected = derivative(tf.recompute_grad(f))(x), derivative(f)(x)
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("private", ["record", "_FuncGraph"])
+def test_without_private_parts_of_tensorflow_there_is_reverse_mode(private, monkeypatch):
+    from keras_swish.elementwise import tensorflow as backend
+
+    monkeypatch.setattr(backend, private, None)
+    backend._differentiable.cache_clear()
+    x = tf.constant(X)
+    forward_too = [WAYS["inside"]] if private != "record" else []
+    for derivative in (reverse, WAYS["reverse twice"], *forward_too):
+        np.testing.assert_allclose(derivative(swish)(x), derivative(SILU)(x), rtol=2e-5, atol=2e-6)
+    backend._differentiable.cache_clear()
