@@ -11,7 +11,7 @@ import dataclasses
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -28,6 +28,12 @@ from keras_swish.replacement.watching.frameworks import (
     code_of,
     known_builtin,
     known_by_code,
+)
+from keras_swish.replacement.watching.reach import (
+    called_layer,
+    masked_in_graphs,
+    never_called,
+    takes_mask,
 )
 from keras_swish.replacement.watching.running import (
     FOREIGN,
@@ -84,17 +90,22 @@ class Observations:
             elementwise that is no known activation.
         reached: The sites that were called: the id of the layer that holds an activation function,
             with its key; the id of an activation layer or operation, with None.
+        masked: The softmax layers that are called with a mask, by id.
+        never_called: Why no call of the model reaches a layer, by the layer's id.
     """
 
     calls: tuple[CodeCall, ...]
     not_examined: tuple[str, ...]
     reached: frozenset[tuple[int, Any]]
+    masked: frozenset[int] = frozenset()
+    never_called: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations:
     """Runs the calls of the layers that have code of the user's own, and says what they call.
 
-    Layers of Keras's own are not run, unless they hold a function or a layer of the user's.
+    Layers of Keras's own are not run, unless they hold a function or a layer of the user's, or a
+    softmax, which they may call with a mask, or never.
 
     Args:
         model: The model. It is left as it is.
@@ -125,6 +136,8 @@ class _Watch:
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
         self._reached: set[tuple[int, Any]] = set()
+        self._called: set[int] = set()
+        self._masked = masked_in_graphs(model)
         self._same_in_training: set[str] = set()
         self._layers: dict[int, keras.Layer] = {}
         self._located: dict[int, LocatedActivation] = {}
@@ -155,7 +168,14 @@ class _Watch:
             for key, layer in self._layers.items()
             if key in self._parts
         ]
-        return Observations(tuple(self._calls), tuple(lines), frozenset(self._reached))
+        run = [layer for key, layer in self._layers.items() if key not in self._not_run]
+        return Observations(
+            tuple(self._calls),
+            tuple(lines),
+            frozenset(self._reached),
+            frozenset(self._masked),
+            never_called(run, self._called),
+        )
 
     def _path(self, layer: keras.Layer) -> str:
         return self._paths.get(id(layer)) or layer.name
@@ -212,7 +232,8 @@ class _Watch:
     def _size(self) -> tuple[int, ...]:
         """Returns how much was noted."""
         parts = sum(len(labels) for labels in self._parts.values())
-        return len(self._calls), len(self._reached), parts
+        noted = (self._calls, self._reached, self._called, self._masked)
+        return (*map(len, noted), parts)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -232,6 +253,11 @@ class _Watch:
     def _on_event(self, frame: types.FrameType, event: str, _: Any) -> None:
         if event != "call":
             return
+        layer = called_layer(frame)
+        if layer is not None:
+            self._called.add(id(layer))
+            if takes_mask(layer, frame):
+                self._masked.add(id(layer))
         code = id(frame.f_code)
         known = self._known.get(code)
         if known is not None and not known.is_opaque:

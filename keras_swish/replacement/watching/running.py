@@ -48,8 +48,16 @@ def units_with_own_code(layer: keras.Layer, seen: set[int]) -> Iterator[keras.La
     if (is_graph(layer) or is_sequence(layer)) and not runs_own_code(layer):
         for child in sublayers(layer):
             yield from units_with_own_code(child, seen)
-    elif any(runs_own_code(part) or _holds_own_function(part) for part in all_layers(layer)):
+    elif any(_has_to_be_run(part) for part in all_layers(layer)):
         yield layer
+
+
+def _has_to_be_run(layer: keras.Layer) -> bool:
+    return runs_own_code(layer) or _holds_own_function(layer) or _holds_softmax(layer)
+
+
+def _holds_softmax(layer: keras.Layer) -> bool:
+    return any(isinstance(member, keras.layers.Softmax) for _, member in members(layer))
 
 
 def _holds_own_function(layer: keras.Layer) -> bool:
