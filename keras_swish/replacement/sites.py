@@ -120,7 +120,7 @@ def _locate(
     handed = handed_on(layer)
     following |= {(id(holder), key) for holders in handed.values() for holder, key in holders}
     for key, child in children(layer):
-        if key and (id(layer), key) in following:
+        if key and ((id(layer), key) in following or handed.get(key) == []):
             continue
         # An activation layer that several layers hold as theirs is replaced in each of them.
         if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):

@@ -150,7 +150,8 @@ class _Watch:
                 activation = function_of(activation)
             code = code_of(activation)
             if code is not None and located.key is not None:
-                self._held.setdefault(id(located.owner), []).append((code, located))
+                for holder in (located.owner, *(holder for holder, _ in located.followers)):
+                    self._held.setdefault(id(holder), []).append((code, located))
             if code is not None and recognise(activation) is None:
                 own.append(activation)
         # Functions of the user's own that stand for an activation, by the id of their code.
