@@ -101,7 +101,9 @@ class Observations:
     never_called: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
-def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations:
+def observe(
+    model: keras.Model, functions: tuple[Any, ...] = (), classes: tuple[type, ...] = ()
+) -> Observations:
     """Runs the calls of the layers that have code of the user's own, and says what they call.
 
     Layers of Keras's own are not run, unless they hold a function or a layer of the user's, or a
@@ -110,6 +112,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
     Args:
         model: The model. It is left as it is.
         functions: Further functions to look for.
+        classes: Classes of the user's own whose layers are activations.
 
     Example:
         >>> import keras
@@ -119,7 +122,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
         >>> str(observe(keras.Model(inputs, outputs)).calls[0])
         'shifted (Lambda of <lambda>): keras.ops.relu'
     """
-    watch = _Watch(model, functions)
+    watch = _Watch(model, functions, classes)
     for layer in units_with_own_code(model, set()):
         watch.run(layer)
     return watch.observations()
@@ -128,7 +131,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
 class _Watch:
     """Notes the calls of activations while layers run."""
 
-    def __init__(self, model: keras.Model, functions: tuple[Any, ...]):
+    def __init__(self, model: keras.Model, functions: tuple[Any, ...], classes: tuple[type, ...]):
         self._known = known_by_code()
         self._paths = paths(model)
         self._inside = {*self._paths, *map(id, all_layers(model))}
@@ -143,7 +146,7 @@ class _Watch:
         self._located: dict[int, LocatedActivation] = {}
         self._held: dict[int, list[tuple[types.CodeType, LocatedActivation]]] = {}
         own = [function for function in functions if code_of(function) is not None]
-        for located in locate_activations(model):
+        for located in locate_activations(model, classes):
             activation = located.activation
             if isinstance(activation, keras.Operation):
                 self._located[id(activation)] = located
