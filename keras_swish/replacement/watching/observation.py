@@ -42,7 +42,10 @@ from keras_swish.replacement.watching.running import (
     Stack,
     arguments,
     asks_for_training,
+    callables,
+    first_shape,
     given_arguments,
+    has_floats,
     is_users,
     settings_of,
     unchanged,
@@ -311,7 +314,7 @@ class _Watch:
             ):
                 return
         if known.name is None and not is_own and made is None:
-            if _has_floats(given):
+            if has_floats(given):
                 self._layers.setdefault(id(layer), layer)
                 self._parts.setdefault(id(layer), {})[known.label] = None
             return
@@ -342,7 +345,7 @@ class _Watch:
             tuple(candidates),
             tuple(owner for owner, _ in owners if isinstance(owner, keras.Layer)),
             site,
-            _shape(given),
+            first_shape(given),
         )
         self._calls.setdefault(call)
 
@@ -386,38 +389,9 @@ def _location(
     if site is not None:
         return f"{class_name}.{site.site.attribute or 'activation'}"
     for name, value in attributes(layer).items():
-        if any(code_of(each) in user_codes for each in _callables(value)):
+        if any(code_of(each) in user_codes for each in callables(value)):
             return f"{class_name}.{name}"
     if not is_users(frame) and user_codes:
         return user_codes[-1].co_qualname.rpartition("<locals>.")[2]
     # AutoGraph, which writes a method anew, gives it a prefix.
     return f"{class_name}.{frame.f_code.co_name.removeprefix('tf__')}"
-
-
-def _callables(value: Any) -> Iterator[Callable]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _callables(item)
-    elif callable(value) and not isinstance(value, keras.Layer):
-        yield value
-
-
-def _has_floats(given: dict[str, Any]) -> bool:
-    """Says whether there is a tensor of a float dtype among arguments."""
-    for value in keras.tree.flatten(list(given.values())):
-        try:
-            if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
-                return True
-        except (AttributeError, TypeError, ValueError):
-            continue
-    return False
-
-
-def _shape(given: dict[str, Any]) -> tuple[int | None, ...] | None:
-    for value in given.values():
-        shape = getattr(value, "shape", None)
-        if shape is not None:
-            return tuple(size if isinstance(size, int) else None for size in shape)
-    return None

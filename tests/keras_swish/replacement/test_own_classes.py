@@ -4,6 +4,8 @@ import pytest
 
 import keras_swish
 
+numpy = keras.ops.convert_to_numpy
+
 X = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
 
 
@@ -46,11 +48,11 @@ def test_own_layer_class_is_a_key(own, tmp_path):
     copy, report = keras_swish.replace_activations(model, {own: "swish_beta"}, return_report=True)
     assert [(site.path, site.new) for site in report.replaced] == [("own", "swish_beta")]
     last = model.get_layer("last")
-    expected = np.array(last(X / (1 + np.exp(-X))))
-    np.testing.assert_allclose(np.array(copy(X)), expected, rtol=1e-5, atol=1e-6)
+    expected = numpy(last(X / (1 + np.exp(-X))))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
     copy.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(np.array(loaded(X)), np.array(copy(X)))
+    np.testing.assert_array_equal(numpy(loaded(X)), numpy(copy(X)))
 
 
 def test_own_layer_class_inside_a_layer_is_a_key():
@@ -58,8 +60,8 @@ def test_own_layer_class_inside_a_layer_is_a_key():
     copy, report = keras_swish.replace_activations(model, {Gelu: "relu"}, return_report=True)
     assert [site.path for site in report.replaced] == ["block/act"]
     block, last = model.get_layer("block"), model.get_layer("last")
-    expected = np.array(last(np.maximum(np.array(block.dense(X)), 0)))
-    np.testing.assert_allclose(np.array(copy(X)), expected, rtol=1e-5, atol=1e-6)
+    expected = numpy(last(np.maximum(numpy(block.dense(X)), 0)))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_own_layer_class_that_changes_shapes_is_no_key():

@@ -4,6 +4,8 @@ import pytest
 
 import keras_swish
 
+numpy = keras.ops.convert_to_numpy
+
 RNG = np.random.default_rng(0)
 SCORES, IS_KEPT = RNG.normal(size=(2, 5)).astype("float32"), np.array([[1, 0, 1, 0, 1]] * 2, bool)
 TOKENS = RNG.normal(size=(2, 5, 8)).astype("float32")
@@ -47,14 +49,14 @@ def replaced(model, new, **options):
 @pytest.mark.parametrize("new", ["softmax", keras.activations.softmax], ids=["name", "function"])
 def test_softmax_by_softmax_obeys_the_mask(build, new, tmp_path):
     model, x = build()
-    before = np.array(model(x))
+    before = numpy(model(x))
     other = [x[0], ~x[1]] if isinstance(x, list) else x[:, ::-1]
-    assert np.ptp(before - np.array(model(other))) > 0
+    assert np.ptp(before - numpy(model(other))) > 0
     copy = replaced(model, new)
-    np.testing.assert_array_equal(np.array(copy(x)), before)
+    np.testing.assert_array_equal(numpy(copy(x)), before)
     copy.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(np.array(loaded(x)), before)
+    np.testing.assert_array_equal(numpy(loaded(x)), before)
 
 
 @masked
@@ -84,7 +86,7 @@ def test_softmax_without_a_mask_is_replaced():
     inputs = keras.Input((5,))
     model = keras.Model(inputs, keras.layers.Softmax()(inputs))
     expected = 1 / (1 + np.exp(-SCORES))
-    np.testing.assert_allclose(np.array(replaced(model, "sigmoid")(SCORES)), expected, rtol=1e-5)
+    np.testing.assert_allclose(numpy(replaced(model, "sigmoid")(SCORES)), expected, rtol=1e-5)
 
 
 def test_softmax_of_attention_in_one_operation_is_kept():
