@@ -41,19 +41,24 @@ def main() -> None:
     parser = recording.parser(__doc__)
     parser.add_argument("--only", nargs="*", default=[], help="families, by name or package")
     options = parser.parse_args()
-    written = io.read_csv(options.out / "families.csv") if options.out else []
-    rows: dict[tuple[str, str], dict[str, Any]] = {
-        (row["package"], row["family"]): dict(row) for row in written
-    }
     for family in FAMILIES:
         chosen = not options.only or {family.name, family.package} & set(options.only)
         if chosen and importlib.util.find_spec(family.package):
-            rows[family.package, family.name] = measured(family)
-            print(rows[family.package, family.name], flush=True)
+            row = measured(family)
+            print(row, flush=True)
+            add_row(options.out, row)
+
+
+def add_row(out: pathlib.Path | None, row: dict[str, Any]) -> None:
+    """Writes a row into the table of all: what is measured stays if a later family fails."""
+    written = io.read_csv(out / "families.csv") if out else []
+    rows: dict[tuple[str, str], dict[str, Any]] = {
+        (row["package"], row["family"]): dict(row) for row in [*written, row]
+    }
     order = [(family.package, family.name) for family in FAMILIES]
     sorted_rows = [rows[key] for key in order if key in rows]
-    recording.write(options.out, "families", sorted_rows)
-    if options.out:
+    recording.write(out, "families", sorted_rows)
+    if out:
         write_page(sorted_rows)
 
 

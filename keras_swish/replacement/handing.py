@@ -7,6 +7,7 @@ the layer again with another activation in its configuration.
 """
 
 import functools
+import inspect
 import json
 import types
 from collections.abc import Iterator
@@ -41,7 +42,9 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
         host: The layer.
 
     Returns:
-        The holders inside it, by the key of the attribute; only where there are any.
+        The holders inside it, by the key of the attribute; only where there are any. An empty
+        list where an attribute merely has what the layer has made an `Activation` layer of: that
+        layer is where the activation is.
 
     Example:
         >>> import keras
@@ -64,7 +67,12 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
                 found = [holder for address, holder in same[key] if address in given]
                 known = handed.setdefault(key, [])
                 known += [holder for holder in found if holder not in known]
-    return {key: holders for key, holders in handed.items() if holders}
+    made = {key for key, holders in handed.items() if any(map(_is_layer_of_it, holders))}
+    return {key: [] if key in made else given for key, given in handed.items() if given}
+
+
+def _is_layer_of_it(holder: Holder) -> bool:
+    return type(holder[0]) is keras.layers.Activation
 
 
 def _held_twice(host: keras.Layer) -> dict[Key, list[Holder]]:
@@ -109,7 +117,8 @@ def _follows(host: keras.Layer, used: set[str | None]) -> _Followers:
         # Of a class made for saving, what the original's class takes.
         config = getattr(host, "plain_config", host.get_config)()
         # Models have many layers that differ in their names alone.
-        text = json.dumps({**config, "name": "", "build": host.get_build_config()}, sort_keys=True)
+        text = {**config, "name": "", "build": host.get_build_config()}
+        text = json.dumps(text, sort_keys=True, default=repr)
     except Exception:
         return []
     known = f"{id(plain_class(host))} {text}"
@@ -126,20 +135,46 @@ def _made_with_probes(
     """Makes a layer again with another activation in each entry, and yields what has it then."""
     name = next(name for name in _PROBES if name not in used)
     probe = getattr(keras.activations, name)
-    for entry, value in config.items():
+    for entry, value in _entries(host, config).items():
         with readable(own_classes(host)), unallocated():
             try:
                 if not _is_function(value):
                     continue
-                made = plain_class(host).from_config({**config, entry: name})
-                if host.built and not made.built:
-                    made.build_from_config(host.get_build_config() or {})
+                made = _made_again(host, config, entry, probe if callable(value) else name)
             except Exception:  # not an entry for an activation, or not for any
                 continue
         yield (
             {key for key, member in members(made) if member is probe},
             {address for address, _, held in _held_inside(made) if held is probe},
         )
+
+
+def _parameters(host: keras.Layer) -> set[str]:
+    return set(inspect.signature(plain_class(host).__init__).parameters) - {"self", "kwargs"}
+
+
+def _entries(host: keras.Layer, config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a layer's configuration, and what else its class takes and it holds."""
+    own = {name: value for (name, *rest), value in members(host) if not rest}
+    left_out = _parameters(host) & own.keys() - config.keys()
+    return {**config, **{name: own[name] for name in left_out}}
+
+
+def _made_again(host: keras.Layer, config: dict[str, Any], entry: str, value: Any) -> keras.Layer:
+    """Makes a layer of the same class with another value for an entry, built as the layer is."""
+    config = {**config, entry: value}
+    try:
+        made = plain_class(host).from_config(config)
+    except Exception:  # some configurations have entries that their class does not take
+        taken = {*_parameters(host), "name", "dtype", "trainable"}
+        made = plain_class(host)(**{key: config[key] for key in config.keys() & taken})
+    if host.built and not made.built:
+        shapes = host.get_build_config() or {}
+        try:
+            made.build_from_config(shapes)
+        except Exception:  # of a layer called with more tensors than it is built for
+            made.build(next(iter(shapes["shapes_dict"].values())))
+    return made
 
 
 def _is_function(value: Any) -> bool:

@@ -5,7 +5,7 @@ import fnmatch
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, overload
 
 import keras
@@ -167,9 +167,10 @@ def replace_activations(
             number, or `"relu_like"`, the value with which the new function is as close to ReLU
             as it gets (possible for `"swish_beta"` and `"prelu"`). By default each
             activation's own.
-        strict: Whether to raise where the Python code of a layer calls an activation that is
-            neither a layer nor in one of its attributes, which cannot be replaced; otherwise a
-            warning says so.
+        strict: Whether to raise where an activation cannot be replaced: where the Python code of
+            a layer calls one that is neither a layer nor in one of its attributes (otherwise a
+            warning says so), and where a softmax layer is called with a mask, which only another
+            softmax takes (otherwise it is kept, with that reason).
         return_report: Whether to return a `ReplacementReport` too.
 
     Returns:
@@ -178,7 +179,8 @@ def replace_activations(
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
-            made again, or with `strict=True` an activation is called from Python code.
+            made again, or with `strict=True` an activation is called from Python code, or with a
+            mask that the new one does not take.
 
     Example:
         >>> import keras, keras_swish
@@ -211,6 +213,14 @@ def replace_activations(
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
     kept_last = output_makers(model) if except_last else set()
     chosen, kept = _select(found, rules, where, kept_last)
+    chosen, masked = _without_masked(chosen, found.observations.masked)
+    if masked and strict:
+        raise ValueError(
+            "Some softmax layers are called with a mask, which only a softmax takes: "
+            f"{'; '.join(f'{site.path} by {site.new}' for site in masked)}. Leave them out with "
+            "`where`, or pass strict=False to replace the others alone."
+        )
+    kept += [dataclasses.replace(site, new=None) for site in masked]
     calls, kept_calls = _select_calls(found, rules, where, [each for each, _ in chosen])
     direct_calls = [str(call) for call in calls]
     if strict:
@@ -262,12 +272,40 @@ def _select(
     chosen, kept = [], []
     for located in found.located:
         rule = next((rule for rule in rules if rule.matches(located.activation)), None)
-        reason = rule and _reason_to_keep(located, rule, where, kept_last)
+        reason = rule and (
+            _reason_to_keep(located, rule, where, kept_last)
+            or _not_called(located, found.observations.never_called)
+        )
         if rule and not reason:
             chosen.append((located, rule))
         elif rule or located.site.old != "linear":
             kept.append(dataclasses.replace(located.site, reason=reason or ""))
     return chosen, kept
+
+
+def _not_called(located: LocatedActivation, never_called: Mapping[int, str]) -> str | None:
+    """Returns why no call reaches an activation: those that it was handed on to count too."""
+    if isinstance(located.activation, keras.Layer):
+        return never_called.get(id(located.activation))
+    if located.key is None:
+        return None
+    holders = [located.owner, *(holder for holder, _ in located.followers)]
+    reasons = [never_called.get(id(holder)) for holder in holders]
+    return reasons[0] if all(reasons) else None
+
+
+def _without_masked(
+    chosen: list[tuple[LocatedActivation, Rule]], masked: Collection[int]
+) -> tuple[list[tuple[LocatedActivation, Rule]], list[ActivationSite]]:
+    """Takes out the softmax layers called with a mask that the new activation would not take."""
+    possible, refused = [], []
+    for located, rule in chosen:
+        if id(located.activation) in masked and not rule.takes_masks:
+            reason = f"is called with a mask, which {rule.name} does not take"
+            refused.append(dataclasses.replace(located.site, new=rule.name, reason=reason))
+        else:
+            possible.append((located, rule))
+    return possible, refused
 
 
 def _select_calls(

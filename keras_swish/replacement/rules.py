@@ -31,6 +31,7 @@ class Rule:
     Attributes:
         matches: Says whether an activation is the old one.
         name: What reports call the new one.
+        takes_masks: Whether the new one can stand where a softmax is called with a mask.
         homogeneous: Whether the new one is positively homogeneous.
     """
 
@@ -47,11 +48,16 @@ class Rule:
         self.homogeneous = is_homogeneous(new)
         template = registry.layer(new)
         self.name = describe(template)
+        self.takes_masks = self.name == "softmax"
+        self._means_function = not isinstance(template, keras.layers.Softmax)
         self.beta_initializer = _initializer(beta_initializer, self.name)
 
     def make_layer(self, old: Any, place: Place = NOWHERE) -> keras.Layer:
         """Makes the layer that replaces a layer or operation."""
-        new = registry.layer(self.new, name=old.name)
+        if self.keeps_softmax(old):
+            new = type(old).from_config({**old.get_config(), "name": old.name})
+        else:
+            new = registry.layer(self.new, name=old.name)
         if isinstance(old, keras.Layer):
             new.activity_regularizer = old.activity_regularizer
         return self._prepared(new, _policy(old), place)
@@ -63,6 +69,11 @@ class Rule:
         if not isinstance(function, keras.Layer):
             return function
         return self._prepared(function, _policy(host), place)
+
+    def keeps_softmax(self, old: Any) -> bool:
+        """Says whether a softmax layer is replaced by its function: its axes and mask stay."""
+        is_softmax = isinstance(old, keras.layers.Softmax)
+        return is_softmax and self.takes_masks and self._means_function
 
     def is_identity(self, name: str) -> bool:
         """Says whether an activation's name is replaced by itself, which changes nothing.

@@ -94,9 +94,16 @@ def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
     return [*((None, one) for one in called), *(pair for pair in held if id(pair[1]) not in ids)]
 
 
-def locate_activations(layer: keras.Layer) -> Iterator[LocatedActivation]:
-    """Yields every activation in a layer, linear ones too, in the order of the graph."""
-    return _locate(layer, "", set(), set())
+def locate_activations(
+    layer: keras.Layer, classes: tuple[type, ...] = ()
+) -> Iterator[LocatedActivation]:
+    """Yields every activation in a layer, linear ones too, in the order of the graph.
+
+    Args:
+        layer: The layer or model.
+        classes: Classes of the user's own whose layers are activations.
+    """
+    return _locate(layer, "", set(), set(), classes)
 
 
 def paths(layer: keras.Layer) -> dict[int, str]:
@@ -115,12 +122,16 @@ def _add_paths(layer: keras.Layer, path: str, found: dict[int, str]) -> None:
 
 
 def _locate(
-    layer: keras.Layer, path: str, seen: set[int], following: set[tuple[int, Key]]
+    layer: keras.Layer,
+    path: str,
+    seen: set[int],
+    following: set[tuple[int, Key]],
+    classes: tuple[type, ...],
 ) -> Iterator[LocatedActivation]:
     handed = handed_on(layer)
     following |= {(id(holder), key) for holders in handed.values() for holder, key in holders}
     for key, child in children(layer):
-        if key and (id(layer), key) in following:
+        if key and ((id(layer), key) in following or handed.get(key) == []):
             continue
         # An activation layer that several layers hold as theirs is replaced in each of them.
         if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):
@@ -134,18 +145,20 @@ def _locate(
             continue
         seen.add(id(child))
         child_path = f"{path}/{child.name}".lstrip("/")
-        if recognise(child) or type(child) is keras.layers.Activation or _is_wrapped(child):
+        if recognise(child) or isinstance(child, (*classes,)) or _is_unnamed(child):
             site = ActivationSite(
                 child_path, "", describe(child), layer=child, parameter=unlike_ours(child)
             )
             yield LocatedActivation(site, child, layer, None)
         elif isinstance(child, keras.Layer):
-            yield from _locate(child, child_path, seen, following)
+            yield from _locate(child, child_path, seen, following, classes)
 
 
-def _is_wrapped(child: Any) -> bool:
-    """Says whether a layer is a `Lambda` around an activation with other parameters."""
-    return isinstance(child, keras.layers.Lambda) and recognise(child.function) is not None
+def _is_unnamed(child: Any) -> bool:
+    """Says whether a layer is an `Activation`, or a `Lambda` around one with other parameters."""
+    is_lambda = isinstance(child, keras.layers.Lambda)
+    is_wrapped = is_lambda and recognise(child.function) is not None
+    return is_wrapped or type(child) is keras.layers.Activation
 
 
 def output_makers(layer: keras.Layer) -> set[int]:

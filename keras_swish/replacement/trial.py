@@ -131,6 +131,10 @@ class _Factories:
             return
         target = id(located.owner), located.key
         self.followers[target] = located.followers
+        if rule.keeps_softmax(located.activation):
+            softmax = located.activation
+            self.attributes[target] = lambda _: rule.make_layer(softmax, place)
+            return
         make = functools.partial(rule.make_attribute, place=place)
         if located.text is None:
             self.attributes[target] = make

@@ -63,6 +63,12 @@ class Family:
         return self.model + self.variant
 
     @property
+    def replaceable(self):
+        """The names of `found` that some call reaches."""
+        found = self.found.items()
+        return [name for name, count in found if count > self.never_called.get(name, 0)]
+
+    @property
     def to_replace(self):
         names = [*self.found, *self.called]
         return self.replaced or [name for name in names if name not in GATES] or names

@@ -141,7 +141,9 @@ THIRD_PARTY = [
         "att_unet_2d",
         unet("att_unet_2d", "GELU", "Sigmoid"),
         {"relu": 1, "sigmoid": 2},
+        called={"tanh": 6},
+        repeated=-6,  # the calls of TensorFlow's tanh are not among those of Keras's backend
         registered=False,
-        note="its own GELU layer computes a formula: not listed",
+        note="its own GELU layer computes a formula with tanh: its class is a key",
     ),
 ]

@@ -105,7 +105,7 @@ class Copier:
             self.activations.append(new)
         return new
 
-    def _call(self, operation: Any, tensor: Any) -> Any:
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         count = self._call_counts[id(operation)] = self._call_counts[id(operation)] + 1
         if count > 1 and not self.shared:
             every_call = next(each for each in self.calls.values() if each[0] is operation)
@@ -113,7 +113,7 @@ class Copier:
             operation = type(operation).from_config(config)
             every_call.append(operation)
             self.activations.append(operation)
-        return operation(tensor)
+        return operation(*args, **kwargs)
 
     # In attributes.
 

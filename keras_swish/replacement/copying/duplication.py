@@ -195,8 +195,10 @@ class Duplicator:
             return
         args, kwargs = self._copy(node.arguments.args), self._copy(node.arguments.kwargs)
         if id(node.operation) in self._substituted:
-            # What stood here may have taken more, such as a mask, which reaches layers by itself.
-            output = self._call(new, [*args, *kwargs.values()][0])
+            if not isinstance(new, keras.layers.Softmax):
+                # What stood here may have taken more, such as the slope of an operation.
+                args, kwargs = ([*args, *kwargs.values()][0],), {}
+            output = self._call(new, *args, **kwargs)
             self._remember(node.outputs[0], output)
             self._remember(node, compat.producing_node(output))
             return

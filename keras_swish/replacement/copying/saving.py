@@ -211,7 +211,8 @@ def _make_savable(
     is_outermost: bool,
 ) -> list[str]:
     """Does so for the layers inside a layer, and then for this one."""
-    if id(original) in seen:
+    is_replaced = any(one is original and key is None for one, key in replaced)
+    if id(original) in seen or is_replaced:
         return []
     seen.add(id(original))
     inside = _ways(original)

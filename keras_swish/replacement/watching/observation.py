@@ -11,7 +11,7 @@ import dataclasses
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -29,6 +29,12 @@ from keras_swish.replacement.watching.frameworks import (
     known_builtin,
     known_by_code,
 )
+from keras_swish.replacement.watching.reach import (
+    called_layer,
+    masked_in_graphs,
+    never_called,
+    takes_mask,
+)
 from keras_swish.replacement.watching.running import (
     FOREIGN,
     WAYS,
@@ -36,7 +42,10 @@ from keras_swish.replacement.watching.running import (
     Stack,
     arguments,
     asks_for_training,
+    callables,
+    first_shape,
     given_arguments,
+    has_floats,
     is_users,
     settings_of,
     unchanged,
@@ -84,21 +93,29 @@ class Observations:
             elementwise that is no known activation.
         reached: The sites that were called: the id of the layer that holds an activation function,
             with its key; the id of an activation layer or operation, with None.
+        masked: The softmax layers that are called with a mask, by id.
+        never_called: Why no call of the model reaches a layer, by the layer's id.
     """
 
     calls: tuple[CodeCall, ...]
     not_examined: tuple[str, ...]
     reached: frozenset[tuple[int, Any]]
+    masked: frozenset[int] = frozenset()
+    never_called: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
-def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations:
+def observe(
+    model: keras.Model, functions: tuple[Any, ...] = (), classes: tuple[type, ...] = ()
+) -> Observations:
     """Runs the calls of the layers that have code of the user's own, and says what they call.
 
-    Layers of Keras's own are not run, unless they hold a function or a layer of the user's.
+    Layers of Keras's own are not run, unless they hold a function or a layer of the user's, or a
+    softmax, which they may call with a mask, or never.
 
     Args:
         model: The model. It is left as it is.
         functions: Further functions to look for.
+        classes: Classes of the user's own whose layers are activations.
 
     Example:
         >>> import keras
@@ -108,7 +125,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
         >>> str(observe(keras.Model(inputs, outputs)).calls[0])
         'shifted (Lambda of <lambda>): keras.ops.relu'
     """
-    watch = _Watch(model, functions)
+    watch = _Watch(model, functions, classes)
     for layer in units_with_own_code(model, set()):
         watch.run(layer)
     return watch.observations()
@@ -117,7 +134,7 @@ def observe(model: keras.Model, functions: tuple[Any, ...] = ()) -> Observations
 class _Watch:
     """Notes the calls of activations while layers run."""
 
-    def __init__(self, model: keras.Model, functions: tuple[Any, ...]):
+    def __init__(self, model: keras.Model, functions: tuple[Any, ...], classes: tuple[type, ...]):
         self._known = known_by_code()
         self._paths = paths(model)
         self._inside = {*self._paths, *map(id, all_layers(model))}
@@ -125,19 +142,22 @@ class _Watch:
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
         self._reached: set[tuple[int, Any]] = set()
+        self._called: set[int] = set()
+        self._masked = masked_in_graphs(model)
         self._same_in_training: set[str] = set()
         self._layers: dict[int, keras.Layer] = {}
         self._located: dict[int, LocatedActivation] = {}
         self._held: dict[int, list[tuple[types.CodeType, LocatedActivation]]] = {}
         own = [function for function in functions if code_of(function) is not None]
-        for located in locate_activations(model):
+        for located in locate_activations(model, classes):
             activation = located.activation
             if isinstance(activation, keras.Operation):
                 self._located[id(activation)] = located
                 activation = function_of(activation)
             code = code_of(activation)
             if code is not None and located.key is not None:
-                self._held.setdefault(id(located.owner), []).append((code, located))
+                for holder in (located.owner, *(holder for holder, _ in located.followers)):
+                    self._held.setdefault(id(holder), []).append((code, located))
             if code is not None and recognise(activation) is None:
                 own.append(activation)
         # Functions of the user's own that stand for an activation, by the id of their code.
@@ -155,7 +175,14 @@ class _Watch:
             for key, layer in self._layers.items()
             if key in self._parts
         ]
-        return Observations(tuple(self._calls), tuple(lines), frozenset(self._reached))
+        run = [layer for key, layer in self._layers.items() if key not in self._not_run]
+        return Observations(
+            tuple(self._calls),
+            tuple(lines),
+            frozenset(self._reached),
+            frozenset(self._masked),
+            never_called(run, self._called),
+        )
 
     def _path(self, layer: keras.Layer) -> str:
         return self._paths.get(id(layer)) or layer.name
@@ -212,7 +239,8 @@ class _Watch:
     def _size(self) -> tuple[int, ...]:
         """Returns how much was noted."""
         parts = sum(len(labels) for labels in self._parts.values())
-        return len(self._calls), len(self._reached), parts
+        noted = (self._calls, self._reached, self._called, self._masked)
+        return (*map(len, noted), parts)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -232,6 +260,11 @@ class _Watch:
     def _on_event(self, frame: types.FrameType, event: str, _: Any) -> None:
         if event != "call":
             return
+        layer = called_layer(frame)
+        if layer is not None:
+            self._called.add(id(layer))
+            if takes_mask(layer, frame):
+                self._masked.add(id(layer))
         code = id(frame.f_code)
         known = self._known.get(code)
         if known is not None and not known.is_opaque:
@@ -281,7 +314,7 @@ class _Watch:
             ):
                 return
         if known.name is None and not is_own and made is None:
-            if _has_floats(given):
+            if has_floats(given):
                 self._layers.setdefault(id(layer), layer)
                 self._parts.setdefault(id(layer), {})[known.label] = None
             return
@@ -312,7 +345,7 @@ class _Watch:
             tuple(candidates),
             tuple(owner for owner, _ in owners if isinstance(owner, keras.Layer)),
             site,
-            _shape(given),
+            first_shape(given),
         )
         self._calls.setdefault(call)
 
@@ -356,38 +389,9 @@ def _location(
     if site is not None:
         return f"{class_name}.{site.site.attribute or 'activation'}"
     for name, value in attributes(layer).items():
-        if any(code_of(each) in user_codes for each in _callables(value)):
+        if any(code_of(each) in user_codes for each in callables(value)):
             return f"{class_name}.{name}"
     if not is_users(frame) and user_codes:
         return user_codes[-1].co_qualname.rpartition("<locals>.")[2]
     # AutoGraph, which writes a method anew, gives it a prefix.
     return f"{class_name}.{frame.f_code.co_name.removeprefix('tf__')}"
-
-
-def _callables(value: Any) -> Iterator[Callable]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _callables(item)
-    elif callable(value) and not isinstance(value, keras.Layer):
-        yield value
-
-
-def _has_floats(given: dict[str, Any]) -> bool:
-    """Says whether there is a tensor of a float dtype among arguments."""
-    for value in keras.tree.flatten(list(given.values())):
-        try:
-            if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
-                return True
-        except (AttributeError, TypeError, ValueError):
-            continue
-    return False
-
-
-def _shape(given: dict[str, Any]) -> tuple[int | None, ...] | None:
-    for value in given.values():
-        shape = getattr(value, "shape", None)
-        if shape is not None:
-            return tuple(size if isinstance(size, int) else None for size in shape)
-    return None

@@ -48,8 +48,16 @@ def units_with_own_code(layer: keras.Layer, seen: set[int]) -> Iterator[keras.La
     if (is_graph(layer) or is_sequence(layer)) and not runs_own_code(layer):
         for child in sublayers(layer):
             yield from units_with_own_code(child, seen)
-    elif any(runs_own_code(part) or _holds_own_function(part) for part in all_layers(layer)):
+    elif any(_has_to_be_run(part) for part in all_layers(layer)):
         yield layer
+
+
+def _has_to_be_run(layer: keras.Layer) -> bool:
+    return runs_own_code(layer) or _holds_own_function(layer) or _holds_softmax(layer)
+
+
+def _holds_softmax(layer: keras.Layer) -> bool:
+    return any(isinstance(member, keras.layers.Softmax) for _, member in members(layer))
 
 
 def _holds_own_function(layer: keras.Layer) -> bool:
@@ -265,3 +273,34 @@ def given_arguments(frame: types.FrameType) -> dict[str, Any]:
 def is_users(frame: types.FrameType) -> bool:
     """Says whether a frame runs code of the user's."""
     return frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES
+
+
+def has_floats(given: dict[str, Any]) -> bool:
+    """Says whether there is a tensor of a float dtype among arguments."""
+    for value in keras.tree.flatten(list(given.values())):
+        try:
+            if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
+                return True
+        except (AttributeError, TypeError, ValueError):
+            continue
+    return False
+
+
+def first_shape(given: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """Returns the shape of the first tensor among arguments, None where there is none."""
+    for value in given.values():
+        shape = getattr(value, "shape", None)
+        if shape is not None:
+            return tuple(size if isinstance(size, int) else None for size in shape)
+    return None
+
+
+def callables(value: Any) -> Iterator[Callable]:
+    """Yields the functions in an attribute."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from callables(item)
+    elif callable(value) and not isinstance(value, keras.Layer):
+        yield value

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
-from keras_swish.replacement.members import members
+from keras_swish.keras_compat import all_layers, calls
+from keras_swish.replacement.members import is_keras, members
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
@@ -47,20 +49,44 @@ def survey(model: keras.Model, functions: tuple[object, ...] = ()) -> Survey:
 
     Args:
         model: The model.
-        functions: Functions of the user's own that stand for activations.
+        functions: Functions and layer classes of the user's own that stand for activations.
+
+    Raises:
+        TypeError: If a layer of such a class is no activation.
     """
-    observations = observe(model, functions)
+    classes = _activation_classes(model, functions)
+    observations = observe(model, functions, classes)
     by_layer = paths(model)
     lookups = find_lookups(observations.calls, by_layer)
     strings = {(id(each.located.owner), each.located.key): each.located for each in lookups}
     looked_up = {each.call for each in lookups}
     return Survey(
-        (*locate_activations(model), *strings.values()),
+        (*locate_activations(model, classes), *strings.values()),
         tuple(lookups),
         tuple(call for call in observations.calls if call not in looked_up),
         observations,
         {key: place for place, key in enumerate(by_layer)},
     )
+
+
+def _activation_classes(model: keras.Model, keys: tuple[object, ...]) -> tuple[type, ...]:
+    """Returns the layer classes of the user's own among the keys of a replacement."""
+    own = [key for key in keys if isinstance(key, type) and issubclass(key, keras.Layer)]
+    own = [key for key in own if not is_keras(key)]
+    for layer in all_layers(model):
+        if isinstance(layer, (*own,)) and any(not _keeps_shape(node) for node in calls(layer)):
+            raise TypeError(
+                f"The layer {layer.name!r} of class {type(layer).__name__}, which is to be "
+                "replaced, is no activation: that takes one tensor and returns one of its shape."
+            )
+    return (*own,)
+
+
+def _keeps_shape(node: Any) -> bool:
+    # Its mask, if it takes one, is a tensor too.
+    before, after = node.arguments.args, node.outputs
+    is_one = len(after) == 1 and len(before) == 1 and isinstance(before[0], keras.KerasTensor)
+    return is_one and before[0].shape == after[0].shape
 
 
 def code_site(call: CodeCall) -> ActivationSite:

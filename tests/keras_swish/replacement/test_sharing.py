@@ -276,3 +276,79 @@ def test_a_model_shares_nothing_with_another_one_that_shares_its_layers():
     assert len(changed.layers[1]._inbound_nodes) == 1
     assert len(dense._inbound_nodes) == 2
     assert len(other.weights) == 4
+
+
+class HandsOn(layers.Layer):
+    """Hands its activation on, held under a name of its own and left out of its configuration."""
+
+    def __init__(self, nonlinearity=keras.activations.relu, **kwargs):
+        super().__init__(**kwargs)
+        self.nonlinearity = nonlinearity
+        self.dense = layers.Dense(4, nonlinearity)
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.dense(x)
+
+    def get_config(self):
+        return {**super().get_config()}
+
+
+class MakesLayer(layers.Layer):
+    """Makes an activation layer of the function that it holds and has in its configuration."""
+
+    def __init__(self, excite_activation, **kwargs):
+        super().__init__(**kwargs)
+        self.excite_activation = excite_activation
+        self.gate = layers.Activation(excite_activation, name="gate")
+
+    def call(self, x):
+        return self.gate(x)
+
+    def get_config(self):
+        return {**super().get_config(), "excite_activation": self.excite_activation}
+
+
+class TellsMore(layers.Layer):
+    """Has an entry in its configuration that its constructor does not take."""
+
+    def __init__(self, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, shape):
+        self.dense = layers.Dense(4, self.activation)
+        self.dense.build(shape)
+        self.built = True
+
+    def call(self, x, other=None):
+        return self.dense(x if other is None else x + other)
+
+    def get_config(self):
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "activation": activation, "shape": (None, 4)}
+
+
+HANDED = {
+    "not_in_config": (lambda x: HandsOn(name="host")(x), "host (nonlinearity): relu"),
+    "layer_of_it": (lambda x: MakesLayer(keras.ops.relu, name="host")(x), "host/gate: relu"),
+    "more_in_config": (lambda x: TellsMore(name="host")(x), "host (activation): relu"),
+    "two_inputs": (lambda x: TellsMore(name="host")(x, x), "host (activation): relu"),
+}
+
+
+@pytest.mark.parametrize(("call", "site"), HANDED.values(), ids=HANDED)
+@pytest.mark.filterwarnings("ignore:replace_activations")
+def test_an_activation_that_is_handed_on_is_one(call, site):
+    inputs = Input((4,))
+    model = Model(inputs, layers.Dense(2)(call(inputs)))
+    assert [str(each) for each in keras_swish.find_activations(model)] == [site]
+    copy = replace(model, {"relu": "swish_beta"})
+    assert copy.count_params() == model.count_params() + 4
+    x = abs(normal(3, 4))
+    assert not have_the_same_bits(copy, model, x)
+    back = replace(copy, {"swish_beta": keras.activations.relu})
+    assert have_the_same_bits(back, model, x)

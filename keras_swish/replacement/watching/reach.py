@@ -1,0 +1,83 @@
+"""Which layers the calls of a model reach, and which softmax layers they give a mask."""
+
+import types
+from collections.abc import Iterable, Iterator
+
+import keras
+
+from keras_swish.keras_compat import all_layers, calls, mask_of
+from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
+
+# The methods in which a layer is called; AutoGraph, which writes one anew, gives it a prefix.
+_CALLS = {"__call__", "call", "tf__call"}
+
+
+def called_layer(frame: types.FrameType) -> keras.Layer | None:
+    """Returns the layer whose call a frame runs, None for other frames."""
+    code = frame.f_code
+    if code.co_name not in _CALLS or not code.co_argcount:
+        return None
+    layer = frame.f_locals.get(code.co_varnames[0])
+    return layer if isinstance(layer, keras.Layer) else None
+
+
+def takes_mask(layer: keras.Layer, frame: types.FrameType) -> bool:
+    """Says whether a frame is a call of a softmax layer with a mask.
+
+    A mask may be given, as None too, which other layers would not take; or come with the tensor.
+    """
+    if not isinstance(layer, keras.layers.Softmax):
+        return False
+    given = frame.f_locals
+    if frame.f_code.co_name == "__call__":
+        return len(given.get("args", ())) > 1 or "mask" in given.get("kwargs", ())
+    return given.get("mask") is not None
+
+
+def masked_in_graphs(model: keras.Layer) -> set[int]:
+    """Returns the ids of the softmax layers that a graph calls with a mask."""
+    return {
+        id(layer)
+        for layer in all_layers(model)
+        if isinstance(layer, keras.layers.Softmax)
+        for node in calls(layer)
+        if len(node.input_tensors) > 1 or mask_of(node.input_tensors[0]) is not None
+    }
+
+
+def never_called(run: Iterable[keras.Layer], called: set[int]) -> dict[int, str]:
+    """Returns why no call reaches layers inside those that were run, by id.
+
+    Args:
+        run: Layers that were run with success.
+        called: Ids of the layers that were called then.
+    """
+    reasons: dict[int, str] = {}
+    for layer in run:
+        if id(layer) in called:
+            reasons.update(_unreached(layer, called, {id(layer)}))
+    return {key: reason for key, reason in reasons.items() if key not in called}
+
+
+def _unreached(layer: keras.Layer, called: set[int], seen: set[int]) -> Iterator[tuple[int, str]]:
+    # The order of a graph says what it calls; a recurrent layer may compute in one operation
+    # what its cell does.
+    if is_graph(layer) or is_sequence(layer) or isinstance(layer, keras.layers.RNN):
+        held = []
+    else:
+        held = [member for _, member in members(layer) if isinstance(member, keras.Layer)]
+    for inner in held:
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if id(inner) in called:
+            yield from _unreached(inner, called, seen)
+        elif not (isinstance(layer, keras.Model) and inner.built):
+            # What a model has built, it may call in a method of its own, such as `train_step`.
+            fused = is_keras(type(layer)) and isinstance(inner, keras.layers.Softmax)
+            reason = (
+                "is never called: the attention is computed in one operation"
+                if fused
+                else "is never called"
+            )
+            yield from ((id(one), reason) for one in all_layers(inner))

@@ -1,0 +1,73 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_swish
+
+numpy = keras.ops.convert_to_numpy
+
+X = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+
+
+@keras.saving.register_keras_serializable("own_classes")
+class Gelu(keras.layers.Layer):
+    def call(self, x):
+        return 0.5 * x * (1 + keras.ops.tanh(0.8 * x))
+
+
+@keras.saving.register_keras_serializable("own_classes")
+class Snake(keras.layers.Layer):
+    def build(self, shape):
+        self.alpha = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x + keras.ops.sin(self.alpha * x) ** 2 / self.alpha
+
+
+@keras.saving.register_keras_serializable("own_classes")
+class Block(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.act = keras.layers.Dense(4), Gelu(name="act")
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.act(self.dense(x))
+
+
+def model_of(*layers):
+    return keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2, name="last")])
+
+
+@pytest.mark.parametrize("own", [Gelu, Snake])
+def test_own_layer_class_is_a_key(own, tmp_path):
+    model = model_of(own(name="own"))
+    copy, report = keras_swish.replace_activations(model, {own: "swish_beta"}, return_report=True)
+    assert [(site.path, site.new) for site in report.replaced] == [("own", "swish_beta")]
+    last = model.get_layer("last")
+    expected = numpy(last(X / (1 + np.exp(-X))))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
+    copy.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(loaded(X)), numpy(copy(X)))
+
+
+def test_own_layer_class_inside_a_layer_is_a_key():
+    model = model_of(Block(name="block"))
+    copy, report = keras_swish.replace_activations(model, {Gelu: "relu"}, return_report=True)
+    assert [site.path for site in report.replaced] == ["block/act"]
+    block, last = model.get_layer("block"), model.get_layer("last")
+    expected = numpy(last(np.maximum(numpy(block.dense(X)), 0)))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_own_layer_class_that_changes_shapes_is_no_key():
+    class Wider(keras.layers.Dense):
+        pass
+
+    model = model_of(Wider(8, name="wider"))
+    with pytest.raises(TypeError, match=r"'wider' of class Wider.*is no activation"):
+        keras_swish.replace_activations(model, {Wider: "swish"})
