@@ -63,7 +63,8 @@ def chosen_recipe(
         # A shortened run keeps the share of its warm-up.
         share = recipe.warmup_epochs / recipe.epochs
         values = {"warmup_epochs": share * values["epochs"], "steps": None, **values}
-    if {"epochs", "steps"} & values.keys() and "bn_momentum" not in values:
+    is_other_length = bool({"epochs", "steps"} & values.keys())
+    if is_other_length and "bn_momentum" not in values and recipe.bn_momentum is not None:
         values = {"bn_converges": True, **values}
     recipe = dataclasses.replace(recipe, **values)
     if model in models.BUILDERS:

@@ -182,6 +182,10 @@ def changed_settings(present: dict[str, Any], wanted: dict[str, Any]) -> str:
     return differences(_as_comparable(present), _as_comparable(wanted))
 
 
+# Of a recipe: where its settings come from, not what they are.
+_OF_NO_CONSEQUENCE = {"source", "reference_batch", "batch_scaling"}
+
+
 def _as_comparable(settings: dict[str, Any]) -> dict[str, Any]:
     return _with_defaults(json.loads(json.dumps(settings)))
 
@@ -193,5 +197,5 @@ def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict)
         else value
         for key, value in settings.items()
-        if key != "source"
+        if key not in _OF_NO_CONSEQUENCE
     }

@@ -41,10 +41,11 @@ def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
         DamagedFileError: If its file is damaged.
     """
     record = io.read_json(folder / CONFIG)
-    if record is not None and not (
-        isinstance(record.get("config"), dict) and isinstance(record.get("starts"), list)
-    ):
-        raise io.DamagedFileError(folder / CONFIG, "it has no settings and starts")
+    if record is None:
+        return None
+    record.setdefault("starts", [])
+    if not (isinstance(record.get("config"), dict) and isinstance(record["starts"], list)):
+        raise io.DamagedFileError(folder / CONFIG, "it has no settings")
     return record
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
 # What every result has.
-_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy", "seconds", "status"}
+_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy"}
 
 
 @dataclasses.dataclass(frozen=True)
