@@ -135,7 +135,8 @@ def check_is_tracked(owner: keras.Layer, activation: keras.Layer) -> None:
 def strings(layer: keras.Layer) -> Iterator[tuple[Key, str]]:
     """Yields the strings in the attributes of a layer, and where it holds them."""
     for name, value in attributes(layer).items():
-        if name not in ("name", "_name", "_path"):
+        # What a replacement has noted for a file is not what code looks up.
+        if name not in ("name", "_name", "_path") and not name.startswith("_keras_swish"):
             yield from _strings_in((name,), value)
 
 
