@@ -36,6 +36,20 @@ def python():
 
 
 @pytest.fixture
+def own_names(monkeypatch):
+    """Forgets the names that a test registers when it ends."""
+    from keras_swish import activations, catalogue
+
+    for module, table in (
+        (catalogue, "ENTRIES"),
+        (catalogue, "NAMES"),
+        (activations, "BY_NAME"),
+        (activations, "REGISTERED"),
+    ):
+        monkeypatch.setattr(module, table, dict(getattr(module, table)))
+
+
+@pytest.fixture
 def call(monkeypatch, capsys):
     """Runs `keras-swish ARGUMENTS` in this process; gives exit code, stdout and stderr."""
     from keras_swish.train import cli

@@ -13,6 +13,7 @@ def blocks(root, language):
     return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
 
 
+@pytest.mark.usefixtures("own_names")
 @pytest.mark.parametrize("number", range(7))
 def test_examples_run_as_printed(root, number):
     exec(compile(blocks(root, "python")[number], f"README.md, example {number + 1}", "exec"), {})

@@ -32,6 +32,7 @@ def test_there_are_modules():
     assert {"keras_swish.layers", "keras_swish.models.resnet", "keras_swish.train.cli"} < {*MODULES}
 
 
+@pytest.mark.usefixtures("own_names")
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_of_the_docstrings_run_as_printed(module):
     assert doctest.testmod(imported(module)).failed == 0
