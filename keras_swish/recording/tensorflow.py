@@ -1,22 +1,17 @@
 """Recording on TensorFlow: its functions, which are graphs, run operation by operation."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import tensorflow as tf
 
 from keras_swish.keras_compat import Tensor
+from keras_swish.replacement.watching.frameworks import untraced
 
 
-@contextlib.contextmanager
-def eager() -> Iterator[None]:
+def eager() -> AbstractContextManager[None]:
     """Lets every tensor have a value, those inside of a `tf.function` too."""
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)
+    return untraced()
 
 
 def has_value(x: Tensor) -> bool:

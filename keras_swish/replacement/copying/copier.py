@@ -147,7 +147,7 @@ class Copier:
                 )
             shape = activated_shape(host)
             if shape is not None:
-                build_for(host, activation, shape)
+                activation.build(shape)
         return activation
 
     # Those of which only a call of a layer around them tells the shapes.
@@ -216,11 +216,6 @@ def _inside(layer: keras.Layer) -> Iterator[keras.Layer]:
     for inner in sublayers(layer):
         yield inner
         yield from _inside(inner)
-
-
-def build_for(host: Any, activation: keras.Layer, shape: Any) -> None:
-    """Builds an activation that a layer holds, or that replaces a layer or operation."""
-    activation.build(shape)
 
 
 def _fits(activation: keras.Layer, shape: Any) -> bool:

@@ -29,7 +29,6 @@ from keras_swish.replacement.copying.copier import (
     Copier,
     Factory,
     activated_shape,
-    build_for,
     call_for_shapes,
 )
 from keras_swish.replacement.handing import Holder
@@ -445,5 +444,5 @@ def _restored(config: Any, host: Any) -> Any:
     config = {key: value for key, value in config.items() if key != "build_config"}
     new = keras.saving.deserialize_keras_object(config)
     if shape is not None and isinstance(new, keras.Layer) and not new.built:
-        build_for(host, new, tuple(shape))
+        new.build(tuple(shape))
     return new

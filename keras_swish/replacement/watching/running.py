@@ -254,10 +254,6 @@ class Stack:
             caller = caller.f_back
 
 
-def _is_activation(layer: Any) -> bool:
-    return recognise(layer) is not None or type(layer) is keras.layers.Activation
-
-
 def _first_argument(frame: types.FrameType) -> Any:
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
