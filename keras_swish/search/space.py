@@ -455,9 +455,15 @@ class SearchSpace:
         for row, candidate in zip(betas, candidates, strict=True):
             for slot, value in self.betas(candidate).items():
                 row[0, slot] = value
-        units = np.array([self.units(candidate) for candidate in candidates])
-        values, slopes = numeric.candidate_values_and_slopes(self.trees, units, x, betas)
+        values, slopes = numeric.candidate_values_and_slopes(
+            self.trees, self._choices(candidates), x, betas
+        )
         return values[:, 0], slopes[:, 0]
+
+    def _choices(self, candidates: list[Candidate]) -> np.ndarray:
+        """Returns the units of each candidate, `(candidates, units, 5)`, of none as well."""
+        units = [self.units(candidate) for candidate in candidates]
+        return np.array(units, dtype=int).reshape(len(candidates), self.core_units, -1)
 
     def _numbers(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the candidates' units, the grid and the betas."""
@@ -469,8 +475,7 @@ class SearchSpace:
                 self.betas(candidate).items(), self._betas.T, strict=False
             ):
                 row[0, slot], row[1:, slot, 0] = value, drawn
-        units = np.array([self.units(candidate) for candidate in candidates])
-        return units, self.grid, betas
+        return self._choices(candidates), self.grid, betas
 
 
 def _primitives(role: str, given: Sequence[str] | None) -> dict[str, Formula]:

@@ -19,6 +19,8 @@ FIGURE = "predicted.png"
 def shape_section(study: Study, entries: list[Entry]) -> str:
     """Returns the section on functions of one shape, on twins and on betas."""
     found = shapes(study, entries)
+    if not found:
+        return "No function was trained to the end."
     lines = [["shape", "functions", "ranks", "reward", "95% interval", "with betas minus without"]]
     for shape in [one for one in found if len(one.entries) > 1][:SHAPES]:
         interval = "" if math.isnan(shape.low) else f"{shape.low:.4f} to {shape.high:.4f}"

@@ -106,6 +106,8 @@ def group(space: SearchSpace, candidates: list[Candidate]) -> list[int]:
         >>> shapes.group(space, [relu, sine, trained, twin])
         [0, 1, 0, 0]
     """
+    if not candidates:
+        return []
     both = np.stack(_signatures(space, candidates), axis=1)
     # Of a function and its twin the one that comes first, whichever the candidate is.
     first = np.lexsort(np.moveaxis(both.round(6), -1, 0)[::-1], axis=1)[:, 0]

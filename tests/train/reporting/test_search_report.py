@@ -83,6 +83,18 @@ def test_an_algorithm_that_learns_gives_no_sample(space, made):
     assert {row[-1] for row in found.values()} == {"no sample"}
 
 
+@pytest.mark.parametrize("statuses", [["diverged"], ["ok"], ["ok", "diverged"], 12 * ["diverged"]])
+def test_a_search_stopped_early_is_reported_on(space, call, tmp_path, statuses):
+    """As SIGTERM leaves it: of what was trained nothing may have come to its end."""
+    study = Study(space, {"config": {"epochs": 3}}, tmp_path / "study.log")
+    for candidate, status in zip(space.survey().candidates[::50], statuses, strict=False):
+        study.add(candidate, 0, Outcome(0.5 * (status == "ok"), status, 1, 1.0), "random")
+    code, _, err = call("report", tmp_path / "study.log", f"--out={tmp_path / 'out'}")
+    assert code == 0, err
+    shape = section((tmp_path / "out/table.md").read_text(), "Functions of one shape")
+    assert ("No function was trained to the end." in shape) == ("ok" not in statuses)
+
+
 def test_a_journal_cut_short_does_not_replace_a_whole_report(folder, call, tmp_path):
     assert call("report", folder)[0] == 0
     files = ("results.csv", "table.md", "report.html")
