@@ -1,0 +1,158 @@
+"""Makes a look-up benchmark of an exhaustive search, as `keras_swish.search.benchmark` loads it.
+
+    python benchmarks/search_table.py results/search --name fashion_mnist_resnet8 \
+        --out keras_swish/search/tables
+
+Reads the folder of `keras-swish search --algorithm=exhaustive`, and trains nothing. Half a minute.
+"""
+
+import argparse
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.spatial import KDTree
+
+from keras_swish import io
+from keras_swish.search import SearchSpace, Study, benchmark
+from keras_swish.search.insight.naming import readable
+from keras_swish.search.space import Candidate
+
+LICENCE = "CC BY 4.0"
+# Of functions of one shape, at so many points from -5 to 5; relative to the largest magnitude.
+POINTS, TOLERANCE = 1001, 1e-6
+
+
+def shapes(space: SearchSpace, candidates: list[Candidate]) -> list[int]:
+    """Returns the number of each candidate's shape, in the order in which they come.
+
+    Functions of one shape are equal up to a factor and to mirroring, with betas as they begin.
+    """
+    values = _normalised(space, candidates)
+    both = [values, -values, values[:, ::-1], -values[:, ::-1]]
+    n = len(candidates)
+    # Near in a few dimensions first: a tree is of no use in a thousand.
+    projection = np.random.default_rng(0).normal(size=(POINTS, 8)) / np.sqrt(POINTS)
+    pairs = KDTree(np.concatenate(both) @ projection).query_pairs(
+        10 * TOLERANCE, output_type="ndarray"
+    )
+    every = np.concatenate(both)
+    near = np.abs(every[pairs[:, 0]] - every[pairs[:, 1]]).max(axis=1) <= TOLERANCE
+    first, second = (pairs[near] % n).T
+    graph = sparse.coo_matrix((np.ones(len(first)), (first, second)), (n, n))
+    return sparse.csgraph.connected_components(graph, directed=False)[1].tolist()
+
+
+def mirrors(space: SearchSpace, candidates: list[Candidate]) -> list[int | None]:
+    """Returns the number of each candidate's mirror twin, -f(-x), of as many betas."""
+    values = _values(space, candidates)
+    scale = np.abs(values).max(axis=1)
+    betas = [len(space.betas(candidate)) for candidate in candidates]
+    projection = np.random.default_rng(0).normal(size=(POINTS, 8)) / np.sqrt(POINTS)
+    scaled = values / scale[:, None]
+    tree = KDTree(scaled @ projection)
+    twins: list[int | None] = []
+    for number, near in enumerate(tree.query_ball_point(-scaled[:, ::-1] @ projection, 1e-5)):
+        same = [
+            other
+            for other in near
+            if betas[other] == betas[number]
+            and np.abs(values[other] + values[number, ::-1]).max() <= TOLERANCE * scale[number]
+        ]
+        # An odd function first of all is its own.
+        twins.append(number if number in same else min(same, default=None))
+    return twins
+
+
+def _values(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
+    return space.values_at(candidates, np.linspace(-5, 5, POINTS))[0]
+
+
+def _normalised(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
+    values = _values(space, candidates)
+    return values / np.abs(values).max(axis=1, keepdims=True)
+
+
+def tables(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Returns the rows of each file."""
+    space = study.space
+    survey = space.survey()
+    candidates = survey.candidates
+    missing = [candidate for candidate in candidates if candidate not in study.outcomes]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(candidates)} functions are not trained")
+    numbers = {candidate: number for number, candidate in enumerate(candidates)}
+    epochs = study.child["config"]["epochs"]
+    functions, trainings, spellings = [], [], []
+    for number, (candidate, shape, mirror) in enumerate(
+        zip(candidates, shapes(space, candidates), mirrors(space, candidates), strict=True)
+    ):
+        formula = str(space.formula(candidate))
+        functions.append(
+            {
+                "formula": formula,
+                "name": readable(formula),
+                "betas": len(space.betas(candidate)),
+                "shape": shape,
+                "mirror": "" if mirror is None else mirror,
+            }
+        )
+        for seed, outcome in sorted(study.outcomes[candidate].items()):
+            # By epoch, where that was recorded.
+            curve = outcome.curve or [outcome.reward]
+            for epoch, reward in enumerate(curve, 1 + epochs - len(curve)):
+                trainings.append(
+                    {
+                        "function": number,
+                        "seed": seed,
+                        "epoch": epoch,
+                        "reward": reward,
+                        "status": outcome.status,
+                        "seconds": outcome.seconds,
+                    }
+                )
+    for index in range(len(space)):
+        candidate = space.from_index(index)
+        reason = space.reason(candidate)
+        same = "" if reason else numbers[space.canonical(candidate)]
+        spellings.append({**space.choices(candidate), "function": same, "reason": reason or ""})
+    return {"functions.csv": functions, "spellings.csv": spellings, "trainings.csv": trainings}
+
+
+def main() -> None:
+    """Writes the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=pathlib.Path, help="folder of an exhaustive search")
+    parser.add_argument("--name", required=True, help="the benchmark's name")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the tables")
+    arguments = parser.parse_args()
+    record = io.read_json(arguments.results / "config.json")
+    study = Study.load(arguments.results / "study.log")
+    out = arguments.out / arguments.name
+    out.mkdir(parents=True, exist_ok=True)
+    sums = {}
+    for name, rows in tables(study).items():
+        io.write_csv(out / name, rows)
+        sums[name] = benchmark.checksum((out / name).read_text(encoding="utf-8"))
+        print(f"{out / name}: {len(rows)} rows")
+    card = {
+        "name": arguments.name,
+        "licence": LICENCE,
+        "source": str(arguments.results),
+        "command": record["starts"][0]["command"],
+        "dataset": record["config"]["dataset"],
+        "child": record["config"]["child"],
+        "commits": sorted({start["environment"]["git"] for start in record["starts"]}),
+        "environment": record["starts"][-1]["environment"],
+        "space": json.loads(json.dumps(study.space.config())),
+        "sha256": sums,
+    }
+    io.write_json(out / benchmark.CARD, card)
+
+
+if __name__ == "__main__":
+    main()
