@@ -1,0 +1,223 @@
+"""Swish against ReLU by depth and learning rate: the part "Depth and rate" of docs/study.md.
+
+    python benchmarks/study_depth.py results/study/depth --out results/study/depth
+
+Reads the results.csv of each rate's comparison, and trains nothing. Writes, also while runs are
+missing (their number is in the table):
+
+* rates.csv: for each network, activation and rate the accuracies and the share of failed runs;
+* depth.csv: for each network the difference of the two activations, each at its best rate;
+* rates.svg and depth.svg, the same as figures.
+"""
+
+import argparse
+import collections
+import math
+import pathlib
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from keras_swish import io
+from keras_swish.train.reporting import statistics
+
+NETWORKS = ("resnet20", "resnet32", "resnet56", "resnet56v2")
+RATES = (0.02, 0.05, 0.1, 0.2)
+SEEDS = range(200, 206)
+OURS, BASELINE = "swish", "relu"
+# Of the plan: a run below this accuracy has failed, as one that diverged has; it counts as chance,
+# a tenth.
+FAILED, CHANCE = 0.70, 0.1
+# By how much less than at its best rate the accuracy may be where an activation stands a rate.
+STANDS = 0.01
+COLORS = {OURS: "#0072b2", BASELINE: "#d55e00"}
+
+# (validation accuracy, test accuracy) by network, activation and rate, then by seed.
+Runs = dict[tuple[str, str, float], dict[int, tuple[float, float]]]
+
+
+def read(folder: pathlib.Path) -> Runs:
+    """Returns the finished runs of the plan."""
+    runs: Runs = collections.defaultdict(dict)
+    for path in sorted(folder.glob("*/results.csv")):
+        for row in io.read_csv(path):
+            key = row["model"], row["activation"], float(row["learning_rate"])
+            if key[0] in NETWORKS and key[2] in RATES and int(row["seed"]) in SEEDS:
+                diverged = row["status"] != "ok"
+                accuracies = row["validation_accuracy"], row["test_accuracy"]
+                runs[key][int(row["seed"])] = (
+                    (CHANCE, CHANCE) if diverged else (float(accuracies[0]), float(accuracies[1]))
+                )
+    return runs
+
+
+def rates(runs: Runs) -> list[dict[str, Any]]:
+    """Returns a row for each network, activation and rate of which a run is finished."""
+    rows = []
+    for network in NETWORKS:
+        for activation in (BASELINE, OURS):
+            best = best_rate(runs, network, activation)
+            for rate in RATES:
+                found = runs.get((network, activation, rate), {})
+                if not found:
+                    continue
+                test = np.array([accuracies[1] for _, accuracies in sorted(found.items())])
+                at_best = [own[1] for own in runs[network, activation, best].values()]
+                failed = float(np.mean(test < FAILED))
+                low, high = statistics.interval(test)
+                rows.append(
+                    {
+                        "network": network,
+                        "activation": activation,
+                        "rate": rate,
+                        "runs": len(test),
+                        "validation accuracy": round(
+                            float(np.mean([a for a, _ in found.values()])), 4
+                        ),
+                        "test accuracy": round(float(test.mean()), 4),
+                        "low": round(low, 4),
+                        "high": round(high, 4),
+                        "failed": round(failed, 3),
+                        "best": rate == best,
+                        "stands": failed == 0 and test.mean() >= np.mean(at_best) - STANDS,
+                    }
+                )
+    return rows
+
+
+def best_rate(runs: Runs, network: str, activation: str) -> float:
+    """Returns the rate with the best mean validation accuracy; nan where nothing is trained."""
+    means = {
+        rate: np.mean([accuracies[0] for accuracies in found.values()])
+        for (name, own, rate), found in runs.items()
+        if (name, own) == (network, activation) and found
+    }
+    return max(means, key=lambda rate: (means[rate], -rate), default=math.nan)
+
+
+def depth(runs: Runs) -> list[dict[str, Any]]:
+    """Returns a row for each network of which both activations are trained."""
+    compared = []
+    for network in NETWORKS:
+        chosen = [best_rate(runs, network, activation) for activation in (OURS, BASELINE)]
+        if any(map(math.isnan, chosen)):
+            continue
+        ours, theirs = (
+            [accuracies[1] for accuracies in runs[network, activation, rate].values()]
+            for activation, rate in zip((OURS, BASELINE), chosen, strict=True)
+        )
+        missing = 2 * len(RATES) * len(SEEDS) - sum(
+            len(found) for (name, _, _), found in runs.items() if name == network
+        )
+        compared.append((network, *chosen, statistics.unpaired(ours, theirs), missing))
+    corrected = statistics.holm([entry[3].p for entry in compared]) if compared else []
+    return [
+        {
+            "network": network,
+            "rate of swish": rate,
+            "rate of relu": baseline_rate,
+            "runs": f"{outcome.seeds} and {outcome.baseline_seeds}",
+            "difference": round(outcome.difference, 4),
+            "low": round(outcome.low, 4),
+            "high": round(outcome.high, 4),
+            "p": float(f"{outcome.p:.3g}"),
+            "p (Holm)": float(f"{holm_p:.3g}"),
+            "runs missing": missing,
+        }
+        for (network, rate, baseline_rate, outcome, missing), holm_p in zip(
+            compared, corrected, strict=True
+        )
+    ]
+
+
+def draw(runs: Runs, out: pathlib.Path) -> None:
+    """Draws accuracy and failures over the rate, and the difference by depth."""
+    plt.rcParams["svg.hashsalt"] = "study"
+    rows = rates(runs)
+    networks = [name for name in NETWORKS if any(row["network"] == name for row in rows)]
+    figure, panels = plt.subplots(
+        2,
+        len(networks),
+        figsize=(3 * len(networks) + 1, 5),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+    )
+    for column, network in enumerate(networks):
+        for activation, color in COLORS.items():
+            own = [
+                row for row in rows if (row["network"], row["activation"]) == (network, activation)
+            ]
+            x = [row["rate"] for row in own]
+            for seed_rate, test in (
+                (rate, accuracies[1])
+                for (name, unit, rate), found in runs.items()
+                if (name, unit) == (network, activation)
+                for accuracies in found.values()
+            ):
+                panels[0, column].plot(seed_rate, 100 * test, ".", color=color, alpha=0.4, ms=4)
+            panels[0, column].plot(
+                x, [100 * row["test accuracy"] for row in own], "o-", color=color, label=activation
+            )
+            panels[1, column].plot(x, [100 * row["failed"] for row in own], "o-", color=color)
+        panels[0, column].set(title=network, xscale="log")
+        panels[1, column].set(xlabel="learning rate", xticks=RATES)
+        panels[1, column].xaxis.set_major_formatter("{x:g}")
+        panels[1, column].xaxis.set_minor_formatter("")
+    panels[0, 0].set_ylabel("test accuracy, %")
+    panels[1, 0].set_ylabel("failed runs, %")
+    panels[0, 0].legend()
+    _save(figure, out / "rates.svg")
+
+    compared = depth(runs)
+    figure, panel = plt.subplots(figsize=(6, 1 + 0.6 * max(1, len(compared))))
+    for place, row in enumerate(compared):
+        low, high = (100 * row[end] for end in ("low", "high"))
+        if not math.isnan(low):
+            panel.plot([low, high], [place, place], color=COLORS[OURS])
+        panel.plot(100 * row["difference"], place, "o", color=COLORS[OURS])
+    panel.axvline(0, color="gray", lw=0.8)
+    panel.set(
+        yticks=range(len(compared)),
+        yticklabels=[row["network"] for row in compared],
+        xlabel="Swish minus ReLU, each at its best rate: points of test accuracy, 95% interval",
+    )
+    panel.invert_yaxis()
+    _save(figure, out / "depth.svg")
+
+
+def _save(figure: Any, path: pathlib.Path) -> None:
+    figure.tight_layout()
+    with io.atomic(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """Prints and writes the tables, and draws the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=pathlib.Path, help="where each rate has its comparison")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the tables and figures")
+    arguments = parser.parse_args()
+    runs = read(arguments.folder)
+    if not runs:
+        parser.error(f"{arguments.folder}: no */results.csv with runs of the plan")
+    tables = {"rates": rates(runs), "depth": depth(runs)}
+    for name, rows in tables.items():
+        for row in rows:
+            print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
+        if arguments.out:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            io.write_csv(arguments.out / f"{name}.csv", rows)
+    if arguments.out:
+        draw(runs, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
