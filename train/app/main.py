@@ -54,6 +54,8 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     try:
         takes_arguments = len(inspect.signature(main).parameters) > 1
         arguments = _parse(flag_values, takes_arguments)
+        if "out" in flag_values:  # before any work
+            folder.refuse_url("out", flag_values["out"].value)
         main(flag_values, *[arguments] * takes_arguments)
         sys.stdout.flush()
     except ArgumentError as error:

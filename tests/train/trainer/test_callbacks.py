@@ -82,9 +82,17 @@ class Checkpoints:
     def best_accuracy(self):
         return None
 
+    seconds = 0.0
+
     def save(self, model, **record):
-        self.calls.append(("save", *sorted(record.keys() - {"step", "epochs", "seconds", "log"})))
+        always = {"step", "epochs", "seconds", "log", "timed"}
+        self.calls.append(("save", *sorted(record.keys() - always)))
+
+    def wait(self):
         return self.written
+
+    def raise_if_failed(self):
+        pass
 
 
 class Logger(keras.callbacks.Callback):
@@ -109,10 +117,12 @@ def run_callback(tmp_path, calls, written=True):
     return callbacks.RunCallback(
         model,
         counter,
+        callbacks.Stopwatch(images=2),
         Checkpoints(calls, written),
         0.0,
         callbacks.Preemption(),
         evaluate,
+        lambda: None,
         EpochLog(tmp_path),
         callbacks.ProgressBar("relu", counter, shown=False),
         [Logger(calls)],
@@ -159,3 +169,58 @@ def test_nohup_is_obeyed():
         signal.raise_signal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, before)
     assert not preemption.noticed
+
+
+def test_a_stopwatch_measures_steps_alone(monkeypatch):
+    now = iter([0, 90, 100, 190, 200, 202, 300, 302.0])
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(now))
+    stopwatch = callbacks.Stopwatch(images=8)
+    for _ in range(4):
+        assert stopwatch.images_per_second is None
+        stopwatch.start()
+        stopwatch.stop()
+        stopwatch.stop()  # what follows is no step
+        if stopwatch.steps:
+            break
+    # Two that compile are left out, and so is the time between.
+    assert stopwatch.images_per_second == 4.0
+    stopwatch.start()
+    stopwatch.stop()
+    assert stopwatch.record == {"seconds": 4.0, "steps": 2}
+    assert stopwatch.recent == {"images_per_second": 4.0}
+    resumed = callbacks.Stopwatch(8, **stopwatch.record)
+    assert (resumed.images_per_second, resumed.recent) == (4.0, {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "took", "due"),
+    [
+        (30, 0.1, 30),
+        (30, 3, 60),  # a twentieth of the time
+        (30, 300, 600),  # but not for hours
+        (0, 3, 0),  # at every step, as was asked
+    ],
+)
+def test_checkpoints_that_take_long_are_written_less_often(tmp_path, monkeypatch, asked, took, due):
+    now = [1000.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    calls = []
+    callback = run_callback(tmp_path, calls)
+    callback.checkpoint_seconds = asked
+    callback.checkpoints.seconds = took
+    if due:
+        now[0] += due - 1
+        callback.save_if_due()
+        assert calls == []
+        now[0] += 1
+    callback.save_if_due()
+    assert calls == [("save",)]
+
+
+def test_what_cannot_be_read_is_said_once(tmp_path, capsys):
+    callback = run_callback(tmp_path, [])
+    lines = iter([None, "1 image", "1 image", "2 images"])
+    callback._unreadable = lambda: next(lines)
+    for _ in range(4):
+        callback.evaluate("validation")
+    assert capsys.readouterr().err == "1 image\n2 images\n"
