@@ -16,7 +16,7 @@ from typing import NoReturn
 from absl import flags, logging
 from absl.flags import FlagValues
 
-from keras_swish import io
+from keras_swish import io, startup
 from keras_swish.messages import unknown
 
 from ..errors import (
@@ -48,6 +48,7 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     logging.set_verbosity(logging.WARNING)
     flag_values = FlagValues()
     define_flags(flag_values)
+    startup.raise_again()
     if _HELP & set(sys.argv[1:]):
         print_text(help_text(main, flag_values))
         return

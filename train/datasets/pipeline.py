@@ -8,8 +8,8 @@ for every activation, after a restart, and however many threads decode.
 
 An image that cannot be decoded, a record that cannot be read or whose label is out of range is
 replaced (in training) by the next good one of its batch, or left out (in evaluation). Its name goes
-into a log, and too many of them in one epoch end the run. No Python runs inside the pipeline, and no
-operation in its parallel parts keeps a state: either would make TensorFlow run all of it
+into a log, and too many of them in one epoch end the run. No Python runs inside the pipeline, and
+no operation in its parallel parts keeps a state: either would make TensorFlow run all of it
 sequentially where `tf.config.experimental.enable_op_determinism` is on.
 """
 
