@@ -112,7 +112,7 @@ def export(
         functions = {**functions, **portable.gates(portable.hard_sigmoid)}
     with plain_operations(functions) if hard_swish else contextlib.nullcontext():
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, compared)
-        expected = keras.tree.flatten(model(tensors, training=False))
+        expected = keras.tree.flatten(_computed(model, tensors, preprocessing is not None))
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         with plain_operations(functions), _one_line(f"{path} could not be written"):
@@ -203,11 +203,23 @@ def _remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:
+    """Returns the outputs of a model; in a graph where it has preprocessing layers of Keras.
+
+    Those round images in uint8 when they are called eagerly, and not in graphs.
+    """
+    if not in_graph:
+        return model(inputs, training=False)
+    import tensorflow as tf
+
+    return tf.function(lambda x: model(x, training=False), autograph=False)(inputs)
+
+
 def _examples(model: keras.Model, data: Any) -> Any:
     """Returns inputs to try the model on, in the structure that it takes."""
     if data is not None:
         return keras.tree.map_structure(np.asarray, data)
-    symbolic = formats.structure(model)
+    symbolic = serving.structure(model)
     if symbolic is None:
         raise ValueError(
             f"`representative_data` is needed: the inputs of {model.name!r}, a "

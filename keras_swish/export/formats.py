@@ -173,17 +173,11 @@ FORMATS = {
 }
 
 
-def structure(model: Any) -> Any:
-    """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
-    inputs = getattr(model, "inputs", None)
-    return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
-
-
 def signature(model: keras.Model, inputs: Any) -> Any:
     """Returns a named `tf.TensorSpec` for each input, its open sizes left open."""
     import tensorflow as tf
 
-    symbolic = structure(model)
+    symbolic = serving.structure(model)
     if symbolic is None:
         flat = keras.tree.flatten(inputs)
         specs = [

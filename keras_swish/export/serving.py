@@ -39,24 +39,29 @@ def surround(
         _check_class_names(model, class_names)
     if preprocessing is None and classifier_activation is None and not names_are_outputs:
         return model
-    if preprocessing is None and not getattr(model, "inputs", None):
+    if not isinstance(preprocessing, keras.Model | None):
+        raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
+    inputs = structure(preprocessing or model)
+    if inputs is None:
+        unknown = preprocessing or model
         raise ValueError(
-            f"`preprocessing` is needed: the inputs of {model.name!r}, a "
-            f"{type(model).__name__}, are unknown."
+            f"The inputs of {unknown.name!r}, a {type(unknown).__name__}, are unknown: give a "
+            "`preprocessing` that is a Sequential or functional model."
         )
-    if preprocessing is None:
-        inputs = model.input
-        outputs: Any = model(inputs)
-    else:
-        if not isinstance(preprocessing, keras.Model):
-            raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
-        inputs = preprocessing.input
-        outputs = model(preprocessing.output)
+    # Named, as Keras's preprocessing layers, which train by default, make what follows train too.
+    prepared = inputs if preprocessing is None else preprocessing(inputs, training=False)
+    outputs: Any = model(prepared, training=False)
     if classifier_activation is not None:
         outputs = keras.layers.Activation(classifier_activation, dtype="float32")(outputs)
     if names_are_outputs and class_names is not None:
         outputs = {"scores": outputs, "classes": ClassNames(class_names)(outputs)}
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def structure(model: Any) -> Any:
+    """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
+    inputs = getattr(model, "inputs", None)
+    return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
 
 
 def _check_class_names(model: keras.Model, class_names: Sequence[str]) -> None:

@@ -272,7 +272,11 @@ def test_a_saved_model_takes_encoded_images(tmp_path):
     [
         ("model.onx", {}, "Unknown format '.onx'. Did you mean"),
         ("model.onnx", {"format": "litert"}, "`path` must end in '.tflite'"),
-        ("model", {"class_names": ["a", "b"]}, "`class_names` has 2 names, .* gives outputs of"),
+        (
+            "model",
+            {"class_names": ["a", "b", "c"]},
+            "`class_names` has 3 names, .* gives outputs of",
+        ),
         ("model", {"class_names": "abcde"}, "`class_names` must be a list of strings"),
         ("model", {"classifier_activation": "relu"}, "must be None or 'softmax'"),
         ("model.onnx", {"quantize": "int8"}, "`quantize` needs `representative_data`"),
