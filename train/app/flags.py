@@ -197,7 +197,8 @@ def define_training_flags(flag_values: FlagValues) -> None:
     flags.DEFINE_float(
         "checkpoint_seconds",
         30.0,
-        "Write a checkpoint when the last one is older than this.",
+        "Write a checkpoint, while training proceeds, when the last one is older than this; less "
+        "often where that would take more than a twentieth of the time. 0: after every step.",
         lower_bound=0,
         flag_values=flag_values,
     )
