@@ -269,6 +269,14 @@ def named_classes(source: Source) -> Sequence[str]:
     return [found.get(label, name) for label, name in enumerate(source.class_names)]
 
 
+def _features(record: bytes) -> Any:
+    """Returns the features of a record by name; none of one that is no `tf.train.Example`."""
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except Exception:  # protobuf's own
+        return {}
+
+
 def _numbers(classes: int) -> list[str]:
     return [str(number) for number in range(classes)]
 
@@ -282,13 +290,16 @@ def _texts(
     most = -(-classes * _RECORDS_PER_NAME // len(files))
     for path in files:
         for record in tf.data.TFRecordDataset(path).take(most).ignore_errors().as_numpy_iterator():
-            features = tf.train.Example.FromString(record).features.feature
+            features = _features(record)
             if TEXT_KEY not in features:
                 return found
-            text = features[TEXT_KEY].bytes_list.value
-            label = features[label_key].int64_list.value[0] - first_label
-            if text and text[0] and 0 <= label < classes:
-                found.setdefault(label, text[0].decode(errors="replace"))
+            for text, label in zip(
+                features[TEXT_KEY].bytes_list.value,
+                features[label_key].int64_list.value,
+                strict=False,
+            ):
+                if text and 0 <= label - first_label < classes:
+                    found.setdefault(label - first_label, text.decode(errors="replace"))
         if len(found) == classes:
             break
     return found
