@@ -19,13 +19,13 @@ from .callbacks import (
     RunCallback,
     StepCounter,
     StopEvaluation,
-    Stopwatch,
 )
 from .checkpoints import Checkpoints
 from .distribution import ONE_DEVICE, Devices
 from .environment import CONFIG, environment, read_record
 from .epoch_log import EpochLog
 from .model import averaged, build, classifier, make_metrics
+from .stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset

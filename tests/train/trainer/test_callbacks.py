@@ -8,6 +8,7 @@ import pytest
 from keras_swish.train.errors import DivergedError, PreemptedError
 from keras_swish.train.trainer import callbacks
 from keras_swish.train.trainer.epoch_log import EpochLog
+from keras_swish.train.trainer.stopwatch import Stopwatch
 
 
 def test_a_run_that_diverged_names_epoch_and_step():
@@ -117,7 +118,7 @@ def run_callback(tmp_path, calls, written=True):
     return callbacks.RunCallback(
         model,
         counter,
-        callbacks.Stopwatch(images=2),
+        Stopwatch(images=2),
         Checkpoints(calls, written),
         0.0,
         callbacks.Preemption(),
@@ -169,27 +170,6 @@ def test_nohup_is_obeyed():
         signal.raise_signal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, before)
     assert not preemption.noticed
-
-
-def test_a_stopwatch_measures_steps_alone(monkeypatch):
-    now = iter([0, 90, 100, 190, 200, 202, 300, 302.0])
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(now))
-    stopwatch = callbacks.Stopwatch(images=8)
-    for _ in range(4):
-        assert stopwatch.images_per_second is None
-        stopwatch.start()
-        stopwatch.stop()
-        stopwatch.stop()  # what follows is no step
-        if stopwatch.steps:
-            break
-    # Two that compile are left out, and so is the time between.
-    assert stopwatch.images_per_second == 4.0
-    stopwatch.start()
-    stopwatch.stop()
-    assert stopwatch.record == {"seconds": 4.0, "steps": 2}
-    assert stopwatch.recent == {"images_per_second": 4.0}
-    resumed = callbacks.Stopwatch(8, **stopwatch.record)
-    assert (resumed.images_per_second, resumed.recent) == (4.0, {})
 
 
 @pytest.mark.parametrize(
