@@ -129,9 +129,12 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_ten_kills_change_no_result(program, images, network, tmp_path, root):
+def test_ten_kills_change_no_result(program, request, tmp_path, root):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    command = [part.format(images=images, network=network) for part in PROGRAMS[program]]
+    command = list(PROGRAMS[program])
+    for number, part in enumerate(command):
+        for fixture in re.findall(r"\{(\w+)\}", part):
+            command[number] = part.format(**{fixture: request.getfixturevalue(fixture)})
     finish(start([*command, f"--out={whole}"], root))
     _, kills = killed([*command, f"--out={cut}"], cut, root)
     assert kills >= KILLS / 2
