@@ -269,7 +269,7 @@ def named_classes(source: Source) -> Sequence[str]:
     return [found.get(label, name) for label, name in enumerate(source.class_names)]
 
 
-def _features(record: bytes) -> Any:
+def _features(record: Any) -> Any:
     """Returns the features of a record by name; none of one that is no `tf.train.Example`."""
     try:
         return tf.train.Example.FromString(record).features.feature
