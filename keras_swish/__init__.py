@@ -7,6 +7,11 @@ Reference: Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_swish.startup import end_quietly
+
+end_quietly()  # before Keras is imported
+
+# ruff: noqa: E402
 from keras_swish import activations
 from keras_swish.callbacks import BetaLogger, StatisticsLogger
 from keras_swish.export.export import export

@@ -8,8 +8,8 @@ Examples:
   keras-swish cifar --dataset=cifar10 --model=resnet20 --epochs=20 --out=runs/mine
       a shorter schedule, in a folder of its own; killed, the same command resumes.
 
-The folder --out gets config.json (settings, versions, hardware), log.csv (a row an
-epoch), model.keras (its outputs are logits) and result.json (the test, read once).
+The folder --out gets config.json (settings, versions, hardware, names of classes), log.csv (a row
+an epoch), model.keras (its outputs are logits) and result.json (the test, read once).
 """
 
 from absl.flags import FlagValues

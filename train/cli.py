@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "write the report of a comparison or a search again, finished or not",
     "imagenet": "train one network with one activation on images larger than memory",
     "evaluate": "test a trained network: top-1 and top-5 accuracy, loss",
+    "export": "write a trained network for other runtimes",
     "models": "print the networks as a table: parameters, multiply-adds, published accuracy",
     "plot": "draw activations and their derivatives into one figure",
     "search": "search for activation functions with which a network learns best",

@@ -17,10 +17,13 @@ as it was trained, whatever the dataset; for a lone file, those of ImageNet's fo
 folder under its runs/.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
+import tempfile
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -71,12 +74,27 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     _check_fits(path, model, dataset)
     model_building.compile_for(model, dataset.input_shape)
     batch_size = flag_values.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
-    with dataset.errors():
+    with _named_corrupt(dataset) as dataset, dataset.errors():
         metrics = trainer.evaluate(model, dataset, "test", batch_size)
     print(f"top-1 accuracy {metrics['accuracy']:.2%}")
     if "top_5_accuracy" in metrics:
         print(f"top-5 accuracy {metrics['top_5_accuracy']:.2%}")
     print(f"loss {metrics['loss']:.4f}")
+
+
+@contextlib.contextmanager
+def _named_corrupt(dataset: ImageDataset) -> Iterator[ImageDataset]:
+    """Gives the data a temporary folder for the names of corrupt images; it stays if there are."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="keras-swish-evaluate-"))
+    any_size: Any = types.SimpleNamespace(image_size=None)
+    try:
+        dataset = dataset.for_run(any_size, folder)
+        yield dataset
+        if (line := dataset.unreadable()) is not None:
+            print(line, file=sys.stderr, flush=True)
+    finally:
+        with contextlib.suppress(OSError):  # not empty
+            folder.rmdir()
 
 
 def _load_file(flag_values: FlagValues, path: pathlib.Path) -> tuple[keras.Model, ImageDataset]:

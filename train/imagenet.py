@@ -18,9 +18,9 @@ Training images are cropped at random and distorted as the Inception networks' w
 validation and test, which here are the same split, the single central crop is taken. The test
 is top-1 and top-5 accuracy, with the moving average of the weights.
 
-The folder --out gets config.json (settings, versions, hardware), log.csv (a row every
---steps_per_epoch steps), checkpoints/, model.keras (its outputs are logits), result.json, and
-corrupt.txt, if there are images that cannot be decoded.
+The folder --out gets config.json (settings, versions, hardware, names of classes), log.csv (a row
+every --steps_per_epoch steps), checkpoints/, model.keras (its outputs are logits), result.json, and
+corrupt.txt, if there are images that cannot be decoded or labels out of range.
 """
 
 from absl.flags import FlagValues

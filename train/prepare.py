@@ -21,6 +21,7 @@ from typing import Any
 from absl import flags
 from absl.flags import FlagValues
 
+from .app import folder
 from .app import main as app
 from .errors import ArgumentError
 
@@ -50,6 +51,7 @@ def define_flags(flag_values: FlagValues) -> None:
 
 def main(flag_values: FlagValues) -> None:
     """Runs the program."""
+    folder.refuse_url("data_dir", flag_values.data_dir, "datasets")
     source = pathlib.Path(flag_values.source).expanduser()
     missing = [name for name in FILES if not (source / name).is_file()]
     if missing:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_swish.elementwise.operation import plain_operations
-from keras_swish.export import formats
+from keras_swish.export import formats, serving
 from keras_swish.kernels import portable
 from keras_swish.messages import unknown
 
@@ -35,6 +35,9 @@ def export(
     path: str | os.PathLike,
     format: str | None = None,
     *,
+    preprocessing: keras.Model | None = None,
+    classifier_activation: str | None = None,
+    class_names: Sequence[str] | None = None,
     quantize: str | None = None,
     representative_data: Any = None,
     hard_swish: bool = False,
@@ -55,11 +58,20 @@ def export(
         path: Where to write: a file, or for a SavedModel a folder. It must not exist.
         format: `"saved_model"`, `"litert"` or `"onnx"`; by default what the suffix says:
             `.tflite`, `.onnx`, none for a SavedModel.
+        preprocessing: A model, for example of Keras's preprocessing layers, whose output is
+            `model`'s input: it is written in front of it, so that the file takes what
+            `preprocessing` takes, such as images in uint8, or for a SavedModel encoded ones.
+        classifier_activation: `"softmax"`, for a model whose outputs are logits: the file gives
+            probabilities.
+        class_names: One name for each class. A SavedModel then returns a dictionary: `"scores"`,
+            what the model returns, and `"classes"`, the name of the highest of them. An ONNX
+            file has them as a JSON list under the key `class_names` of its metadata, a LiteRT
+            file as `labels.txt`, which `unzip` takes out of it.
         quantize: `"int8"` quantises a LiteRT model after training: weights, and what has an
             8 bit form in LiteRT; inputs and outputs stay float32.
-        representative_data: Inputs as `model.predict` takes them, an array or a list or dict of
-            arrays, `(n, ...)`. For `quantize` they are needed, and fix the range of each
-            tensor: about 100 typical examples. Else they are what outputs are compared
+        representative_data: Inputs as `model.predict` (or `preprocessing`) takes them, an array or
+            a list or dict of arrays, `(n, ...)`. For `quantize` they are needed, and fix the range
+            of each tensor: about 100 typical examples. Else they are what outputs are compared
             on, by default random numbers.
         hard_swish: Writes Swish as `x * relu6(beta * x + 3) / 6`, which is cheaper on phones and
             another function: outputs are compared with those of the model that computes so.
@@ -87,6 +99,11 @@ def export(
     _check(model, path, quantize, representative_data)
     target = _format(path, format, quantize)
     _import(target.packages)
+    names_are_outputs = class_names is not None and target.add_class_names is None
+    model = serving.surround(
+        model, preprocessing, classifier_activation, class_names, names_are_outputs
+    )
+    _check_strings(model, path, target)
     inputs = _examples(model, representative_data)
     compared = keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)
     names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
@@ -95,11 +112,13 @@ def export(
         functions = {**functions, **portable.gates(portable.hard_sigmoid)}
     with plain_operations(functions) if hard_swish else contextlib.nullcontext():
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, compared)
-        expected = keras.tree.flatten(model(tensors, training=False))
+        expected = keras.tree.flatten(_computed(model, tensors, preprocessing is not None))
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         with plain_operations(functions), _one_line(f"{path} could not be written"):
             target.write(model, temporary, inputs, quantize)
+            if class_names is not None and target.add_class_names is not None:
+                target.add_class_names(temporary, class_names)
         with _one_line(f"{path} was not kept, as it does not run"):
             outputs = target.run(temporary, compared, names)
         difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
@@ -135,6 +154,13 @@ def _check(model: Any, path: pathlib.Path, quantize: str | None, representative_
         raise ValueError(f"`quantize` must be None or 'int8'. Received: {quantize!r}")
     if quantize and representative_data is None:
         raise ValueError("`quantize` needs `representative_data`: about 100 typical inputs.")
+
+
+def _check_strings(model: keras.Model, path: pathlib.Path, target: formats.Format) -> None:
+    """Refuses strings, such as encoded images, where a format has none."""
+    inputs = getattr(model, "inputs", None) or ()
+    if target.add_class_names is not None and any(x.dtype == "string" for x in inputs):
+        raise ValueError(f"Strings can be inputs of a SavedModel alone. Received: {path}")
 
 
 def _format(path: pathlib.Path, name: str | None, quantize: str | None) -> formats.Format:
@@ -177,16 +203,30 @@ def _remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:
+    """Returns the outputs of a model; in a graph where it has preprocessing layers of Keras.
+
+    Those round images in uint8 when they are called eagerly, and not in graphs.
+    """
+    if not in_graph:
+        return model(inputs, training=False)
+    import tensorflow as tf
+
+    return tf.function(lambda x: model(x, training=False), autograph=False)(inputs)
+
+
 def _examples(model: keras.Model, data: Any) -> Any:
     """Returns inputs to try the model on, in the structure that it takes."""
     if data is not None:
         return keras.tree.map_structure(np.asarray, data)
-    symbolic = formats.structure(model)
+    symbolic = serving.structure(model)
     if symbolic is None:
         raise ValueError(
             f"`representative_data` is needed: the inputs of {model.name!r}, a "
             f"{type(model).__name__}, are unknown."
         )
+    if any(tensor.dtype == "string" for tensor in keras.tree.flatten(symbolic)):
+        raise ValueError("`representative_data` is needed: the model takes strings.")
     return keras.tree.map_structure(_random, symbolic)
 
 
@@ -196,24 +236,28 @@ def _random(tensor: Any) -> np.ndarray:
     random = np.random.default_rng(0)
     if keras.backend.is_float_dtype(tensor.dtype):
         return random.standard_normal(shape).astype(tensor.dtype)
-    return random.integers(0, 2, shape).astype(tensor.dtype)
+    # Pixels, or numbers of which 0 and 1 are valid.
+    return random.integers(0, 256 if tensor.dtype == "uint8" else 2, shape).astype(tensor.dtype)
 
 
 def _difference(outputs: Sequence[Any], expected: Sequence[Any], norm: Norm) -> float:
     """Returns how far outputs are from the expected ones, by that norm; of the worst output."""
     if len(outputs) != len(expected):
         return math.inf
-    pairs = zip(map(_as_float64, outputs), map(_as_float64, expected), strict=True)
+    pairs = zip(map(_as_array, outputs), map(_as_array, expected), strict=True)
     return max(_distance(y, wanted, norm) for y, wanted in pairs)
 
 
-def _as_float64(x: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(x), "float64")
+def _as_array(x: Any) -> np.ndarray:
+    array = np.asarray(keras.ops.convert_to_numpy(x))
+    return array if array.dtype == object else array.astype("float64")
 
 
 def _distance(y: np.ndarray, expected: np.ndarray, norm: Norm) -> float:
     if y.shape != expected.shape:
         return math.inf
+    if object in (y.dtype, expected.dtype):  # strings
+        return 0.0 if np.array_equal(y, expected) else math.inf
     finite = np.isfinite(expected)
     if not np.array_equal(y[~finite], expected[~finite], equal_nan=True):
         return math.inf

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_swish.export import serving
 from keras_swish.keras_compat import patch_tf2onnx
 from keras_swish.kernels import portable
 
@@ -27,6 +28,7 @@ class Format:
             the outputs.
         functions: What float32 is computed with, by name, in place of the kernels.
         tolerance: Largest difference from Keras to accept, as a share of the largest output.
+        add_class_names: Adds names of classes to a file; None: they become outputs.
         packages: Names of the modules that it needs besides TensorFlow, with those to install.
     """
 
@@ -35,6 +37,7 @@ class Format:
     run: Callable
     functions: dict[str, Callable]
     tolerance: float
+    add_class_names: Callable | None = None
     packages: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -155,6 +158,7 @@ FORMATS = {
         run_litert,
         portable.LITERT,
         1e-4,
+        serving.add_to_litert,
         {"ai_edge_litert": "ai-edge-litert"},
     ),
     "onnx": Format(
@@ -163,22 +167,17 @@ FORMATS = {
         run_onnx,
         portable.ONNX,
         1e-4,
+        serving.add_to_onnx,
         {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"},
     ),
 }
-
-
-def structure(model: Any) -> Any:
-    """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
-    inputs = getattr(model, "inputs", None)
-    return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
 
 
 def signature(model: keras.Model, inputs: Any) -> Any:
     """Returns a named `tf.TensorSpec` for each input, its open sizes left open."""
     import tensorflow as tf
 
-    symbolic = structure(model)
+    symbolic = serving.structure(model)
     if symbolic is None:
         flat = keras.tree.flatten(inputs)
         specs = [

@@ -40,9 +40,17 @@ def make_folder(
 
 
 def write_records(
-    folder: pathlib.Path, out: pathlib.Path, *, name="train", shards=3, first_label=1
+    folder: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    name="train",
+    shards=3,
+    first_label=1,
+    texts=None,
 ) -> str:
     """Writes the images of class folders into TFRecord shards as TF-Slim does.
+
+    `texts` are what the classes are called.
 
     Returns:
         The pattern that the files match.
@@ -61,6 +69,9 @@ def write_records(
                 features["image/encoded"].bytes_list.value.append(file.read_bytes())
                 label = names.index(file.parent.name) + first_label
                 features["image/class/label"].int64_list.value.append(label)
+                if texts is not None:
+                    text = texts[label - first_label].encode()
+                    features["image/class/text"].bytes_list.value.append(text)
                 writer.write(example.SerializeToString())
     return str(out / f"{name}-*")
 

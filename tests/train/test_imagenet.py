@@ -1,7 +1,9 @@
 import json
+import shutil
 
 import image_files
 import keras
+import numpy as np
 import pytest
 
 from keras_swish.train.trainer import epoch_log, trainer
@@ -55,3 +57,48 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     code, _, err = call("evaluate", lone, "--dataset=digits")
     assert code == 2
     assert "takes (None, 32, 32, 3), the data is (8, 8, 1)" in err
+
+
+def test_one_split_for_validation_and_test_is_evaluated_once_an_epoch(
+    call, folder, tmp_path, monkeypatch
+):
+    evaluated, evaluate = [], trainer.evaluate
+
+    def noted(model, dataset, split, *rest):
+        evaluated.append(split)
+        return evaluate(model, dataset, split, *rest)
+
+    monkeypatch.setattr(trainer, "evaluate", noted)
+    out = tmp_path / "run"
+    flags = [*QUICK, f"--dataset={folder}", f"--out={out}", "--steps_per_epoch=2"]
+    assert call("imagenet", *flags)[0] == 0
+    assert evaluated == ["validation", "validation"]
+    result = json.loads((out / trainer.RESULT).read_text())
+    # Killed before the result, it is neither trained nor tested again.
+    evaluated.clear()
+    (out / trainer.RESULT).unlink()
+    checkpoint = max((out / trainer.CHECKPOINTS).iterdir())
+    again = json.loads(str(np.load(checkpoint)["record"]))
+    code, _, err = call("imagenet", *flags)
+    assert code == 0, err
+    is_last = again["step"] == 3 and "val_accuracy" in again
+    assert evaluated == ["validation"] * (not is_last)
+    repeated = json.loads((out / trainer.RESULT).read_text())
+    timed = {"seconds": 0, "images_per_second": 0}
+    assert {**repeated, **timed} == {**result, **timed}
+
+
+def test_corrupt_images_are_mentioned_and_classes_keep_their_names(call, folder, tmp_path):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (bad,) = (damaged / "validation" / image_files.CLASSES[0]).iterdir()
+    bad.write_bytes(b"no image")
+    out = tmp_path / "run"
+    code, _, err = call("imagenet", *QUICK, f"--dataset={damaged}", f"--out={out}")
+    assert code == 0, err
+    said = f"left out: 1 image cannot be decoded, the first {bad} (all in {out}/corrupt.txt)"
+    assert err.splitlines().count(said) == 1
+    names = json.loads((out / "config.json").read_text())["class_names"]
+    assert names == sorted(path.name for path in (folder / "train").iterdir())
+    code, _, err = call("evaluate", out)
+    assert code == 0, err
+    assert f"left out: 1 image cannot be decoded, the first {bad}" in err

@@ -16,7 +16,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_swish.train.datasets import inception_preprocessing
 from keras_swish.train.trainer import epoch_log, trainer
+
+tf = pytest.importorskip("tensorflow")
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +43,18 @@ def folder(tmp_path_factory):
     image_files.make_folder(path / "train", classes=3, per_class=4)
     image_files.make_folder(path / "validation", classes=3, per_class=2, seed=1)
     return path
+
+
+# What a server does: it knows TensorFlow, the file, and images on its disk.
+SERVE = """
+import json, pathlib, sys
+sys.modules["keras_swish"] = sys.modules["keras"] = None
+import tensorflow as tf
+served = tf.saved_model.load(sys.argv[1])
+outputs = served.serve(tf.constant([pathlib.Path(name).read_bytes() for name in sys.argv[2:]]))
+classes = [name.decode() for name in outputs["classes"].numpy()]
+print(json.dumps({"classes": classes, "scores": outputs["scores"].numpy().tolist()}))
+"""
 
 
 def trained(command, out, root, kill=True):
@@ -92,3 +107,35 @@ def test_a_network_cut_off_ends_with_the_weights_of_one_that_was_not(folder, tmp
     ]
     for ours, theirs in zip(*networks, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("model", ["resnet50", "nasnet_mobile"])
+def test_from_records_to_a_file_that_serves_by_name(model, folder, tmp_path, root, call, python):
+    """Warm start, a kill, the resumption, the export, and a server without this package."""
+    texts = ["tench", "goldfish", "great white shark"]
+    for split in ("train", "validation"):
+        image_files.write_records(folder / split, tmp_path / "data", name=split, texts=texts)
+    command = ["keras_swish.train.imagenet", f"--model={model}", "--activation=swish"]
+    command += [*STEPS, "--image_size=32", f"--dataset={tmp_path}/data/{{split}}-*", "--classes=3"]
+    base = trained([*command, "--activation=relu"], tmp_path / "base", root, kill=False)
+    command += [f"--weights={tmp_path / 'base'}"]
+    whole = trained(command, tmp_path / "whole", root, kill=False)
+    network = trained(command, tmp_path / "run", root)
+    for ours, theirs in zip(network.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # It started from those weights: of four steps, they are near.
+    kernel, start = (np.asarray(one.trainable_weights[0]) for one in (network, base))
+    assert np.abs(kernel - start).max() < 0.1 * np.abs(start).max()
+
+    flags = ["--inputs=encoded", "--outputs=probabilities"]
+    code, _, err = call("export", tmp_path / "run", tmp_path / "served", *flags)
+    assert code == 0, err
+    files = sorted((folder / "validation").glob("*/*"))
+    outcome = python("-c", SERVE, tmp_path / "served", *files, PYTHONPATH="")
+    answer = json.loads(outcome.stdout.splitlines()[-1])
+    images = [
+        inception_preprocessing.for_evaluation(tf.constant(file.read_bytes()), 32) for file in files
+    ]
+    expected = tf.nn.softmax(network.predict(np.stack(images), verbose=0)).numpy()
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-4)
+    assert answer["classes"] == [texts[number] for number in np.argmax(answer["scores"], 1)]

@@ -31,9 +31,7 @@ def define_data_flags(flag_values: FlagValues, dataset: str = "digits") -> None:
         "folder of class folders, a pattern of TFRecord files.",
         flag_values,
     )
-    flags.DEFINE_string(
-        "data_dir", None, "Folder of the datasets that TensorFlow Datasets prepared.", flag_values
-    )
+    define_data_dir_flag(flag_values)
     flags.DEFINE_string(
         "train_split", "train", "Split to train on; a part: 'train[:10000]'.", flag_values
     )
@@ -45,6 +43,13 @@ def define_data_flags(flag_values: FlagValues, dataset: str = "digits") -> None:
     )
     flags.DEFINE_integer(
         "image_size", None, "Side to scale the images to.", lower_bound=8, flag_values=flag_values
+    )
+
+
+def define_data_dir_flag(flag_values: FlagValues) -> None:
+    """Defines where prepared datasets are."""
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of the datasets that TensorFlow Datasets prepared.", flag_values
     )
 
 
@@ -192,7 +197,8 @@ def define_training_flags(flag_values: FlagValues) -> None:
     flags.DEFINE_float(
         "checkpoint_seconds",
         30.0,
-        "Write a checkpoint when the last one is older than this.",
+        "Write a checkpoint, while training proceeds, when the last one is older than this; less "
+        "often where that would take more than a twentieth of the time. 0: after every step.",
         lower_bound=0,
         flag_values=flag_values,
     )

@@ -39,7 +39,6 @@ def out_directory(
         networks: As for `claim`; those that are new in the folder are added.
     """
     if not devices.writes:
-        _refuse_url(flag_values.out)
         return pathlib.Path(flag_values.out).expanduser()
     out = claim(flag_values, program, config, networks)
     record_start(out, networks)
@@ -66,7 +65,6 @@ def claim(
     Raises:
         ArgumentError: If the folder cannot be used.
     """
-    _refuse_url(flag_values.out)
     if flag_values.out is None:
         flag_values.out = str(_new_folder(program, flag_values.dataset))
     out = pathlib.Path(flag_values.out).expanduser()
@@ -136,9 +134,15 @@ def release_locks() -> None:
     _LOCKS.close()
 
 
-def _refuse_url(out: str | None) -> None:
-    if "://" in (out or ""):
-        raise ArgumentError("out", "results go to a folder that this machine has mounted, no URL")
+def refuse_url(argument: str, path: str | None, what: str = "results") -> None:
+    """Refuses a URL, which would become a folder of its name.
+
+    Raises:
+        ArgumentError: It names the argument.
+    """
+    if "://" in (path or ""):
+        message = f"{what} go to a folder that this machine has mounted, no URL"
+        raise ArgumentError(argument, message)
 
 
 def _lock(out: pathlib.Path) -> None:

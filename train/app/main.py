@@ -16,7 +16,7 @@ from typing import NoReturn
 from absl import flags, logging
 from absl.flags import FlagValues
 
-from keras_swish import io
+from keras_swish import io, startup
 from keras_swish.messages import unknown
 
 from ..errors import (
@@ -48,12 +48,15 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     logging.set_verbosity(logging.WARNING)
     flag_values = FlagValues()
     define_flags(flag_values)
+    startup.raise_again()
     if _HELP & set(sys.argv[1:]):
         print_text(help_text(main, flag_values))
         return
     try:
         takes_arguments = len(inspect.signature(main).parameters) > 1
         arguments = _parse(flag_values, takes_arguments)
+        if "out" in flag_values:  # before any work
+            folder.refuse_url("out", flag_values["out"].value)
         main(flag_values, *[arguments] * takes_arguments)
         sys.stdout.flush()
     except ArgumentError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 
@@ -18,7 +19,8 @@ class Dataset(Protocol):
     """Training, validation and test data of classes.
 
     A run, its checkpoints and its report need nothing else: what the inputs are is between the
-    dataset and the network.
+    dataset and the network. `class_names`, `validates_on_test` and `unreadable`, as `ImageDataset`
+    has them, are used where a dataset has them.
     """
 
     @property
@@ -90,8 +92,22 @@ class ImageDataset(Dataset, Protocol):
         ...
 
     @property
+    def class_names(self) -> Sequence[str] | None:
+        """One name for each class; None: they have none."""
+        ...
+
+    @property
+    def validates_on_test(self) -> bool:
+        """Whether the validation split is the test split, which is then evaluated once."""
+        ...
+
+    @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean that was subtracted from pixel values, and what they were divided by, by channel."""
+        ...
+
+    def unreadable(self) -> str | None:
+        """Returns a line on what of the data could not be used so far; None: all was."""
         ...
 
     def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "ImageDataset":

@@ -18,6 +18,8 @@ from . import in_memory
 from .base import HasImageSize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .sources import Source
 
 # File in a run's folder for the names of corrupt images.
@@ -50,6 +52,18 @@ class ImageFiles:
     color_distortion: str = "fast"
     corrupt_log: pathlib.Path | None = None
     max_corrupt: int = 100
+
+    @property
+    def class_names(self) -> "Sequence[str]":
+        """One name for each class; for TFRecords without names its number."""
+        from . import sources
+
+        return sources.named_classes(self.train)
+
+    @property
+    def validates_on_test(self) -> bool:
+        """Yes: the test split is the validation split too."""
+        return True
 
     @property
     def classes(self) -> int:
@@ -89,6 +103,12 @@ class ImageFiles:
         """Returns the images in the run's size, with a log of corrupt ones in its folder."""
         size = run.image_size or self.image_size
         return dataclasses.replace(self, image_size=size, corrupt_log=directory / CORRUPT)
+
+    def unreadable(self) -> str | None:
+        """Returns a line on the images that were left out so far; None: none was."""
+        from . import pipeline
+
+        return pipeline.describe_corrupt(self.corrupt_log) if self.corrupt_log else None
 
     def errors(self) -> contextlib.AbstractContextManager[None]:
         """Returns a context that raises `DataError` where too many images are corrupt."""

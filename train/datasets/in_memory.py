@@ -5,7 +5,7 @@ import dataclasses
 import importlib.util
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -77,6 +77,7 @@ class ImageArrays:
         test: Images to test with.
         classes: Number of classes.
         spec: Their normalization and augmentation.
+        class_names: One name for each class; None: unknown.
     """
 
     name: str
@@ -85,6 +86,12 @@ class ImageArrays:
     test: Split
     classes: int
     spec: Spec
+    class_names: Sequence[str] | None = None
+
+    @property
+    def validates_on_test(self) -> bool:
+        """No: a tenth of the training split is held out."""
+        return False
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -113,6 +120,10 @@ class ImageArrays:
     def for_run(self, run: HasImageSize, directory: pathlib.Path) -> "ImageArrays":
         """Returns these images: the same for every run."""
         return self
+
+    def unreadable(self) -> None:
+        """Nothing: all images are read."""
+        return None
 
     def errors(self) -> contextlib.AbstractContextManager[None]:
         """Returns a context that changes nothing: all images are read."""
@@ -173,8 +184,7 @@ def load(
         >>> len(digits.train), len(digits.validation), len(digits.test)
         (1294, 143, 360)
     """
-    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
-        raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+    check_data_dir(data_dir)
     open_splits = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
     source = open_splits(name, data_dir)
     train = _part(source, "train_split", train_split)
@@ -199,7 +209,8 @@ def load(
         spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
     changes = {"pad": pad, "flip": flip}
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
-    return ImageArrays(name, train, validation, test, source.classes, spec)
+    names = source.class_names
+    return ImageArrays(name, train, validation, test, source.classes, spec, names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +220,7 @@ class _Source:
     sizes: dict[str, int]
     read: Callable[[str], Split]
     classes: int
+    class_names: Sequence[str] | None = None
 
 
 def _digits(name: str, data_dir: str | None) -> _Source:
@@ -218,7 +230,8 @@ def _digits(name: str, data_dir: str | None) -> _Source:
     scans = Split(pixels.reshape(-1, 8, 8, 1).astype("uint8"), labels.astype("int32"))
     order = np.random.default_rng(0).permutation(len(scans))
     held_out = len(scans) // 5 + 1
-    return _in_memory({"train": scans[order[held_out:]], "test": scans[order[:held_out]]}, 10)
+    splits = {"train": scans[order[held_out:]], "test": scans[order[:held_out]]}
+    return _in_memory(splits, 10, list("0123456789"))
 
 
 def _keras(name: str, data_dir: str | None) -> _Source:
@@ -239,10 +252,11 @@ def _keras(name: str, data_dir: str | None) -> _Source:
     return _in_memory({"train": train, "test": test}, int(train.labels.max()) + 1)
 
 
-def _in_memory(splits: dict[str, Split], classes: int) -> _Source:
-    return _Source(
-        {name: len(split) for name, split in splits.items()}, splits.__getitem__, classes
-    )
+def _in_memory(
+    splits: dict[str, Split], classes: int, class_names: Sequence[str] | None = None
+) -> _Source:
+    sizes = {name: len(split) for name, split in splits.items()}
+    return _Source(sizes, splits.__getitem__, classes, class_names)
 
 
 def _tfds(name: str, data_dir: str | None) -> _Source:
@@ -282,7 +296,7 @@ def _tfds(name: str, data_dir: str | None) -> _Source:
         return Split(images, labels.astype("int32"))
 
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
-    return _Source(sizes, read, features["label"].num_classes)
+    return _Source(sizes, read, features["label"].num_classes, features["label"].names)
 
 
 @contextlib.contextmanager
@@ -344,6 +358,40 @@ def _resize(images: np.ndarray, side: int) -> np.ndarray:
         for image in images
     ]
     return np.stack(scaled).reshape(len(scaled), side, side, -1)
+
+
+# File systems that TensorFlow Datasets reads, besides that of the machine; any other URL would
+# become a folder of that name.
+_SCHEMES = ("gs://", "s3://")
+
+
+def check_data_dir(data_dir: str | None) -> None:
+    """Refuses a folder of TFDS's datasets that cannot be read.
+
+    Raises:
+        ArgumentError: It says why.
+    """
+    if data_dir is None:
+        return
+    if "://" not in data_dir:
+        if not pathlib.Path(data_dir).expanduser().is_dir():
+            raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+        return
+    if not data_dir.startswith(_SCHEMES) or not has_tensorflow():
+        works = f"or, with TensorFlow, {' and '.join(_SCHEMES)}"
+        raise ArgumentError("data_dir", f"datasets are read from a folder, {works}")
+    import tensorflow as tf
+
+    try:
+        tf.io.gfile.stat(data_dir)
+    except tf.errors.OpError as error:
+        message = f"The data directory {data_dir!r} cannot be read ({reason(error)})."
+        raise ArgumentError("data_dir", message) from error
+
+
+def reason(error: Exception) -> str:
+    """Returns what went wrong in one of TensorFlow's file systems."""
+    return str(getattr(error, "message", error)).split("\n")[0].strip()
 
 
 def has_tensorflow() -> bool:

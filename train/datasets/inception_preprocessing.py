@@ -91,13 +91,31 @@ def for_evaluation(encoded: tf.Tensor, image_size: int, crop: float = 0.875) -> 
     Raises:
         tf.errors.InvalidArgumentError: When it is run, if the image cannot be decoded.
     """
+    centre = _decode_crop(encoded, lambda shape: _central_box(shape, crop))
+    return tf.image.resize(centre, (image_size, image_size)) / 127.5 - 1.0
 
-    def box(shape):
-        sides = tf.cast(shape[:2], tf.float64)
-        begin = tf.cast((sides - sides * crop) / 2, tf.int32)
-        return tf.concat([begin, shape[:2] - 2 * begin], 0)
 
-    return tf.image.resize(_decode_crop(encoded, box), (image_size, image_size)) / 127.5 - 1.0
+def central(images: tf.Tensor, image_size: int, crop: float = 0.875) -> tf.Tensor:
+    """Scales the centres of images that are decoded, as `for_evaluation` does.
+
+    Args:
+        images: `(n, height, width, 3)`, uint8.
+        image_size: Side of the result.
+        crop: Share of height and width that is kept.
+
+    Returns:
+        `(n, image_size, image_size, 3)`, float32 in [-1, 1].
+    """
+    top, left, height, width = tf.unstack(_central_box(tf.shape(images)[1:], crop))
+    centre = images[:, top : top + height, left : left + width]
+    return tf.image.resize(centre, (image_size, image_size)) / 127.5 - 1.0
+
+
+def _central_box(shape: tf.Tensor, crop: float) -> tf.Tensor:
+    """Returns top, left, height and width of the centre of an image."""
+    sides = tf.cast(shape[:2], tf.float64)
+    begin = tf.cast((sides - sides * crop) / 2, tf.int32)
+    return tf.concat([begin, shape[:2] - 2 * begin], 0)
 
 
 def _decode_crop(encoded: tf.Tensor, box: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

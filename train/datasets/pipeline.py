@@ -6,11 +6,11 @@ batch, the check for corrupt images, the tensors for the network.
 Which images a batch holds and how they are distorted is a function of (seed, step) alone: the same
 for every activation, after a restart, and however many threads decode.
 
-An image that cannot be decoded, or a record that cannot be read, is replaced (in training) by the
-next good one of its batch, or left out (in evaluation). Its name goes into a log, and too many of
-them in one epoch end the run. No Python runs inside the pipeline, and no operation in its parallel
-parts keeps a state: either would make TensorFlow run all of it sequentially where
-`tf.config.experimental.enable_op_determinism` is on.
+An image that cannot be decoded, a record that cannot be read or whose label is out of range is
+replaced (in training) by the next good one of its batch, or left out (in evaluation). Its name goes
+into a log, and too many of them in one epoch end the run. No Python runs inside the pipeline, and
+no operation in its parallel parts keeps a state: either would make TensorFlow run all of it
+sequentially where `tf.config.experimental.enable_op_determinism` is on.
 """
 
 import contextlib
@@ -33,6 +33,9 @@ FILES, BUFFER = 16, 8192
 # Images that one thread decodes in one go, at most.
 CHUNK = 32
 TOO_MANY = "Too many corrupt images"
+TOO_MANY_LABELS = "Too many labels out of range"
+# What stands between the name and the label of a record, in the log.
+_LABEL = ": the label "
 
 
 def batches(
@@ -67,7 +70,8 @@ def batches(
             number of batches, all full.
         corrupt_log: File of this machine that the names of corrupt images are added to, one a
             line, again in each epoch.
-        max_corrupt: Number of corrupt images in one epoch above which the data stops.
+        max_corrupt: Number of corrupt images in one epoch above which the data stops; of labels
+            out of range, too.
 
     Returns:
         A dataset of images, `(batch, image_size, image_size, 3)` (in Keras's image data
@@ -101,7 +105,7 @@ def batches(
 
     def finish(images: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor, good: tf.Tensor) -> tuple:
         if training:
-            images, labels = _replace_corrupt(images, labels, good)
+            images, labels = _replace_corrupt(images, labels, good, source.classes)
             images = tf.ensure_shape(images, (batch_size, image_size, image_size, 3))
             labels = tf.ensure_shape(labels, (batch_size,))
         elif not pad:
@@ -155,7 +159,7 @@ def as_data_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        message = re.search(rf"{TOO_MANY}[^\]]*", error.message)
+        message = re.search(rf"({TOO_MANY}|{TOO_MANY_LABELS})[^\]]*", error.message)
         if not message:
             raise
         raise DataError(message[0]) from None
@@ -165,6 +169,23 @@ def corrupt_names(corrupt_log: str | os.PathLike) -> list[str]:
     """Returns the names of the corrupt images that batches met so far, each once."""
     path = pathlib.Path(corrupt_log)
     return sorted(set(path.read_text().splitlines())) if path.exists() else []
+
+
+def describe_corrupt(corrupt_log: str | os.PathLike) -> str | None:
+    """Returns a line on the images that batches left out so far; None: they left none out."""
+    path = pathlib.Path(corrupt_log)
+    lines = dict.fromkeys(path.read_text().splitlines()) if path.exists() else {}
+    mislabeled = [line for line in lines if _LABEL in line]
+    corrupt = [line for line in lines if _LABEL not in line]
+    parts = [
+        f"{len(names)} image{'s' * (len(names) > 1)} {what}, the first {names[0]}"
+        for what, names in (
+            ("cannot be decoded", corrupt),
+            ("with a label out of range", mislabeled),
+        )
+        if names
+    ]
+    return f"left out: {'; '.join(parts)} (all in {path})" if parts else None
 
 
 # The order: (epoch, number, payload) of each image, int64, int64, string. The payload is a path, or
@@ -310,12 +331,10 @@ def _decode(chunks, source, pixels: Callable, chunk: int, image_size: int) -> tf
     element. So each chunk becomes a dataset of its own; what is dropped leaves a gap there.
     """
     read = _reader(source)
-    classes = tf.range(source.classes, dtype=tf.int64)
 
     def example(slot, epoch, number, payload):
         encoded, label = read(number, payload)
-        # The check is an operation that fails for a label beyond the classes.
-        return slot, pixels(epoch, number, encoded), tf.gather(classes, label)
+        return slot, pixels(epoch, number, encoded), label
 
     def decode(epochs, numbers, payloads):
         slots = tf.range(tf.size(numbers))
@@ -330,7 +349,9 @@ def _decode(chunks, source, pixels: Callable, chunk: int, image_size: int) -> tf
         )
         first = decoded.concatenate(nothing).take(1)
         return first.map(
-            lambda slots, images, labels: _spread(slots, images, labels, epochs, numbers, chunk)
+            lambda slots, images, labels: _spread(
+                slots, images, labels, epochs, numbers, chunk, source.classes
+            )
         )
 
     return chunks.interleave(
@@ -359,7 +380,7 @@ def _reader(source: Source) -> Callable:
     return read
 
 
-def _spread(slots, images, labels, epochs, numbers, chunk: int) -> tuple:
+def _spread(slots, images, labels, epochs, numbers, chunk: int, classes: int) -> tuple:
     """Puts the images that could be decoded into their slots of a full chunk."""
     images = tf.cond(
         tf.size(slots) == chunk,
@@ -369,9 +390,14 @@ def _spread(slots, images, labels, epochs, numbers, chunk: int) -> tuple:
     images = tf.ensure_shape(images, (chunk, *images.shape[1:]))
     labels = tf.scatter_nd(slots[:, None], labels, (chunk,))
     good = tf.scatter_nd(slots[:, None], tf.ones_like(slots), (chunk,)) > 0
+    good = tf.logical_and(good, tf.logical_not(_is_out_of_range(labels, classes)))
     missing = chunk - tf.size(numbers)
     numbers = tf.pad(numbers, [[0, missing]], constant_values=-1)
     return images, labels, numbers, good, epochs[0]
+
+
+def _is_out_of_range(labels: tf.Tensor, classes: int) -> tf.Tensor:
+    return (labels < 0) | (labels >= classes)
 
 
 def _merge_chunks(images, labels, numbers, good, epochs) -> tuple:
@@ -387,29 +413,44 @@ def _merge_chunks(images, labels, numbers, good, epochs) -> tuple:
 
 
 def _limit_corrupt(batched, source, corrupt_log, max_corrupt: int) -> tf.data.Dataset:
-    """Counts and names the images that could not be read, and stops at too many."""
+    """Counts and names the images that could not be used, and stops at too many."""
     where = f" Their names are in {corrupt_log}." if corrupt_log else ""
-    limit = f"{TOO_MANY}: more than {max_corrupt} in one epoch (max_corrupt raises the limit)."
+    first = 0 if source.records is None else source.records.first_label
+    valid = f"{first} to {first + source.classes - 1}"
+    limits = [
+        f"{TOO_MANY}: more than {max_corrupt} in one epoch (max_corrupt raises the limit).",
+        f"{TOO_MANY_LABELS}: more than {max_corrupt} in one epoch; valid are {valid}, see "
+        "--classes and --first_label.",
+    ]
     name = _namer(source)
 
     def check(state, batch):
-        (counted_epoch, count), (*parts, epoch) = state, batch
-        _, _, numbers, good = parts
-        corrupt = tf.boolean_mask(numbers, ~good & (numbers >= 0))
-        count = tf.where(counted_epoch == epoch, count, 0) + tf.size(corrupt, tf.int64)
+        (counted_epoch, counts), (*parts, epoch) = state, batch
+        _, labels, numbers, good = parts
+        bad = ~good & (numbers >= 0)
+        mislabeled = bad & _is_out_of_range(labels, source.classes)
+        found = tf.stack(
+            [tf.math.count_nonzero(bad & ~mislabeled), tf.math.count_nonzero(mislabeled)]
+        )
+        counts = tf.where(counted_epoch == epoch, counts, tf.zeros_like(counts)) + found
 
         def report():
-            names = tf.strings.reduce_join(name(corrupt), separator="\n")
+            label = tf.strings.as_string(tf.boolean_mask(labels, bad) + first)
+            reason = tf.strings.join([_LABEL, label, f" is none of {valid}"])
+            reason = tf.where(tf.boolean_mask(mislabeled, bad), reason, "")
+            names = tf.strings.join([name(tf.boolean_mask(numbers, bad)), reason])
+            names = tf.strings.reduce_join(names, separator="\n")
             if corrupt_log is not None:
                 tf.print(names, output_stream=f"file://{os.path.abspath(corrupt_log)}")
-            message = tf.strings.join([f"{limit}{where} The last ones: ", names])
-            tf.debugging.Assert(count <= max_corrupt, [message])
+            for count, limit in zip(tf.unstack(counts), limits, strict=True):
+                message = tf.strings.join([f"{limit}{where} The last ones: ", names])
+                tf.debugging.Assert(count <= max_corrupt, [message])
             return True
 
-        tf.cond(tf.size(corrupt) > 0, report, lambda: True)
-        return (epoch, count), tuple(parts)
+        tf.cond(tf.reduce_any(bad), report, lambda: True)
+        return (epoch, counts), tuple(parts)
 
-    return batched.scan((np.int64(-1), np.int64(0)), check)
+    return batched.scan((np.int64(-1), np.zeros(2, np.int64)), check)
 
 
 def _namer(source: Source) -> Callable:
@@ -430,14 +471,18 @@ def _namer(source: Source) -> Callable:
     return name
 
 
-def _replace_corrupt(images, labels, good) -> tuple:
-    """Puts the next good image, in a circle, in the slot of each that could not be read."""
+def _replace_corrupt(images, labels, good, classes: int) -> tuple:
+    """Puts the next good image, in a circle, in the slot of each that could not be used."""
 
     def replaced():
         there = tf.where(good)[:, 0]
-        tf.debugging.Assert(
-            tf.size(there) > 0, [f"{TOO_MANY}: not one of a whole batch can be read."]
+        none = "not one of a whole batch can be used."
+        message = tf.where(
+            tf.reduce_any(_is_out_of_range(labels, classes)),
+            f"{TOO_MANY_LABELS}: {none}",
+            f"{TOO_MANY}: {none}",
         )
+        tf.debugging.Assert(tf.size(there) > 0, [message])
         next_good = tf.searchsorted(there, tf.range(tf.size(good, tf.int64)))
         rows = tf.gather(there, next_good % tf.size(there))
         return tf.gather(images, rows), tf.gather(labels, rows)
@@ -446,7 +491,7 @@ def _replace_corrupt(images, labels, good) -> tuple:
 
 
 def _drop_corrupt(images, labels, good) -> tuple:
-    """Leaves out the images that could not be read."""
+    """Leaves out the images that could not be used."""
     return tf.cond(
         tf.reduce_all(good),
         lambda: (images, labels),

@@ -3,12 +3,13 @@
 Each form becomes one `Source`: the images are numbered, and a number leads to the file.
 """
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 import os
-import pathlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -18,7 +19,12 @@ import tensorflow as tf
 from keras_swish.messages import first_line, unknown
 
 from ..errors import ArgumentError
+from . import in_memory
 
+# What the class is called, in TF-Slim's TFRecords; other records may lack it.
+TEXT_KEY = "image/class/text"
+# To find the names of classes, so many records are read for each class, at most.
+_RECORDS_PER_NAME = 10
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
@@ -47,7 +53,7 @@ class Source:
 
     Attributes:
         files: Image files, in the order of their numbers; or TFRecord files.
-        class_names: One name for each class; for TFRecords "0", "1", ...
+        class_names: One name for each class; for TFRecords "0", "1", ..., see `named_classes`.
         labels: Class of each image file; None for TFRecords.
         records: The contents of the files, if they are TFRecords.
     """
@@ -99,12 +105,33 @@ def open_source(
     if any(mark in dataset for mark in "*?["):
         if classes is None:
             raise ArgumentError("classes", "TFRecords do not tell their number of classes.")
-        return open_records(dataset.replace("{split}", split), classes, first_label=first_label)
-    if "/" in dataset and (os.path.isabs(dataset) or tf.io.gfile.exists(dataset)):
-        return open_folder(os.path.join(dataset, split))
-    if dataset.startswith((".", "~")) or "://" in dataset:
-        return open_folder(os.path.join(os.path.expanduser(dataset), split))
+        with _as_not_readable(dataset):
+            return open_records(dataset.replace("{split}", split), classes, first_label=first_label)
+    is_url = "://" in dataset
+    is_path = is_url or dataset.startswith((".", "~"))
+    if is_path or ("/" in dataset and (os.path.isabs(dataset) or os.path.exists(dataset))):
+        with _as_not_readable(dataset):
+            if is_url:
+                _look_at(dataset)
+            return open_folder(os.path.join(os.path.expanduser(dataset), split))
     return open_tfds(dataset, split, data_dir)
+
+
+@contextlib.contextmanager
+def _as_not_readable(dataset: str) -> Iterator[None]:
+    """Turns the errors of TensorFlow's file systems into one that names the dataset."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise ArgumentError(
+            "dataset", f"{dataset!r} cannot be read ({in_memory.reason(error)})."
+        ) from error
+
+
+def _look_at(url: str) -> None:
+    """Lets an error say why there is no such folder: `isdir` is false if there is no network."""
+    with contextlib.suppress(tf.errors.NotFoundError):
+        tf.io.gfile.stat(url)
 
 
 def open_folder(path: str) -> Source:
@@ -184,7 +211,7 @@ def open_records(
         raise ArgumentError("dataset", f"The files {pattern!r} hold no TFRecords.")
     records = Records(np.zeros_like(lengths), lengths, image_key, label_key, first_label)
     _check_labels(files, records, classes)
-    return Source(files, [str(number) for number in range(classes)], records=records)
+    return Source(files, _numbers(classes), records=records)
 
 
 def count_records(path: str) -> int:
@@ -229,6 +256,55 @@ def _check_labels(files, records, classes):
                 )
 
 
+def named_classes(source: Source) -> Sequence[str]:
+    """Returns the names of the classes, for TFRecords those that the records hold as text.
+
+    They are looked for in some records of every file; a class that is not met there, or not named,
+    has its number.
+    """
+    records = source.records
+    if records is None or list(source.class_names) != _numbers(source.classes):
+        return source.class_names
+    found = _texts(tuple(source.files), records.label_key, records.first_label, source.classes)
+    return [found.get(label, name) for label, name in enumerate(source.class_names)]
+
+
+def _features(record: Any) -> Any:
+    """Returns the features of a record by name; none of one that is no `tf.train.Example`."""
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except Exception:  # protobuf's own
+        return {}
+
+
+def _numbers(classes: int) -> list[str]:
+    return [str(number) for number in range(classes)]
+
+
+@functools.cache  # each run of a comparison asks for it
+def _texts(
+    files: tuple[str, ...], label_key: str, first_label: int, classes: int
+) -> dict[int, str]:
+    """Returns the names of classes that records hold as text, by number."""
+    found: dict[int, str] = {}
+    most = -(-classes * _RECORDS_PER_NAME // len(files))
+    for path in files:
+        for record in tf.data.TFRecordDataset(path).take(most).ignore_errors().as_numpy_iterator():
+            features = _features(record)
+            if TEXT_KEY not in features:
+                return found
+            for text, label in zip(
+                features[TEXT_KEY].bytes_list.value,
+                features[label_key].int64_list.value,
+                strict=False,
+            ):
+                if text and 0 <= label - first_label < classes:
+                    found.setdefault(label - first_label, text.decode(errors="replace"))
+        if len(found) == classes:
+            break
+    return found
+
+
 def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     """Finds the images of a dataset of TensorFlow Datasets, without decoding them.
 
@@ -246,8 +322,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     """
     import tensorflow_datasets as tfds
 
-    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
-        raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
+    in_memory.check_data_dir(data_dir)
     try:
         builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS

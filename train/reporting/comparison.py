@@ -302,25 +302,30 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
     """Returns the time of a step of each activation, and how many times that of the first it is."""
     by_model = runs.group(rows, "model")
     several = len(by_model) > 1
-    lines = [[*["network"] * several, "activation", "milliseconds a step", "times the first"]]
+    columns = ["milliseconds a step", "times the first", "images a second"]
+    lines = [[*["network"] * several, "activation", *columns]]
     for model, model_rows in by_model.items():
         seconds = {
             activation: min(_step_seconds(out, row) for row in seeds)
             for activation, seeds in runs.group(model_rows, "activation").items()
         }
         first = next(iter(seconds.values()))
+        by_activation = runs.group(model_rows, "activation")
         for activation, time in seconds.items():
+            speeds = [row.get("images_per_second") or 0 for row in by_activation[activation]]
             lines.append(
                 [
                     *[html.code(model)] * several,
                     html.code(activation),
                     f"{1000 * time:.1f}" if math.isfinite(time) else "",
                     f"{time / first:.2f}" if math.isfinite(time / first) else "",
+                    f"{max(speeds):,.0f}" if max(speeds) else "",
                 ]
             )
     return (
         "Time of the fastest epoch of all seeds, validation included, by its steps: the one that "
-        "other programs on the machine disturbed least.\n\n" + html.table(lines)
+        "other programs on the machine disturbed least. Images a second are those of the fastest "
+        "run, its training steps alone.\n\n" + html.table(lines)
     )
 
 

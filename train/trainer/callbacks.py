@@ -15,12 +15,16 @@ import numpy as np
 from ..errors import DivergedError, PreemptedError
 from .checkpoints import Checkpoints
 from .epoch_log import EpochLog
+from .stopwatch import SPEED, Stopwatch
 
 Logs = dict[str, Any]
 # Reading the loss waits for the step to be computed, and a GPU then for the next one.
 _STEPS_BETWEEN_READINGS = 16
 # The metrics in the progress bar.
-_SHOWN = ["loss", "accuracy", "val_loss", "val_accuracy"]
+_SHOWN = ["loss", "accuracy", "val_loss", "val_accuracy", SPEED]
+# Saving takes at most one part in so many of the time, where that is allowed for as many times
+# the seconds that a checkpoint may be old.
+_SAVING = 20
 
 
 class StepCounter:
@@ -186,24 +190,32 @@ class RunCallback(keras.callbacks.Callback):
     Args:
         model: The network.
         counter: Counter of its steps.
+        stopwatch: Measures them.
         checkpoints: Its checkpoints.
-        checkpoint_seconds: It is saved when the last checkpoint is older than this; also when
-            SIGTERM came, and at the end of the epoch with the highest validation accuracy so far.
+        checkpoint_seconds: It is saved when the last checkpoint is older than this; less often
+            where saving takes long; also when SIGTERM came, and at the end of the epoch with the
+            highest validation accuracy so far.
         preemption: Watcher for SIGTERM.
         evaluate: Function that returns the metrics of the "validation" or "test" split.
+        unreadable: Function that returns a line on what of the data could not be used, or None.
         log: Log of its epochs.
         progress_bar: Its progress bar.
         loggers: Keras's callbacks that report an epoch elsewhere, such as TensorBoard's.
+
+    Attributes:
+        validated: Metrics of the last epoch's validation, if there was one.
     """
 
     def __init__(
         self,
         model: keras.Model,
         counter: StepCounter,
+        stopwatch: Stopwatch,
         checkpoints: Checkpoints,
         checkpoint_seconds: float,
         preemption: Preemption,
         evaluate: Callable[[str], dict[str, float]],
+        unreadable: Callable[[], str | None],
         log: EpochLog,
         progress_bar: ProgressBar,
         loggers: Sequence[keras.callbacks.Callback] = (),
@@ -211,6 +223,8 @@ class RunCallback(keras.callbacks.Callback):
         super().__init__()
         super().set_model(model)
         self.counter = counter
+        self.stopwatch = stopwatch
+        self.validated: dict[str, float] | None = None
         self.checkpoints = checkpoints
         self.checkpoint_seconds = checkpoint_seconds
         self.preemption = preemption
@@ -221,6 +235,8 @@ class RunCallback(keras.callbacks.Callback):
             keras.callbacks.CallbackList(list(loggers)) if loggers else keras.callbacks.Callback()
         )
         self._evaluate = evaluate
+        self._unreadable = unreadable
+        self._said: str | None = None
         self._last_saved = time.monotonic()
         self._best_accuracy = checkpoints.best_accuracy()
         # `fit` resets the metrics of an epoch that was begun before.
@@ -235,26 +251,33 @@ class RunCallback(keras.callbacks.Callback):
                 variable.assign(value)
             self._begun_metrics = None
         self.loggers.on_epoch_begin(epoch, logs)
+        self.stopwatch.start()
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """Counts, stops a run that diverged, and saves if it is time."""
         self.counter.step += 1
         raise_if_diverged(self.counter, logs)
-        self.progress_bar.show_step(logs)
+        self.progress_bar.show_step({**logs, **self.stopwatch.recent})
         self.loggers.on_train_batch_end(batch, logs)
-        if self.counter.is_within_epoch:  # its end is saved below
-            self.save_if_due()
+        if not self.counter.is_within_epoch:  # its end is saved below
+            self.stopwatch.stop()
+            return
+        if self._is_due:
+            float(logs["loss"])  # waits for the step, which a GPU computes meanwhile
+        self.stopwatch.stop()
+        self.save_if_due()
+        self.stopwatch.start()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Saves, as a validation may take long; validates, logs, and saves what is logged."""
         trained = dict(logs)
         self.save_if_due(trained=trained)
-        validated = self.evaluate("validation", trained=trained)
-        logs |= {f"val_{name}": value for name, value in validated.items()}
+        self.validated = self.evaluate("validation", trained=trained)
+        logs |= {f"val_{name}": value for name, value in self.validated.items()}
         logs["learning_rate"] = float(self._current_model().optimizer.learning_rate)
         logs |= self.counter.finish_epoch()
         self.log.append(epoch, logs)
-        self.progress_bar.show_epoch(logs)
+        self.progress_bar.show_epoch({**logs, **self.stopwatch.recent})
         self.loggers.on_epoch_end(epoch, logs)
         self.save_epoch(logs["val_accuracy"])
 
@@ -265,6 +288,10 @@ class RunCallback(keras.callbacks.Callback):
             PreemptedError: If the signal came.
         """
         metrics = self._evaluate(split)
+        line = self._unreadable()
+        if line != self._said:
+            print(line, file=sys.stderr, flush=True)
+            self._said = line
         if self.preemption.noticed:
             self.save_if_due(**record)
         return metrics
@@ -282,13 +309,22 @@ class RunCallback(keras.callbacks.Callback):
         Raises:
             PreemptedError: If the signal came.
         """
-        is_due = time.monotonic() - self._last_saved >= self.checkpoint_seconds
-        if at_once or is_due or self.preemption.noticed:
+        self.checkpoints.raise_if_failed()
+        is_last = self.preemption.noticed
+        if at_once or is_last or self._is_due:
             model = self._current_model()
-            record = {**self.counter.record, "log": self.log.rows, **record}
-            saved = self.checkpoints.save(model, **record)
+            so_far = {**self.counter.record, "log": self.log.rows, "timed": self.stopwatch.record}
+            self.checkpoints.save(model, **{**so_far, **record})
             self._last_saved = time.monotonic()
-            self.preemption.raise_if_noticed(saved)
+        if is_last:
+            self.preemption.raise_if_noticed(self.checkpoints.wait())
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the last checkpoint is old: older than it may be, or than saving is worth."""
+        asked = self.checkpoint_seconds
+        seconds = min(max(asked, _SAVING * self.checkpoints.seconds), _SAVING * asked)
+        return time.monotonic() - self._last_saved >= seconds
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Tells the loggers as well."""
@@ -302,6 +338,7 @@ class RunCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Tells the loggers."""
+        self.stopwatch.skip_compilation()
         self.loggers.on_train_begin(logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:

@@ -3,7 +3,9 @@
 import json
 import pathlib
 import sys
+import time
 import zipfile
+from concurrent import futures
 from typing import Any
 
 import keras
@@ -34,9 +36,10 @@ def state(model: keras.Model) -> list[keras.Variable]:
 class Checkpoints:
     """The checkpoints of one run, the only files in their folder.
 
-    A checkpoint is a NumPy archive, whose checksums tell a damaged file, with the arrays of
-    `state` and a record: the run's settings, the number of training steps done (from which the
-    order of the images and their augmentation follow), and what else `save` was given.
+    A thread writes them, one at a time, while training proceeds. Each is a NumPy archive, whose
+    checksums tell a damaged file, with the arrays of `state` and a record: the run's settings, the
+    number of training steps done (from which the order of the images and their augmentation
+    follow), and what else `save` was given.
 
     Args:
         directory: The folder.
@@ -44,6 +47,9 @@ class Checkpoints:
         keep: How many of the newest to keep, in addition to the one with the highest validation
             accuracy.
         writes: Whether to write at all: of many hosts, one does.
+
+    Attributes:
+        seconds: How long the last one took, from copying the variables to the disk.
     """
 
     def __init__(
@@ -53,24 +59,50 @@ class Checkpoints:
         self.config = config
         self.keep = keep
         self.writes = writes
+        self.seconds = 0.0
+        self._writer = futures.ThreadPoolExecutor(1, "checkpoints")
+        self._written: futures.Future[bool] | None = None
 
     def paths(self) -> list[pathlib.Path]:
         """Returns the files, the newest first."""
         return sorted(self.directory.glob("step-*.npz"), reverse=True)
 
-    def save(self, model: keras.Model, step: int, **record: Any) -> bool:
-        """Writes a checkpoint, and returns whether it did.
+    def save(self, model: keras.Model, step: int, **record: Any) -> None:
+        """Copies the variables, and starts to write a checkpoint, after the one before.
 
         Where the disk is full, it prints so, and the ones before it stay.
         """
         if not self.writes:
-            return False
-        record = {"run": self.config, "step": step, **record}
-        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in state(model)]
+            return
+        self.wait()
+        began = time.monotonic()
+        # Copies: on some backends NumPy looks into the memory that the next step writes to.
+        arrays = [np.array(keras.ops.convert_to_numpy(variable)) for variable in state(model)]
+        text = json.dumps({"run": self.config, "step": step, **record})
+        self._written = self._writer.submit(self._write, step, arrays, text, began)
+
+    def wait(self) -> bool:
+        """Waits until the last checkpoint is written, and returns whether it was."""
+        written, self._written = self._written, None  # what it raises is raised once
+        is_written = written is not None and written.result()
+        self._written = written
+        return is_written
+
+    def raise_if_failed(self) -> None:
+        """Raises what writing the last checkpoint raised, unless it is still being written."""
+        if self._written is not None and self._written.done():
+            self.wait()
+
+    def close(self) -> None:
+        """Waits until the last checkpoint is written; there will be no other."""
+        self.wait()
+        self._writer.shutdown()
+
+    def _write(self, step: int, arrays: list[np.ndarray], record: str, began: float) -> bool:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with io.atomic(self.directory / f"step-{step:010}.npz") as path:
-                np.savez(path, *arrays, record=np.array(json.dumps(record)))
+                np.savez(path, *arrays, record=np.array(record))
             self._prune()
         except OSError as error:
             older = [path for path in self.paths() if path.name < f"step-{step:010}"]
@@ -81,6 +113,8 @@ class Checkpoints:
                 flush=True,
             )
             return False
+        finally:
+            self.seconds = time.monotonic() - began
         return True
 
     def restore(self, model: keras.Model) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """One training run, from the first step to the test accuracy; killed at any moment, it resumes."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -12,12 +13,19 @@ from keras_swish import io
 
 from ..errors import ArgumentError, DivergedError
 from . import loggers, recipes
-from .callbacks import Preemption, ProgressBar, RunCallback, StepCounter, StopEvaluation
+from .callbacks import (
+    Preemption,
+    ProgressBar,
+    RunCallback,
+    StepCounter,
+    StopEvaluation,
+)
 from .checkpoints import Checkpoints
 from .distribution import ONE_DEVICE, Devices
 from .environment import CONFIG, environment, read_record
 from .epoch_log import EpochLog
 from .model import averaged, build, classifier, make_metrics
+from .stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
@@ -107,7 +115,9 @@ def train(
         dataset: The data that it names, loaded.
         directory: Folder of the run: settings and hardware, the log, the checkpoints, at the end
             the model and the result. A finished run is not trained again, its result is read.
-        checkpoint_seconds: A checkpoint is written when the last one is older than this.
+        checkpoint_seconds: A checkpoint is written, while training proceeds, when the last one is
+            older than this; up to twenty times as old where writing one takes so long that it
+            would take more than a twentieth of the time.
         keep_checkpoints: How many of the newest checkpoints to keep, in addition to the best.
         tensorboard: Whether to write a TensorBoard log as well.
         wandb: Whether to report to Weights & Biases.
@@ -120,8 +130,9 @@ def train(
     Returns:
         The result, one row of a table. `test_loss` is the loss that was trained, with the
         L2 penalty and label smoothing and without the auxiliary classifier's; `seconds` are those
-        of the epochs, validation and compilation included. Where the loss did not stay
-        finite, `status` says "diverged: ..." and the test's numbers are None.
+        of the epochs, validation and compilation included; `images_per_second` is that of the
+        training steps alone, None where there were too few. Where the loss did not stay finite,
+        `status` says "diverged: ..." and the test's numbers are None.
 
     Raises:
         ArgumentError: If a checkpoint in the folder is of another run, or the network cannot be
@@ -132,7 +143,7 @@ def train(
     if (finished := finished_result(directory)) is not None:
         return finished
     title = title or f"{run.model}, {run.activation}, seed {run.seed}"
-    _prepare(run, directory, devices, deterministic)
+    _prepare(run, dataset, directory, devices, deterministic)
     with devices.scope():
         model = build(run, dataset)
         make_metrics(model)
@@ -150,10 +161,12 @@ def train(
     callback = RunCallback(
         model,
         counter,
+        Stopwatch(run.recipe.part, **restored.get("timed", {})),
         checkpoints,
         checkpoint_seconds,
         preemption,
         lambda split: _test(model, run, dataset, split, devices, preemption),
+        getattr(dataset, "unreadable", lambda: None),
         EpochLog(directory, counter.epochs, devices.writes, restored.get("log")),
         ProgressBar(title, counter, devices.writes),
         loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else (),
@@ -161,13 +174,21 @@ def train(
 
     status, test = "ok", {"accuracy": None, "loss": None}
     try:
-        with preemption.watched(), devices.watching_hosts(), loggers.finishing():
+        with (
+            preemption.watched(),
+            contextlib.closing(checkpoints),
+            devices.watching_hosts(),
+            loggers.finishing(),
+        ):
             _fit(model, run, dataset, devices, callback, restored.get("trained"))
-            test = callback.evaluate("test")
+            is_known = getattr(dataset, "validates_on_test", False)
+            test = _last_validation(callback, restored) if is_known else {}
+            test = test or callback.evaluate("test")
     except DivergedError as error:
         status = f"diverged: {error}"
 
-    result = _result(run, model, counter, callback.log.rows, test, status)
+    speed = callback.stopwatch.images_per_second
+    result = _result(run, model, counter, callback.log.rows, test, speed, status)
     _write(directory, model, result, devices)
     checkpoints.keep_best()
     return result
@@ -195,13 +216,17 @@ def finished_result(directory: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _prepare(
-    run: Run, directory: pathlib.Path, devices: Devices, deterministic: bool | None
+    run: Run,
+    dataset: "Dataset",
+    directory: pathlib.Path,
+    devices: Devices,
+    deterministic: bool | None,
 ) -> None:
     """Makes the folder of a run, and Keras ready for it."""
     if devices.writes:
         directory.mkdir(parents=True, exist_ok=True)
         io.remove_temporaries(directory)
-        _record(run, directory)
+        _record(run, directory, dataset)
     make_deterministic(deterministic)
     if run.recipe.part % devices.count:
         raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
@@ -210,19 +235,21 @@ def _prepare(
     keras.utils.clear_session()
 
 
-def _record(run: Run, directory: pathlib.Path) -> None:
-    """Writes down the settings, and where it is trained, unless a program has done so there."""
+def _record(run: Run, directory: pathlib.Path, dataset: "Dataset") -> None:
+    """Writes down what the classes are called; unless a program has, settings and machine too."""
     try:
         record = read_record(directory)
     except io.DamagedFileError as error:
         io.set_aside(error, "the settings are written again")
         record = None
     record = record or {"config": run.config(), "starts": []}
-    if "program" in record["config"]:
-        return
+    written = json.dumps(record)
+    if "class_names" not in record and (names := getattr(dataset, "class_names", None)):
+        record["class_names"] = list(names)
     start = {"environment": environment()}
-    if start not in record["starts"]:
+    if "program" not in record["config"] and start not in record["starts"]:
         record["starts"].append(start)
+    if json.dumps(record) != written:
         io.write_json(directory / CONFIG, record)
 
 
@@ -272,6 +299,14 @@ def _fit(
         )
 
 
+def _last_validation(callback: RunCallback, restored: dict[str, Any]) -> dict[str, float]:
+    """Returns the metrics of the last validation, which a checkpoint may have; or nothing."""
+    if callback.validated is not None:
+        return callback.validated
+    last = [*(restored.get("log") or [{}])][-1]
+    return {name[4:]: value for name, value in last.items() if name.startswith("val_")}
+
+
 def _stretches(counter: StepCounter) -> Iterator[tuple[int, int, int]]:
     """Yields the calls of `fit`: first step, number of epochs, and their length.
 
@@ -311,12 +346,11 @@ def _result(
     counter: StepCounter,
     log: list[dict[str, Any]],
     test: dict[str, Any],
+    speed: float | None,
     status: str,
 ) -> dict[str, Any]:
     seconds = sum(row["seconds"] for row in log)
     calls = min(counter.steps, counter.epochs * counter.steps_per_epoch)
-    steps = calls // run.recipe.accumulation_steps
-    speed = round(steps * run.recipe.batch_size / seconds, 1) if seconds else None
     return {
         "model": run.model,
         "learning_rate": run.recipe.learning_rate,
@@ -325,7 +359,7 @@ def _result(
         **{f"test_{name}": value for name, value in test.items()},
         "validation_accuracy": log[-1]["val_accuracy"] if log and status == "ok" else None,
         "epochs": counter.epochs,
-        "steps": steps,
+        "steps": calls // run.recipe.accumulation_steps,
         "parameters": classifier(model).count_params(),
         "seconds": round(seconds, 1),
         "images_per_second": speed,

@@ -1,5 +1,8 @@
 """Exported models: each format's own runtime computes what Keras computes."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -191,11 +194,91 @@ def test_what_does_not_run_is_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+NAMES = ["cat", "dög", "eel", "fox", "gnu"]
+
+
+def preprocessing(dtype="uint8"):
+    return keras.Sequential(
+        [
+            keras.Input((20, 20, 3), dtype=dtype, name="images"),
+            keras.layers.Resizing(12, 12),
+            keras.layers.Rescaling(1 / 127.5, -1),
+        ]
+    )
+
+
+@pytest.mark.parametrize("form", SUFFIXES)
+def test_preprocessing_and_names_of_classes_are_in_the_file(form, tmp_path):
+    require(form)
+    model, path = network("swish"), tmp_path / f"model{SUFFIXES[form]}"
+    keras_swish.export(model, path, preprocessing=preprocessing(), class_names=NAMES)
+    x = np.random.default_rng(2).integers(0, 256, (4, 20, 20, 3)).astype("uint8")
+    expected = model.predict(preprocessing().predict(x, verbose=0), verbose=0)
+    outputs = formats.FORMATS[form].run(path, x, ["images"])
+    np.testing.assert_allclose(np.asarray(outputs[-1]), expected, atol=1e-5)
+    if form == "saved_model":
+        names = [name.decode() for name in outputs[0].numpy()]
+        assert names == [NAMES[number] for number in expected.argmax(1)]
+    elif form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        assert json.loads(metadata["class_names"]) == NAMES
+    else:
+        with zipfile.ZipFile(path) as archive:
+            assert archive.read("labels.txt").decode().splitlines() == NAMES
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_logits_become_probabilities(tmp_path):
+    layers = [keras.Input((4,)), keras.layers.Dense(3)]
+    model, path = keras.Sequential(layers), tmp_path / "model"
+    keras_swish.export(model, path, classifier_activation="softmax", class_names=NAMES[:3])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    _, scores = formats.run_saved_model(path, x, [])
+    np.testing.assert_allclose(scores, keras.ops.softmax(model(x)), atol=1e-6)
+
+
+def test_a_saved_model_takes_encoded_images(tmp_path):
+    import tensorflow as tf
+
+    def decode(encoded):
+        return tf.map_fn(
+            lambda one: tf.cast(tf.io.decode_png(one, 3), "float32"),
+            encoded,
+            fn_output_signature=tf.TensorSpec((None, None, 3)),
+        )
+
+    inputs = keras.Input((), dtype="string", name="images")
+    decoded = keras.layers.Lambda(decode, output_shape=(12, 12, 3), dtype="float32")(inputs)
+    x = np.random.default_rng(2).integers(0, 256, (2, 12, 12, 3)).astype("uint8")
+    encoded = np.array([tf.io.encode_png(image).numpy() for image in x], object)
+    options = {"preprocessing": keras.Model(inputs, decoded), "class_names": NAMES}
+    model, path = network("swish"), tmp_path / "model"
+    with pytest.raises(ValueError, match="the model takes strings"):
+        keras_swish.export(model, path, **options)
+    options["representative_data"] = encoded
+    keras_swish.export(model, path, **options)
+    _, scores = formats.run_saved_model(path, encoded, [])
+    np.testing.assert_allclose(scores, model.predict(x.astype("float32"), verbose=0), atol=1e-5)
+    require("onnx")
+    with pytest.raises(ValueError, match="Strings can be inputs of a SavedModel alone"):
+        keras_swish.export(model, tmp_path / "model.onnx", **options)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("model.onx", {}, "Unknown format '.onx'. Did you mean"),
         ("model.onnx", {"format": "litert"}, "`path` must end in '.tflite'"),
+        (
+            "model",
+            {"class_names": ["a", "b", "c"]},
+            "`class_names` has 3 names, .* gives outputs of",
+        ),
+        ("model", {"class_names": "abcde"}, "`class_names` must be a list of strings"),
+        ("model", {"classifier_activation": "relu"}, "must be None or 'softmax'"),
         ("model.onnx", {"quantize": "int8"}, "`quantize` needs `representative_data`"),
         ("model.tflite", {"quantize": "int4"}, "`quantize` must be None or 'int8'"),
         ("there.onnx", {}, "there.onnx exists"),

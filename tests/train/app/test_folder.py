@@ -1,5 +1,11 @@
 """The folder of results: whose it is, and who may write into it."""
 
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
 import pytest
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
@@ -53,3 +59,27 @@ def test_a_folder_that_another_process_writes_to_is_left_alone(call, tmp_path):
         assert code == 2
         assert "another process is writing into this folder" in err
     assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="becomes another user with setpriv, as root",
+)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["made", "unreadable", "below"])
+def test_a_folder_of_another_user_is_one_line(python, place):
+    with tempfile.TemporaryDirectory() as path:  # those of pytest are this user's alone
+        os.chmod(path, 0o755)
+        out = pathlib.Path(path, "run")
+        if place != "below":
+            out.mkdir(mode=0o755 if place == "made" else 0o700)
+        nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", sys.executable]
+        command = [*nobody, "-m", "keras_swish.train.cifar", *QUICK, f"--out={out}"]
+        outcome = python(*command, executable="setpriv", check=False, cwd="/", HOME="/nonexistent")
+        assert outcome.returncode == 2
+        assert "Traceback" not in outcome.stderr
+        last = outcome.stderr.splitlines()[-1]
+        assert f"--out={out}: " in last
+        assert "Permission denied" in last
+        # TensorFlow has words of its own.
+        assert sum("keras_swish" in line for line in outcome.stderr.splitlines()) == 1

@@ -1,4 +1,5 @@
 import itertools
+import pathlib
 
 import image_files
 import numpy as np
@@ -250,13 +251,26 @@ def test_corrupt_images_are_named_and_replaced(broken, tmp_path, monkeypatch):
     assert set(epoch) == good
 
 
-def test_a_label_beyond_the_classes_is_a_corrupt_record(records, tmp_path, monkeypatch):
+def test_a_label_beyond_the_classes_is_left_out_and_called_so(records, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_check_labels", lambda *_: None)
     log = tmp_path / "corrupt.txt"
     source = sources.open_records(records, classes=2)
+    assert pipeline.describe_corrupt(log) is None
     batches = take(source, 9, training=False, corrupt_log=log)
     assert sum(len(images) for images, _ in batches) == 16
-    assert len(pipeline.corrupt_names(log)) == 8
+    names = pipeline.corrupt_names(log)
+    assert len(names) == 8
+    assert all(name.endswith(": the label 3 is none of 1 to 2") for name in names)
+    said = pipeline.describe_corrupt(log)
+    assert said.startswith("left out: 8 images with a label out of range, the first ")
+    assert "corrupt" not in said.replace("corrupt.txt", "")
+    message = "^Too many labels out of range: more than 3 .*valid are 1 to 2, see --classes"
+    with pytest.raises(DataError, match=message), pipeline.as_data_errors():
+        take(source, 9, training=False, max_corrupt=3)
+    far = sources.open_records(records, classes=3, first_label=7)
+    message = "^Too many labels out of range: not one of a whole batch"
+    with pytest.raises(DataError, match=message), pipeline.as_data_errors():
+        take(far, 1)
 
 
 def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
@@ -265,6 +279,8 @@ def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
     batches = take(sources.open_folder(str(folder)), 9, training=False, corrupt_log=log)
     assert sum(len(images) for images, _ in batches) == 21
     assert pipeline.corrupt_names(log) == bad
+    said = pipeline.describe_corrupt(log)
+    assert said == f"left out: 3 images cannot be decoded, the first {bad[0]} (all in {log})"
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -284,8 +300,11 @@ def test_too_many_corrupt_images_end_the_data(broken, tmp_path, training):
 def test_a_batch_without_a_good_image_ends_the_data(folder, tmp_path):
     source = sources.open_folder(str(image_files.make_folder(tmp_path / "gone", per_class=2)))
     for path in source.files:
-        sources.pathlib.Path(path).unlink()
-    with pytest.raises(DataError, match="not one of a whole batch"), pipeline.as_data_errors():
+        pathlib.Path(path).unlink()
+    with (
+        pytest.raises(DataError, match="images: not one of a whole batch"),
+        pipeline.as_data_errors(),
+    ):
         take(source, 1)
 
 
@@ -369,6 +388,11 @@ def test_batches_run_in_parallel_where_tensorflow_must_be_deterministic(source):
         ("{records}", {"classes": 3, "first_label": 0}, "first_label", "label 3; valid are 0 to 2"),
         ("imagenet", {}, "dataset", "Unknown dataset 'imagenet'. Did you mean"),
         ("imagenet2012", {"data_dir": "/not/there"}, "data_dir", "'/not/there' is not there"),
+        ("imagenet2012", {"data_dir": "s3://b/c"}, "data_dir", r"cannot be read \(File system sch"),
+        ("imagenet2012", {"data_dir": "hdfs://b/c"}, "data_dir", "or, with TensorFlow, gs://"),
+        ("s3://bucket/flowers", {}, "dataset", r"cannot be read \(File system scheme 's3' not"),
+        ("hdfs://a/{split}-*", {"classes": 3}, "dataset", r"cannot be read \(File system scheme"),
+        ("ram://flowers", {}, "dataset", "There is no folder 'ram://flowers/train'"),
     ],
 )
 def test_bad_sources_are_named(dataset, options, argument, message, tmp_path, records):
@@ -382,6 +406,28 @@ def test_bad_sources_are_named(dataset, options, argument, message, tmp_path, re
         sources.open_source(dataset, "train", **options)
     assert caught.value.argument == argument
     assert "\n" not in str(caught.value)
+
+
+def test_other_file_systems_are_read(folder):
+    path = "ram://images/train"
+    for file in sorted(folder.glob("*/*")):
+        tf.io.gfile.makedirs(f"{path}/{file.parent.name}")
+        tf.io.gfile.copy(str(file), f"{path}/{file.parent.name}/{file.name}", overwrite=True)
+    remote = sources.open_source("ram://images", "train")
+    assert_same(take(remote, 2), take(sources.open_folder(str(folder)), 2))
+
+
+def test_the_names_of_classes_are_those_of_the_records(folder, tmp_path):
+    source = sources.open_folder(str(folder))
+    assert sources.named_classes(source) == sorted(path.name for path in folder.iterdir())
+    pattern = image_files.write_records(folder, tmp_path / "plain")
+    assert sources.named_classes(sources.open_records(pattern, 4)) == ["0", "1", "2", "3"]
+    texts = ["cat", "dög", "eel"]
+    pattern = image_files.write_records(folder, tmp_path / "named", texts=texts)
+    source = sources.open_records(pattern, 4)
+    assert source.class_names == ["0", "1", "2", "3"]
+    # The fourth class has no images.
+    assert sources.named_classes(source) == [*texts, "3"]
 
 
 def test_other_records_are_refused(folder, records, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from keras_swish.train.errors import DivergedError, PreemptedError
 from keras_swish.train.trainer import callbacks
 from keras_swish.train.trainer.epoch_log import EpochLog
+from keras_swish.train.trainer.stopwatch import Stopwatch
 
 
 def test_a_run_that_diverged_names_epoch_and_step():
@@ -82,9 +83,17 @@ class Checkpoints:
     def best_accuracy(self):
         return None
 
+    seconds = 0.0
+
     def save(self, model, **record):
-        self.calls.append(("save", *sorted(record.keys() - {"step", "epochs", "seconds", "log"})))
+        always = {"step", "epochs", "seconds", "log", "timed"}
+        self.calls.append(("save", *sorted(record.keys() - always)))
+
+    def wait(self):
         return self.written
+
+    def raise_if_failed(self):
+        pass
 
 
 class Logger(keras.callbacks.Callback):
@@ -109,10 +118,12 @@ def run_callback(tmp_path, calls, written=True):
     return callbacks.RunCallback(
         model,
         counter,
+        Stopwatch(images=2),
         Checkpoints(calls, written),
         0.0,
         callbacks.Preemption(),
         evaluate,
+        lambda: None,
         EpochLog(tmp_path),
         callbacks.ProgressBar("relu", counter, shown=False),
         [Logger(calls)],
@@ -159,3 +170,37 @@ def test_nohup_is_obeyed():
         signal.raise_signal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, before)
     assert not preemption.noticed
+
+
+@pytest.mark.parametrize(
+    ("asked", "took", "due"),
+    [
+        (30, 0.1, 30),
+        (30, 3, 60),  # a twentieth of the time
+        (30, 300, 600),  # but not for hours
+        (0, 3, 0),  # at every step, as was asked
+    ],
+)
+def test_checkpoints_that_take_long_are_written_less_often(tmp_path, monkeypatch, asked, took, due):
+    now = [1000.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    calls = []
+    callback = run_callback(tmp_path, calls)
+    callback.checkpoint_seconds = asked
+    callback.checkpoints.seconds = took
+    if due:
+        now[0] += due - 1
+        callback.save_if_due()
+        assert calls == []
+        now[0] += 1
+    callback.save_if_due()
+    assert calls == [("save",)]
+
+
+def test_what_cannot_be_read_is_said_once(tmp_path, capsys):
+    callback = run_callback(tmp_path, [])
+    lines = iter([None, "1 image", "1 image", "2 images"])
+    callback._unreadable = lambda: next(lines)
+    for _ in range(4):
+        callback.evaluate("validation")
+    assert capsys.readouterr().err == "1 image\n2 images\n"

@@ -48,18 +48,21 @@ def test_a_run_learns_and_leaves_its_files(tiny, tmp_path):
     assert accuracy == pytest.approx(result["test_accuracy"])
 
 
-def test_a_run_names_every_machine_that_trained_it(tmp_path, monkeypatch):
+def test_a_run_names_every_machine_that_trained_it(tiny, tmp_path, monkeypatch):
     for processor in ("one", "two", "two"):
         monkeypatch.setattr(trainer, "environment", lambda: {"processor": processor})  # noqa: B023
-        trainer._record(run(), tmp_path)
+        trainer._record(run(), tmp_path, tiny)
     record = json.loads((tmp_path / "config.json").read_text())
     assert trainer.Run.from_config(record["config"]) == run()
     assert [start["environment"]["processor"] for start in record["starts"]] == ["one", "two"]
     # What a program has written stays as it is.
     written = json.dumps({"config": {"program": "cifar"}, "starts": []})
     (tmp_path / "config.json").write_text(written)
-    trainer._record(run(), tmp_path)
+    trainer._record(run(), tmp_path, tiny)
     assert (tmp_path / "config.json").read_text() == written
+    named = dataclasses.replace(tiny, class_names=["cat", "dog", "eel"])
+    trainer._record(run(), tmp_path, named)
+    assert json.loads((tmp_path / "config.json").read_text())["class_names"] == named.class_names
 
 
 def test_a_finished_run_is_read_and_not_trained_again(tiny, tmp_path):

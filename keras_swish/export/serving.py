@@ -1,0 +1,108 @@
+"""What surrounds a model in its file: preprocessing in front, the names of its classes behind."""
+
+import json
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+_ACTIVATIONS = (None, "softmax")
+
+
+def surround(
+    model: keras.Model,
+    preprocessing: keras.Model | None,
+    classifier_activation: str | None,
+    class_names: Sequence[str] | None,
+    names_are_outputs: bool,
+) -> keras.Model:
+    """Returns the model that a file is to hold.
+
+    Args:
+        model: The model.
+        preprocessing: As for `export`, as are the next two.
+        classifier_activation: What makes probabilities of its outputs.
+        class_names: Names of its classes.
+        names_are_outputs: Whether it returns them.
+
+    Raises:
+        ValueError: If they do not fit the model.
+    """
+    if classifier_activation not in _ACTIVATIONS:
+        raise ValueError(
+            "`classifier_activation` must be None or 'softmax'. "
+            f"Received: {classifier_activation!r}"
+        )
+    if class_names is not None:
+        _check_class_names(model, class_names)
+    if preprocessing is None and classifier_activation is None and not names_are_outputs:
+        return model
+    if not isinstance(preprocessing, keras.Model | None):
+        raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
+    inputs = structure(preprocessing or model)
+    if inputs is None:
+        unknown = preprocessing or model
+        raise ValueError(
+            f"The inputs of {unknown.name!r}, a {type(unknown).__name__}, are unknown: give a "
+            "`preprocessing` that is a Sequential or functional model."
+        )
+    # Named, as Keras's preprocessing layers, which train by default, make what follows train too.
+    prepared = inputs if preprocessing is None else preprocessing(inputs, training=False)
+    outputs: Any = model(prepared, training=False)
+    if classifier_activation is not None:
+        outputs = keras.layers.Activation(classifier_activation, dtype="float32")(outputs)
+    if names_are_outputs and class_names is not None:
+        outputs = {"scores": outputs, "classes": ClassNames(class_names)(outputs)}
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def structure(model: Any) -> Any:
+    """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
+    inputs = getattr(model, "inputs", None)
+    return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
+
+
+def _check_class_names(model: keras.Model, class_names: Sequence[str]) -> None:
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] != len(class_names):
+        raise ValueError(
+            f"`class_names` has {len(class_names)} names, {model.name!r} gives outputs of the "
+            f"shape {shape}."
+        )
+
+
+class ClassNames(keras.layers.Layer):
+    """Gives the name of the class with the highest score."""
+
+    def __init__(self, class_names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.class_names = list(class_names)
+
+    def call(self, inputs: Any) -> Any:
+        """Returns a string for each example."""
+        import tensorflow as tf
+
+        return tf.gather(tf.constant(self.class_names), tf.argmax(inputs, -1))
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Returns its shape."""
+        return keras.KerasTensor(inputs.shape[:-1], dtype="string")
+
+
+def add_to_onnx(path: pathlib.Path, class_names: Sequence[str]) -> None:
+    """Writes names into the metadata of an ONNX file."""
+    import onnx  # pyright: ignore[reportMissingImports]
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"class_names": json.dumps(list(class_names))})
+    onnx.save(model, path)
+
+
+def add_to_litert(path: pathlib.Path, class_names: Sequence[str]) -> None:
+    """Appends names to a LiteRT file, as its metadata has files: in a ZIP archive at its end."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "".join(f"{name}\n" for name in class_names))
