@@ -5,6 +5,7 @@ Without XLA each of a formula's operations reads and writes all of its memory.
 
 import functools
 import itertools
+import operator
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ except (ImportError, AttributeError):
 
 _barrier: Callable[..., Tensor] = xla.optimization_barrier
 _numbers = itertools.count()
+# XLA puts at most 15 uses of one term into a loop.
+SLICES = 8
 
 
 def apply(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -104,11 +107,19 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return y
     is_last_axis = shape.rank and shape.is_fully_defined() and shape[-1] == shape.num_elements()
     if is_last_axis and compiles_for_cpu():
-        # Over all axes but the last XLA on a CPU sums with one core; as a product, with all.
-        rows = tf.reshape(y, (-1, shape[-1]))
-        return tf.reshape(tf.linalg.matmul(tf.ones((1, tf.shape(rows)[0]), y.dtype), rows), shape)
+        return tf.reshape(_sum_of_rows(tf.reshape(y, (-1, shape[-1]))), shape)
     axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(y)).r0
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
+
+
+def _sum_of_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Returns the sum over the first of two axes, in few passes over memory on a CPU."""
+    # XLA computes no sum over rows together with its terms, which it writes out and reads again.
+    # A sum of slices is elementwise: only an eighth of the terms is written.
+    height = tf.shape(rows)[0] // SLICES
+    slices = [rows[i * height : (i + 1) * height] for i in range(SLICES)]
+    rest = rows[SLICES * height :]
+    return tf.reduce_sum(functools.reduce(operator.add, slices), 0) + tf.reduce_sum(rest, 0)
 
 
 @functools.lru_cache(CACHED_OPERATIONS)
