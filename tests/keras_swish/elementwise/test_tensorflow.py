@@ -276,3 +276,34 @@ def test_sums_for_beta_are_the_same_each_time():
     first, *again = (f(x, tf.ones((1, 24)), upstream)[0].numpy() for _ in range(5))
     for value in again:
         np.testing.assert_array_equal(value, first)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 2, 8), (0, 4), (7, 1), (2, 9)])
+def test_few_channels_are_computed_in_one_axis(shape):
+    random = np.random.default_rng(0)
+    x, upstream = (tf.constant(random.normal(size=shape), tf.float32) for _ in range(2))
+    beta = tf.constant(1.3)
+    f = functools.partial(apply_formula, "x * sigmoid(beta * x)")
+    unknown = [tf.TensorSpec([None] * len(shape[:-1]) + [shape[-1]])] * 2
+
+    def gradients(x, upstream):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch((x, beta))
+                y = f(x, beta=beta)
+            by_x, by_beta = tape.gradient(y, (x, beta), upstream)
+        return y, by_x, by_beta, outer.gradient(by_x, x)
+
+    flat = gradients(*(tf.reshape(array, [-1]) for array in (x, upstream)))
+    for call in (gradients, in_graph(gradients), in_graph(gradients, input_signature=unknown)):
+        for value, expected in zip(call(x, upstream), flat, strict=True):
+            assert value.shape == (() if expected.shape.rank == 0 else shape)
+            np.testing.assert_allclose(tf.reshape(value, expected.shape), expected, 1e-5, 1e-6)
+
+
+def test_weights_of_few_channels_are_still_broadcast():
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 3)), tf.float32)
+    betas = tf.constant([1.0, 2.0, 3.0])
+    y = apply_formula("beta * x", x, beta=betas)
+    np.testing.assert_allclose(y, x * betas)
