@@ -98,8 +98,9 @@ def stepper(
             return y, tape.gradient(y, arguments, upstream)
 
         def step():
-            y, gradients = run(*arguments)
-            return [tensor[..., 0].numpy().flat[0] for tensor in (y, *gradients)]
+            outputs = run(*arguments)
+            tf.test.experimental.sync_devices()
+            return outputs
 
         return step
     if backend == "jax":
@@ -116,7 +117,10 @@ def stepper(
     leaves = [tensor.detach().requires_grad_() for tensor in arguments]
 
     def step():
-        return torch.autograd.grad(function(*leaves), leaves, upstream)
+        gradients = torch.autograd.grad(function(*leaves), leaves, upstream)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return gradients
 
     return step
 

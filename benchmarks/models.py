@@ -8,10 +8,10 @@ Examples:
   python benchmarks/models.py --timm_python=/path/to/env/bin/python
       timm from another environment.
 
-First steps and memory are those of a separate process for each contender. Keras's network, ours
-and ours with Swish then take steps in turn within one process, so that a load of the machine that
-comes and goes slows all three. Each measurement is written to results.json at once, and table.md
-from it; the same command resumes an interrupted one.
+First steps and memory are those of a separate process for each contender. Keras's network, ours,
+and ours with Swish and with trainable betas then take steps in turn within one process, so that a
+load of the machine that comes and goes slows all of them. Each measurement is written to
+results.json at once, and table.md from it; the same command resumes an interrupted one.
 """
 
 import json
@@ -102,7 +102,7 @@ def _keras_or_ours(network: str, contender: str, batch_size: int) -> Contender:
         application = getattr(keras.applications, NETWORKS[network][0])
         model = application(weights=None, classifier_activation=None)
     else:
-        activation = "swish" if contender == "swish" else None
+        activation = contender if contender in ("swish", "swish_beta") else None
         model = models.create(network, activation=activation, classifier_activation=None)
     building = time.perf_counter() - start
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -154,7 +154,7 @@ def _wanted() -> Iterator[tuple[str, list[str]]]:
         keras = ["keras"] * bool(in_keras)
         for contender in [*keras, "ours", "unoptimised"]:
             yield network, [contender]
-        yield network, [*keras, "ours", "swish"]
+        yield network, [*keras, "ours", "swish", "swish_beta"]
         if in_timm:
             yield network, ["timm"]
         if network in _XLA.value:
@@ -189,6 +189,7 @@ COLUMNS = {
     "ours ": ("ours", _TRAIN),
     "ours / Keras": (("ours", _TRAIN), ("keras", _TRAIN)),
     "Swish / ours": (("swish", _TRAIN), ("ours", _TRAIN)),
+    "Swish with trainable betas / ours": (("swish_beta", _TRAIN), ("ours", _TRAIN)),
     "inference: Keras": ("keras", _INFER),
     "timm  ": ("timm", _INFER),
     "ours  ": ("ours", _INFER),
@@ -228,10 +229,10 @@ def _report(rows: list[dict[str, Any]]) -> str:
 
 First step: seconds for building the network and its first training step; "unoptimised" is ours
 with TensorFlow's graph optimiser off. Training and inference: images a second in batches of
-{_BATCH.value}, the median of {_STEPS.value} steps; Keras's network, ours and ours with Swish took
-them in turn. Memory: the training process's peak, in GB. Without XLA (`jit_compile=False`), but
-for the column of that name. All networks with their published activation, but for the column that
-says Swish.
+{_BATCH.value}, the median of {_STEPS.value} steps; Keras's network, ours, and ours with Swish and
+with trainable betas took them in turn. Memory: the training process's peak, in GB. Without XLA
+(`jit_compile=False`), but for the column of that name. All networks with their published
+activation, but for the columns that say Swish.
 
 {table(rows)}
 

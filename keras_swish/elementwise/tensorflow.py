@@ -5,6 +5,8 @@ Without XLA each of a formula's operations reads and writes all of its memory.
 
 import functools
 import itertools
+import math
+import operator
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from keras_swish.elementwise.caching import CACHED_OPERATIONS
+from keras_swish.formulas.language import is_weight
 from keras_swish.keras_compat import Tensor
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ except (ImportError, AttributeError):
 
 _barrier: Callable[..., Tensor] = xla.optimization_barrier
 _numbers = itertools.count()
+# Of so few channels XLA makes loops for a CPU that LLVM does not vectorise.
+NARROW = 8
+# XLA puts at most 15 uses of one term into a loop.
+SLICES = 8
 
 
 def apply(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -104,11 +111,19 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return y
     is_last_axis = shape.rank and shape.is_fully_defined() and shape[-1] == shape.num_elements()
     if is_last_axis and compiles_for_cpu():
-        # Over all axes but the last XLA on a CPU sums with one core; as a product, with all.
-        rows = tf.reshape(y, (-1, shape[-1]))
-        return tf.reshape(tf.linalg.matmul(tf.ones((1, tf.shape(rows)[0]), y.dtype), rows), shape)
+        return tf.reshape(_sum_of_rows(tf.reshape(y, (-1, shape[-1]))), shape)
     axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(y)).r0
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
+
+
+def _sum_of_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Returns the sum over the first of two axes, in few passes over memory on a CPU."""
+    # XLA computes no sum over rows together with its terms, which it writes out and reads again.
+    # A sum of slices is elementwise: only an eighth of the terms is written.
+    height = tf.shape(rows)[0] // SLICES
+    slices = [rows[i * height : (i + 1) * height] for i in range(SLICES)]
+    rest = rows[SLICES * height :]
+    return tf.reduce_sum(functools.reduce(operator.add, slices), 0) + tf.reduce_sum(rest, 0)
 
 
 @functools.lru_cache(CACHED_OPERATIONS)
@@ -139,9 +154,14 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
     def call(inputs):
-        outputs = compiled(*map(specification, inputs))(*inputs)
-        for output, like in zip(outputs, operation.like, strict=True):
-            output.set_shape(inputs[operation.names.index(like)].shape)
+        given = _flattened(operation, inputs)
+        outputs = compiled(*map(specification, given))(*given)
+        likes = [inputs[operation.names.index(like)] for like in operation.like]
+        if given is not inputs:
+            shaped = zip(outputs, likes, strict=True)
+            outputs = tuple(tf.reshape(y, tf.shape(x)) for y, x in shaped)
+        for output, like in zip(outputs, likes, strict=True):
+            output.set_shape(like.shape)
         return outputs
 
     # Else AutoGraph rewrites our functions where a user's tf.function calls them.
@@ -151,6 +171,19 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         return _recorded(operation, call, tuple(map(tf.convert_to_tensor, inputs)))
 
     return of_tensors
+
+
+def _flattened(operation: "Operation", inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+    """Returns tensors of one axis where that is faster, or else the inputs themselves."""
+    shape = inputs[0].shape
+    if not compiles_for_cpu() or (shape.rank or 0) < 2 or (shape[-1] or math.inf) > NARROW:
+        return inputs
+    named = zip(operation.names, inputs, strict=True)
+    if any(x.shape.rank != 0 for name, x in named if is_weight(name)):
+        return inputs
+    # Here, as what is compiled: inside, XLA would put the reshaping off until after the loop.
+    # All that are no numbers have the shape of the first: x, gradients and tangents.
+    return [x if x.shape.rank == 0 else tf.reshape(x, (-1,)) for x in inputs]
 
 
 def _recorded(

@@ -24,6 +24,8 @@ SINH = (0.16666667, 0.008333334, 0.00019841282, 2.7553788e-06, 2.5455787e-08)
 _LOG2 = (0.693115234375, 3.1946184945309415e-05)
 # No float32 times exp(-176) is more than 0, and no finite float32 is exp(130).
 _LEAST, _MOST = -176.0, 130.0
+# Nor is exp(-104.6) more than 0, which 2^24 times exp(-104.6) is on the way to a float32.
+_LEAST_ALONE = -104.6
 
 
 def exp_parts(x: Tensor, tail: Tensor = 0.0) -> tuple[Tensor, Tensor]:
@@ -46,11 +48,11 @@ def short_expm1(r: Tensor) -> Tensor:
     return r + r * r * polynomial(_EXP, r)
 
 
-def _power_of_2(k: Tensor) -> Tensor:
-    """Returns 2^k for integers -126 <= k <= 127, by the bits of a float32; 0 for k = -127."""
+def _power_of_2(k: Tensor, more: int = 0) -> Tensor:
+    """Returns 2^(k + more) for integers from -126 to 127, by a float32's bits; 0 for -127."""
     # 2^23 + 127 + k ends with the bits of 127 + k, which belong 23 places further left. (A cast
     # to integers takes XLA several times as long, as it has to saturate.)
-    return bits(bits(k + 8388735.0, "int32") * 8388608, "float32")
+    return bits(bits(k + (8388735.0 + more), "int32") * 8388608, "float32")
 
 
 def _steps(k: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,15 +83,22 @@ def times_exp(factor: Tensor, exponent: Tensor, tail: Tensor = 0.0) -> Tensor:
 
 def exp(x: Tensor) -> Tensor:
     """Returns the exponential function."""
-    return ops.exp(x) if uses_backend_ops(x) else exp_of_negative(ops.minimum(x, _MOST))
+    if uses_backend_ops(x):
+        return ops.exp(x)
+    e, k = exp_parts(ops.minimum(x, _MOST))
+    return scale(1.0 + e, k)
 
 
 def exp_of_negative(x: Tensor) -> Tensor:
-    """Returns the exponential function where no x overflows: of x <= _MOST."""
-    if uses_backend_ops(x):
-        return ops.exp(x)
-    e, k = exp_parts(x)
-    return scale(1.0 + e, k)
+    """Returns the exponential function of x <= 0, in fewer steps than `exp`."""
+    return ops.exp(x) if uses_backend_ops(x) else _large_exp(x) * 2.0**-24
+
+
+def _large_exp(x: Tensor, tail: Tensor = 0.0) -> Tensor:
+    """Returns 2^24 * exp(x + tail) for x <= 0, which is a float32 where the exponential is none."""
+    r, k = _reduced(ops.maximum(x, _LEAST_ALONE))
+    power = _power_of_2(k, 24)
+    return power + power * short_expm1(r + tail)
 
 
 def expm1(x: Tensor) -> Tensor:
@@ -139,9 +148,7 @@ def gate_slope(a: Tensor, da: Tensor, b: Tensor, db: Tensor, tail: Tensor = 0.0)
     if uses_backend_ops(b):
         large, vanished = ops.exp(exponent + tail) * 16777216.0, exponent < -700.0
     else:
-        e, k = exp_parts(exponent, tail)
-        first, second = _steps(k)
-        large, vanished = (first + first * e) * (second * 16777216.0), exponent < _LEAST
+        large, vanished = _large_exp(exponent, tail), exponent < _LEAST
     t, one = large * 2.0**-24, ops.ones_like(large)
     r = 1.0 / (1.0 + t)
     u = r * (da + a * (db * r) * ops.where(up, t, one))

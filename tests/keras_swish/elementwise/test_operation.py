@@ -66,38 +66,89 @@ def test_first_second_and_third_derivative():
         np.testing.assert_allclose(ours, true_derivative(order), rtol=1e-4, atol=3e-5)
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (4, 1), (2, 4, 3), (2, 1, 3)])
-def test_gradient_of_a_shared_beta_is_summed(shape):
-    random = np.random.default_rng(0)
-    x = random.normal(size=(2, 4, 3)).astype("float32")
-    beta = random.uniform(0.5, 2, shape).astype("float32")
-    s = 1 / (1 + np.exp(-beta.astype("float64") * x))
-    full = x * x * s * (1 - s)
-    lost = tuple(range(3 - len(shape)))
-    broadcast = tuple(i for i, size in enumerate(shape, 3 - len(shape)) if size != full.shape[i])
-    expected = full.sum(axis=lost + broadcast).reshape(shape)
-    tensors = [keras.ops.convert_to_tensor(array) for array in (x, beta)]
-
-    def f(x, beta):
-        return apply_formula("x * sigmoid(beta * x)", x, beta=beta)
-
+def gradients(f, tensors, upstream):
+    """The gradient of each tensor, by the backend's reverse mode."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             y = f(*tensors)
-        ours = tape.gradient(y, tensors[1])
-    elif BACKEND == "jax":
+        return tape.gradient(y, tensors, upstream)
+    if BACKEND == "jax":
         import jax
 
-        ours = jax.grad(lambda beta: f(tensors[0], beta).sum())(tensors[1])
-    else:
-        import torch
+        return jax.vjp(f, *tensors)[1](upstream)
+    import torch
 
-        ours = torch.autograd.grad(f(tensors[0], tensors[1].requires_grad_()).sum(), tensors[1])[0]
-    assert tuple(ours.shape) == shape
-    np.testing.assert_allclose(numpy(ours), expected, rtol=1e-5, atol=1e-6)
+    tensors = [tensor.clone().requires_grad_() for tensor in tensors]
+    return torch.autograd.grad(f(*tensors), tensors, upstream)
+
+
+def arrays(shape, beta_shape):
+    """x, two betas, and an upstream gradient of x's shape, in float64."""
+    random = np.random.default_rng(0)
+    x, upstream = random.normal(size=shape), random.normal(size=shape)
+    return x, *random.uniform(0.5, 2, (2, *beta_shape)), upstream
+
+
+def scaled_swish(x, beta1, beta2):
+    return apply_formula("beta1 * x * sigmoid(beta2 * x)", x, beta1=beta1, beta2=beta2)
+
+
+def gradients_of_scaled_swish(x, beta1, beta2, upstream):
+    s = 1 / (1 + np.exp(-beta2 * x))
+    slopes = beta1 * (s + beta2 * x * s * (1 - s)), x * s, beta1 * x * x * s * (1 - s)
+
+    def summed(y, like):
+        padded = (1,) * (y.ndim - like.ndim) + like.shape
+        axes = tuple(i for i, size in enumerate(padded) if size != y.shape[i])
+        return y.sum(axes).reshape(like.shape)
+
+    inputs = x, beta1, beta2
+    return [summed(upstream * d, like) for d, like in zip(slopes, inputs, strict=True)]
+
+
+# Shapes of x and of its betas: odd sizes, rows that no number of slices divides, no rows at all.
+SHAPES = [
+    ((5,), ()),
+    ((5,), (1,)),
+    ((5,), (5,)),
+    ((16, 5), (5,)),
+    ((17, 5), (1, 5)),
+    ((7, 3), (3,)),
+    ((0, 3), (1, 3)),
+    ((33, 1), (1, 1)),
+    ((6, 5), (6, 1)),
+    ((3, 7, 5), (1, 1, 5)),
+    ((3, 7, 5), (7, 1)),
+    ((2, 4, 3), ()),
+    ((2, 4, 3), (2, 4, 3)),
+    ((2, 4, 3), (2, 1, 3)),
+    ((2, 5, 3, 9), (1, 1, 1, 9)),
+    ((2, 9, 5, 3), (9, 1, 1)),
+    ((2, 9, 5, 3), (1, 1, 1)),
+    ((2, 3, 2, 5, 3), (1, 1, 1, 3)),
+]
+
+
+@pytest.mark.jax
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_gradients_of_shared_betas_are_summed(dtype):
+    if (BACKEND, dtype) == ("jax", "float64"):
+        pytest.skip("JAX has none unless the process is told so")
+    # Of numbers that the format has.
+    tolerance = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 1e-2}[dtype]
+    for shape, beta_shape in SHAPES if dtype == "float32" else SHAPES[3::6]:
+        tensors = [keras.ops.cast(array, dtype) for array in arrays(shape, beta_shape)]
+        exact = [numpy(keras.ops.cast(tensor, "float64")) for tensor in tensors]
+        ours = gradients(scaled_swish, tensors[:3], tensors[3])
+        for value, expected in zip(ours, gradients_of_scaled_swish(*exact), strict=True):
+            assert tuple(value.shape) == expected.shape
+            assert keras.backend.standardize_dtype(value.dtype) == dtype
+            value = numpy(keras.ops.cast(value, "float64"))
+            np.testing.assert_allclose(value, expected, tolerance, tolerance, err_msg=f"{shape}")
 
 
 @pytest.mark.parametrize("far", [0.0, 1e5, 3e38])

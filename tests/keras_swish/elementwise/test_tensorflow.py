@@ -220,3 +220,90 @@ def test_without_private_parts_of_tensorflow_there_is_reverse_mode(private, monk
     for derivative in (reverse, WAYS["reverse twice"], *forward_too):
         np.testing.assert_allclose(derivative(swish)(x), derivative(SILU)(x), rtol=2e-5, atol=2e-6)
     backend._differentiable.cache_clear()
+
+
+def gradients_by_swish_s_beta(x, beta, upstream):
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch((x, beta))
+        with tf.GradientTape() as tape:
+            tape.watch(beta)
+            y = apply_formula("x * sigmoid(beta * x)", x, beta=beta)
+        first = tape.gradient(y, beta, upstream)
+    return first, outer.gradient(first, x), outer.gradient(first, beta)
+
+
+WAYS_TO_CALL = {
+    "eager": lambda f, _: f,
+    "graph": lambda f, _: in_graph(f),
+    "compiled": lambda f, _: in_graph(f, jit_compile=True),
+    "unknown sizes": lambda f, beta: in_graph(
+        f, input_signature=[tf.TensorSpec([None] * 3), tf.TensorSpec(beta), tf.TensorSpec(None)]
+    ),
+    "unknown batch size": lambda f, beta: in_graph(
+        f,
+        input_signature=[
+            tf.TensorSpec([None, 3, beta[-1]]),
+            tf.TensorSpec(beta),
+            tf.TensorSpec([None, 3, beta[-1]]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_CALL)
+def test_sums_for_beta_and_their_derivatives(way):
+    random = np.random.default_rng(0)
+    beta = random.uniform(0.5, 2, (1, 1, 5))
+    f = WAYS_TO_CALL[way](gradients_by_swish_s_beta, beta.shape)
+    for batch in (7, 0):
+        x, upstream = random.normal(size=(2, batch, 3, 5))
+        s = 1 / (1 + np.exp(-beta * x))
+        curve = upstream * s * (1 - s)
+        expected = (
+            (x**2 * curve).sum((0, 1), keepdims=True),
+            2 * x * curve + beta * x**2 * curve * (1 - 2 * s),
+            (x**3 * curve * (1 - 2 * s)).sum((0, 1), keepdims=True),
+        )
+        ours = f(*(tf.constant(array, tf.float32) for array in (x, beta, upstream)))
+        for value, true in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(value, true, rtol=2e-5, atol=2e-5)
+
+
+def test_sums_for_beta_are_the_same_each_time():
+    random = np.random.default_rng(0)
+    x, upstream = (tf.constant(random.normal(size=(1003, 24)), tf.float32) for _ in range(2))
+    f = in_graph(gradients_by_swish_s_beta)
+    first, *again = (f(x, tf.ones((1, 24)), upstream)[0].numpy() for _ in range(5))
+    for value in again:
+        np.testing.assert_array_equal(value, first)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 2, 8), (0, 4), (7, 1), (2, 9)])
+def test_few_channels_are_computed_in_one_axis(shape):
+    random = np.random.default_rng(0)
+    x, upstream = (tf.constant(random.normal(size=shape), tf.float32) for _ in range(2))
+    beta = tf.constant(1.3)
+    f = functools.partial(apply_formula, "x * sigmoid(beta * x)")
+    unknown = [tf.TensorSpec([None] * len(shape[:-1]) + [shape[-1]])] * 2
+
+    def gradients(x, upstream):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch((x, beta))
+                y = f(x, beta=beta)
+            by_x, by_beta = tape.gradient(y, (x, beta), upstream)
+        return y, by_x, by_beta, outer.gradient(by_x, x)
+
+    flat = gradients(*(tf.reshape(array, [-1]) for array in (x, upstream)))
+    for call in (gradients, in_graph(gradients), in_graph(gradients, input_signature=unknown)):
+        for value, expected in zip(call(x, upstream), flat, strict=True):
+            assert value.shape == (() if expected.shape.rank == 0 else shape)
+            np.testing.assert_allclose(tf.reshape(value, expected.shape), expected, 1e-5, 1e-6)
+
+
+def test_weights_of_few_channels_are_still_broadcast():
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 3)), tf.float32)
+    betas = tf.constant([1.0, 2.0, 3.0])
+    y = apply_formula("beta * x", x, beta=betas)
+    np.testing.assert_allclose(y, x * betas)
