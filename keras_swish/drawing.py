@@ -63,7 +63,8 @@ def style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    with matplotlib.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}):
+    settings: dict[Any, Any] = {**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
+    with matplotlib.rc_context(settings):
         yield
 
 

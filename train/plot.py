@@ -17,6 +17,7 @@ functions of keras_swish.formulas.primitives.FUNCTIONS; beta has its initial val
 """
 
 import pathlib
+from typing import Any
 
 import keras
 from absl import flags
@@ -45,7 +46,8 @@ def main(flag_values: FlagValues, identifiers: list[str]) -> None:
     with as_usage_error():
         low, high = flag_values.low, flag_values.high
         if len(identifiers) == 1 and (model := _network(identifiers[0])):
-            figure = plot_betas(keras.models.load_model(model, compile=False))
+            loaded: Any = keras.models.load_model(model, compile=False)
+            figure = plot_betas(loaded)
         else:
             figure = plot(identifiers, low, high) if identifiers else gallery()
     try:

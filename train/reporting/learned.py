@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_swish import catalogue, drawing, io, layers
 from keras_swish.formulas import language
+from keras_swish.keras_compat import ops
 
 from ..trainer import trainer
 from . import html
@@ -72,7 +73,7 @@ def _values(directory: pathlib.Path) -> dict[str, np.ndarray]:
     if kept is None and (directory / trainer.MODEL).exists():
         model: Any = keras.models.load_model(directory / trainer.MODEL, compile=False)
         kept = {
-            path: [float(f"{value:.6g}") for value in np.ravel(keras.ops.convert_to_numpy(beta))]
+            path: [float(f"{value:.6g}") for value in np.ravel(ops.convert_to_numpy(beta))]
             for path, beta in layers.betas(model).items()
         }
         io.write_json(directory / _VALUES, kept)
