@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def label(activation: str, baselines: list[str]) -> str:
     return f"{activation} (baseline)" if activation in baselines else activation
 
 
+def _wrapped(name: str, width: int = 28) -> str:
+    """Returns a name in a few short lines, as long formulas would leave no room for the panel."""
+    return textwrap.fill(textwrap.shorten(name, 3 * width, placeholder="..."), width)
+
+
 def differences(rows: list[Row], baselines: int, path: pathlib.Path) -> bool:
     """Draws the difference of each activation from the baselines, with its 95% interval.
 
@@ -60,7 +66,7 @@ def differences(rows: list[Row], baselines: int, path: pathlib.Path) -> bool:
         for ((model, baseline), others), (panel,) in zip(compared.items(), panels, strict=True):
             _forest(panel, others)
             title = f"difference from {baseline}, points"
-            panel.set_title(f"{model}: {title}" if several else title)
+            panel.set_title(_wrapped(f"{model}: {title}" if several else title, 60))
     drawing.save(figure, path)
     return True
 
@@ -88,7 +94,7 @@ def _forest(panel: "Axes", others: list[Verdict]) -> None:
         if place != outcome.difference:  # where it is, is out of sight
             side = "left" if place < 0 else "right"
             panel.text(place, height + 0.3, f"{outcome.difference:+.1f}", ha=side, fontsize="small")
-    panel.set_yticks(range(len(order)), [one.name for one in order])
+    panel.set_yticks(range(len(order)), [_wrapped(one.name) for one in order])
     panel.set(ylim=(-0.6, len(order) - 0.4), xlim=(-limit * 1.05, limit * 1.05))
     panel.grid(axis="x")
 
@@ -102,7 +108,7 @@ def accuracies(rows: list[Row], baselines: int, path: pathlib.Path) -> None:
         for (model, model_rows), (panel,) in zip(by_model.items(), panels, strict=True):
             _runs(panel, runs.accuracies(model_rows), baselines)
             title = "test accuracy of each seed, %"
-            panel.set_title(f"{model}: {title}" if len(by_model) > 1 else title)
+            panel.set_title(_wrapped(f"{model}: {title}" if len(by_model) > 1 else title, 60))
     drawing.save(figure, path)
 
 
@@ -138,7 +144,7 @@ def _runs(panel: "Axes", by_activation: dict[str, dict[int, float]], baselines: 
     for name in first:
         if name in means:
             panel.axvline(means[name], color=BASELINE, lw=1, zorder=0, ls="--")
-    panel.set_yticks(range(len(order)), [label(name, first) for name in order])
+    panel.set_yticks(range(len(order)), [_wrapped(label(name, first)) for name in order])
     margin = 0.03 * (high - low)
     panel.set(ylim=(-0.6, len(order) - 0.4), xlim=(low - margin, high + margin))
     panel.grid(axis="x")
@@ -207,7 +213,8 @@ def curves(
                 panel.set_axis_off()
             for panel, name in zip(line, names, strict=False):
                 _curve(panel, logs, name, limits)
-                panel.set_title(f"{model}, {name}" if len(drawn) > 1 else name)
+                title = f"{model}, {name}" if len(drawn) > 1 else name
+                panel.set_title(_wrapped(title, 24), fontsize="small")
         figure.supxlabel("epoch", fontsize="medium")
     drawing.save(figure, path)
     return True

@@ -63,8 +63,10 @@ def section(out: pathlib.Path, rows: list[Row]) -> str:
 
 def _has_betas(activation: str) -> bool:
     entry = catalogue.ENTRIES.get(activation)
-    text = entry.formula if entry else activation
-    return language.is_formula(text) and bool(language.weights(language.parse(text)))
+    try:
+        return bool(language.weights(language.parse(entry.formula if entry else activation)))
+    except ValueError:  # Keras's, a replacement, or a name from outside
+        return False
 
 
 def _values(directory: pathlib.Path) -> dict[str, np.ndarray]:

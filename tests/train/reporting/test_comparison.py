@@ -339,8 +339,7 @@ def test_a_recipe_is_what_differs_from_the_named_one(folder):
 
 
 def test_rows_that_diverged_say_so(folder):
-    rows = runs.read_runs(folder)
-    rows = [{**r, "test_accuracy": None} if r["activation"] == HOSTILE else r for r in rows]
+    rows = runs.read_runs(folder, {"activation": ["relu"]})
     for row in rows:
         if row["activation"] == HOSTILE:
             row |= {"test_accuracy": None, "validation_accuracy": None, "status": "diverged"}
