@@ -195,7 +195,7 @@ def test_compare_prints_and_saves_the_table_and_resumes(call, tmp_path, monkeypa
     flags = [*QUICK, "--activations=relu,swish_beta", "--out=both"]
     code, printed, err = call("compare", *flags, "--seeds=1")
     assert code == 0, err
-    assert "| swish_beta |" in printed
+    assert "| swish_beta " in printed
     assert printed.strip().splitlines()[-1].startswith("results: both")
 
     first = json.loads((tmp_path / "both/runs/resnet8-lr0.1-relu-seed0/result.json").read_text())
@@ -216,6 +216,15 @@ def test_compare_prints_and_saves_the_table_and_resumes(call, tmp_path, monkeypa
     assert "2 seeds cannot give less than 0.5" in table
     assert "results: both (results.csv, table.md, report.html" in printed
     assert (tmp_path / "both" / "curves.svg").stat().st_size > 10_000
+    # Swish's betas, which the run's folder keeps when its network is gone.
+    assert "betas of 2 runs; 90% of them lie between" in " ".join(table.split())
+    (kept,) = (tmp_path / "both").glob("runs/*swish_beta-seed0/betas.json")
+    assert len(json.loads(kept.read_text())) == 7
+    figure = (tmp_path / "both" / "betas.svg").read_bytes()
+    for model in (tmp_path / "both").glob("runs/*/model.keras"):
+        model.unlink()
+    assert call("report", "both")[0] == 0
+    assert (tmp_path / "both" / "betas.svg").read_bytes() == figure
 
 
 def test_a_run_that_diverged_does_not_end_the_others(call, tmp_path):

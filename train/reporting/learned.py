@@ -1,6 +1,7 @@
 """What betas a comparison's networks have learned, as the paper shows those of Mobile NASNet-A."""
 
 import pathlib
+import sys
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 from keras_swish import catalogue, drawing, io, layers
 from keras_swish.formulas import language
 from keras_swish.keras_compat import ops
+from keras_swish.messages import first_line
 
 from ..trainer import trainer
 from . import html
@@ -71,9 +73,17 @@ def _has_betas(activation: str) -> bool:
 
 def _values(directory: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the betas of a run: from its network, and after that from a small file."""
-    kept = io.read_json(directory / _VALUES)
+    try:
+        kept = io.read_json(directory / _VALUES)
+    except io.DamagedFileError:  # it is written again
+        kept = None
     if kept is None and (directory / trainer.MODEL).exists():
-        model: Any = keras.models.load_model(directory / trainer.MODEL, compile=False)
+        try:
+            model: Any = keras.models.load_model(directory / trainer.MODEL, compile=False)
+        except (OSError, ValueError) as error:
+            reason = f"{directory / trainer.MODEL} cannot be read ({first_line(error)})"
+            print(f"{reason}; the figure of betas is without it", file=sys.stderr, flush=True)
+            return {}
         kept = {
             path: [float(f"{value:.6g}") for value in np.ravel(ops.convert_to_numpy(beta))]
             for path, beta in layers.betas(model).items()
