@@ -124,7 +124,7 @@ def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
     ]
     said = "Confirmed" if better else "Not confirmed"
     seeds = len({row["seed"] for row in model_rows})
-    sentence = verdicts.answer(model_rows, baselines).partition("\n")[0].strip("*")
+    sentence = verdicts.best(model_rows, baselines)
     cells = {}
     for one in made:
         outcome = one.outcome

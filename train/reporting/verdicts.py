@@ -10,6 +10,8 @@ from .runs import Row
 from .statistics import Comparison
 
 _SURE = 0.05
+# With which words a sentence begins that does not begin with a name.
+_WORDS = ("none is better", "every run of")
 
 
 def answer(rows: list[Row], baselines: int, rates: int = 1) -> str:
@@ -28,11 +30,13 @@ def answer(rows: list[Row], baselines: int, rates: int = 1) -> str:
         **swish reaches 50.00%, as good as relu (50.00%)
     """
     by_model = runs.group(rows, "model")
-    found = [_best(model_rows, baselines) for model_rows in by_model.values()]
+    found = [best(model_rows, baselines) for model_rows in by_model.values()]
     if len(found) > 1:
         found = [
             f"On {html.code(model)}, {text}" for model, text in zip(by_model, found, strict=True)
         ]
+    elif found[0].startswith(_WORDS):  # the name of an activation stays as it is
+        found[0] = found[0][0].upper() + found[0][1:]
     first = "\n\n".join(f"**{text}**" for text in found)
     return f"{first}\n\n{_count(list(by_model.values()), baselines, rates)}".rstrip()
 
@@ -79,8 +83,13 @@ def verdicts(rows: list[Row], baselines: int) -> list[Verdict]:
     ]
 
 
-def _best(rows: list[Row], baselines: int) -> str:
-    """Returns the sentence on the activation with the highest mean, and the baselines."""
+def best(rows: list[Row], baselines: int) -> str:
+    """Returns the sentence on the activation with the highest mean, and the baselines.
+
+    Args:
+        rows: The runs of one network that count.
+        baselines: With how many of the first activations the others are compared.
+    """
     accuracies = runs.accuracies(rows)
     means = {name: mean(list(by_seed.values())) for name, by_seed in accuracies.items()}
     first, *rest = accuracies
@@ -89,22 +98,23 @@ def _best(rows: list[Row], baselines: int) -> str:
     others = [*accuracies][baselines:] or rest
     finite = [name for name in others if math.isfinite(means[name])]
     if not finite:
-        return f"Every run of {', '.join(map(html.code, others))} diverged."
-    best = max(finite, key=lambda name: means[name])
-    own = [one for one in verdicts(rows, baselines) if one.name == best]
+        return f"every run of {', '.join(map(html.code, others))} diverged."
+    chosen = max(finite, key=lambda name: means[name])
+    own = [one for one in verdicts(rows, baselines) if one.name == chosen]
     made = [(one, one.outcome) for one in own if one.outcome]
-    reaches = f"{html.code(best)} reaches {percent(means[best])}"
+    reaches = f"reaches {percent(means[chosen])}"
     if not made:
         against = " and ".join(html.code(one.baseline) for one in own)
-        return f"{reaches}; every run of {against} diverged."
+        return f"{html.code(chosen)} {reaches}; every run of {against} diverged."
     parts = [
         f"{side(outcome)} {html.code(one.baseline)} ({percent(means[one.baseline])}): {_sure(one)}"
         for one, outcome in made
     ]
     text = f"{reaches}, {'; and '.join(parts)}."
     if len(finite) > 1 and all(outcome.difference < 0 for _, outcome in made):
-        return f"None is better than {html.code(first)}; the best of the others, {text}"
-    return text
+        against = " or ".join(html.code(one.baseline) for one in own)
+        return f"none is better than {against}; the best of them, {html.code(chosen)}, {text}"
+    return f"{html.code(chosen)} {text}"
 
 
 def side(outcome: Comparison) -> str:
