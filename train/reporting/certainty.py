@@ -10,16 +10,21 @@ from keras_swish.search.study import Entry
 
 from . import html, search_figures
 from .search_answer import name
-from .shapes import Gain, beta_gain, shapes, twin_agreement, twin_gain, twins
+from .shapes import Gain, Shape, beta_gain, twin_agreement, twin_gain, twins
 
 # How many shapes, and untrained functions, are listed.
 SHAPES, UNTRAINED = 15, 10
 FIGURE = "predicted.svg"
 
 
-def shape_section(study: Study, entries: list[Entry]) -> str:
-    """Returns the section on functions of one shape, on twins and on betas."""
-    found = shapes(study, entries)
+def shape_section(study: Study, entries: list[Entry], found: list[Shape]) -> str:
+    """Returns the section on functions of one shape, on twins and on betas.
+
+    Args:
+        study: The study.
+        entries: Its candidates, the best first.
+        found: Their shapes, as `shapes.shapes` returns them.
+    """
     if not found:
         return "No function was trained to the end."
     lines = [["shape", "functions", "ranks", "reward", "95% interval", "with betas minus without"]]

@@ -92,8 +92,12 @@ def _forest(panel: "Axes", others: list[Verdict]) -> None:
         face = color if one.is_significant else "none"
         panel.plot(place, height, "o", ms=6, mec=color, mfc=face, mew=1.5)
         if place != outcome.difference:  # where it is, is out of sight
-            side = "left" if place < 0 else "right"
-            panel.text(place, height + 0.3, f"{outcome.difference:+.1f}", ha=side, fontsize="small")
+            is_left = place < 0
+            text = f"\N{LEFTWARDS ARROW} {outcome.difference:.1f}"
+            if not is_left:
+                text = f"{outcome.difference:+.1f} \N{RIGHTWARDS ARROW}"
+            side = "left" if is_left else "right"
+            panel.text(place, height + 0.25, text, ha=side, fontsize="small")
     panel.set_yticks(range(len(order)), [_wrapped(one.name) for one in order])
     panel.set(ylim=(-0.6, len(order) - 0.4), xlim=(-limit * 1.05, limit * 1.05))
     panel.grid(axis="x")

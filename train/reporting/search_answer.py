@@ -14,7 +14,7 @@ from keras_swish.search.study import Entry
 
 from . import html, runs, verdicts
 from .paper_claims import Ranked
-from .shapes import Shape, group, shapes
+from .shapes import Shape, group
 
 # Functions that the figures mark, by their names there.
 MARKED = {"relu": "ReLU", "swish": "Swish"}
@@ -53,17 +53,16 @@ def references(study: Study, ranked: dict[str, Ranked | None]) -> dict[str, Entr
 
 
 def answer(
-    study: Study, entries: list[Entry], marked: dict[str, Entry], confirmed: Confirmed | None
+    found: list[Shape], candidates: int, marked: dict[str, Entry], confirmed: Confirmed | None
 ) -> str:
     """Returns what the search says, in two sentences.
 
     Args:
-        study: The study.
-        entries: Its candidates, the best first.
+        found: The shapes of its candidates, the best first.
+        candidates: How many those are.
         marked: ReLU and Swish, as `references` returns them.
         confirmed: What `keras-swish confirm` found, if it was run.
     """
-    found = shapes(study, entries)
     if not found:
         return "**No function was trained to the end.**"
     best = found[0]
@@ -78,7 +77,7 @@ def answer(
     if confirmed:
         return f"{first}\n\n{confirmed.text}"
     return (
-        f"{first}\n\nIt is not confirmed: the best of {len(entries)} candidates are chosen for "
+        f"{first}\n\nIt is not confirmed: the best of {candidates} candidates are chosen for "
         "their luck, too, and `keras-swish confirm` trains them again."
     )
 

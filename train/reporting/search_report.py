@@ -21,7 +21,7 @@ from ..trainer.environment import CONFIG
 from . import certainty, html, paper_claims, paper_sections, search_answer, search_figures
 from .paper_claims import Ranked
 from .runs import Row
-from .shapes import rank_intervals
+from .shapes import rank_intervals, shapes
 
 STUDY, HTML, TABLE = "study.log", "report.html", "results.csv"
 # How many of the best candidates are in the table, and how many are drawn.
@@ -207,20 +207,20 @@ def text(
         belief: The section on what a surrogate believes.
         confirmed: What `keras-swish confirm` found, if it was run.
     """
-    marked = search_answer.references(study, ranked)
+    marked, found = search_answer.references(study, ranked), shapes(study, entries)
     units = f"core units: {study.space.core_units}"
     title = f"# Search, {units}"
     if record:
         title = f"# Search on {html.code(record['config']['dataset'])}, {units}"
     blocks = [
         title,
-        search_answer.answer(study, entries, marked, confirmed),
+        search_answer.answer(found, len(entries), marked, confirmed),
         _drawn(entries),
         _best(study, entries, ranked, confirmed),
         _noise(study),
         search_answer.reference_section(study),
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
-        "## Functions of one shape\n\n" + certainty.shape_section(study, entries),
+        "## Functions of one shape\n\n" + certainty.shape_section(study, entries, found),
         f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
         "## Observations of the paper\n\n"

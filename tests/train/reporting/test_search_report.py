@@ -35,7 +35,10 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     formula = "`sigmoid(beta * x) * x`"
     assert best["swish_beta"] == [formula, "1", "1 to 1", f"{entry.mean:.4f}", interval, "2"]
     _, answer, second, *_ = text.split("\n\n")
-    assert answer.startswith("**The best shape is that of swish_beta: mean reward ")
+    shape = (
+        "**The best shape is that of swish_beta (with 1 more formula of this shape): mean reward "
+    )
+    assert answer.startswith(shape)
     assert "ReLU" in answer
     assert "`keras-swish confirm` trains them again." in " ".join(second.split())
     assert len(best) == search_report.LISTED
