@@ -85,7 +85,7 @@ def test_what_confirm_found_is_said(tmp_path):
         "Confirmed: `keras-swish confirm` trained the best 1 again, in"
     )
     assert "resnet8 with 10 new seeds: cos_minus_x reaches 90.45%" in confirmed.text
-    assert confirmed.cells["cos_minus_x"].startswith("+9.95 (")
+    assert confirmed.cells["cos_minus_x"].startswith("+9.96 (+9.93 to")
     assert confirmed.baseline == "relu"
 
 
