@@ -30,8 +30,9 @@ sys.path.insert(0, str(ROOT))
 from keras_swish import io  # noqa: E402
 from keras_swish.train.app import data, flags, folder, settings  # noqa: E402
 from keras_swish.train.app import main as app  # noqa: E402
+from keras_swish.train.app.networks import digest  # noqa: E402
 from keras_swish.train.datasets import in_memory  # noqa: E402
-from keras_swish.train.finetune import Finetuning, digest, finetune  # noqa: E402
+from keras_swish.train.finetune import Finetuning, finetune  # noqa: E402
 from keras_swish.train.reporting import comparison, html, runs  # noqa: E402
 from keras_swish.train.reporting.runs import Row  # noqa: E402
 from keras_swish.train.trainer import recipes, trainer  # noqa: E402

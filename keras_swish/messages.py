@@ -52,6 +52,19 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def clock(seconds: float) -> str:
+    """Returns a time in minutes and seconds, and in hours where there are any.
+
+    Example:
+        >>> from keras_swish.messages import clock
+        >>> clock(75.2), clock(7322)
+        ('1:15', '2:02:02')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def differences(present: dict, wanted: dict, prefix: str = "") -> str:
     """Returns in which entries settings differ from what is wanted; empty where they agree.
 

@@ -1,6 +1,8 @@
 """Figures of activation functions and of their trained weights."""
 
+import itertools
 import os
+import pathlib
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_swish import catalogue
+from keras_swish import catalogue, drawing
 from keras_swish.callbacks import BetaLogger
+from keras_swish.drawing import INK, PALETTE
 from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas import language
 from keras_swish.formulas.derivative import derivative
@@ -17,13 +20,17 @@ from keras_swish.formulas.language import Formula
 from keras_swish.keras_compat import ops
 from keras_swish.layers import betas
 from keras_swish.messages import unknown
-from keras_swish.statistics import ActivationStatistics
+from keras_swish.statistics import ActivationStatistics, SiteStatistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # As many activations have their names at the axis; more are numbered.
 _MOST_NAMES = 40
+# As many functions have their names within the panel; more below it.
+_MOST_INSIDE = 6
+# How many points of a function are drawn, and how many letters a line of its title has.
+_POINTS, _TITLE = 401, 26
 # What is wider than this is drawn on a logarithmic scale.
 _WIDE = 100.0
 
@@ -59,26 +66,36 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
     if not identifiers:
         raise ValueError("Nothing to draw: give at least one name or formula.")
     trees = {identifier: _tree(identifier) for identifier in identifiers}
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels = figure.subplots(1, 2)
-    x = np.linspace(low, high, 1001, dtype="float32")
-    for name, (tree, beta) in trees.items():
-        for panel, drawn in zip(panels, (tree, derivative(tree)), strict=True):
-            panel.plot(x, _values(drawn, tree, beta, x), label=_label(name, tree))
-    for panel, title in zip(panels, ("function", "derivative"), strict=True):
-        panel.axhline(0, color="0.7", lw=0.8, zorder=0)
-        panel.axvline(0, color="0.7", lw=0.8, zorder=0)
-        panel.set(title=title, xlabel="x", xlim=(low, high))
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(fontsize="small", frameon=False)
+    x = np.linspace(low, high, _POINTS, dtype="float32")
+    with drawing.style():
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        panels = figure.subplots(1, 2)
+        looks = itertools.cycle(itertools.product(("-", "--", ":"), PALETTE))
+        for (name, (tree, beta)), (line, color) in zip(trees.items(), looks, strict=False):
+            look = {"ls": line, "color": color, "label": _label(name, tree)}
+            for panel, drawn in zip(panels, (tree, derivative(tree)), strict=True):
+                panel.plot(x, _values(drawn, tree, beta, x), **look)
+        for panel, title in zip(panels, ("function", "derivative"), strict=True):
+            _draw_zero(panel)
+            panel.set(title=title, xlabel="x", xlim=(low, high))
+        if len(trees) <= _MOST_INSIDE:
+            panels[0].legend()
+        else:
+            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
-def gallery(identifiers: Sequence[str] | None = None) -> "Figure":
+def gallery(
+    identifiers: Sequence[str] | None = None,
+    titles: Sequence[str] | None = None,
+    columns: int = 4,
+) -> "Figure":
     """Draws a panel for each function: the function and its derivative.
 
     Args:
         identifiers: Names of `keras_swish.names()` and formulas; by default the whole catalogue.
+        titles: What stands above the panels; by default the identifiers.
+        columns: How many panels stand side by side.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -97,25 +114,29 @@ def gallery(identifiers: Sequence[str] | None = None) -> "Figure":
     if not identifiers:
         raise ValueError("Nothing to draw: give at least one name or formula.")
     trees = [_tree(identifier) for identifier in identifiers]
-    columns = min(6, len(identifiers))
+    columns = min(columns, len(identifiers))
     rows = -(-len(identifiers) // columns)
-    figure = Figure(figsize=(2.4 * columns, 2.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    x = np.linspace(-5, 5, 1001, dtype="float32")
-    for panel, name, (tree, beta) in zip(panels, identifiers, trees, strict=False):
-        panel.axhline(0, color="0.8", lw=0.8, zorder=0)
-        panel.axvline(0, color="0.8", lw=0.8, zorder=0)
-        slope = _values(derivative(tree), tree, beta, x)
-        panel.plot(x, slope, color="tab:orange", lw=1, ls="--", label="derivative")
-        panel.plot(x, _values(tree, tree, beta, x), color="tab:blue", label="function")
-        panel.set(ylim=(-4, 6), xlim=(-5, 5), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
-        title = textwrap.fill(name, 34)
-        panel.set_title(title, fontsize="medium" if len(name) <= 24 else "x-small")
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in panels[len(identifiers) :]:
-        panel.set_axis_off()
-    panels[0].legend(fontsize="x-small", frameon=False)
+    x = np.linspace(-5, 5, _POINTS, dtype="float32")
+    with drawing.style():
+        figure = Figure(figsize=(2.2 * columns, 2 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, title, (tree, beta) in zip(panels, titles or identifiers, trees, strict=False):
+            _draw_zero(panel)
+            slope = _values(derivative(tree), tree, beta, x)
+            panel.plot(x, slope, color=PALETTE[1], lw=1, ls="--", label="derivative")
+            panel.plot(x, _values(tree, tree, beta, x), color=PALETTE[0], ls="-", label="function")
+            panel.set(ylim=(-4, 6), xlim=(-5, 5), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
+            panel.set_title(textwrap.fill(title, _TITLE), fontsize="small")
+        for panel in panels[len(identifiers) :]:
+            panel.set_axis_off()
+        handles = panels[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def _draw_zero(panel: Any) -> None:
+    panel.axhline(0, color=INK, alpha=0.5, lw=0.8, zorder=0)
+    panel.axvline(0, color=INK, alpha=0.5, lw=0.8, zorder=0)
 
 
 def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None = None) -> "Figure":
@@ -155,12 +176,14 @@ def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None 
         epochs, history = [], {p: [_array(v)] for p, v in betas(source).items()}
     names = list(dict.fromkeys(_weight_name(path) for path in history))
     columns = 3 if len(epochs) > 1 else 2
-    figure = Figure(figsize=(4.5 * columns, 3.6 * len(names)), layout="constrained")
-    for name, row in zip(names, figure.subplots(len(names), columns, squeeze=False), strict=True):
-        histories = [values for path, values in history.items() if _weight_name(path) == name]
-        _draw_betas(row, name, histories, epochs)
+    with drawing.style():
+        figure = Figure(figsize=(4 * columns, 3 * len(names)), layout="constrained")
+        rows = figure.subplots(len(names), columns, squeeze=False)
+        for name, row in zip(names, rows, strict=True):
+            histories = [values for path, values in history.items() if _weight_name(path) == name]
+            _draw_betas(row, name, histories, epochs)
     if path is not None:
-        figure.savefig(path, dpi=120)
+        drawing.save(figure, pathlib.Path(path))
     return figure
 
 
@@ -171,28 +194,30 @@ def _draw_betas(panels: Any, name: str, history: list[list[np.ndarray]], epochs:
     low, high = np.quantile(np.concatenate(times), [0.001, 0.999])
     margin = max(0.05 * (high - low), 0.05)
     bins = np.linspace(low - margin, high + margin, 61)
-    panels[0].hist(np.clip(np.concatenate(last), bins[0], bins[-1]), bins, color="tab:blue")
+    panels[0].hist(np.clip(np.concatenate(last), bins[0], bins[-1]), bins, color=PALETTE[0])
     panels[0].set(xlabel=name, ylabel="number of weights", title="all layers")
     _draw_distributions(panels[1], range(1, len(last) + 1), last, bins[::2])
     panels[1].set(xlabel="layer, from the input on", ylabel=name, title="by layer")
     if len(epochs) > 1:
         _draw_distributions(panels[2], epochs, times, bins[::2])
         panels[2].set(xlabel="epoch", ylabel=name, title="all layers, over the epochs")
-    for panel in panels:
-        panel.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_distributions(
     panel: Any, x: Iterable[int], distributions: list[np.ndarray], bins: np.ndarray
 ) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
     from matplotlib.ticker import MaxNLocator
 
     x = np.array(list(x))
     heights = [np.histogram(np.clip(v, bins[0], bins[-1]), bins)[0] for v in distributions]
     heights = np.array([height / height.max() for height in heights])
     edges = np.append(x, x[-1] + 1) - 0.5
-    panel.pcolormesh(edges, bins, heights.T, cmap="Blues", vmin=0, vmax=1)
-    panel.plot(x, [np.median(v) for v in distributions], ".", color="tab:orange")
+    # From transparent to the colour, so that it is read on a dark page, too.
+    shades = LinearSegmentedColormap.from_list("shades", [(*to_rgb(PALETTE[0]), 0), PALETTE[0]])
+    mesh = panel.pcolormesh(edges, bins, heights.T, cmap=shades, vmin=0, vmax=1, rasterized=True)
+    mesh.set_edgecolor("none")
+    panel.plot(x, [np.median(v) for v in distributions], ".", color=PALETTE[1])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
@@ -223,14 +248,22 @@ def plot_statistics(
         3
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     rows = statistics.rows
     if not rows:
         raise ValueError("Nothing to draw: no activation was observed.")
-    width = max(6.0, min(0.35 * len(rows) + 2, 14.0))
-    figure = Figure(figsize=(width, 8.5), layout="constrained")
-    panels = figure.subplots(3, 1, sharex=True)
+    with drawing.style():
+        width = max(6.0, min(0.35 * len(rows) + 2, 14.0))
+        figure = Figure(figsize=(width, 8.5), layout="constrained")
+        _draw_statistics(figure.subplots(3, 1, sharex=True), rows)
+    if path is not None:
+        drawing.save(figure, pathlib.Path(path))
+    return figure
+
+
+def _draw_statistics(panels: Any, rows: Sequence[SiteStatistics]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     depths = np.arange(1, len(rows) + 1)
 
     def of(name: str) -> np.ndarray:
@@ -239,20 +272,26 @@ def plot_statistics(
     # The widest line first: where all that is saturated is dead, one hides the other.
     for name, width in (("saturated", 6), ("dead_inputs", 2), ("dead_units", 1)):
         label = name.replace("_", " ")
-        panels[0].plot(depths, 100 * of(name), "o-", ms=width + 2, lw=width, alpha=0.6, label=label)
+        panels[0].plot(
+            depths,
+            100 * of(name),
+            ls="-",
+            marker="o",
+            ms=width + 2,
+            lw=width,
+            alpha=0.6,
+            label=label,
+        )
     panels[0].set(ylabel="share in percent", ylim=(-4, 104))
-    panels[0].legend(
-        fontsize="small", frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1)
-    )
     for panel, end in zip(panels[1:], ("input", "output"), strict=True):
         mean, std = of(f"{end}_mean"), of(f"{end}_std")
         low, high = of(f"{end}_min"), of(f"{end}_max")
-        bar = {"color": "tab:blue", "lw": 6}
-        panel.axhline(0, color="0.7", lw=0.8, zorder=0)
-        panel.vlines(depths, low, high, alpha=0.2, label="range", **bar)
+        bar = {"color": PALETTE[0], "lw": 6}
+        panel.axhline(0, color=INK, alpha=0.5, lw=0.8, zorder=0)
+        panel.vlines(depths, low, high, alpha=0.25, label="range", **bar)
         ends = np.maximum(mean - std, low), np.minimum(mean + std, high)
-        panel.vlines(depths, *ends, alpha=0.5, label="mean +- std", **bar)
-        panel.plot(depths, mean, ".", color="tab:orange", label="mean")
+        panel.vlines(depths, *ends, alpha=0.6, label="mean +- std", **bar)
+        panel.plot(depths, mean, ls="", marker=".", color=PALETTE[1], label="mean")
         panel.set(ylabel=f"{end}s")
         panel.set_yscale("symlog" if np.abs([low, high]).max() > _WIDE else "linear")
     if len(rows) <= _MOST_NAMES:
@@ -263,12 +302,8 @@ def plot_statistics(
         panels[2].set(xlabel="activation, from the input on")
     panels[2].set(xlim=(0.4, len(rows) + 0.6))
     for panel in panels:
-        panel.spines[["top", "right"]].set_visible(False)
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-        panel.legend(fontsize="x-small", frameon=False, ncols=3, **place)
-    if path is not None:
-        figure.savefig(path, dpi=120)
-    return figure
+        panel.legend(fontsize="x-small", ncols=3, **place)
 
 
 def _weight_name(path: str) -> str:

@@ -64,7 +64,7 @@ def modules(clone):
         for path in (clone / folder).rglob("*.py")
     ]
     assert len(names) > 80
-    return sorted([*names, "keras_swish/py.typed"])
+    return sorted([*names, "keras_swish/py.typed", "keras_swish_cli.py"])
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,7 @@ def test_the_source_distribution_has_every_file_once(clone, sdist):
         for folder in folders
         for path in (clone / folder).rglob("*.py")
     ]
+    wanted.append("keras_swish_cli.py")
     assert sorted(name for name in names if name.endswith(".py")) == sorted(wanted)
     assert {"keras_swish/py.typed", "CHANGELOG.md", "LICENSE", "README.md"} <= set(names)
 

@@ -1,67 +1,48 @@
-"""The command `keras-swish`: a table of programs."""
+"""The command `keras-swish`: runs the program that its first argument names.
 
+The table of programs is in `keras_swish_cli`, which can print it without importing Keras.
+"""
+
+import functools
 import importlib
 import sys
+from collections.abc import Callable
+
+import keras
 
 from keras_swish.messages import unknown
 from keras_swish.version import __version__
+from keras_swish_cli import COMMANDS, HELP, help_text
 
 from .app import main as app
-
-# Name of the program, which is that of its module, and what it does.
-COMMANDS = {
-    "compare": "train a network with each of several activations, and say which is better",
-    "cifar": "train one network with one activation on small images",
-    "finetune": "replace the activations of a trained network, and train it a little more",
-    "report": "write the report of a comparison or a search again, finished or not",
-    "imagenet": "train one network with one activation on images larger than memory",
-    "evaluate": "test a trained network: top-1 and top-5 accuracy, loss",
-    "export": "write a trained network for other runtimes",
-    "models": "print the networks as a table: parameters, multiply-adds, published accuracy",
-    "plot": "draw activations and their derivatives into one figure",
-    "search": "search for activation functions with which a network learns best",
-    "confirm": "train the best of a search again, next to ReLU and Swish, and say which is better",
-    "prepare": "make Fashion-MNIST ready offline, from Debian's package",
-}
 
 
 def main() -> None:
     """Runs the program that the first argument names."""
     try:
-        _run()
+        imported()()
     except KeyboardInterrupt:  # while the program is imported
         app.fail("interrupted", status=130)
 
 
-def _run() -> None:
+def imported() -> Callable[[], None]:
+    """Imports the program that the first argument names, and returns what runs it."""
     name, *arguments = sys.argv[1:] or ["--help"]
-    if name in ("--help", "-h", "help"):
-        app.print_text(_help())
-    elif name == "--version":
-        print(f"keras-swish {__version__}")
-    elif name in COMMANDS:
-        sys.argv = [f"keras-swish {name}", *arguments]
-        program = importlib.import_module(f"keras_swish.train.{name}")
-        app.run(program.main, program.define_flags)
-    else:
+    if name in HELP:
+        return lambda: app.print_text(help_text())
+    if name == "--version":
+        return lambda: print(f"keras-swish {__version__}")
+    if name not in COMMANDS:
         sys.argv[0] = "keras-swish"
-        app.fail(unknown("command", name, COMMANDS))
+        return lambda: app.fail(unknown("command", name, COMMANDS))
+    sys.argv = [f"keras-swish {name}", *arguments]
+    program = importlib.import_module(f"keras_swish.train.{name}")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: keras-swish COMMAND [--flag=value ...]",
-            "",
-            "Commands:",
-            *lines,
-            "",
-            "keras-swish COMMAND --help explains a command and its flags; each one also runs as",
-            "python -m keras_swish.train.COMMAND.",
-        ]
-    )
+        # Says on stderr what it has to say of GPUs now, while `keras_swish_cli` reads that.
+        tf.config.list_physical_devices()
+    return functools.partial(app.run, program.main, program.define_flags)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ Examples:
       on a Ray cluster; a run whose machine is lost resumes on another one.
 
 The folder --out gets results.csv (a row a run), table.md, report.html (the same page in one
-file), curves.png and accuracy.png, written again as runs finish, inputs.png (training images as
-the first network sees them), and under runs/ a folder for each run with its log and model, and
-with corrupt.txt, if there are images that cannot be decoded.
+file) and the figures, written again as runs finish, inputs.png (training images as the first
+network sees them), and under runs/ a folder for each run with its log and model, and with
+corrupt.txt, if there are images that cannot be decoded.
 
 Images of ImageNet's form have one split for validation and test, so there the choice of the
 learning rate has seen the test.
@@ -54,14 +54,14 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from keras_swish import models
-from keras_swish.messages import unknown
+from keras_swish.messages import clock, unknown
 from keras_swish.search.executors import Executor
 
 from .app import data, executors, flags, folder, settings, training
 from .app import main as app
 from .datasets.base import Dataset
 from .errors import ArgumentError
-from .reporting import comparison, figures
+from .reporting import comparison, figures, verdicts
 from .reporting import runs as finished_runs
 from .trainer import distribution, loggers, recipes, trainer
 
@@ -283,7 +283,9 @@ class Jobs:
         count: How many runs there are in all.
         executor: Where they are computed.
         shared: The arguments of `training.train` that all runs have in common.
-        done: How many runs were executed.
+        done: How many runs were executed, or finished before.
+        trained: How many were trained here.
+        began: When that began.
         written: When the report was written.
     """
 
@@ -293,19 +295,23 @@ class Jobs:
     executor: Executor
     shared: dict[str, Any]
     done: int = 0
+    trained: int = 0
+    began: float = dataclasses.field(default_factory=time.monotonic)
     written: float = dataclasses.field(default_factory=time.monotonic)
 
     def execute(self, runs: list[trainer.Run]) -> None:
         """Executes runs to the end."""
         jobs = [self._job(run, number) for number, run in enumerate(runs, self.done + 1)]
-        self.done += len(runs)
         finished = [job for job in jobs if trainer.finished_result(job["directory"]) is not None]
         for job in finished:
             print(f"{job['title']}: finished before", flush=True)
+        self.done += len(finished)
         jobs = [job for job in jobs if job not in finished]
         for job, result in executors.execute(self.executor, training.train, jobs, self.shared):
             if result["status"] != "ok":
                 print(f"{job['title']}: {result['status']}", flush=True)
+            self.done, self.trained = self.done + 1, self.trained + 1
+            self._print_time_left()
             self._update_report()
 
     def _job(self, run: trainer.Run, number: int) -> dict[str, Any]:
@@ -316,6 +322,12 @@ class Jobs:
         # A worker of Ray starts in a folder of its own.
         directory = finished_runs.directory(self.out.resolve(), run)
         return {"run": run, "directory": directory, "title": title}
+
+    def _print_time_left(self) -> None:
+        left = self.count - self.done
+        if left > 0:
+            seconds = (time.monotonic() - self.began) / self.trained * left
+            print(f"{self.done} of {self.count} runs done, about {clock(seconds)} left", flush=True)
 
     def _update_report(self) -> None:
         # Figures take a second, and a run may take no longer.
@@ -328,8 +340,11 @@ def _report(out: pathlib.Path, grid: Grid, baselines: int) -> None:
     rows = finished_runs.read_runs(out, grid.order)
     comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
-    print(f"\nTest accuracy in percent:\n\n{comparison.summary(chosen, baselines)}\n")
-    print(f"results: {out} (results.csv, table.md, report.html, curves.png)")
+    rates = len({row["learning_rate"] for row in rows})
+    answer = verdicts.answer(chosen, baselines, rates).replace("**", "")
+    print(f"\n{answer}\n\nTest accuracy in percent:\n")
+    print(f"{comparison.summary(chosen, baselines)}\n")
+    print(f"results: {out} (results.csv, table.md, report.html)")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import sys
 import time
 
+from keras_swish.messages import clock
 from keras_swish.search.child import Outcome
 from keras_swish.search.result import Measure
 from keras_swish.search.space import Candidate, SearchSpace
@@ -89,8 +90,4 @@ class Display:
         if not self._total:
             return ""
         per_child = (time.monotonic() - self._started) / self._done
-        seconds = round(per_child * max(0, self._total - self._done))
-        minutes, seconds = divmod(seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-        return f"{clock} left"
+        return f"{clock(per_child * max(0, self._total - self._done))} left"

@@ -36,4 +36,4 @@ def check(text, figures):
     for tag, attributes in parsed:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in attributes.keys() & {"src", "href"}:
-            assert attributes[name].startswith("data:image/png;base64,")
+            assert re.match(r"data:image/(png|svg\+xml);base64,", attributes[name])

@@ -99,7 +99,7 @@ def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_p
         "They did not measure",
     ):
         assert words in " ".join(text.split())
-    for name in ("inputs.png", "curves.png", "accuracy.png", "report.html"):
+    for name in ("inputs.png", "curves.svg", "accuracy.svg", "report.html"):
         assert (out / name).stat().st_size > 1000, name
 
 

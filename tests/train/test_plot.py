@@ -1,5 +1,9 @@
 """Figures of activations from the command line."""
 
+import keras
+
+import keras_swish
+
 
 def test_plot_draws_names_and_formulas(call, tmp_path):
     out = tmp_path / "figure.png"
@@ -11,3 +15,13 @@ def test_plot_draws_names_and_formulas(call, tmp_path):
     code, _, err = call("plot", "swish", f"--out={out}")
     assert code == 2
     assert "exists; choose another name" in err
+
+
+def test_plot_draws_the_betas_of_a_run(call, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras_swish.Swish()])
+    model.save(tmp_path / "model.keras")
+    for number, argument in enumerate((tmp_path, tmp_path / "model.keras")):
+        out = tmp_path / f"betas{number}.svg"
+        code, _, err = call("plot", argument, f"--out={out}")
+        assert code == 0, err
+        assert out.stat().st_size > 5_000

@@ -169,6 +169,7 @@ def training_options(flag_values: FlagValues) -> dict[str, Any]:
         # wandb's callback, too, imports TensorFlow.
         missing = [p for p in ("tensorflow", flag) if importlib.util.find_spec(p) is None]
         if flag_values[flag].value and missing:
-            raise ArgumentError(flag, f"needs {' and '.join(missing)}: pip install them")
+            needed = " and ".join(missing)
+            raise ArgumentError(flag, f"needs {needed}: pip install 'keras-swish[{flag}]'")
     names = ("checkpoint_seconds", "keep_checkpoints", "deterministic", "tensorboard", "wandb")
     return {name: flag_values[name].value for name in names}

@@ -8,17 +8,23 @@ from keras_swish.search.insight.belief import believe
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.study import Entry
 
-from . import figures, html
-from .shapes import Gain, Shape, beta_gain, shapes, twin_agreement, twin_gain, twins
+from . import html, search_figures
+from .search_answer import name
+from .shapes import Gain, Shape, beta_gain, twin_agreement, twin_gain, twins
 
 # How many shapes, and untrained functions, are listed.
 SHAPES, UNTRAINED = 15, 10
-FIGURE = "predicted.png"
+FIGURE = "predicted.svg"
 
 
-def shape_section(study: Study, entries: list[Entry]) -> str:
-    """Returns the section on functions of one shape, on twins and on betas."""
-    found = shapes(study, entries)
+def shape_section(study: Study, entries: list[Entry], found: list[Shape]) -> str:
+    """Returns the section on functions of one shape, on twins and on betas.
+
+    Args:
+        study: The study.
+        entries: Its candidates, the best first.
+        found: Their shapes, as `shapes.shapes` returns them.
+    """
     if not found:
         return "No function was trained to the end."
     lines = [["shape", "functions", "ranks", "reward", "95% interval", "with betas minus without"]]
@@ -26,7 +32,7 @@ def shape_section(study: Study, entries: list[Entry]) -> str:
         interval = "" if math.isnan(shape.low) else f"{shape.low:.4f} to {shape.high:.4f}"
         gain = "" if math.isnan(shape.beta_gain) else f"{shape.beta_gain:+.4f}"
         count, ranks = str(len(shape.entries)), f"{shape.ranks[0]} to {shape.ranks[-1]}"
-        lines.append([_name(shape), count, ranks, f"{shape.mean:.4f}", interval, gain])
+        lines.append([html.code(name(shape)), count, ranks, f"{shape.mean:.4f}", interval, gain])
     if len(lines) == 1:
         return "No two of the functions have one shape."
     return "\n\n".join(
@@ -43,12 +49,6 @@ def shape_section(study: Study, entries: list[Entry]) -> str:
             _twins(twins(study.space, entries)),
         ]
     )
-
-
-def _name(shape: Shape) -> str:
-    """Returns the shortest of its functions without betas, or with, if all have them."""
-    names = [readable(entry.formula) for entry in shape.entries]
-    return html.code(min(names, key=lambda name: ("beta" in name, len(name))))
 
 
 def _betas(gain: Gain | None) -> str:
@@ -91,11 +91,11 @@ def belief_section(study: Study, entries: list[Entry], out: pathlib.Path) -> str
     belief = believe(study, entries, UNTRAINED)
     if belief is None:
         return "Too few functions are trained."
-    figures.predicted(belief.found, belief.predicted, out / FIGURE)
+    search_figures.predicted(belief.found, belief.predicted, out / FIGURE)
     count = len(belief.found)
     of = "" if count == len(entries) else f" Of {len(entries)} it knows these, of all ranks."
     parts = [
-        f"![predicted and found rewards]({FIGURE})",
+        html.figure(FIGURE, "predicted and found rewards", "Each function is a dot."),
         "A Gaussian process over the shape of functions, that of the algorithm `surrogate`, "
         f"predicts the reward of each of {count} functions from those of all others: the rank "
         f"correlation of what it predicts with what was found is {belief.correlation:.2f}, and "

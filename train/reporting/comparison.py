@@ -8,14 +8,15 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.models import paper_accuracies
-from keras_swish.optimizers import converged_bn_momentum
 
-from . import figures, html, runs, statistics
+from . import figures, html, learned, provenance, runs, statistics
 from .runs import CONFIG, Row
+from .verdicts import answer, cell, median, seeds_needed, sentence, verdicts
 
 _SWISH = ("swish_beta", "swish")
 _TOP_5 = "test_top_5_accuracy"
-_COUNTS = ("classes", "training", "test")
+# The figures of the page.
+_FIGURES = ("differences.svg", "accuracy.svg", "curves.svg", "losses.svg")
 
 
 def write(out: pathlib.Path, rows: list[Row]) -> None:
@@ -25,45 +26,85 @@ def write(out: pathlib.Path, rows: list[Row]) -> None:
         out: The folder.
         rows: Its finished runs, as `runs.read_runs` returns them.
     """
-    chosen = [row for row in rows if row["chosen"]]
     io.write_csv(out / runs.TABLE, rows)
-    figures.curves(out, chosen, out / "curves.png")
-    figures.accuracies(chosen, out / "accuracy.png")
     markdown = text(out, rows)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / "report.html", html.render(markdown, out))
 
 
 def text(out: pathlib.Path, rows: list[Row]) -> str:
-    """Returns the page in Markdown."""
+    """Draws the figures, and returns the page in Markdown."""
     record = io.read_json(out / CONFIG)
     config = runs.settings(out)
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
     baselines = config.get("baselines", 1)
-    tables = summary(chosen, baselines)
-    inputs = "![training images, augmented](inputs.png)"
+    rates = len({row["learning_rate"] for row in rows})
+    forest, dots, curves = _figures(out, chosen, baselines)
+    inputs = html.figure(
+        "inputs.png", "training images", "Training images, as the network gets them."
+    )
     once = "the test split was read once per run."
     if "image_files" in config:
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
+        answer(chosen, baselines, rates),
+        forest,
         f"Test accuracy in percent, at the end of training; {once}",
-        tables,
-        "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
-        _how_to_read(chosen, baselines),
+        summary(chosen, baselines),
+        _in_words(chosen, baselines),
+        dots,
+        curves,
+        learned.section(out, chosen),
+        "## Method\n\n" + _how_to_read(chosen, baselines),
         _learning_rates(config, rows),
-        "## Compared with the paper\n\n" + _compared_with_paper(config, chosen),
+        _compared_with_paper(config, chosen),
         _sign_count(chosen),
         "## Cost\n\n" + _cost(out, chosen),
-        "## Provenance\n\n" + _provenance(record, rows),
+        "## Provenance\n\n" + provenance.section(record, rows),
         inputs if (out / "inputs.png").exists() else "",
     ]
     return html.join(blocks)
 
 
+def _figures(out: pathlib.Path, rows: list[Row], baselines: int) -> tuple[str, str, str]:
+    """Draws the figures, and returns the blocks with them: differences, runs and curves."""
+    names = list(runs.group(rows, "activation"))[:baselines]
+    against = " or ".join(map(html.code, names))
+    forest, dots, curves, losses = _FIGURES
+    several = len({row["activation"] for row in rows}) > 1
+    blocks = ["", "", ""]
+    if figures.differences(rows, baselines, out / forest):
+        caption = (
+            f"Mean difference of each activation from {against}, with its 95% interval; filled "
+            "where it is statistically significant. An arrow's number lies outside of the axis."
+        )
+        blocks[0] = html.figure(forest, "differences from the baseline, with intervals", caption)
+    figures.accuracies(rows, baselines, out / dots)
+    caption = (
+        f"Each seed is a dot, the mean a line; {against} in grey. Equal dots are moved up and "
+        "down; what lies far below the axis stands at its left end as a number."
+    )
+    blocks[1] = html.figure(dots, "test accuracy of every run", caption)
+    versus = f" Grey is {html.code(names[0])}." if several else ""
+    parts = []
+    if figures.curves(out, rows, "val_accuracy", 100, out / curves):
+        caption = (
+            "Validation accuracy in percent over the epochs, mean and range of the seeds; the axis "
+            f"shows what the last half of the epochs needs.{versus}"
+        )
+        parts.append(html.figure(curves, "learning curves", caption))
+    if figures.curves(out, rows, "loss", 1, out / losses):
+        caption = f"Training loss over the epochs, with the penalty of weight decay.{versus}"
+        figure = html.figure(losses, "training losses", caption)
+        parts.append(html.fold("Training losses", figure))
+    blocks[2] = "\n\n".join(parts)
+    return blocks[0], blocks[1], blocks[2]
+
+
 def summary(rows: list[Row], baselines: int = 1) -> str:
-    """Returns a table for each model, and in a sentence each what it says."""
+    """Returns a table for each model."""
     by_model = runs.group(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
     return "\n\n".join(
@@ -72,8 +113,19 @@ def summary(rows: list[Row], baselines: int = 1) -> str:
     )
 
 
+def _in_words(rows: list[Row], baselines: int) -> str:
+    """Returns a sentence for each comparison, folded away."""
+    lines = []
+    by_model = runs.group(rows, "model")
+    for model, model_rows in by_model.items():
+        sentences = [sentence(one) for one in verdicts(model_rows, baselines)]
+        lines += [f"{html.code(model)}:\n"] * (len(by_model) > 1 and bool(sentences))
+        lines += [*sentences, ""]
+    return html.fold("Each comparison in words", "\n".join(lines).strip()) if any(lines) else ""
+
+
 def table(rows: list[Row], baselines: int = 1) -> str:
-    """Returns the comparison on one model as a Markdown table, with a sentence a comparison.
+    """Returns the comparison on one model as a Markdown table, the best mean first.
 
     Args:
         rows: The runs.
@@ -83,72 +135,45 @@ def table(rows: list[Row], baselines: int = 1) -> str:
     compared = runs.comparisons(rows, baselines)
     several = sum(map(len, compared.values())) > 1
     seeds = sorted({row["seed"] for row in rows})
-    header = ["activation", "mean", "median", "std", *(f"seed {seed}" for seed in seeds)]
-    for baseline in compared or [next(iter(accuracies))]:
+    header = ["activation", "mean"]
+    for baseline in compared:
         header += [f"minus {html.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
-    lines = [header]
-    for activation, by_seed in accuracies.items():
-        values = np.array([v for v in by_seed.values() if math.isfinite(v)])
-        cells = [
-            html.code(activation),
-            f"{values.mean():.2f}" if len(values) else "diverged",
-            _percent(statistics.median(by_seed.values())),
-            f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
-            *(_percent(by_seed.get(seed)) for seed in seeds),
-        ]
-        for with_baseline in compared.values():
-            difference = _difference(with_baseline.get(activation), several)
-            cells += difference + [""] * (3 + several - len(difference))
-        lines.append(cells + [""] * (len(header) - len(cells)))
-    diverged = {
-        activation: sum(math.isnan(value) for value in by_seed.values())
+    lines = [[*header, "median", "std", *(f"seed {seed}" for seed in seeds)]]
+    finite = {
+        activation: np.array([v for v in by_seed.values() if math.isfinite(v)])
         for activation, by_seed in accuracies.items()
     }
-    verdicts = [
-        _verdict(activation, baseline, outcome, diverged[activation] + diverged[baseline])
-        for baseline, with_baseline in compared.items()
-        for activation, outcome in with_baseline.items()
-    ]
-    return "\n".join([html.table(lines), "", *verdicts]).rstrip()
+    means = {name: values.mean() if len(values) else -math.inf for name, values in finite.items()}
+    for activation in sorted(accuracies, key=lambda name: -means[name]):
+        by_seed, values = accuracies[activation], finite[activation]
+        is_baseline = activation in list(accuracies)[:baselines] and len(accuracies) > 1
+        cells = [
+            html.code(activation) + " (baseline)" * is_baseline,
+            f"{values.mean():.2f}" if len(values) else "diverged",
+        ]
+        for with_baseline in compared.values():
+            difference = []
+            if activation in with_baseline:
+                difference = _difference(with_baseline[activation], several)
+            cells += difference + [""] * (3 + several - len(difference))
+        cells += [
+            cell(statistics.median(by_seed.values())),
+            f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
+            *(cell(by_seed.get(seed)) for seed in seeds),
+        ]
+        lines.append(cells)
+    return html.table(lines)
 
 
 def _difference(outcome: statistics.Comparison | None, several: bool) -> list[str]:
     """Returns the cells of a comparison."""
     if outcome is None:
-        return []
+        return ["diverged"]
     cells = [f"{round(outcome.difference, 2) + 0.0:+.2f}"]  # no minus zero
     if min(outcome.seeds, outcome.baseline_seeds) > 1:
         cells += [f"{outcome.low:+.2f} to {outcome.high:+.2f}", f"{outcome.p:.3g}"]
         cells += [f"{outcome.holm_p:.3g}"] * several
     return cells
-
-
-def _verdict(name: str, baseline: str, outcome: statistics.Comparison | None, diverged: int) -> str:
-    name, baseline = html.code(name), html.code(baseline)
-    if outcome is None:
-        return f"* {name} and {baseline} have no runs to compare: too many diverged."
-    amount = f"{abs(outcome.difference):.2f} points"
-    side = "better" if outcome.difference > 0 else "worse"
-    if min(outcome.seeds, outcome.baseline_seeds) == 1:
-        return f"* {name} is {amount} {side} than {baseline}; one seed says nothing about others."
-    excludes_zero = outcome.low * outcome.high > 0
-    if diverged:
-        verdict = f"not significant, as runs diverged ({diverged}) and are left out"
-    elif excludes_zero and outcome.holm_p <= 0.05:
-        verdict = "statistically significant at the 5% level"
-    elif excludes_zero and outcome.smallest_holm_p > 0.05:
-        verdict = "the interval excludes 0, but with so few seeds nothing can be significant"
-    else:
-        verdict = "not statistically significant"
-    # A difference that the table rounds to 0 has no side.
-    is_what = f"{amount} {side} than" if amount != "0.00 points" else "as good as"
-    seeds = f"{outcome.seeds} seeds"
-    if outcome.seeds != outcome.baseline_seeds:
-        seeds = f"{outcome.seeds} seeds against {outcome.baseline_seeds}"
-    return (
-        f"* {name} is {is_what} {baseline} on average over {seeds}: {verdict} "
-        f"(p = {outcome.p:.3g}; {seeds} cannot give less than {outcome.smallest_p:.3g})."
-    )
 
 
 def _how_to_read(rows: list[Row], baselines: int) -> str:
@@ -167,11 +192,10 @@ def _how_to_read(rows: list[Row], baselines: int) -> str:
     functions = max(map(len, by_model))
     compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
-        needed = math.ceil(math.log2(2 * compared / 0.05))
         lines.append(
             f"Of {compared} comparisons some look good by chance: p (Holm) is corrected for that, "
             "and decides what is statistically significant, which no comparison can be with fewer "
-            f"than {needed} seeds. The intervals are not corrected."
+            f"than {seeds_needed(compared)} seeds. The intervals are not corrected."
         )
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
@@ -210,35 +234,42 @@ def _validation(rows: list[Row]) -> str:
 
 
 def _compared_with_paper(config: dict[str, Any], rows: list[Row]) -> str:
-    """Returns the table in the paper's layout: functions down, networks across."""
-    by_model = runs.group(rows, "model")
+    """Returns the section in the paper's layout, functions down, networks across; where it has any.
+
+    A network that the paper did not measure on this data has no column of it.
+    """
     dataset = _as_in_the_paper(config)
+    printed = {
+        (model, activation): paper_accuracies.accuracy(model, activation, dataset)
+        for model, activation in {(row["model"], row["activation"]) for row in rows}
+        if dataset
+    }
+    measured = {model for (model, _), values in printed.items() if values}
+    if not measured:
+        return ""
+    by_model = [model for model in runs.group(rows, "model") if model in measured]
     five = "image_files" in config and any(_TOP_5 in row for row in rows)
     columns = ("here", "paper", *["top-5, here"] * five)
     lines = [["activation", *(f"{html.code(m)}, {column}" for m in by_model for column in columns)]]
-    measured = False
     for activation, activation_rows in runs.group(rows, "activation").items():
         cells = [html.code(activation)]
         for model in by_model:
             seeds = [row for row in activation_rows if row["model"] == model]
-            printed = paper_accuracies.accuracy(model, activation, dataset) if dataset else None
-            measured = measured or printed is not None
-            cells.append(_median(seeds, "test_accuracy"))
-            cells.append(" ".join(f"{value:.1f}" for value in printed or ()))
-            cells += [_median(seeds, _TOP_5)] * five
+            values = printed.get((model, activation)) or ()
+            cells.append(median(seeds, "test_accuracy"))
+            cells.append(" ".join(f"{value:.1f}" for value in values) or "not measured")
+            cells += [median(seeds, _TOP_5)] * five
         lines.append(cells)
     note = (
         "Here: the median over the seeds. Paper: what Ramachandran et al. 2017 print, by their "
         "recipe; nothing of it was measured here."
     )
-    if not measured:
-        note += " They did not measure these networks on this data, so those cells are empty."
-    elif dataset == "imagenet2012":
+    if dataset == "imagenet2012":
         note += (
             " Three numbers are those of three runs with the best of three learning rates, the "
             "middle one their median; one is that of the only run."
         )
-    return f"{note}\n\n{html.table(lines)}"
+    return f"## Compared with the paper\n\n{note}\n\n{html.table(lines)}"
 
 
 def _as_in_the_paper(config: dict[str, Any]) -> str | None:
@@ -246,16 +277,11 @@ def _as_in_the_paper(config: dict[str, Any]) -> str | None:
     if config["image_size"]:
         return None
     if "image_files" in config:  # ImageNet in any form
-        classes, training, test = (config["image_files"][k] for k in _COUNTS)
+        classes, training, test = (config["image_files"][k] for k in provenance.COUNTS)
         # Of 1,281,167 and 50,000 images a few may be missing.
         is_imagenet = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
         return "imagenet2012" if is_imagenet else None
     return config["dataset"] if config["train_split"] == "train" else None
-
-
-def _median(rows: list[Row], column: str) -> str:
-    values = [v for seeds in runs.accuracies(rows, column).values() for v in seeds.values()]
-    return _percent(statistics.median(values), 1) if values else ""
 
 
 def _sign_count(rows: list[Row]) -> str:
@@ -264,12 +290,12 @@ def _sign_count(rows: list[Row]) -> str:
     names = list(runs.group(rows, "activation"))
     ours = [name for name in _SWISH if name in names]
     baselines = [name for name in names if name not in _SWISH]
-    if not ours or not baselines:
+    if not ours or not baselines or len(accuracies) < 2:  # one network says nothing about others
         return ""
-    several = len(accuracies) > 1  # one network says nothing about others
-    units = [*["networks", "p"] * several, "runs"]
-    header = [f"{name}, {unit}" for name in ours for unit in units]
-    lines = [["compared with", *header, "paper: Swish, 9 networks", "paper: p"]]
+    header = [f"{name}, {unit}" for name in ours for unit in ("networks", "p", "runs")]
+    in_paper = [name for name in baselines if name in paper_accuracies.SIGNS]
+    header += ["paper: Swish, 9 networks", "paper: p"] if in_paper else []
+    lines = [["compared with", *header]]
     for baseline in baselines:
         cells = [html.code(baseline)]
         for name in ours:
@@ -284,9 +310,10 @@ def _sign_count(rows: list[Row]) -> str:
                 for seed in model[name].keys() & model[baseline].keys()
             ]
             swish_runs, baseline_runs = [a for a, _ in pairs], [b for _, b in pairs]
-            cells += _signs(statistics.signs(*medians)) * several
+            cells += _signs(statistics.signs(*medians))
             cells.append(_signs(statistics.signs(swish_runs, baseline_runs))[0])
-        lines.append([*cells, *_signs(paper_accuracies.SIGNS.get(baseline))])
+        cells += _signs(paper_accuracies.SIGNS.get(baseline)) if in_paper else []
+        lines.append(cells)
     notes = [
         "Better / equal / worse: over the networks by the median, at the paper's precision of 0.1 "
         "points, and over the runs of the same network and seed. p is that of the paper's test, "
@@ -317,7 +344,7 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
                 [
                     *[html.code(model)] * several,
                     html.code(activation),
-                    f"{1000 * time:.1f}" if math.isfinite(time) else "",
+                    f"{1000 * time:.1f}" if math.isfinite(time) else "diverged",
                     f"{time / first:.2f}" if math.isfinite(time / first) else "",
                     f"{max(speeds):,.0f}" if max(speeds) else "",
                 ]
@@ -338,71 +365,9 @@ def _step_seconds(out: pathlib.Path, row: Row) -> float:
     return min(epoch["seconds"] / (usual | epoch)["steps"] for epoch in log)
 
 
-def _provenance(record: dict[str, Any], rows: list[Row]) -> str:
-    minutes = sum(row["seconds"] for row in rows) / 60
-    command, machine = html.origin(record)
-    facts = [
-        command,
-        _data(record["config"]),
-        *_recipes(record["config"], rows),
-        f"Budget: {minutes:.1f} minutes of training for all {len(rows)} runs.",
-        machine,
-    ]
-    return "\n".join(f"* {fact}" for fact in facts)
-
-
-def _data(config: dict[str, Any]) -> str:
-    dataset, *splits = (html.code(config[k]) for k in ("dataset", "train_split", "test_split"))
-    mirrored = "half of them" if config["flip"] else "not"
-    if "image_files" in config:
-        classes, training, test = (f"{config['image_files'][k]:,}" for k in _COUNTS)
-        return (
-            f"Data: {dataset}, {classes} classes; {training} images of the split {splits[0]} for "
-            f"training, cropped at random, distorted, {mirrored} mirrored; {test} of the split "
-            f"{splits[1]} for validation and test, the single central crop."
-        )
-    size = f", scaled to {config['image_size']} pixels" if config["image_size"] else ""
-    return (
-        f"Data: {dataset}{size}, training split {splits[0]} of which a tenth is held out for "
-        f"validation, test split {splits[1]}; random crops after padding with {config['pad']} "
-        f"pixels on each side, {mirrored} mirrored."
-    )
-
-
-def _recipes(config: dict[str, Any], rows: list[Row]) -> list[str]:
-    """Returns a sentence for each recipe, with its networks where there are several recipes."""
-    networks: dict[str, list[str]] = {}
-    for model, model_rows in runs.group(rows, "model").items():
-        network = config.get("networks", {}).get(model, config)
-        recipe = dict(network["recipe"])
-        rates = sorted({row["learning_rate"] for row in model_rows})
-        recipe["learning_rate"] = " and ".join(f"{rate:g}" for rate in rates)
-        steps = max(row["steps"] for row in model_rows)
-        adapts = recipe["bn_momentum"] is None or recipe.get("bn_converges")
-        if adapts and steps:  # none where every run diverged at once
-            calls = steps * recipe.get("accumulation_steps", 1)
-            chosen = converged_bn_momentum(calls, recipe["bn_momentum"] or 0.99)
-            recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
-        if "image_files" in config:
-            recipe["image_size"] = network["image_size"]
-        settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
-        networks.setdefault(f"{settings} ({recipe['source']}).", []).append(html.code(model))
-    several = len(networks) > 1
-    return [
-        f"Recipe{' of ' + ', '.join(names) if several else ''}: {text}"
-        for text, names in networks.items()
-    ]
-
-
-def _percent(value: float | None, digits: int = 2) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "diverged"
-
-
 def _signs(counts: tuple[int, int, int] | None) -> list[str]:
     """Returns the cells of counts: better / equal / worse, and p of the sign test."""
     if counts is None:
-        return ["", ""]
+        return ["not compared", ""]
     better, _, worse = counts
     return [" / ".join(map(str, counts)), f"{statistics.sign_test(better, worse):.3g}"]

@@ -1,89 +1,285 @@
-"""The figures of a comparison, and those of a search."""
+"""The figures of a comparison."""
 
-import itertools
 import math
 import pathlib
-from collections.abc import Callable, Iterator
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_swish import io
+from keras_swish import drawing
+from keras_swish.drawing import BASELINE, INK, PALETTE, WIDTH
 
 from . import runs
 from .runs import Row
+from .verdicts import Verdict, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Panels side by side.
+_COLUMNS = 3
+# Axes are not stretched for what lies further out than this many times the usual distance.
+_FAR = 4.0
+# Curves nearer than this part of the axis lie under each other.
+_SAME = 0.004
 
-def curves(out: pathlib.Path, rows: list[Row], path: pathlib.Path) -> None:
-    """Draws training loss and validation accuracy over the epochs: mean and range of the seeds."""
+
+def label(activation: str, baselines: list[str]) -> str:
+    """Returns the name of an activation as figures and tables have it.
+
+    Example:
+        >>> from keras_swish.train.reporting import figures
+        >>> figures.label("relu", ["relu"]), figures.label("swish", ["relu"])
+        ('relu (baseline)', 'swish')
+    """
+    return f"{activation} (baseline)" if activation in baselines else activation
+
+
+def _wrapped(name: str, width: int = 28) -> str:
+    """Returns a name in a few short lines, as long formulas would leave no room for the panel."""
+    return textwrap.fill(textwrap.shorten(name, 3 * width, placeholder="..."), width)
+
+
+def differences(rows: list[Row], baselines: int, path: pathlib.Path) -> bool:
+    """Draws the difference of each activation from the baselines, with its 95% interval.
+
+    Args:
+        rows: The runs that count.
+        baselines: With how many of the first activations the others are compared.
+        path: The file.
+
+    Returns:
+        Whether there was anything to compare.
+    """
+    compared: dict[tuple[str, str], list[Verdict]] = {}
+    for model, model_rows in runs.group(rows, "model").items():
+        for one in verdicts(model_rows, baselines):
+            compared.setdefault((model, one.baseline), []).append(one)
+    if not compared:
+        return False
+    several = len({model for model, _ in compared}) > 1
+    heights = [0.27 * len(others) + 0.8 for others in compared.values()]
+    with drawing.style():
+        figure, panels = _figure(len(compared), 1, WIDTH, heights)
+        for ((model, baseline), others), (panel,) in zip(compared.items(), panels, strict=True):
+            _forest(panel, others)
+            title = f"difference from {baseline}, points"
+            panel.set_title(_wrapped(f"{model}: {title}" if several else title, 60))
+    drawing.save(figure, path)
+    return True
+
+
+def _forest(panel: "Axes", others: list[Verdict]) -> None:
+    """Draws one difference a line, the best at the top."""
+    made = [one.outcome for one in others if one.outcome]
+    order = sorted(others, key=lambda one: one.outcome.difference if one.outcome else -math.inf)
+    ends = [abs(end) for one in made for end in (one.difference, one.low, one.high)]
+    ends = [end for end in ends if math.isfinite(end)] or [1.0]
+    limit = 1.1 * min(max(ends), _FAR * float(np.median(ends))) or 1.0
+    panel.axvline(0, color=INK, lw=1)
+    for height, one in enumerate(order):
+        outcome = one.outcome
+        if outcome is None:
+            panel.text(0, height, " diverged", va="center", fontsize="small")
+            continue
+        color = PALETTE[0] if outcome.difference >= 0 else PALETTE[1]
+        if math.isfinite(outcome.low):
+            low, high = np.clip([outcome.low, outcome.high], -limit, limit)
+            panel.plot([low, high], [height] * 2, color=color, lw=1.5, solid_capstyle="butt")
+        place = float(np.clip(outcome.difference, -limit, limit))
+        face = color if one.is_significant else "none"
+        panel.plot(place, height, "o", ms=6, mec=color, mfc=face, mew=1.5)
+        if place != outcome.difference:  # where it is, is out of sight
+            is_left = place < 0
+            text = f"\N{LEFTWARDS ARROW} {outcome.difference:.1f}"
+            if not is_left:
+                text = f"{outcome.difference:+.1f} \N{RIGHTWARDS ARROW}"
+            side = "left" if is_left else "right"
+            panel.text(place, height + 0.25, text, ha=side, fontsize="small")
+    panel.set_yticks(range(len(order)), [_wrapped(one.name) for one in order])
+    panel.set(ylim=(-0.6, len(order) - 0.4), xlim=(-limit * 1.05, limit * 1.05))
+    panel.grid(axis="x")
+
+
+def accuracies(rows: list[Row], baselines: int, path: pathlib.Path) -> None:
+    """Draws the test accuracy of every run, a line for each activation, the best at the top."""
+    by_model = runs.group(rows, "model")
+    counts = [len(runs.group(model_rows, "activation")) for model_rows in by_model.values()]
+    with drawing.style():
+        figure, panels = _figure(len(by_model), 1, WIDTH, [0.27 * count + 0.8 for count in counts])
+        for (model, model_rows), (panel,) in zip(by_model.items(), panels, strict=True):
+            _runs(panel, runs.accuracies(model_rows), baselines)
+            title = "test accuracy of each seed, %"
+            panel.set_title(_wrapped(f"{model}: {title}" if len(by_model) > 1 else title, 60))
+    drawing.save(figure, path)
+
+
+def _runs(panel: "Axes", by_activation: dict[str, dict[int, float]], baselines: int) -> None:
+    first = list(by_activation)[:baselines]
+    finite = {
+        name: [value for value in by_seed.values() if math.isfinite(value)]
+        for name, by_seed in by_activation.items()
+    }
+    means = {name: float(np.mean(values)) for name, values in finite.items() if values}
+    order = sorted(by_activation, key=lambda name: means.get(name, -math.inf))
+    every = [value for values in finite.values() for value in values]
+    low, high = _range(every)
+    for height, name in enumerate(order):
+        values = np.array(finite[name])
+        color = BASELINE if name in first else PALETTE[0]
+        if not len(values):
+            panel.text(low, height, " diverged", va="center", fontsize="small")
+            continue
+        seen = values[values >= low]
+        places = height + _jitter(seen, 0.012 * (high - low))
+        panel.plot(seen, places, "o", ms=5, alpha=0.7, mew=0, color=color)
+        if means[name] >= low:
+            panel.plot([means[name]] * 2, [height - 0.32, height + 0.32], color=color, lw=2)
+        notes = []
+        if len(seen) < len(values):
+            notes.append(f"{', '.join(f'{value:.1f}' for value in sorted(values[values < low]))}")
+        lost = len(by_activation[name]) - len(values)
+        notes += [f"{lost} diverged"] * bool(lost)
+        if notes:
+            text = f"\N{LEFTWARDS ARROW} {'; '.join(notes)}"
+            panel.text(low, height, text, va="center", fontsize="small")
+    for name in first:
+        if name in means:
+            panel.axvline(means[name], color=BASELINE, lw=1, zorder=0, ls="--")
+    panel.set_yticks(range(len(order)), [_wrapped(label(name, first)) for name in order])
+    margin = 0.03 * (high - low)
+    panel.set(ylim=(-0.6, len(order) - 0.4), xlim=(low - margin, high + margin))
+    panel.grid(axis="x")
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    """Returns the ends of an axis that what lies far below does not stretch."""
+    if not values:
+        return 0.0, 1.0
+    high, middle = max(values), float(np.median(values))
+    low = max(min(values), middle - _FAR * max(high - middle, 0.25))
+    return low, max(high, low + 0.1)
+
+
+def _jitter(values: np.ndarray, near: float) -> np.ndarray:
+    """Returns how far to move each point up or down, so that equal ones are all seen."""
+    order = np.argsort(values, kind="stable")
+    groups = np.cumsum(np.diff(values[order], prepend=-np.inf) > near)
+    offsets = np.zeros(len(values))
+    for group in np.unique(groups):
+        members = order[groups == group]
+        offsets[members] = np.linspace(-1, 1, len(members)) * min(0.25, 0.08 * (len(members) - 1))
+    return offsets
+
+
+def curves(
+    out: pathlib.Path, rows: list[Row], column: str, scale: float, path: pathlib.Path
+) -> bool:
+    """Draws what the logs say over the epochs, a panel for each activation against the baseline.
+
+    The axis shows what the last half of the epochs needs.
+
+    Args:
+        out: Folder of the comparison.
+        rows: The runs that count.
+        column: Column of the logs.
+        scale: What its values are multiplied with.
+        path: The file.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    drawn = {}
+    for model, model_rows in runs.group(rows, "model").items():
+        logs = {
+            name: _logs(out, activation_rows, column, scale)
+            for name, activation_rows in runs.group(model_rows, "activation").items()
+        }
+        if any(len(log) for log in logs.values()):
+            drawn[model] = logs
+    if not drawn:
+        return False
+    lines = [
+        (model, names[first : first + _COLUMNS])
+        for model, logs in drawn.items()
+        for names in [[*logs][1:] or [*logs]]
+        for first in range(0, len(names), _COLUMNS)
+    ]
+    columns = max(len(names) for _, names in lines)
+    with drawing.style():
+        figure, panels = _figure(len(lines), columns, WIDTH / columns, [1.9] * len(lines))
+        for (model, names), line in zip(lines, panels, strict=True):
+            logs = drawn[model]
+            limits = _end(logs)
+            for panel in line[len(names) :]:
+                panel.set_axis_off()
+            for panel, name in zip(line, names, strict=False):
+                _curve(panel, logs, name, limits)
+                title = f"{model}, {name}" if len(drawn) > 1 else name
+                panel.set_title(_wrapped(title, 24), fontsize="small")
+        figure.supxlabel("epoch", fontsize="medium")
+    drawing.save(figure, path)
+    return True
+
+
+def _logs(out: pathlib.Path, rows: list[Row], column: str, scale: float) -> np.ndarray:
+    """Returns the values of the runs that came to the end, `(runs, epochs)`."""
+    logs = [runs.read_log(out, row) for row in rows if row["status"] == "ok"]
+    # Of a log that was damaged the rest may be there.
+    length = max(map(len, logs), default=0)
+    return np.array([[scale * row[column] for row in log] for log in logs if len(log) == length])
+
+
+def _end(logs: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Returns the ends of the axis for what the last half of the epochs has."""
+    ends = [log[:, log.shape[1] // 2 :].ravel() for log in logs.values() if log.size]
+    values = np.concatenate(ends)
+    middle = np.median([np.median(end) for end in ends])
+    reach = _FAR * max(float(np.median(np.abs(values - middle))), 1e-3)
+    low, high = max(values.min(), middle - reach), min(values.max(), middle + reach)
+    margin = 0.05 * (high - low) or 1e-3
+    return low - margin, high + margin
+
+
+def _curve(
+    panel: "Axes", logs: dict[str, np.ndarray], name: str, limits: tuple[float, float]
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    activations = list(dict.fromkeys(row["activation"] for row in rows))
-    figure, panels = _figure(len(models), 2, 10, max(4, 0.2 * len(activations) + 1))
-    for model, (losses, scores) in zip(models, panels, strict=True):
-        for activation, style in zip(activations, _styles(), strict=False):
-            logs = [
-                runs.read_log(out, row)
-                for row in rows
-                if (row["model"], row["activation"]) == (model, activation)
-                and row["status"] == "ok"
-            ]
-            # Of a log that was damaged the rest may be there.
-            length = max(map(len, logs), default=0)
-            logs = [log for log in logs if length and len(log) == length]
-            if not logs:
-                continue
-            label = f"{activation} ({len(logs)} seed{'s' if len(logs) > 1 else ''})"
-            for panel, key, scale in ((losses, "loss", 1), (scores, "val_accuracy", 100)):
-                drawn = np.array([[scale * row[key] for row in log] for log in logs])
-                epochs = np.arange(1, drawn.shape[1] + 1)
-                panel.plot(epochs, drawn.mean(0), label=label, **style)
-                panel.fill_between(
-                    epochs, drawn.min(0), drawn.max(0), color=style["color"], alpha=0.15, lw=0
-                )
-        losses.set(xlabel="epoch", ylabel="training loss (with penalty)", yscale="log", title=model)
-        losses.yaxis.set_major_formatter("{x:g}")
-        losses.yaxis.set_minor_formatter("{x:g}")
-        scores.set(xlabel="epoch", ylabel="validation accuracy, %")
-        if scores.lines:
-            many = len(activations) > 6
-            outside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if many else {}
-            scores.legend(title="mean and range", fontsize="small", **outside)
-        for panel in (losses, scores):
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _save(figure, path)
+    baseline, *_ = logs
+    panel.set_ylim(limits)
+    for which, color in ((baseline, BASELINE), (name, PALETTE[0])):
+        log = logs[which]
+        if log.size:
+            epochs = np.arange(1, log.shape[1] + 1)
+            width = 2.5 if which == baseline else 1.5
+            marker = "." if log.shape[1] < 2 else None
+            panel.plot(epochs, log.mean(0), color=color, lw=width, marker=marker)
+            panel.fill_between(epochs, log.min(0), log.max(0), color=color, alpha=0.2, lw=0)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    panel.grid()
+    note = _note(logs, name, limits)
+    if note:
+        panel.text(0.97, 0.05, note, transform=panel.transAxes, ha="right", fontsize="small")
 
 
-def accuracies(rows: list[Row], path: pathlib.Path) -> None:
-    """Draws the test accuracy of every run, a line for each activation, the best at the top."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    count = len({row["activation"] for row in rows})
-    figure, panels = _figure(len(models), 1, 8, 0.3 * count + 1.2)
-    for model, (panel,) in zip(models, panels, strict=True):
-        by_activation = runs.accuracies([row for row in rows if row["model"] == model])
-        baseline = next(iter(by_activation))
-        finite = {
-            name: [value for value in by_seed.values() if math.isfinite(value)]
-            for name, by_seed in by_activation.items()
-        }
-        means = {name: float(np.mean(values)) for name, values in finite.items() if values}
-        order = sorted(by_activation, key=lambda name: means.get(name, -math.inf))
-        for height, name in enumerate(order):
-            values = finite[name]
-            panel.plot(values, [height] * len(values), "o", alpha=0.5, mew=0, color="C0")
-            if name in means:
-                panel.plot(means[name], height, "k|", ms=14)
-        if baseline in means:
-            panel.axvline(means[baseline], color="0.6", lw=1, zorder=0)
-        panel.set_yticks(range(len(order)), order)
-        panel.set_ylim(-0.6, len(order) - 0.4)
-        panel.set(xlabel="test accuracy, %", title=f"{model}: each seed, and the mean")
-    _save(figure, path)
+def _note(logs: dict[str, np.ndarray], name: str, limits: tuple[float, float]) -> str:
+    """Returns what has to be said of a curve that cannot be seen."""
+    log = logs[name]
+    if not log.size:
+        return "diverged"
+    mean, (low, high) = log.mean(0), limits
+    for other, others in logs.items():
+        if other == name:
+            break
+        is_comparable = others.size and others.shape[1] == log.shape[1]
+        if is_comparable and np.abs(others.mean(0) - mean).max() < _SAME * (high - low):
+            return f"the same curve as {other}"
+    if not ((mean >= low) & (mean <= high)).any():
+        return f"out of sight: ends at {mean[-1]:.3g}"
+    return ""
 
 
 def inputs(images: np.ndarray, path: pathlib.Path) -> None:
@@ -94,101 +290,18 @@ def inputs(images: np.ndarray, path: pathlib.Path) -> None:
         path: The file.
     """
     rows = math.ceil(len(images) / 8)
-    figure, panels = _figure(rows, 8, 8, 1)
-    for panel in panels.flat:
-        panel.axis("off")
-    for panel, image in zip(panels.flat, images, strict=False):
-        panel.imshow(image, cmap="gray", vmin=0, vmax=1)
-    _save(figure, path)
+    with drawing.style():
+        figure, panels = _figure(rows, 8, 1, [1.0] * rows)
+        for panel in panels.flat:
+            panel.axis("off")
+        for panel, image in zip(panels.flat, images, strict=False):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=1)
+    drawing.save(figure, path)
 
 
-def progress(rewards: dict[str, list[float]], lines: dict[str, float], path: pathlib.Path) -> None:
-    """Draws the best reward over the number of candidates tried, a line for each algorithm.
-
-    Args:
-        rewards: By algorithm, the first reward of each candidate, in the order of their training.
-        lines: Rewards to mark, by the function that has them.
-        path: The file.
-    """
-    figure, ((panel,),) = _figure(1, 1, 8, 4)
-    for (algorithm, values), style in zip(rewards.items(), _styles(), strict=False):
-        tried = np.arange(1, len(values) + 1)
-        best = np.maximum.accumulate(values)
-        label = f"{len(values)} candidates of {algorithm}"
-        panel.plot(tried, best, label=label, **{**style, "marker": None}, drawstyle="steps-post")
-        panel.plot(tried[-1], best[-1], "o", ms=4, color=style["color"])
-    _mark(panel.axhline, lines)
-    panel.set(xlabel="different candidates tried", ylabel="best reward of a first training")
-    _legend(panel, "lower right")
-    _save(figure, path)
-
-
-def rewards(values: list[float], lines: dict[str, float], path: pathlib.Path) -> None:
-    """Draws how many candidates have which reward.
-
-    Args:
-        values: The mean reward of each candidate.
-        lines: As for `progress`.
-        path: The file.
-    """
-    figure, ((panel,),) = _figure(1, 1, 8, 4)
-    panel.hist(values, bins=min(60, max(10, len(values) // 10)), color="0.6")
-    _mark(panel.axvline, lines)
-    panel.set(xlabel="mean reward", ylabel="candidates", yscale="symlog")
-    panel.yaxis.set_major_formatter("{x:g}")
-    if lines:
-        _legend(panel, "upper center")
-    _save(figure, path)
-
-
-def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> None:
-    """Draws what a surrogate predicts over what was found: of all, and of the best quarter.
-
-    Args:
-        found: The rewards, `(n,)`.
-        believed: What is predicted of each, `(n,)`.
-        path: The file.
-    """
-    figure, ((whole, upper),) = _figure(1, 2, 10, 5)
-    for panel, title in ((whole, "all"), (upper, "the best quarter")):
-        panel.plot([found.min(), found.max()], [found.min(), found.max()], color="0.6", lw=1)
-        panel.plot(found, believed, "o", ms=3, alpha=0.4, mew=0)
-        panel.set(title=title, xlabel="reward found", ylabel="reward predicted from all others")
-    least, most = np.quantile(found, 0.75), found.max()
-    best, margin = believed[found >= least], 0.05 * (most - least)
-    if margin:
-        upper.set_xlim(least - margin, most + margin)
-        upper.set_ylim(np.quantile(best, 0.02) - margin, best.max() + margin)
-    _save(figure, path)
-
-
-def _mark(draw: Callable[..., Any], lines: dict[str, float]) -> None:
-    for (name, value), line in zip(lines.items(), itertools.cycle(("-", "--", ":"))):
-        draw(value, color="k", ls=line, lw=1, label=name)
-
-
-def _legend(panel: "Axes", location: Any) -> None:
-    for text in panel.legend(fontsize="small", loc=location).get_texts():
-        text.set_parse_math(False)  # a name from outside may have dollars
-
-
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple["Figure", np.ndarray]:
-    """Returns a figure and its panels, `(rows, columns)`; its height is that of one row."""
+def _figure(rows: int, columns: int, width: float, heights: list[float]) -> tuple["Figure", Any]:
+    """Returns a figure and its panels, `(rows, columns)`, each of this width, in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, rows * height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _styles() -> Iterator[dict[str, Any]]:
-    """Yields ten colours, and then the same ones with other lines."""
-    for line, color in itertools.cycle(itertools.product(("-", "--", ":"), range(10))):
-        yield {"linestyle": line, "color": f"C{color}", "marker": ".", "markersize": 4}
-
-
-def _save(figure: "Figure", path: pathlib.Path) -> None:
-    for panel in figure.axes:
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    with io.atomic(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    figure = Figure(figsize=(columns * width, sum(heights)), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, height_ratios=heights)

@@ -10,7 +10,15 @@ import pathlib
 import re
 import string
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from keras_swish import drawing
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+# The lines between which a page folds something away; GitHub shows them as a browser does.
+_FOLD = re.compile(r"<details><summary>[\w ,.:()%'-]+</summary>|</details>")
 
 _TEMPLATE = string.Template("""<!DOCTYPE html>
 <html lang="en">
@@ -26,14 +34,18 @@ body { max-width: 75rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 syst
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem }
 .wide { overflow-x: auto; margin: 1rem 0 }
 th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child, .text { text-align: left }
 td { border-top: 1px solid var(--line) }
 tbody tr:hover { background: var(--soft) }
 th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0;
   padding: 0; cursor: pointer }
 th[aria-sort=ascending] button::after { content: " \\2191" }
 th[aria-sort=descending] button::after { content: " \\2193" }
-img { max-width: 100%; background: #fff; border-radius: 4px }
+img { display: block; width: min(100%, 48rem); height: auto; margin-top: 1.5rem }
+img + em { display: block; font-style: normal; font-size: 0.9rem; opacity: 0.75 }
+details { margin: 1rem 0 }
+summary { cursor: pointer }
+p, li { overflow-wrap: anywhere }
 code { overflow-wrap: anywhere; background: var(--soft) }
 td code { background: none }
 </style>
@@ -48,6 +60,10 @@ for (const table of document.querySelectorAll("table")) {
   table.replaceWith(box);
   box.append(table);
   table.querySelectorAll("th").forEach((th, column) => {
+    const cells = [...table.rows].map(row => row.cells[column]);
+    if (cells.slice(1).every(cell => isNaN(number(cell.textContent)))) {
+      cells.forEach(cell => cell.classList.add("text"));
+    }
     const button = document.createElement("button");
     button.append(...th.childNodes);
     th.append(button);
@@ -105,6 +121,27 @@ def table(lines: list[list[str]]) -> str:
     return "\n".join([header, rule, *body])
 
 
+def figure(name: str, alternative: str, caption: str) -> str:
+    """Returns a figure with the text below it.
+
+    Args:
+        name: Its file.
+        alternative: What is read out in its place.
+        caption: The text below it, of this package's own words.
+    """
+    return f"![{alternative}]({name})\n*{caption}*"
+
+
+def fold(summary: str, content: str) -> str:
+    """Returns content that a click opens.
+
+    Args:
+        summary: What stands there before, of this package's own words.
+        content: Markdown.
+    """
+    return f"<details><summary>{summary}</summary>\n\n{content}\n\n</details>"
+
+
 def join(blocks: list[str]) -> str:
     """Returns blocks of Markdown as a page; empty ones are left out.
 
@@ -115,7 +152,7 @@ def join(blocks: list[str]) -> str:
 
 def _wrapped(block: str) -> str:
     return "\n".join(
-        line if line.startswith(("#", "|", "*", "!", " ")) else textwrap.fill(line, 100)
+        line if line.startswith(("#", "|", "*", "!", " ", "<")) else textwrap.fill(line, 100)
         for line in block.split("\n")
     )
 
@@ -160,14 +197,27 @@ def render(markdown: str, folder: pathlib.Path) -> str:
         for child in token.children or ():
             if child.type == "image":
                 child.attrs["src"] = _data(folder, str(child.attrs["src"]))
+    _open_folds(tokens)
     return _TEMPLATE.substitute(
         title=html.escape("".join(child.content for child in title or ())),
         body=parser.renderer.render(tokens, parser.options, {}),
     )
 
 
+def _open_folds(tokens: "list[Token]") -> None:
+    """Lets the lines of folds through, and no other HTML."""
+    for number, token in enumerate(tokens):
+        if token.type == "inline" and _FOLD.fullmatch(token.content):
+            token.type = "html_block"
+            for around in (tokens[number - 1], tokens[number + 1]):
+                around.hidden = True  # the paragraph
+
+
 def _data(folder: pathlib.Path, name: str) -> str:
     path = folder / name
-    if path.parent != folder or path.suffix != ".png":
+    if path.parent != folder or path.suffix not in (".png", ".svg"):
         raise ValueError(f"No figure of this page: {name!r}.")  # a name from outside asks for it
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    if path.suffix == ".png":
+        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    svg = drawing.on_page(path.read_text(encoding="utf-8"))
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

@@ -9,26 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from keras_swish import catalogue, io
+from keras_swish import catalogue, drawing, io
 from keras_swish.plot import gallery
 from keras_swish.search import Study
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.result import progress_by_algorithm
+from keras_swish.search.search import START
 from keras_swish.search.study import Entry
 
 from ..trainer.environment import CONFIG
-from . import certainty, figures, html, paper_claims, paper_sections
+from . import certainty, html, paper_claims, paper_sections, search_answer, search_figures
 from .paper_claims import Ranked
 from .runs import Row
-from .shapes import rank_intervals
+from .shapes import rank_intervals, shapes
 
 STUDY, HTML, TABLE = "study.log", "report.html", "results.csv"
 # How many of the best candidates are in the table, and how many are drawn.
 LISTED, DRAWN = 30, 12
-# The functions whose reward the figures mark.
-_MARKED = ("relu", "swish", "swish_beta")
-# Algorithms whose candidates do not depend on rewards.
-_UNBIASED = {"exhaustive", "random"}
+# What has candidates trained that do not depend on rewards.
+_UNBIASED = {"exhaustive", "random", search_answer.label(START)}
 
 
 def load(argument: str) -> tuple[Study, pathlib.Path | None]:
@@ -113,16 +112,22 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     record = _record(folder) if folder else None
     entries = study.entries()
     io.write_csv(out / TABLE, rows(study, entries))
-    with io.atomic(out / "best.png") as temporary:
-        gallery([entry.formula for entry in entries[:DRAWN]]).savefig(temporary, dpi=120)
     ranked = paper_claims.rank_functions(study, entries)
-    marked = {name: function.entry.mean for name in _MARKED if (function := ranked[name])}
-    figures.progress(by_algorithm(study), marked, out / "progress.png")
-    figures.rewards([entry.mean for entry in entries], marked, out / "rewards.png")
+    _draw(out, study, entries, search_answer.references(study, ranked))
     belief = certainty.belief_section(study, entries, out)
-    markdown = text(study, entries, ranked, record, belief)
+    confirmed = search_answer.confirmed(folder)
+    markdown = text(study, entries, ranked, record, belief, confirmed)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))
+
+
+def _draw(out: pathlib.Path, study: Study, entries: list[Entry], marked: dict[str, Entry]) -> None:
+    """Draws the figures, but that of the surrogate."""
+    formulas = [entry.formula for entry in entries[:DRAWN]]
+    drawing.save(gallery(formulas, [*map(readable, formulas)], columns=3), out / "best.svg")
+    lines = {name: entry.mean for name, entry in marked.items()}
+    search_figures.progress(by_algorithm(study), lines, out / "progress.svg")
+    search_figures.rewards([entry.mean for entry in entries], lines, out / "rewards.svg")
 
 
 def _record(folder: pathlib.Path) -> dict[str, Any]:
@@ -179,7 +184,7 @@ def by_algorithm(study: Study) -> dict[str, list[float]]:
         candidate = tuple(trial.user_attrs.get("candidate", ()))
         if candidate and candidate not in seen and trial.value is not None:
             seen.add(candidate)
-            algorithm = trial.user_attrs["algorithm"] or "no algorithm"
+            algorithm = search_answer.label(trial.user_attrs["algorithm"])
             rewards.setdefault(algorithm, []).append(trial.value)
     return rewards
 
@@ -190,6 +195,7 @@ def text(
     ranked: dict[str, Ranked | None],
     record: dict[str, Any] | None,
     belief: str = "",
+    confirmed: search_answer.Confirmed | None = None,
 ) -> str:
     """Returns the page in Markdown.
 
@@ -199,20 +205,22 @@ def text(
         ranked: The paper's functions among them, as `paper_claims.rank_functions` returns them.
         record: The content of the folder's config.json, if there is one.
         belief: The section on what a surrogate believes.
+        confirmed: What `keras-swish confirm` found, if it was run.
     """
+    marked, found = search_answer.references(study, ranked), shapes(study, entries)
     units = f"core units: {study.space.core_units}"
     title = f"# Search, {units}"
     if record:
         title = f"# Search on {html.code(record['config']['dataset'])}, {units}"
     blocks = [
         title,
-        _best(study, entries),
-        f"![the best {min(DRAWN, len(entries))} candidates and their derivatives](best.png)",
-        "Each function with the initial values of its weights, and dashed its derivative; the best "
-        "at the upper left.",
+        search_answer.answer(found, len(entries), marked, confirmed),
+        _drawn(entries),
+        _best(study, entries, ranked, confirmed),
         _noise(study),
+        search_answer.reference_section(study),
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
-        "## Functions of one shape\n\n" + certainty.shape_section(study, entries),
+        "## Functions of one shape\n\n" + certainty.shape_section(study, entries, found),
         f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
         "## Observations of the paper\n\n"
@@ -240,13 +248,41 @@ def _rank(rank: int, interval: tuple[int, int] | None) -> list[str]:
     return [str(rank), f"{interval[0]} to {interval[1]}" if interval else ""]
 
 
-def _best(study: Study, entries: list[Entry]) -> str:
+def _drawn(entries: list[Entry]) -> str:
+    caption = (
+        "The best candidates, with the initial values of their weights, and dashed their "
+        "derivatives; the best at the upper left."
+    )
+    count = min(DRAWN, len(entries))
+    return html.figure("best.svg", f"the best {count} candidates and their derivatives", caption)
+
+
+def _best(
+    study: Study,
+    entries: list[Entry],
+    ranked: dict[str, Ranked | None],
+    confirmed: search_answer.Confirmed | None,
+) -> str:
     lines = [["function", "formula", "rank", "interval", "reward", "95% interval", "seeds"]]
+    names = {found.entry.candidate: name for name, found in ranked.items() if found}
+    if confirmed:
+        lines[0].append(f"confirm: minus {html.code(confirmed.baseline)}, points")
     intervals = rank_intervals(entries)
-    for rank, entry in enumerate(entries[:LISTED], 1):
+    best = entries[:LISTED]
+    disguises = search_answer.disguises(study, best, ranked)
+    for rank, entry in enumerate(best, 1):
         cells = [*_rank(rank, intervals[rank - 1]), *_reward(entry)]
-        lines.append([_function(entry), html.code(entry.formula), *cells])
-    return f"The best {len(lines) - 1} of {len(entries)} candidates.\n\n{html.table(lines)}"
+        if confirmed:
+            keys = (entry.formula, names.get(entry.candidate, ""))
+            found = [confirmed.cells[key] for key in keys if key in confirmed.cells]
+            cells.append(found[0] if found else "not trained again")
+        disguise = f", {disguises[entry.formula]}" if entry.formula in disguises else ""
+        written = html.code(entry.formula) if readable(entry.formula) != entry.formula else ""
+        lines.append([_function(entry) + disguise, written, *cells])
+    again = ""
+    if confirmed:
+        again = " The last column is what `keras-swish confirm` found of those that it trained."
+    return f"The best {len(best)} of {len(entries)} candidates.{again}\n\n{html.table(lines)}"
 
 
 def _noise(study: Study) -> str:
@@ -300,8 +336,13 @@ def _algorithms(study: Study) -> str:
         best = int(np.argmax(rewards))
         cells = [str(len(rewards)), f"{rewards[best]:.4f}", str(best + 1)]
         lines.append([html.code(algorithm), *cells])
+    caption = (
+        "Each candidate's first reward is a dot, the best so far a line, with the rewards of ReLU "
+        "and Swish; the axis is that of the better half."
+    )
+    figure = html.figure("progress.svg", "rewards in the order of training", caption)
     return (
-        "![best reward over the number of candidates](progress.png)\n\nOf each candidate the "
+        f"{figure}\n\nOf each candidate the "
         "reward of its first training counts, for the algorithm that had it trained; what was in "
         "the study already is not counted again. The best of many single rewards is higher than a "
         "mean by luck alone, and an algorithm that shares a study gets what others left: to "
@@ -313,10 +354,9 @@ def _rewards(entries: list[Entry]) -> str:
     means = [entry.mean for entry in entries]
     diverged = sum(entry.status == "diverged" for entry in entries)
     quartiles = ", ".join(f"{value:.4f}" for value in np.quantile(means, [0.25, 0.5, 0.75]))
-    return (
-        f"![how many candidates have which reward](rewards.png)\n\nQuartiles: {quartiles}; "
-        f"{diverged} of {len(entries)} candidates diverged."
-    )
+    caption = "How many candidates have which mean reward: all, and those near and above ReLU."
+    figure = html.figure("rewards.svg", "histogram of the rewards", caption)
+    return f"{figure}\n\nQuartiles: {quartiles}; {diverged} of {len(entries)} candidates diverged."
 
 
 def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | None) -> str:

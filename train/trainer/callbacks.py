@@ -153,7 +153,7 @@ class StopEvaluation(keras.callbacks.Callback):
 
 
 class ProgressBar:
-    """Shows one progress bar for a run: on a terminal with each step, in a file with each epoch.
+    """Shows the progress of a run: on a terminal a bar, elsewhere a line for each epoch.
 
     Args:
         title: Text above it.
@@ -176,12 +176,19 @@ class ProgressBar:
 
     def show_epoch(self, logs: Logs) -> None:
         """Moves the bar to the end of an epoch, with the results of the validation."""
-        if self.shown:
+        if self.is_live:
             self._show(logs)
+        elif self.shown:
+            # Keras's bar moves the cursor on every POSIX system, and a file has none.
+            values = "  ".join(f"{name} {value:.4f}" for name, value in self._values(logs))
+            steps = f"{self.counter.step}/{self.counter.steps}"
+            print(f"epoch {self.counter.epochs}, step {steps}  {values}", flush=True)
 
     def _show(self, logs: Logs) -> None:
-        values = [(name, float(value)) for name, value in logs.items() if name in _SHOWN]
-        self._bar.update(self.counter.step, values)
+        self._bar.update(self.counter.step, self._values(logs))
+
+    def _values(self, logs: Logs) -> list[tuple[str, float]]:
+        return [(name, float(value)) for name, value in logs.items() if name in _SHOWN]
 
 
 class RunCallback(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """The page of a comparison: its text, and that a real browser shows it."""
 
+import dataclasses
 import functools
 import json
 import re
@@ -10,7 +11,8 @@ import pytest
 
 from keras_swish import io
 from keras_swish.models import paper_accuracies
-from keras_swish.train.reporting import comparison, html, runs
+from keras_swish.train.reporting import comparison, html, runs, verdicts
+from keras_swish.train.trainer import recipes
 
 
 def row(activation, seed, accuracy, model="resnet164", rate=0.1, **others):
@@ -34,6 +36,12 @@ def row(activation, seed, accuracy, model="resnet164", rate=0.1, **others):
 FILE = "![x](/etc/hostname)"
 HOSTILE = "`<script>document.title='pwned'</script>|<img src=x onerror=alert(1)>"
 COMMAND = "keras-swish compare '--out=</code><script>document.title=1</script>'"
+
+
+def said(rows, baselines=1):
+    """The table, and a sentence for each comparison."""
+    sentences = map(verdicts.sentence, verdicts.verdicts(rows, baselines))
+    return "\n".join([comparison.table(rows, baselines), *sentences])
 
 
 @pytest.fixture
@@ -69,10 +77,12 @@ def test_table_says_who_is_better_and_how_sure_that_is():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(3)]
     rows += [row("swish", seed, 0.92 + 0.001 * seed + 0.0001 * (seed == 1)) for seed in range(3)]
     rows += [row("tanh", seed, 0.89 + 0.02 * (seed == 2)) for seed in range(3)]
-    table = comparison.table(rows)
-    relu, swish, tanh = table.splitlines()[2:5]
-    cells = [cell.strip() for cell in relu.split("|")[1:8]]
-    assert cells == ["relu", "90.10", "90.10", "0.10", "90.00", "90.10", "90.20"]
+    table = said(rows)
+    swish, relu, tanh = table.splitlines()[2:5]  # the best first
+    cells = [cell.strip() for cell in relu.split("|")[1:-1]]
+    assert cells[:2] == ["relu (baseline)", "90.10"]
+    assert cells[2:6] == [""] * 4
+    assert cells[6:] == ["90.10", "0.10", "90.00", "90.10", "90.20"]
     assert "+2.00" in swish
     assert "0.25" in swish
     assert "swish is 2.00 points better than relu on average over 3 seeds: the interval" in table
@@ -84,35 +94,33 @@ def test_table_says_who_is_better_and_how_sure_that_is():
 def test_only_what_both_methods_say_is_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(8)]
     rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(8)]
-    table = comparison.table(rows)
+    table = said(rows)
     assert "points better than relu on average over 8 seeds: statistically significant" in table
 
 
 def test_no_difference_on_average_is_not_a_significant_draw():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.5), row("swish", 0, 0.55), row("swish", 1, 0.45)]
-    table = comparison.table(rows)
+    table = said(rows)
     assert "as good as relu on average over 2 seeds: not statistically significant (p = 1" in table
 
 
 def test_seeds_that_only_one_has_do_not_count():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
-    assert "swish is 10.00 points worse than relu; one seed says nothing" in comparison.table(rows)
+    assert "swish is 10.00 points worse than relu; one seed says nothing" in said(rows)
 
 
 def test_diverged_runs_are_shown_and_not_averaged():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.6), row("exp", 0, None), row("exp", 1, 0.4)]
-    assert "diverged" in comparison.table(rows)
-    assert "no runs to compare: too many diverged" in comparison.table(
-        [*rows[:3], row("exp", 1, None)]
-    )
+    assert "diverged" in said(rows)
+    assert "no runs to compare: too many diverged" in said([*rows[:3], row("exp", 1, None)])
 
 
 def test_with_many_comparisons_less_is_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(7)]
     rows += [row("swish", seed, 0.92 + 0.0011 * seed) for seed in range(7)]
-    assert "significant at the 5% level (p = 0.0156;" in comparison.table(rows)
+    assert "significant at the 5% level (p = 0.0156;" in said(rows)
     others = [row(f"f{n}", seed, 0.9 + 0.01 * (-1) ** seed) for n in range(5) for seed in range(7)]
-    table = comparison.table(rows + others)
+    table = said(rows + others)
     assert "swish is 2.03 points better" in table
     assert "excludes 0, but with so few seeds nothing can be significant (p = 0.0156;" in table
     assert "| p (Holm) |" in table
@@ -125,12 +133,14 @@ def test_the_page_has_every_table(folder):
     text = (folder / "table.md").read_text()
     (_, first), _, _, (header, compared), (_, signs), _ = pages.tables(text)
     hostile = html.code(HOSTILE).replace("|", "\\|")
-    assert first["swish"][:3] == ["95.50", "95.50", "0.71"]
+    assert list(first) == ["swish", "relu (baseline)", hostile]
+    assert first["swish"][0] == "95.50"
+    assert first["swish"][5:7] == ["95.50", "0.71"]
     assert header[1:] == [
         f"{model}, {who}" for model in ("resnet164", "wrn_28_10") for who in ("here", "paper")
     ]
     assert compared["swish"] == ["95.5", "94.7", "95.5", "95.5"]
-    assert compared[hostile] == ["85.5", "", "85.5", ""]
+    assert compared[hostile] == ["85.5", "not measured", "85.5", "not measured"]
     assert signs["relu"] == ["2 / 0 / 0", "0.25", "4 / 0 / 0", "9 / 0 / 0", "0.00195"]
     assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
     assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
@@ -140,15 +150,22 @@ def test_the_page_has_every_table(folder):
 @pytest.mark.parametrize(
     "other", [{"dataset": "fashion_mnist"}, {"train_split": "train[:100]"}, {"image_size": 14}]
 )
-def test_what_the_paper_did_not_measure_is_an_empty_cell(folder, other):
+def test_what_the_paper_did_not_measure_has_no_section(folder, other):
     record = io.read_json(folder / "config.json")
     record["config"] |= other
     io.write_json(folder / "config.json", record)
     comparison.write(folder, runs.read_runs(folder))
-    text = (folder / "table.md").read_text()
-    compared = next(body for header, body in pages.tables(text) if header[1] == "resnet164, here")
-    assert compared["swish"] == ["95.5", "", "95.5", ""]
-    assert "They did not measure" in text
+    assert "Compared with the paper" not in (folder / "table.md").read_text()
+
+
+def test_a_network_that_the_paper_did_not_measure_has_no_column(folder):
+    rows = runs.read_runs(folder)
+    rows = [
+        {**row, "model": {"wrn_28_10": "resnet20"}.get(row["model"], row["model"])} for row in rows
+    ]
+    text = comparison.text(folder, rows)
+    header = next(found for found, _ in pages.tables(text) if found[-1] == "resnet164, paper")
+    assert header == ["activation", "resnet164, here", "resnet164, paper"]
 
 
 @pytest.mark.parametrize(
@@ -182,19 +199,14 @@ def test_all_of_imagenet_is_compared_with_the_paper_wherever_it_is(folder, count
         result = {**result, "model": names[result["model"]], "test_top_5_accuracy": 0.98}
         io.write_json(path, result)
     text = comparison.text(folder, runs.read_runs(folder, {"model": list(names.values())}))
-    header, compared = next(
-        found for found in pages.tables(text) if found[0][1:2] == ["nasnet_mobile, here"]
-    )
-    assert header[1:4] == [
-        "nasnet_mobile, here",
-        "nasnet_mobile, paper",
-        "nasnet_mobile, top-5, here",
-    ]
-    three, one = ("74.6 74.7 74.7", "74.2") if measured else ("", "")
-    assert compared["swish"] == ["95.5", three, "98.0", "95.5", one, "98.0"]
     words = " ".join(text.split())
-    assert ("They did not measure" in words) != measured
     assert ("the middle one their median" in words) == measured
+    found = [one for one in pages.tables(text) if one[0][1:2] == ["nasnet_mobile, here"]]
+    assert bool(found) == measured
+    for header, compared in found:
+        columns = ("here", "paper", "top-5, here")
+        assert header[1:4] == [f"nasnet_mobile, {column}" for column in columns]
+        assert compared["swish"] == ["95.5", "74.6 74.7 74.7", "98.0", "95.5", "74.2", "98.0"]
     assert "Recipe of mobilenet: " in words
     assert "(a test of nasnet_mobile)." in words
     assert f"{counts[1]:,} images of the split training for training" in words
@@ -212,7 +224,7 @@ def test_the_papers_accuracies_are_found_by_dataset():
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder):
     comparison.write(folder, runs.read_runs(folder))
     text = (folder / "report.html").read_text()
-    pages.check(text, figures=2)
+    pages.check(text, figures=4)
 
 
 def test_report_is_written_again_and_refuses_other_folders(folder, call, tmp_path):
@@ -248,8 +260,25 @@ def test_the_committed_reports_say_what_their_runs_say(root):
         if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own
             rows = [{**row, "model": config["model"]} for row in rows]
         baselines = config.get("baselines", 1)
-        table = comparison.summary([row for row in rows if row["chosen"]], baselines)
-        assert table in (path.parent / "table.md").read_text()
+        chosen, page = [row for row in rows if row["chosen"]], path.parent / "table.md"
+        said = page.read_text()
+        # Reports of before have other columns first, and no baseline by that name.
+        shown = {name.removesuffix(" (baseline)"): cells for name, cells in table_of(said).items()}
+        for name, cells in table_of(comparison.summary(chosen, baselines) + "\n").items():
+            assert shown[name.removesuffix(" (baseline)")] == cells, (page, name)
+        if "differences.svg" in said:
+            answer = verdicts.answer(chosen, baselines, len({row["learning_rate"] for row in rows}))
+            assert " ".join(answer.split()) in " ".join(said.split())
+
+
+def table_of(page):
+    """The rows of the tables of accuracies by activation, the cells by their columns; the last."""
+    return {
+        name: dict(zip(header[1:], cells))
+        for header, body in pages.tables(page)
+        if header[:2] == ["activation", "mean"]
+        for name, cells in body.items()
+    }
 
 
 @pytest.mark.browser
@@ -261,14 +290,14 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
         "document.body.dataset.figures = "
         "[...document.images].filter(image => image.naturalWidth > 100).length"
     )
-    assert 'data-figures="2"' in document
+    assert 'data-figures="4"' in document
     assert "<title>resnet164, wrn_28_10 on cifar10</title>" in document  # no script was let in
 
     def order(document):
         body = re.search(r"<tbody>(.*?)</tbody>", document, re.DOTALL).group(1)
-        return re.findall(r"<tr>\s*<td>(?:<code>)?(.)", body)
+        return re.findall(r"<tr>\s*<td[^>]*>(?:<code>)?(.)", body)
 
-    assert order(document) == ["r", "s", "`"]
+    assert order(document) == ["s", "r", "`"]
     click = "const mean = document.querySelectorAll('th button')[1]; mean.click();"
     assert order(show(click)) == ["`", "r", "s"]
     assert order(show(click + "mean.click()")) == ["s", "r", "`"]
@@ -282,15 +311,56 @@ def test_a_network_by_a_hostile_name_brings_no_figure(folder):
     rows = runs.read_runs(folder, {"model": [FILE]})
     comparison.write(folder, rows)
     html = (folder / "report.html").read_text()
-    assert html.count("base64") == 2  # the page's own figures
+    assert html.count("base64") == 4  # the page's own figures
     assert "<code>![x](/etc/hostname)</code>" in html
 
 
 def test_what_diverged_at_times_is_not_significant():
     rows = [row("relu", seed, 0.90 + 0.001 * seed) for seed in range(10)]
     better = [row("swish", seed, 0.95 + 0.0012 * seed) for seed in range(10)]
-    assert "statistically significant at the 5% level" in comparison.table(rows + better)
+    assert "statistically significant at the 5% level" in said(rows + better)
     better[3]["test_accuracy"] = None
-    text = comparison.table(rows + better)
+    text = said(rows + better)
     assert "not significant, as runs diverged (1) and are left out" in text
     assert "statistically significant" not in text
+
+
+def test_the_answer_comes_first_and_a_figure_next(folder):
+    text = comparison.text(folder, runs.read_runs(folder, {"activation": ["relu"]}))
+    _, first, second, third, figure, *_ = text.split("\n\n")
+    assert first.startswith("**On resnet164, swish reaches 95.50%, 5.00 points better than relu (9")
+    assert second.startswith("**On wrn_28_10, swish reaches 95.50%")
+    words = " ".join(third.split())
+    assert words.startswith("Of 4 comparisons with relu, each activation at the learning rate that")
+    assert "none is significantly better" in words
+    assert figure.startswith("![differences from the baseline, with intervals](differences.svg)\n*")
+
+
+def test_one_network_says_nothing_of_others(folder):
+    rows = [row for row in runs.read_runs(folder) if row["model"] == "resnet164"]
+    assert "How often Swish is better" not in comparison.text(folder, rows)
+
+
+def test_a_recipe_is_what_differs_from_the_named_one(folder):
+    record = io.read_json(folder / "config.json")
+    recipe = dataclasses.asdict(recipes.RECIPES["short"]) | {"epochs": 3, "learning_rates": ()}
+    del recipe["learning_rate"]
+    record["config"]["recipe"] = recipe
+    io.write_json(folder / "config.json", record)
+    text = " ".join(comparison.text(folder, runs.read_runs(folder)).split())
+    assert "* Recipe: `short`, but epochs 3, learning_rate 0.1 and 0.2 (this project" in text
+    fold = text[text.index("<details><summary>Every setting</summary>") :]
+    assert "momentum 0.9" in fold[: fold.index("</details>")]
+
+
+def test_rows_that_diverged_say_so(folder):
+    rows = runs.read_runs(folder, {"activation": ["relu"]})
+    for row in rows:
+        if row["activation"] == HOSTILE:
+            row |= {"test_accuracy": None, "validation_accuracy": None, "status": "diverged"}
+    text = comparison.text(folder, rows)
+    (header, first), *_ = pages.tables(text)
+    hostile = html.code(HOSTILE).replace("|", "\\|")
+    assert first[hostile][header.index("minus relu") - 1] == "diverged"
+    assert "diverged" in text[text.index("## Cost") :]
+    assert "and 2 cannot be made, as all runs diverged" in " ".join(text.split())

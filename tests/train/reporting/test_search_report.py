@@ -34,6 +34,13 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     interval = f"{entry.low:.4f} to {entry.high:.4f}"
     formula = "`sigmoid(beta * x) * x`"
     assert best["swish_beta"] == [formula, "1", "1 to 1", f"{entry.mean:.4f}", interval, "2"]
+    _, answer, second, *_ = text.split("\n\n")
+    shape = (
+        "**The best shape is that of swish_beta (with 1 more formula of this shape): mean reward "
+    )
+    assert answer.startswith(shape)
+    assert "ReLU" in answer
+    assert "`keras-swish confirm` trains them again." in " ".join(second.split())
     assert len(best) == search_report.LISTED
 
     ((_, known),) = pages.tables(section(text, "Functions of the paper"))
@@ -198,5 +205,5 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, call, browse):
     # No script was let in.
     assert "<title>Search on &lt;b&gt;digits&lt;/b&gt;, core units: 1</title>" in document
     body = re.search(r"<tbody>(.*?)</tbody>", document, re.DOTALL).group(1)
-    ranks = [int(rank) for rank in re.findall(r"</code></td>\s*<td>([0-9]+)</td>", body)]
-    assert ranks == list(range(30, 0, -1))
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body.split("</tr>")[:-1]]
+    assert [int(cells[2]) for cells in rows] == list(range(30, 0, -1))

@@ -1,0 +1,95 @@
+"""What a search's report says first."""
+
+import made_up_search
+import pytest
+
+from keras_swish import io
+from keras_swish.search import Outcome, Study
+from keras_swish.train.reporting import paper_claims, search_answer, search_report
+
+pytest.importorskip("optuna")
+
+CONFIG = {"program": "compare", "dataset": "digits", "baselines": 2, "recipe": {"epochs": 1}}
+
+
+def outcome(reward):
+    return Outcome(reward, "ok", 1, 1.0)
+
+
+@pytest.fixture
+def disguised(space):
+    """A study with ReLU, Swish, and the same written in other ways."""
+    study = Study(space, {})
+    choices = {
+        "relu": ("max(x,0)", "max(x,0)", "max(x1,x2)"),
+        "swish": ("x", "x", "sigmoid(x1)*x2"),
+        "twice": ("-x", "|x|", "x1+x2"),
+        "by beta": ("x", "beta*x", "sigmoid(x1)*x2"),
+        "sine": ("sin(x)", "x", "x1+x2"),
+    }
+    made = {name: space.candidate(u1=u1, u2=u2, b=b) for name, (u1, u2, b) in choices.items()}
+    for number, candidate in enumerate(made.values()):
+        study.add(candidate, 0, outcome(0.5 + 0.01 * number), "random")
+    return study, {name: str(space.formula(candidate)) for name, candidate in made.items()}
+
+
+def test_relu_and_swish_in_disguise_are_named(disguised):
+    study, formulas = disguised
+    entries = study.entries()
+    found = search_answer.disguises(study, entries, paper_claims.rank_functions(study, entries))
+    assert found == {
+        formulas["twice"]: "ReLU in disguise",
+        formulas["by beta"]: "Swish in disguise",
+    }
+
+
+def test_references_are_called_references(disguised):
+    study, _ = disguised
+    study.add_reference("relu", "max(x, 0)", 0, outcome(0.7))
+    study.add_reference("x * cos(x) + 3", "x * cos(x) + 3", 0, outcome(0.6))
+    study.add(study.space.candidate(**made_up_search.SWISH), 0, outcome(0.9), "start")
+    entries = study.entries()
+    ranked = paper_claims.rank_functions(study, entries)
+    text = search_report.text(study, entries, ranked, None)
+    assert "| relu             | reference " in text
+    assert "| given to start with, not in the space |" in text
+    assert "formulas to start with" in text  # among what had candidates trained
+    assert search_answer.references(study, ranked)["ReLU"].mean == 0.7
+    observed = text[text.index("## Observations") :]
+    assert "proposed what is like the best so far" not in observed  # random alone did
+
+
+def confirm(folder, accuracies):
+    out = folder / "confirm"
+    starts = [{"command": "keras-swish confirm", "environment": {}}]
+    for name, values in accuracies.items():
+        for seed, accuracy in enumerate(values):
+            run = out / "runs" / f"{name}-{seed}"
+            run.mkdir(parents=True)
+            result = {"model": "resnet8", "learning_rate": 0.1, "activation": name, "seed": seed}
+            result |= {"test_accuracy": accuracy, "validation_accuracy": accuracy, "status": "ok"}
+            io.write_json(run / "result.json", {**result, "steps": 1, "epochs": 1, "seconds": 1.0})
+    order = [{"model": "resnet8", "activation": name} for name in accuracies]
+    io.write_csv(out / "results.csv", order)  # the baselines first
+    io.write_json(out / "config.json", {"config": CONFIG, "starts": starts})
+    return folder
+
+
+def test_what_confirm_found_is_said(tmp_path):
+    assert search_answer.confirmed(tmp_path) is None
+    found = [0.9 + 0.001 * seed for seed in range(10)]
+    base = [0.8 + 0.0011 * seed for seed in range(10)]
+    names = {"relu": base, "swish": [a - 0.01 for a in base], "cos_minus_x": found}
+    confirmed = search_answer.confirmed(confirm(tmp_path, names))
+    assert confirmed.text.startswith(
+        "Confirmed: `keras-swish confirm` trained the best 1 again, in"
+    )
+    assert "resnet8 with 10 new seeds: cos_minus_x reaches 90.45%" in confirmed.text
+    assert confirmed.cells["cos_minus_x"].startswith("+9.96 (+9.93 to")
+    assert confirmed.baseline == "relu"
+
+
+def test_what_confirm_did_not_find_is_said_too(tmp_path):
+    values = [0.9, 0.8, 0.85]
+    names = {"relu": values, "swish": values, "cos_minus_x": [0.9, 0.81, 0.84]}
+    assert search_answer.confirmed(confirm(tmp_path, names)).text.startswith("Not confirmed: ")

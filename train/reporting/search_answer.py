@@ -1,0 +1,193 @@
+"""What a search found, in short: the best shape next to ReLU and Swish, and what `confirm` says."""
+
+import math
+import pathlib
+import re
+from typing import NamedTuple
+
+from keras_swish import io
+from keras_swish.search import Study
+from keras_swish.search.child import OK
+from keras_swish.search.insight.naming import readable
+from keras_swish.search.search import START
+from keras_swish.search.study import Entry
+
+from . import html, runs, verdicts
+from .paper_claims import Ranked
+from .shapes import Shape, group
+
+# Functions that the figures mark, by their names there.
+MARKED = {"relu": "ReLU", "swish": "Swish"}
+# Names of what trained a candidate, where no algorithm did.
+_LABELS = {START: "formulas to start with", "": "no algorithm"}
+_DISGUISE = re.compile(r"(?P<factor>-|[\w.-]+ \* )?(?P<name>relu|swish|swish_beta)(?:\(-?x\))?")
+
+
+class Confirmed(NamedTuple):
+    """What `keras-swish confirm` found.
+
+    Attributes:
+        text: In one sentence.
+        cells: By activation, its difference from the first baseline and the interval.
+        baseline: The first baseline.
+    """
+
+    text: str
+    cells: dict[str, str]
+    baseline: str
+
+
+def references(study: Study, ranked: dict[str, Ranked | None]) -> dict[str, Entry]:
+    """Returns ReLU and Swish as this search trained them, by their names in figures.
+
+    Those that it trained to compare with; where a study has none, the candidates that they are.
+    """
+    trained = {entry.formula: entry for entry in study.reference_entries()}
+    found = {}
+    for name, label in MARKED.items():
+        candidate = ranked.get(name)
+        entry = trained.get(name) or (candidate.entry if candidate else None)
+        if entry is not None and entry.status == OK:
+            found[label] = entry
+    return found
+
+
+def answer(
+    found: list[Shape], candidates: int, marked: dict[str, Entry], confirmed: Confirmed | None
+) -> str:
+    """Returns what the search says, in two sentences.
+
+    Args:
+        found: The shapes of its candidates, the best first.
+        candidates: How many those are.
+        marked: ReLU and Swish, as `references` returns them.
+        confirmed: What `keras-swish confirm` found, if it was run.
+    """
+    if not found:
+        return "**No function was trained to the end.**"
+    best = found[0]
+    others = len(best.entries) - 1
+    more = f" (with {others} more {'formula' if others == 1 else 'formulas'} of this shape)"
+    parts = [f"{label} {_mean(entry)}" for label, entry in marked.items()]
+    versus = f"; {', '.join(parts)}" if parts else "; ReLU and Swish were not trained"
+    first = (
+        f"**The best shape is that of {html.code(name(best))}{more if others else ''}: mean reward "
+        f"{_mean(best)}{versus}.**"
+    )
+    if confirmed:
+        return f"{first}\n\n{confirmed.text}"
+    return (
+        f"{first}\n\nIt is not confirmed: the best of {candidates} candidates are chosen for "
+        "their luck, too, and `keras-swish confirm` trains them again."
+    )
+
+
+def name(shape: Shape) -> str:
+    """Returns the shortest of its functions without betas, or with, if all have them."""
+    names = [readable(entry.formula) for entry in shape.entries]
+    return min(names, key=lambda name: ("beta" in name, len(name)))
+
+
+def _mean(entry: Entry | Shape) -> str:
+    if math.isnan(entry.low):
+        return f"{entry.mean:.4f}"
+    return f"{entry.mean:.4f} (95% interval {entry.low:.4f} to {entry.high:.4f})"
+
+
+def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
+    """Returns what `keras-swish confirm` found, if its results are in the search's folder."""
+    out = folder / "confirm" if folder else None
+    if out is None or not (out / runs.CONFIG).exists():
+        return None
+    try:
+        config, rows = runs.settings(out), runs.read_runs(out)
+    except io.DamagedFileError:
+        return None
+    chosen = [row for row in rows if row["chosen"]]
+    if not chosen:
+        return None
+    baselines = config.get("baselines", 1)
+    # With several networks, the first one.
+    model, model_rows = next(iter(runs.group(chosen, "model").items()))
+    made = verdicts.verdicts(model_rows, baselines)
+    names = list(runs.group(model_rows, "activation"))
+    searched = names[baselines:]
+    better = [
+        name
+        for name in searched
+        if all(
+            one.is_significant and one.outcome and one.outcome.difference > 0
+            for one in made
+            if one.name == name
+        )
+    ]
+    said = "Confirmed" if better else "Not confirmed"
+    seeds = len({row["seed"] for row in model_rows})
+    sentence = verdicts.best(model_rows, baselines)
+    cells = {}
+    for one in made:
+        outcome = one.outcome
+        if one.baseline == names[0]:
+            cells[one.name] = "diverged"
+            if outcome:
+                cells[one.name] = f"{outcome.difference:+.2f}"
+                if math.isfinite(outcome.low):
+                    cells[one.name] += f" ({outcome.low:+.2f} to {outcome.high:+.2f})"
+    text = (
+        f"{said}: `keras-swish confirm` trained the best {len(searched)} again, in "
+        f"{html.code(model)} with {seeds} new {'seed' if seeds == 1 else 'seeds'}: {sentence}"
+    )
+    return Confirmed(text, cells, names[0])
+
+
+def disguises(
+    study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]
+) -> dict[str, str]:
+    """Returns by formula which of the candidates are ReLU or Swish, written in another way.
+
+    Multiples of them, also of -x and by a beta, and functions that are the same before their betas
+    are trained, or mirrored.
+
+    Args:
+        study: The study.
+        entries: The candidates that are looked at.
+        ranked: The paper's functions among all candidates.
+    """
+    known = {name: ranked[name] for name in MARKED if ranked.get(name)}
+    own = [found.entry.candidate for found in known.values() if found]
+    numbers = group(study.space, [*own, *(entry.candidate for entry in entries)])
+    shapes_of = dict(zip(numbers[: len(own)], known, strict=True))
+    found = {}
+    for entry, number in zip(entries, numbers[len(own) :], strict=True):
+        text = readable(entry.formula)
+        match = _DISGUISE.fullmatch(text)
+        base = match["name"].removesuffix("_beta") if match else shapes_of.get(number)
+        if base and text not in (*MARKED, "swish_beta"):
+            found[entry.formula] = f"{MARKED[base]} in disguise"
+    return found
+
+
+def label(algorithm: str) -> str:
+    """Returns what had a candidate trained, as it is called in figures and tables."""
+    return _LABELS.get(algorithm, algorithm)
+
+
+def reference_section(study: Study) -> str:
+    """Returns the table of the functions that candidates are compared with; empty without any."""
+    entries = study.reference_entries()
+    if not entries:
+        return ""
+    lines = [["function", "what it is", "reward", "95% interval", "seeds"]]
+    for entry in entries:
+        is_reference = entry.formula in MARKED
+        what = "reference" if is_reference else "given to start with, not in the space"
+        interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
+        note = "" if entry.status == OK else f" ({entry.status})"
+        seeds = str(len(entry.rewards))
+        text = html.code(entry.formula) + note
+        lines.append([text, what, f"{entry.mean:.4f}", interval, seeds])
+    return (
+        "## What candidates are compared with\n\nThese were trained as candidates are; no "
+        "algorithm proposed them, none was told of them, and they have no rank.\n\n"
+        f"{html.table(lines)}"
+    )
