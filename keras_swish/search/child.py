@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from keras_swish.messages import first_line
-from keras_swish.replacement.replace import replace_activations
+from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
 from keras_swish.search.children import data as datasets
 from keras_swish.search.children.compiling import Compiler
@@ -137,7 +137,8 @@ class Child:
         searchable = functools.partial(
             SearchableActivation, space.core_units, space.primitives["u"], space.primitives["b"]
         )
-        self._template = self._replace(searchable)
+        self._template, report = self._replace(searchable)
+        self.sites = sites.replaced_sites(self.sites, activations, report)
         self._initial_weights: dict[int, list[np.ndarray]] = {}
         self._set_seed: Callable[[int], None]
         self._network = reinitialize(self._template)
@@ -244,7 +245,7 @@ class Child:
 
     def with_formula(self, formula: str) -> keras.Model:
         """Returns the user's network, with its weights, and this activation."""
-        return self._replace(formula)
+        return self._replace(formula)[0]
 
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
@@ -401,7 +402,7 @@ class Child:
     def _diverged(self) -> float:
         return self.config.diverged_reward or 0.0
 
-    def _replace(self, activation: Any) -> keras.Model:
+    def _replace(self, activation: Any) -> tuple[keras.Model, ReplacementReport]:
         chosen = {sites.key(site) for site in self.sites}
         replacements: dict[Any, Any] = {site.old: activation for site in self.sites}
         try:
@@ -411,6 +412,7 @@ class Child:
                 where=lambda site: sites.key(site) in chosen,
                 except_last=not sites.is_output(self.model, self.sites),
                 strict=False,
+                return_report=True,
             )
         except TypeError as error:  # a layer calls it in another way, as attention its softmax
             raise ValueError(
