@@ -191,6 +191,11 @@ def get(executor: str | Executor) -> Executor:
         ValueError: If there is no such executor.
     """
     if not isinstance(executor, str):
+        if isinstance(executor, type) or not hasattr(executor, "start"):
+            raise ValueError(
+                "`executor` must be 'local', 'ray', or an object such as "
+                f"keras_swish.search.Ray(cpus=2). Received: {executor!r}"
+            )
         return executor
     if executor not in EXECUTORS:
         raise ValueError(unknown("executor", executor, EXECUTORS))

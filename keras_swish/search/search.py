@@ -43,10 +43,12 @@ class Race:
     top: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or not 0 < self.top <= 1:
+        is_whole = isinstance(self.seeds, int) and not isinstance(self.seeds, bool)
+        is_part = isinstance(self.top, int | float) and 0 < self.top <= 1
+        if not (is_whole and self.seeds >= 1 and is_part):
             raise ValueError(
-                "`seeds` must be positive, and `top` a part in (0, 1]. "
-                f"Received: seeds={self.seeds}, top={self.top}"
+                "`seeds` must be a positive whole number, and `top` a part in (0, 1]. "
+                f"Received: seeds={self.seeds!r}, top={self.top!r}"
             )
 
 

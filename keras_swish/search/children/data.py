@@ -74,6 +74,8 @@ def read(
     batch_size = None
     if is_dataset(data):
         data, batch_size = _joined(name, data)
+    if isinstance(data, list) and len(data) in (2, 3) and not _is_one_array(data):
+        data = tuple(data)  # as `fit` does
     if not isinstance(data, tuple) or len(data) not in (2, 3):
         raise ValueError(
             f"`{name}` must be a pair (inputs, labels): {_FORMS}. Received: {_described(data)}"
@@ -187,9 +189,13 @@ def _check(name: str, data: Data) -> None:
             f"`{name}` must hold as many inputs as labels, and at least one. "
             f"Received: {[len(array) for array in arrays]}"
         )
-    for array in arrays:
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise ValueError(f"`{name}` holds numbers that are not finite.")
+    for kind, part in zip(_KINDS, data, strict=False):
+        for array in keras.tree.flatten(part):
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                raise ValueError(
+                    f"`{name}` holds numbers that are not finite, in its {kind}: fill them in, or "
+                    "leave these examples out."
+                )
     for array in keras.tree.flatten(data[1]):
         if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
             raise ValueError(
@@ -205,9 +211,12 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
         raise ValueError(
             f"`{name}` has sample weights, so that `class_weight` cannot be given: multiply them."
         )
-    if not isinstance(class_weight, dict):
+    if not isinstance(class_weight, dict) or not all(
+        isinstance(key, int | np.integer) and isinstance(weight, int | float | np.number)
+        for key, weight in class_weight.items()
+    ):
         raise ValueError(
-            "`class_weight` must be a dictionary such as {0: 1.0, 1: 5.0}. "
+            "`class_weight` must be a dictionary from classes to numbers, {0: 1.0, 1: 5.0}. "
             f"Received: {class_weight!r}"
         )
     if not isinstance(labels, np.ndarray):
@@ -215,5 +224,10 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
     if labels.ndim > 1 and labels.shape[-1] > 1:
         labels = labels.argmax(-1)
     classes = np.round(labels.reshape(len(labels), -1)[:, 0]).astype(int)
+    if class_weight and not set(class_weight) & set(classes.tolist()):
+        raise ValueError(
+            f"`class_weight` weighs none of the classes in `{name}`, "
+            f"{classes.min()} to {classes.max()}. Received: {class_weight!r}"
+        )
     weights = np.array([class_weight.get(int(one), 1.0) for one in classes], "float32")
     return (*data, weights)

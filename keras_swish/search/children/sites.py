@@ -54,7 +54,8 @@ def searched_sites(
         if not chosen:
             raise ValueError(_nothing(sites, roles))
         return chosen
-    if isinstance(activations, str) or not all(isinstance(name, str) for name in activations):
+    is_list = isinstance(activations, list | tuple | set) and bool(activations)
+    if not (is_list and all(isinstance(name, str) for name in activations)):
         raise ValueError(
             f"`activations` must be a list of names, such as ['relu']. Received: {activations!r}"
         )
