@@ -90,7 +90,8 @@ def search_activations(
             "optuna:TPESampler", or an `Algorithm`.
         activations: What to replace: names of functions ("relu"), paths of activations or patterns
             of them ("block1_*"), or attributes ("recurrent_activation"). By default all
-            activations but gates, softmax and the outputs.
+            activations but gates, softmax and the outputs. The softmax of attention is called with
+            a mask, which nothing else takes: it stays.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: Instead of an objective a function from labels and outputs to a number, higher being
             better, or a Keras metric. A storage knows a function by its name alone: give one that
