@@ -65,7 +65,8 @@ def search_activations(
     Args:
         model: A Keras model, built; it is left as it is.
         x: Inputs as for `fit`: arrays, or lists or dictionaries of them, a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`. A dataset is read into memory once.
+            `keras.utils.PyDataset`. A dataset is read into memory once; one that shuffles needs a
+            seed, or a search in another process does not know it again and does not resume.
         y: Labels, where `x` is no dataset.
         validation_data: `(x, y)`, `(x, y, sample_weight)`, or a dataset, for the objective.
         sample_weight: As for `fit`.

@@ -171,7 +171,7 @@ def _is_one_array(value: list | tuple) -> bool:
 
 def _numpy(value: Any) -> np.ndarray:
     if hasattr(value, "iloc") and hasattr(value, "to_numpy"):  # pandas
-        array = value.to_numpy()
+        array = _of_pandas(value)
         return array[:, None] if array.ndim == 1 else array  # as `fit` takes a column
     if hasattr(value, "todense"):
         return np.asarray(value.todense())
@@ -180,6 +180,20 @@ def _numpy(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # PyTorch
         return value.detach().cpu().numpy()
     return np.asarray(value)
+
+
+def _of_pandas(value: Any) -> np.ndarray:
+    array = value.to_numpy()
+    if array.dtype != object:
+        return array
+    # Columns of several types; or those that may lack values, of which pandas makes objects.
+    types = dict(value.dtypes) if array.ndim > 1 else {value.name: value.dtype}
+    others = [name for name, dtype in types.items() if dtype.kind not in "iufb"]
+    if not others:
+        return value.to_numpy(dtype=keras.config.floatx(), na_value=np.nan)
+    if len(others) < len(types):
+        raise TypeError(f"the column {others[0]!r} is no number, as others are")
+    return array
 
 
 def _check(name: str, data: Data) -> None:
