@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import numbers
 import os
 import pathlib
 from collections.abc import Sequence
@@ -142,7 +143,7 @@ def search_activations(
         callbacks = [callbacks]  # as `fit` takes it
     _check(max_trials, verbose, timeout, callbacks, storage, on_child)
     _check_kinds(space, algorithm, race)
-    _check_seed(seed, race or Race())
+    seed = _checked_seed(seed, race or Race())
     train = _training_data(x, y, sample_weight, validation_data)
     given = {"epochs": epochs, "batch_size": batch_size}
     given = {name: value for name, value in given.items() if value is not None}
@@ -278,15 +279,16 @@ def _check_kinds(space: Any, algorithm: Any, race: Any) -> None:
         raise ValueError(f"`race` must be a keras_swish.search.Race. Received: race={race!r}")
 
 
-def _check_seed(seed: Any, race: Race) -> None:
-    """Refuses a first seed from which not all children can have one that NumPy takes."""
+def _checked_seed(seed: Any, race: Race) -> int:
+    """Returns the first seed, from which all children must have one that NumPy takes."""
     most = 2**32 - race.seeds
     if not (_is_whole(seed) and 0 <= seed <= most):
         raise ValueError(f"`seed` must be a whole number from 0 to {most}. Received: seed={seed!r}")
+    return int(seed)  # of NumPy's, which no storage holds
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _training_data(x: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:

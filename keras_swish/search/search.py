@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,8 +44,8 @@ class Race:
     top: float = 0.1
 
     def __post_init__(self) -> None:
-        is_whole = isinstance(self.seeds, int) and not isinstance(self.seeds, bool)
-        is_part = isinstance(self.top, int | float) and 0 < self.top <= 1
+        is_whole = isinstance(self.seeds, numbers.Integral) and not isinstance(self.seeds, bool)
+        is_part = isinstance(self.top, numbers.Real) and 0 < self.top <= 1
         if not (is_whole and self.seeds >= 1 and is_part):
             raise ValueError(
                 "`seeds` must be a positive whole number, and `top` a part in (0, 1]. "
