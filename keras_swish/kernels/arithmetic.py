@@ -100,8 +100,14 @@ def blend(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def quotient(a: Tensor, b: Tensor) -> Tensor:
-    """Returns a / b, where XLA would make a / (c * b) of (a / c) / b, and overflow."""
-    return ops.sign(a) * (ops.abs(a) / b)
+    """Returns a / b, where XLA would make a / (c * b) of (a / c) / b, and overflow.
+
+    It is 0 for an infinite b, also where a is NaN. It stands in the derivative of a / b alone, and
+    what makes b overflow does so to its derivative: (a / b) * b' is 0 * inf, and (a / b) * (b' / b)
+    is as good as 0.
+    """
+    found = ops.sign(a) * (ops.abs(a) / b)
+    return ops.where(ops.isinf(b), ops.zeros_like(found), found)
 
 
 def add_eps(x: Tensor) -> Tensor:

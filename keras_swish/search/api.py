@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import inspect
+import numbers
 import os
 import pathlib
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from keras_swish.search import algorithms, executors, functions
 from keras_swish.search.algorithms import Algorithm
 from keras_swish.search.child import Child, ChildConfig, Outcome
 from keras_swish.search.children import data as datasets
+from keras_swish.search.children.checks import check_model
 from keras_swish.search.children.rewards import Reward
 from keras_swish.search.display import VERBOSE, Display
 from keras_swish.search.executors import Executor
@@ -63,7 +66,8 @@ def search_activations(
     Args:
         model: A Keras model, built; it is left as it is.
         x: Inputs as for `fit`: arrays, or lists or dictionaries of them, a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`. A dataset is read into memory once.
+            `keras.utils.PyDataset`. A dataset is read into memory once; one that shuffles needs a
+            seed, or a search in another process does not know it again and does not resume.
         y: Labels, where `x` is no dataset.
         validation_data: `(x, y)`, `(x, y, sample_weight)`, or a dataset, for the objective.
         sample_weight: As for `fit`.
@@ -88,7 +92,8 @@ def search_activations(
             "optuna:TPESampler", or an `Algorithm`.
         activations: What to replace: names of functions ("relu"), paths of activations or patterns
             of them ("block1_*"), or attributes ("recurrent_activation"). By default all
-            activations but gates, softmax and the outputs.
+            activations but gates, softmax and the outputs. The softmax of attention is called with
+            a mask, which nothing else takes: it stays.
         loss: As in `compile`; by default that which the model is compiled with.
         reward: Instead of an objective a function from labels and outputs to a number, higher being
             better, or a Keras metric. A storage knows a function by its name alone: give one that
@@ -133,7 +138,12 @@ def search_activations(
 
     Source: Ramachandran et al. 2017, section 2.
     """
-    _check(max_trials, verbose, timeout, callbacks, storage, race)
+    check_model(model)
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]  # as `fit` takes it
+    _check(max_trials, verbose, timeout, callbacks, storage, on_child)
+    _check_kinds(space, algorithm, race)
+    seed = _checked_seed(seed, race or Race())
     train = _training_data(x, y, sample_weight, validation_data)
     given = {"epochs": epochs, "batch_size": batch_size}
     given = {name: value for name, value in given.items() if value is not None}
@@ -208,30 +218,77 @@ def search_activations(
 
 
 def _check(
-    max_trials: Any, verbose: Any, timeout: Any, callbacks: Any, storage: Any, race: Any
+    max_trials: Any, verbose: Any, timeout: Any, callbacks: Any, storage: Any, on_child: Any
 ) -> None:
     """Refuses at once what would fail after minutes."""
-    is_whole = isinstance(max_trials, int) and not isinstance(max_trials, bool)
-    if max_trials is not None and not (is_whole and max_trials >= 0):
+    if max_trials is not None and not (_is_whole(max_trials) and max_trials >= 0):
         raise ValueError(
             "`max_trials` must be a whole number, 0 for `start` alone, or None for no limit. "
             f"Received: max_trials={max_trials!r}"
         )
     if verbose not in VERBOSE:
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and timeout > 0):
         raise ValueError(f"`timeout` must be positive seconds. Received: timeout={timeout!r}")
-    for callback in callbacks or ():
+    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
+    for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):
             raise ValueError(f"`callbacks` must be a list of Keras's. Received: {callback!r}")
+    if on_child is not None and not _takes_child(on_child):
+        raise ValueError(
+            "`on_child` must be a function of candidate, seed and outcome. "
+            f"Received: on_child={on_child!r}"
+        )
+    if storage is None or "://" in str(storage):
+        return
+    if not isinstance(storage, str | os.PathLike) or pathlib.Path(storage).expanduser().is_dir():
+        raise ValueError(
+            "`storage` must be the path of a file, such as 'study.log', or a database's URL. "
+            f"Received: storage={storage!r}"
+        )
+    if not pathlib.Path(storage).expanduser().resolve().parent.is_dir():
+        raise ValueError(
+            f"The folder of `storage` does not exist: make it first. Received: {str(storage)!r}"
+        )
+
+
+def _takes_child(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except ValueError:  # one of C has no signature
+        return True
+    except TypeError:
+        return False
+    return True
+
+
+def _check_kinds(space: Any, algorithm: Any, race: Any) -> None:
+    """Refuses objects of another kind."""
+    if space is not None and not isinstance(space, SearchSpace):
+        raise ValueError(
+            "`space` must be a keras_swish.search.SearchSpace, such as SearchSpace(2) of two core "
+            f"units. Received: space={space!r}"
+        )
+    if not isinstance(algorithm, str | Algorithm):
+        raise ValueError(
+            f"`algorithm` must be one of {', '.join(algorithms.ALGORITHMS)}, or an `Algorithm`. "
+            f"Received: algorithm={algorithm!r}"
+        )
     if race is not None and not isinstance(race, Race):
         raise ValueError(f"`race` must be a keras_swish.search.Race. Received: race={race!r}")
-    if storage is not None and "://" not in str(storage):
-        folder = pathlib.Path(storage).expanduser().resolve().parent
-        if not folder.is_dir():
-            raise ValueError(
-                f"The folder of `storage` does not exist: make it first. Received: {str(storage)!r}"
-            )
+
+
+def _checked_seed(seed: Any, race: Race) -> int:
+    """Returns the first seed, from which all children must have one that NumPy takes."""
+    most = 2**32 - race.seeds
+    if not (_is_whole(seed) and 0 <= seed <= most):
+        raise ValueError(f"`seed` must be a whole number from 0 to {most}. Received: seed={seed!r}")
+    return int(seed)  # of NumPy's, which no storage holds
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _training_data(x: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:

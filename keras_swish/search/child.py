@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from keras_swish.messages import first_line
-from keras_swish.replacement.replace import replace_activations
+from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
 from keras_swish.search.children import data as datasets
 from keras_swish.search.children.compiling import Compiler
@@ -38,6 +38,9 @@ from keras_swish.search.space import Candidate, SearchSpace
 
 # Examples a step, where neither the config nor a dataset says how many.
 _BATCH_SIZE = 128
+# An example costs as many times more to train on than to validate on; and the part of the time of
+# training that it may cost to keep the reward after each epoch.
+_TRAINING_COST, _CHEAP = 3, 0.05
 
 
 class Child:
@@ -137,7 +140,8 @@ class Child:
         searchable = functools.partial(
             SearchableActivation, space.core_units, space.primitives["u"], space.primitives["b"]
         )
-        self._template = self._replace(searchable)
+        self._template, report = self._replace(searchable)
+        self.sites = sites.replaced_sites(self.sites, activations, report)
         self._initial_weights: dict[int, list[np.ndarray]] = {}
         self._set_seed: Callable[[int], None]
         self._network = reinitialize(self._template)
@@ -244,7 +248,7 @@ class Child:
 
     def with_formula(self, formula: str) -> keras.Model:
         """Returns the user's network, with its weights, and this activation."""
-        return self._replace(formula)
+        return self._replace(formula)[0]
 
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
@@ -305,25 +309,36 @@ class Child:
         """Yields the outcome, and if asked for those after each epoch before."""
         _seed_dropout(seed)
         callbacks = self._started_callbacks(network)
+        keeps_curve = each_epoch or bool(callbacks) or self._is_validated_cheaply
         steps, curve = 0, ()
         for epoch in range(self.config.epochs):
-            taken, is_finite = self._train_epoch(network, seed, epoch, callbacks)
+            taken, is_finite, logs = self._train_epoch(network, seed, epoch, callbacks)
             steps += taken
             is_last = epoch + 1 == self.config.epochs or network.stop_training
             if is_last and callbacks:
                 callbacks.on_train_end()  # some give back the weights of the best epoch
             if is_finite and not is_last and not each_epoch:
+                if keeps_curve:
+                    reward = self._measure(network, logs)
+                    curve = (*curve, self._diverged if reward is None else reward)
                 continue
             reward = self._validate(network) if is_finite else None
             if reward is None:
                 seconds = time.perf_counter() - start
                 yield Outcome(self._diverged, DIVERGED, steps, seconds, curve)
                 return
-            curve = (*curve, reward) if each_epoch else ()
+            curve = (*curve, reward) if keeps_curve else ()
             status = OK if is_last else PRUNED
             yield Outcome(reward, status, steps, time.perf_counter() - start, curve)
             if is_last:
                 return
+
+    @property
+    def _is_validated_cheaply(self) -> bool:
+        """Whether to validate after each epoch costs next to nothing of what training does."""
+        epochs = self.config.epochs
+        training = _TRAINING_COST * epochs * self._examples
+        return (epochs - 1) * datasets.size(self.validation) <= _CHEAP * training
 
     def _started_callbacks(self, network: keras.Model) -> keras.callbacks.CallbackList | None:
         network.stop_training = False
@@ -342,8 +357,11 @@ class Child:
         seed: int,
         epoch: int,
         callbacks: keras.callbacks.CallbackList | None,
-    ) -> tuple[int, bool]:
-        """Returns the steps taken, and whether all losses were finite."""
+    ) -> tuple[int, bool, dict[str, float] | None]:
+        """Returns the steps taken, whether all losses were finite, and what callbacks were told.
+
+        That is, of the validation data; None without callbacks.
+        """
         order, steps, is_finite = self.order(seed, epoch), 0, True
         logs: list[dict[str, Any]] = []
         network.reset_metrics()  # what diverged before would count for ever
@@ -360,10 +378,11 @@ class Child:
                 callbacks.on_train_batch_end(steps - 1, epoch_logs(network, logged))
             if not is_finite:
                 break
-        if callbacks:
-            of_epoch = epoch_logs(network, logs)
-            callbacks.on_epoch_end(epoch, {**of_epoch, **self._evaluate(network)})
-        return steps, is_finite
+        if not callbacks:
+            return steps, is_finite, None
+        of_epoch, of_validation = epoch_logs(network, logs), self._evaluate(network)
+        callbacks.on_epoch_end(epoch, {**of_epoch, **of_validation})
+        return steps, is_finite, of_validation
 
     def _evaluate(self, network: keras.Model) -> dict[str, float]:
         """Returns what `fit` logs of the validation data."""
@@ -372,10 +391,15 @@ class Child:
         logs: Any = network.evaluate(x, y, self.batch_size, silent, *weights, return_dict=True)
         return {f"{objectives.PREFIX}{name}": value for name, value in logs.items()}
 
-    def _measure(self, network: keras.Model) -> float | None:
-        """Returns the reward, or None if it or an output is not finite."""
+    def _measure(self, network: keras.Model, logs: dict[str, float] | None = None) -> float | None:
+        """Returns the reward, or None if it or an output is not finite.
+
+        Args:
+            network: The network.
+            logs: What it logs of the validation data, where that is known.
+        """
         if self.objective:
-            logs = self._evaluate(network)
+            logs = self._evaluate(network) if logs is None else logs
             found = [logs[name] for name in ("val_loss", self.objective.name) if name in logs]
             reward = self.objective.sign * logs[self.objective.name]
             return reward if np.isfinite(found).all() else None
@@ -401,7 +425,7 @@ class Child:
     def _diverged(self) -> float:
         return self.config.diverged_reward or 0.0
 
-    def _replace(self, activation: Any) -> keras.Model:
+    def _replace(self, activation: Any) -> tuple[keras.Model, ReplacementReport]:
         chosen = {sites.key(site) for site in self.sites}
         replacements: dict[Any, Any] = {site.old: activation for site in self.sites}
         try:
@@ -411,6 +435,7 @@ class Child:
                 where=lambda site: sites.key(site) in chosen,
                 except_last=not sites.is_output(self.model, self.sites),
                 strict=False,
+                return_report=True,
             )
         except TypeError as error:  # a layer calls it in another way, as attention its softmax
             raise ValueError(

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from keras_swish.messages import unknown
+from keras_swish.messages import first_line, unknown
 from keras_swish.search import cluster
 
 if TYPE_CHECKING:
@@ -191,6 +191,11 @@ def get(executor: str | Executor) -> Executor:
         ValueError: If there is no such executor.
     """
     if not isinstance(executor, str):
+        if isinstance(executor, type) or not hasattr(executor, "start"):
+            raise ValueError(
+                "`executor` must be 'local', 'ray', or an object such as "
+                f"keras_swish.search.Ray(cpus=2). Received: {executor!r}"
+            )
         return executor
     if executor not in EXECUTORS:
         raise ValueError(unknown("executor", executor, EXECUTORS))
@@ -202,8 +207,49 @@ def start_for(child: "Child", executor: str | Executor = "local") -> Executor:
 
     Each of Ray's workers builds and compiles the child once.
     """
-    return get(executor).start(
-        lambda job: child.evaluate(*job), lambda job: child.train_by_epoch(*job)
+
+    def evaluate(job: Job) -> Result:
+        with _naming(child, job):
+            return child.evaluate(*job)
+
+    def train_by_epoch(job: Job) -> Iterator[Result]:
+        with _naming(child, job):
+            yield from child.train_by_epoch(*job)
+
+    return get(executor).start(evaluate, train_by_epoch)
+
+
+@contextlib.contextmanager
+def _naming(child: "Child", job: Job) -> Iterator[None]:
+    """Says which child it was that ran out of memory, of the machine or of the accelerator."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        function, seed = job
+        if not isinstance(function, str):
+            function = child.space.formula(function)
+        raise MemoryError(
+            f"No memory was left to train {function} with seed {seed} ({first_line(error)})."
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Says whether memory ran out, by the error that NumPy or a backend raises of it.
+
+    Example:
+        >>> from keras_swish.search import executors
+        >>> executors.is_out_of_memory(MemoryError())
+        True
+    """
+    names = {base.__name__ for base in type(error).__mro__}
+    # TensorFlow's, PyTorch's, and what JAX says in an error of all kinds.
+    is_backends = names & {"ResourceExhaustedError", "OutOfMemoryError"}
+    return (
+        isinstance(error, MemoryError)
+        or bool(is_backends)
+        or ("JaxRuntimeError" in names and "RESOURCE_EXHAUSTED" in str(error))
     )
 
 

@@ -43,7 +43,8 @@ class Pruner:
             pruner=getattr(optuna.pruners, pruner_class)(**options),
         )
         trials = study.study.get_trials(deepcopy=False)
-        self._finished = [trial for trial in trials if trial.intermediate_values]
+        # Not all that have a reward after each epoch: what the pruner has noted something of.
+        self._finished = [trial for trial in trials if trial.system_attrs]
         self._forgotten = 0
         self._renew()
         self._states = optuna.trial.TrialState

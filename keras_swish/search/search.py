@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from keras_swish.search.functions import Function
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.result import Progress
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Proposed, Study
+from keras_swish.search.study import REFERENCE, START, Proposed, Study
 
 # Called after each training.
 OnChild = Callable[[Candidate, int, Outcome], Any]
@@ -28,8 +29,6 @@ _AHEAD = 4
 # A snapshot of the algorithm is kept when replaying what it did since the last would take longer
 # than this, and than this share of all that it did: a journal keeps every snapshot.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 10.0, 0.005
-# In a study, the algorithm of the functions that the user began with.
-START = "start"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +44,12 @@ class Race:
     top: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or not 0 < self.top <= 1:
+        is_whole = isinstance(self.seeds, numbers.Integral) and not isinstance(self.seeds, bool)
+        is_part = isinstance(self.top, numbers.Real) and 0 < self.top <= 1
+        if not (is_whole and self.seeds >= 1 and is_part):
             raise ValueError(
-                "`seeds` must be positive, and `top` a part in (0, 1]. "
-                f"Received: seeds={self.seeds}, top={self.top}"
+                "`seeds` must be a positive whole number, and `top` a part in (0, 1]. "
+                f"Received: seeds={self.seeds!r}, top={self.top!r}"
             )
 
 
@@ -103,6 +104,8 @@ class Search:
         self.progress = Progress()
         # What candidates are compared with; they are no trials, and no algorithm is told of them.
         self._references: list[Function] = []
+        # By text: whether every search compares with it, or the user began with it.
+        self._kinds: dict[str, str] = {}
         # By job: what is trained for comparison, and what is not the algorithm's.
         self._compared: dict[tuple[Candidate | str, int], Function] = {}
         self._given: set[tuple[Candidate, int]] = set()
@@ -133,7 +136,11 @@ class Search:
             start: Functions to begin with.
             references: Functions to compare with.
         """
-        self._references = [*references, *(one for one in start if one.candidate is None)]
+        others = [one for one in start if one.candidate is None]
+        self._references = [*references, *others]
+        self._kinds = {one.text: START for one in others} | {
+            one.text: REFERENCE for one in references
+        }
         self._train_references(self.seed)
         for function in start:
             candidate = function.candidate
@@ -314,7 +321,8 @@ class Search:
         candidate, seed = job
         function = self._compared.pop(job, None)
         if function:
-            self.study.add_reference(function.text, function.formula, seed, outcome)
+            kind = self._kinds[function.text]
+            self.study.add_reference(function.text, function.formula, seed, outcome, kind)
             return
         notes = self.pruner.finish(candidate, outcome) if self.pruner else None
         if job in self._given:

@@ -19,11 +19,15 @@ from scipy import stats
 
 from keras_swish.messages import differences, first_line
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
+from keras_swish.search.functions import REFERENCES
 from keras_swish.search.insight.noise import LocalNoise, estimate
 from keras_swish.search.journal import claim, import_optuna, open_journal
 from keras_swish.search.space import Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS, _REFERENCE = "keras_swish", "proposals", "reference"
+# In place of the name of an algorithm: the functions that the user began with, and those that
+# every search compares with.
+START, REFERENCE = "start", "reference"
 
 
 class Proposed(NamedTuple):
@@ -76,6 +80,8 @@ class Entry:
         low: Lower end of the 95% interval of the mean; nan while the noise is not known, and
             where the status is not "ok".
         high: Its upper end.
+        algorithm: Name of the algorithm that first had it trained; "start" for a function that the
+            user began with, "reference" for one that every search compares with.
     """
 
     candidate: Candidate
@@ -85,6 +91,7 @@ class Entry:
     mean: float
     low: float
     high: float
+    algorithm: str = ""
 
 
 class Study:
@@ -135,7 +142,10 @@ class Study:
         self.outcomes: dict[Candidate, dict[int, Outcome]] = collections.defaultdict(dict)
         with _storage_errors(storage):
             trials = list(self.trials())
+        # By candidate, or text of a function to compare with: what first had it trained.
+        self._algorithms: dict[Candidate | str, str] = {}
         for trial in trials:
+            self._algorithms.setdefault(trial.candidate, trial.algorithm)
             by_seed = self.outcomes[trial.candidate]
             # One that was stopped early counts until it is trained to its end.
             if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
@@ -146,7 +156,11 @@ class Study:
             for trial in self.study.get_trials(deepcopy=False):
                 if _REFERENCE in trial.user_attrs:
                     attrs = trial.user_attrs
-                    self.references[attrs[_REFERENCE]][attrs["seed"]] = _outcome(trial)
+                    text = attrs[_REFERENCE]
+                    self.references[text][attrs["seed"]] = _outcome(trial)
+                    # Storages of before did not say.
+                    present = START if text not in REFERENCES else REFERENCE
+                    self._algorithms.setdefault(text, str(attrs.get("algorithm", present)))
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
@@ -244,8 +258,11 @@ class Study:
             )
         )
         self.outcomes[candidate][seed] = outcome
+        self._algorithms.setdefault(candidate, algorithm)
 
-    def add_reference(self, text: str, formula: str, seed: int, outcome: Outcome) -> None:
+    def add_reference(
+        self, text: str, formula: str, seed: int, outcome: Outcome, algorithm: str = REFERENCE
+    ) -> None:
         """Writes a finished child of a function to compare with, which is no candidate here.
 
         Args:
@@ -253,13 +270,16 @@ class Study:
             formula: Its formula.
             seed: Its seed.
             outcome: Its outcome.
+            algorithm: "reference", or "start" for one that the user began with.
         """
         optuna = import_optuna()
         self.study.add_trial(
             optuna.trial.create_trial(
                 value=outcome.reward,
+                intermediate_values=dict(enumerate(outcome.curve, 1)),
                 user_attrs={
                     _REFERENCE: text,
+                    "algorithm": algorithm,
                     "formula": formula,
                     "seed": seed,
                     "status": outcome.status,
@@ -269,6 +289,7 @@ class Study:
             )
         )
         self.references[text][seed] = outcome
+        self._algorithms.setdefault(text, algorithm)
 
     def trials(self) -> Iterator[Trial]:
         """Yields all finished children, in the order in which they were written.
@@ -425,7 +446,8 @@ class Study:
             deviation = local.at(mean) if local and status == OK else math.nan
             half = width * deviation / math.sqrt(len(judged))
             interval = mean - half, mean + half
-            entries.append(Entry(candidate, formula, rewards, status, mean, *interval))
+            algorithm = self._algorithms.get(candidate or formula, "")
+            entries.append(Entry(candidate, formula, rewards, status, mean, *interval, algorithm))
         return entries
 
 

@@ -76,6 +76,8 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
         fail(str(error), status=1)
     except io.DamagedFileError as error:
         fail(f"{error}{_how_to_resume(flag_values)}")
+    except MemoryError as error:
+        fail(f"{error or 'no memory is left'}{_how_to_resume(flag_values)}", status=1)
     except BrokenPipeError:
         _end_without_reader()
     except OSError as error:

@@ -144,7 +144,7 @@ def _record(folder: pathlib.Path) -> dict[str, Any]:
 def rows(study: Study, entries: list[Entry]) -> list[Row]:
     """Returns a row for each candidate, with its choices and the reward with each seed.
 
-    Where rewards after each epoch are known, as a pruner asked for them, they are in the row, too.
+    Where rewards after each epoch are known, they are in the row, too: see `Outcome.curve`.
     """
     seeds = sorted({seed for entry in entries for seed in entry.rewards})
     intervals = rank_intervals(entries)
@@ -164,6 +164,7 @@ def rows(study: Study, entries: list[Entry]) -> list[Row]:
                 "low": round(entry.low, 5),
                 "high": round(entry.high, 5),
                 "status": entry.status,
+                "algorithm": entry.algorithm,
                 "seconds": round(sum(outcome.seconds for outcome in outcomes), 2),
                 **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
                 **{

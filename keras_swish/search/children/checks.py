@@ -1,5 +1,6 @@
 """Checks of a network and its data before the first child is trained."""
 
+import re
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ def check_model(model: Any) -> None:
 
     Raises:
         TypeError: If it is no model.
-        ValueError: If it is not built.
+        ValueError: If it is not built, or has nothing to train.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -27,6 +28,10 @@ def check_model(model: Any) -> None:
     if not model.built:
         raise ValueError(
             f"The model {model.name!r} is not built: give it an input, or call it once on data."
+        )
+    if not model.trainable_variables:
+        raise ValueError(
+            f"The model {model.name!r} has no weights to train: set its `trainable` to True."
         )
 
 
@@ -132,5 +137,7 @@ def _shapes(data: Any) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    line = first_line(error)
+    # Keras writes around what a layer raises: in which it was, and after that all arguments.
+    text = re.sub(r"^(Exception encountered when calling .*|Error encountered:)\s+", "", str(error))
+    line = first_line(ValueError(re.sub(r"\x1b\[\d*m", "", text)))
     return line if len(line) < 200 else f"{line[:200]}..."

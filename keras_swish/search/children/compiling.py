@@ -8,7 +8,7 @@ import keras
 
 from keras_swish import optimizers
 from keras_swish.keras_compat import compile_arguments, has_own_compile
-from keras_swish.messages import first_line
+from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 from keras_swish.search.children.networks import inner_layers
 
@@ -20,6 +20,7 @@ OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "rmsprop": functools.partial(optimizers.RMSprop, momentum=0.9, epsilon=1.0),
 }
+_NO_LOSSES = {"get", "serialize", "deserialize"}
 # Of `compile`: what a child takes over besides optimizer and loss.
 _TAKEN = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly")
 
@@ -43,6 +44,9 @@ class Compiler:
         self.loss = loss if loss is not None else self._arguments.get("loss")
         if self.loss is None and not self._logs_its_own_loss(model):
             raise ValueError("The model is not compiled: pass its `loss`, or compile it.")
+        for name in keras.tree.flatten(loss):
+            if isinstance(name, str):
+                _check_loss(name)
         names_optimizer = config.optimizer is not None or config.learning_rate is not None
         self._takes_optimizer = bool(self._arguments) and not names_optimizer
         if self._takes_optimizer:
@@ -104,9 +108,17 @@ class Compiler:
             if self._arguments[name] is not None
         }
         if self._takes_optimizer:
-            config = self._optimizer(1).get_config()
+            config = rewards.without_number(self._optimizer(1).get_config())
             found["optimizer"] = json.dumps(config, sort_keys=True, default=str)
         return {"compiled": found} if found else {}
+
+
+def _check_loss(name: str) -> None:
+    try:
+        keras.losses.get(name)
+    except ValueError as error:
+        names = {one for one in vars(keras.losses) if one.islower() and not one.startswith("_")}
+        raise ValueError(unknown("loss", name, names - _NO_LOSSES)) from error
 
 
 def _fresh(value: Any) -> Any:

@@ -85,7 +85,9 @@ class Outcome:
         status: "ok", "diverged", or "pruned": stopped before the last epoch, as not promising.
         steps: Training steps taken.
         seconds: Time that took, validation included.
-        curve: The reward at the end of each epoch, where a pruner asked for it.
+        curve: The reward at the end of each epoch, where it was measured: for a pruner, where there
+            are callbacks, and where it costs at most a twentieth of the time of training. What is
+            not finite counts as diverged. Otherwise empty.
     """
 
     reward: float

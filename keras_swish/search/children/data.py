@@ -74,6 +74,8 @@ def read(
     batch_size = None
     if is_dataset(data):
         data, batch_size = _joined(name, data)
+    if isinstance(data, list) and len(data) in (2, 3) and not _is_one_array(data):
+        data = tuple(data)  # as `fit` does
     if not isinstance(data, tuple) or len(data) not in (2, 3):
         raise ValueError(
             f"`{name}` must be a pair (inputs, labels): {_FORMS}. Received: {_described(data)}"
@@ -169,7 +171,7 @@ def _is_one_array(value: list | tuple) -> bool:
 
 def _numpy(value: Any) -> np.ndarray:
     if hasattr(value, "iloc") and hasattr(value, "to_numpy"):  # pandas
-        array = value.to_numpy()
+        array = _of_pandas(value)
         return array[:, None] if array.ndim == 1 else array  # as `fit` takes a column
     if hasattr(value, "todense"):
         return np.asarray(value.todense())
@@ -180,6 +182,20 @@ def _numpy(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def _of_pandas(value: Any) -> np.ndarray:
+    array = value.to_numpy()
+    if array.dtype != object:
+        return array
+    # Columns of several types; or those that may lack values, of which pandas makes objects.
+    types = dict(value.dtypes) if array.ndim > 1 else {value.name: value.dtype}
+    others = [name for name, dtype in types.items() if dtype.kind not in "iufb"]
+    if not others:
+        return value.to_numpy(dtype=keras.config.floatx(), na_value=np.nan)
+    if len(others) < len(types):
+        raise TypeError(f"the column {others[0]!r} is no number, as others are")
+    return array
+
+
 def _check(name: str, data: Data) -> None:
     arrays = keras.tree.flatten(data)
     if not arrays or len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
@@ -187,9 +203,13 @@ def _check(name: str, data: Data) -> None:
             f"`{name}` must hold as many inputs as labels, and at least one. "
             f"Received: {[len(array) for array in arrays]}"
         )
-    for array in arrays:
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise ValueError(f"`{name}` holds numbers that are not finite.")
+    for kind, part in zip(_KINDS, data, strict=False):
+        for array in keras.tree.flatten(part):
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                raise ValueError(
+                    f"`{name}` holds numbers that are not finite, in its {kind}: fill them in, or "
+                    "leave these examples out."
+                )
     for array in keras.tree.flatten(data[1]):
         if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
             raise ValueError(
@@ -205,9 +225,12 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
         raise ValueError(
             f"`{name}` has sample weights, so that `class_weight` cannot be given: multiply them."
         )
-    if not isinstance(class_weight, dict):
+    if not isinstance(class_weight, dict) or not all(
+        isinstance(key, int | np.integer) and isinstance(weight, int | float | np.number)
+        for key, weight in class_weight.items()
+    ):
         raise ValueError(
-            "`class_weight` must be a dictionary such as {0: 1.0, 1: 5.0}. "
+            "`class_weight` must be a dictionary from classes to numbers, {0: 1.0, 1: 5.0}. "
             f"Received: {class_weight!r}"
         )
     if not isinstance(labels, np.ndarray):
@@ -215,5 +238,10 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
     if labels.ndim > 1 and labels.shape[-1] > 1:
         labels = labels.argmax(-1)
     classes = np.round(labels.reshape(len(labels), -1)[:, 0]).astype(int)
+    if class_weight and not set(class_weight) & set(classes.tolist()):
+        raise ValueError(
+            f"`class_weight` weighs none of the classes in `{name}`, "
+            f"{classes.min()} to {classes.max()}. Received: {class_weight!r}"
+        )
     weights = np.array([class_weight.get(int(one), 1.0) for one in classes], "float32")
     return (*data, weights)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,8 +74,8 @@ def name_of(function: Any) -> str:
     if isinstance(function, str | int | float):
         return str(function)
     if isinstance(function, keras.metrics.Metric):
-        config = json.dumps(function.get_config(), sort_keys=True, default=str)
-        return f"{type(function).__name__} {config}"
+        config = without_number(function.get_config())
+        return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     if isinstance(getattr(function, "metric", None), keras.metrics.Metric):
         return name_of(function.metric)
     if isinstance(function, functools.partial):
@@ -83,3 +84,16 @@ def name_of(function: Any) -> str:
         config = {k: v for k, v in function.get_config().items() if k not in ("name", "fn")}
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     return getattr(function, "__name__", type(function).__name__)
+
+
+def without_number(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without the number of its name, which counts a process's objects.
+
+    Example:
+        >>> from keras_swish.search.children.rewards import without_number
+        >>> without_number({"name": "adam_1", "learning_rate": 0.1})
+        {'name': 'adam', 'learning_rate': 0.1}
+    """
+    if not isinstance(config.get("name"), str):
+        return config
+    return {**config, "name": re.sub(r"_\d+$", "", config["name"])}

@@ -8,7 +8,7 @@ import keras
 from keras_swish.keras_compat import all_layers, graph_nodes, producer
 from keras_swish.messages import unknown
 from keras_swish.replacement.recognise import ALIASES
-from keras_swish.replacement.replace import find_activations
+from keras_swish.replacement.replace import ReplacementReport, find_activations
 from keras_swish.replacement.sites import ActivationSite, children, output_makers
 
 # Functions of several elements at once: what stands for one of them must see all.
@@ -54,7 +54,8 @@ def searched_sites(
         if not chosen:
             raise ValueError(_nothing(sites, roles))
         return chosen
-    if isinstance(activations, str) or not all(isinstance(name, str) for name in activations):
+    is_list = isinstance(activations, list | tuple | set) and bool(activations)
+    if not (is_list and all(isinstance(name, str) for name in activations)):
         raise ValueError(
             f"`activations` must be a list of names, such as ['relu']. Received: {activations!r}"
         )
@@ -64,12 +65,39 @@ def searched_sites(
             number
             for number, (site, role) in enumerate(zip(sites, roles, strict=True))
             # The function of an output is that of its loss: it has to be named by where it is.
-            if _fits(site, name) or (ALIASES.get(name, name) == site.old and role != _ROLES[2])
+            if _fits(site, name) or (_is_function(site, name) and role != _ROLES[2])
         ]
         if not fitting:
             raise ValueError(_missing(name, sites, roles))
         named |= {number: sites[number] for number in fitting}
     return [named[number] for number in sorted(named)]
+
+
+def replaced_sites(
+    sites: list[ActivationSite], activations: Sequence[str] | None, report: ReplacementReport
+) -> list[ActivationSite]:
+    """Returns those of the activations that another one can stand for.
+
+    Not the softmax of attention, which is called with a mask, nor what no call reaches.
+
+    Args:
+        sites: What `searched_sites` returned.
+        activations: What it was given.
+        report: What came of replacing them.
+
+    Raises:
+        ValueError: If of what a name means none can be replaced.
+    """
+    replaced = set(map(key, report.replaced))
+    reasons = {key(site): site.reason for site in report.kept}
+    for name in activations or ():
+        meant = [site for site in sites if _fits(site, name) or _is_function(site, name)]
+        if not any(key(site) in replaced for site in meant):
+            raise ValueError(
+                f"{name!r} of `activations` cannot be searched for: {_path(meant[0])} "
+                f"{reasons.get(key(meant[0])) or 'cannot be replaced'}."
+            )
+    return [site for site in sites if key(site) in replaced]
 
 
 def is_output(model: keras.Model, sites: list[ActivationSite]) -> bool:
@@ -81,6 +109,10 @@ def is_output(model: keras.Model, sites: list[ActivationSite]) -> bool:
 def key(site: ActivationSite) -> tuple[str, str]:
     """Returns what distinguishes a site from all others of its model."""
     return site.path, site.attribute
+
+
+def _is_function(site: ActivationSite, name: str) -> bool:
+    return ALIASES.get(name, name) == site.old
 
 
 def _fits(site: ActivationSite, pattern: str) -> bool:

@@ -1,9 +1,11 @@
 """Lowering: formulas become kernels, which do not overflow."""
 
+import keras
+import mpmath
 import numpy as np
 import pytest
 
-from keras_swish.elementwise.operation import apply_formula
+from keras_swish.elementwise.operation import Operation, apply_formula
 from keras_swish.formulas.language import parse
 from keras_swish.formulas.lowering import lowered
 
@@ -32,3 +34,22 @@ def test_log_of_one_plus_exp_does_not_overflow():
 )
 def test_rules_apply_in_any_order_of_what_commutes(text, kernels):
     assert str(lowered(parse(text))) == kernels
+
+
+@pytest.mark.parametrize(
+    ("text", "function"),
+    [
+        ("-x / (cosh(x) + 1e-07)", lambda x: -x / (mpmath.cosh(x) + 1e-7)),
+        ("x**3 / (sinh(x) + 1e-07)", lambda x: x**3 / (mpmath.sinh(x) + 1e-7)),
+        ("sin(x) / exp(x**2)", lambda x: mpmath.sin(x) / mpmath.exp(x**2)),
+        ("x / (1 + abs(x))", lambda x: x / (1 + abs(x))),
+    ],
+)
+def test_a_quotient_has_a_derivative_where_its_divisor_overflows(text, function):
+    x = np.float32([-100.0, -20.0, -9.6, -1.5, 0.3, 12.0, 95.0, 1e30])
+    operation = Operation(("x",), (lowered(parse(text)),), ("x",))
+    (found,) = operation.gradient.compute(keras.ops.array(x), keras.ops.ones_like(x))
+    with mpmath.workdps(60):
+        wanted = [float(mpmath.diff(function, float(one))) for one in x[:-1]]
+    np.testing.assert_allclose(found[:-1], wanted, rtol=1e-5, atol=1e-35)
+    assert abs(float(found[-1])) < 1e-37 or text.startswith("x**3")  # x**3 overflows itself

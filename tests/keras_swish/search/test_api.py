@@ -61,6 +61,26 @@ def fresh(metrics=None, loss="sparse_categorical_crossentropy", outputs=2):
         ({"start": ["swsh"]}, "Unknown activation 'swsh'"),
         ({"algorithm": "luck"}, "Unknown algorithm 'luck'"),
         ({"executor": "rey"}, "Did you mean 'ray'"),
+        ({"executor": 2}, "Received: 2"),
+        ({"seed": -1}, r"from 0 to 4294967295\. Received: seed=-1"),
+        ({"seed": "1"}, "Received: seed='1'"),
+        ({"seed": None}, "Received: seed=None"),
+        ({"seed": 2**32}, "`seed` must be a whole number from 0"),
+        ({"space": 2}, r"such as SearchSpace\(2\) of two core units\. Received: space=2"),
+        ({"algorithm": None}, "`algorithm` must be one of .*Received: algorithm=None"),
+        ({"algorithm": SearchSpace}, "`algorithm` must be one of"),
+        ({"race": (4, 0.1)}, r"Received: race=\(4, 0.1\)"),
+        ({"storage": "."}, r"must be the path of a file.*Received: storage='\.'"),
+        ({"storage": 3}, "Received: storage=3"),
+        ({"timeout": True}, "Received: timeout=True"),
+        ({"on_child": "print"}, "a function of candidate, seed and outcome"),
+        ({"on_child": lambda: 0}, "a function of candidate, seed and outcome"),
+        ({"activations": []}, r"such as \['relu'\]\. Received: \[\]"),
+        ({"activations": 3}, r"such as \['relu'\]\. Received: 3"),
+        ({"loss": "sparse_categorical_crosentropy"}, "Did you mean 'sparse_categorical_cross"),
+        ({"class_weight": {"0": 1.0}}, "from classes to numbers"),
+        ({"class_weight": {0: "heavy"}}, "from classes to numbers"),
+        ({"class_weight": {5: 1.0}}, "none of the classes in `train`, 0 to 1"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(
@@ -82,6 +102,8 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(
         (lambda x, y: (x, y[:9]), "as many inputs as labels"),
         (lambda x, y: (x, None), "Pass the labels as `y`"),
         (lambda x, y: (iter(x), y), "pass arrays, as"),
+        (lambda x, y: (x[:, :1], y), r"expected axis -1 of input shape to have value 2"),
+        (lambda x, y: (x, y * np.nan), "not finite, in its labels"),
     ],
 )
 def test_data_that_does_not_fit_the_model_is_refused(change, message, data):
@@ -89,6 +111,34 @@ def test_data_that_does_not_fit_the_model_is_refused(change, message, data):
     with pytest.raises(ValueError, match=message) as error:
         found(fresh(), (train, data[1]))
     assert "\n" not in str(error.value)
+
+
+def test_a_model_without_weights_to_train_is_refused(data):
+    model = fresh()
+    model.trainable = False
+    with pytest.raises(ValueError, match="no weights to train: set its `trainable` to True"):
+        found(model, data)
+
+
+def test_a_pair_of_validation_data_may_be_a_list_and_one_callback_no_list(data):
+    stop = keras.callbacks.EarlyStopping("val_loss")
+    result = found(fresh(), (data[0], list(data[1])), callbacks=stop, epochs=2)
+    # Callbacks have the validation data measured after each epoch.
+    assert all(len(by[0].curve) == 2 for by in result.study.outcomes.values())
+
+
+def test_a_model_that_is_made_again_in_the_same_process_resumes(data, tmp_path):
+    """Keras counts its optimizers and metrics: adam, adam_1, ...."""
+
+    def made():
+        model = fresh()
+        metrics = [keras.metrics.SparseCategoricalAccuracy()]
+        model.compile(keras.optimizers.Adam(0.01), model.loss, metrics=metrics)
+        return model
+
+    arguments = {"storage": tmp_path / "study.log", "objective": "val_loss"}
+    first, again = (found(made(), data, **arguments) for _ in range(2))
+    assert again.progress.tried == first.progress.tried == len(again.study)
 
 
 def test_metrics_that_do_not_fit_are_refused(data):

@@ -433,6 +433,17 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     assert stop.best is None or not np.isfinite(stop.best)
 
 
+def test_rewards_after_each_epoch_are_kept_where_that_is_cheap(model, data, space, child_config):
+    candidate = space.candidate(u1="x", u2="sin(x)", b="x1*x2")
+    few = [part[:8] for part in data[1]]
+    for validation, epochs in ((data[1], 0), (few, child_config.epochs)):
+        one = Child(model, data[0], tuple(validation), space, child_config)
+        outcome = one.evaluate(candidate, 0)
+        *_, by_epoch = one.train_by_epoch(candidate, 0)
+        assert outcome.reward == by_epoch.reward == by_epoch.curve[-1]
+        assert outcome.curve == by_epoch.curve[:epochs]
+
+
 def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space):
     model = wired(True, 1.0)
     model.compile(keras.optimizers.SGD(30.0), keras.losses.SparseCategoricalCrossentropy(True))

@@ -61,6 +61,27 @@ def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
     assert outcome.curve[-1] == whole.reward
 
 
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_what_runs_out_of_memory_is_named(child, space, by_epoch, monkeypatch):
+    class ResourceExhaustedError(Exception):
+        """What TensorFlow raises, by its name."""
+
+    candidate = space.candidate(u1="x", u2="sin(x)", b="x1*x2")
+    for error in (MemoryError(), ResourceExhaustedError("OOM when allocating\na tensor")):
+
+        def fails(*_, error=error):
+            raise error
+
+        local = executors.start_for(child)
+        monkeypatch.setattr(child, "train_by_epoch" if by_epoch else "evaluate", fails)
+        local.submit((candidate, 3), (lambda *_: True) if by_epoch else None)
+        with pytest.raises(MemoryError, match=r"^No memory was left to train .*sin.* with seed 3"):
+            local.wait()
+    monkeypatch.setattr(child, "train_by_epoch" if by_epoch else "evaluate", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # nothing else is taken for it
+        local.wait()
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray cluster of two workers."""
@@ -218,7 +239,7 @@ def test_a_search_whose_worker_ran_out_of_memory_resumes(child, cluster, tmp_pat
                 np.ones(1 << 50)
             return super().evaluate(candidate, seed)
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match=r"^No memory was left to train .* with seed 0 \(Unable"):
         explored(Greedy(child, tmp_path), "ray", tmp_path / "study.log")
     assert len(Study(child.space, {}, tmp_path / "study.log")) in range(1, 5)
     (tmp_path / "more").touch()

@@ -158,3 +158,10 @@ def test_on_a_network_of_the_user(model, data, child_config):
 def test_unknown_pruners_say_what_came(space):
     with pytest.raises(ValueError, match="Unknown pruner 'having'"):
         Pruner("having", Study(space, {}))
+
+
+def test_children_of_a_search_without_a_pruner_are_not_compared_with(space):
+    """They have rewards by epoch as well, where these are cheap."""
+    study = Study(space, {})
+    study.add(space.survey().candidates[0], 0, Outcome(0.5, OK, 10, 1.0, (0.4, 0.5)))
+    assert Pruner("halving", study)._finished == []

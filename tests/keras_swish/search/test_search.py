@@ -505,6 +505,18 @@ def test_functions_to_begin_with_are_trained_first_and_nothing_else_need_be(spac
     assert {len(by_seed) for by_seed in found.study.outcomes.values()} == {3}
 
 
+def test_entries_say_what_had_them_trained(space, tmp_path):
+    found = begun(Fake(space), tmp_path / "study.log", ["cos(x) - x"], ["relu"])
+    found.explore(3)
+    found.study.add_reference("gelu", "gelu(x)", 0, Outcome(0.5, "ok", 1, 1.0, (0.4, 0.5)), "start")
+    for study in (found.study, Study.load(tmp_path / "study.log")):
+        references = {entry.formula: entry.algorithm for entry in study.reference_entries()}
+        assert references == {"relu": "reference", "gelu": "start"}
+        assert study.references["gelu"][0].curve == (0.4, 0.5)
+        names = sorted(entry.algorithm for entry in study.entries())
+        assert names == ["random", "random", "random", "start"]
+
+
 def test_references_are_neither_candidates_nor_trials(space):
     child = Fake(space)
     seen = []

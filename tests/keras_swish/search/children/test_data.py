@@ -41,6 +41,34 @@ def test_arrays_lists_dictionaries_and_tables_become_arrays():
     ]
 
 
+def test_tables_of_pandas_are_read_whatever_their_types():
+    pandas = pytest.importorskip("pandas")
+    table, labels = pandas.DataFrame(X, columns=["a", "b"]), pandas.Series(Y, name="y")
+    mixed = table.assign(b=table.b.astype("int64"))
+    optional = table.astype("Float32"), labels.astype("Int64")  # types that may lack values
+    for x, y in ((table, labels), (mixed, labels == 1), optional):
+        (x, y), _ = read("train", (x, y))
+        np.testing.assert_array_equal(x, X)
+        np.testing.assert_array_equal(y, Y[:, None])
+        assert x.dtype == keras.config.floatx()
+    for x, message in [
+        (table.assign(b="text"), "the column 'b' is no number, as others are"),
+        (table.assign(b=np.nan), "not finite, in its inputs"),
+        (table.astype("Float32").where(table.a > 1), "not finite, in its inputs"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read("train", (x, labels))
+    with pytest.raises(ValueError, match="are text, 'n'"):
+        read("train", (table, labels.map({0: "n", 1: "y"}).astype("category")))
+
+
+def test_a_list_is_a_pair_where_it_is_no_array():
+    (x, y), _ = read("validation", [X, Y])
+    assert (x.shape, y.shape) == (X.shape, Y.shape)
+    with pytest.raises(ValueError, match="must be a pair"):
+        read("validation", X[:2].tolist())
+
+
 def test_a_dataset_is_read_with_its_weights_and_its_batch_size():
     tf = pytest.importorskip("tensorflow")
     weights = np.linspace(0, 1, 6, dtype="float32")

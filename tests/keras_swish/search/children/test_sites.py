@@ -1,6 +1,10 @@
+import re
+
 import keras
+import numpy as np
 import pytest
 
+from keras_swish.search import Child, ChildConfig, SearchSpace
 from keras_swish.search.children.sites import searched_sites
 
 
@@ -88,3 +92,27 @@ def test_what_is_not_there_is_refused():
     only = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(3), dense(1, "sigmoid", "end")])
     with pytest.raises(ValueError, match=r"no activation that shapes features.*end .*an output"):
         searched_sites(only)
+
+
+def test_the_softmax_of_attention_stays_and_nobody_is_told_that_it_is_searched_for():
+    inputs = keras.Input((4, 3))
+    attention = keras.layers.MultiHeadAttention(2, 2, dropout=0.1, name="attention")
+    x = dense(5, "relu", "hidden")(attention(inputs, inputs))
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, dense(1, "sigmoid", "last")(x))
+    model.compile("sgd", "mse")
+    data = np.ones((8, 4, 3)), np.ones((8, 1))
+
+    def searched(activations):
+        config = ChildConfig(batch_size=4)
+        space = SearchSpace()
+        child = Child(
+            model, data, data, space, config, objective="val_loss", activations=activations
+        )
+        return [str(site) for site in child.sites]
+
+    for named in ("softmax", "attention/*"):
+        message = f"{re.escape(repr(named))} of `activations` cannot be .*attention/.* with a mask"
+        with pytest.raises(ValueError, match=message):
+            searched(["relu", named])
+    assert searched(["*"]) == ["hidden (activation): relu", "last (activation): sigmoid"]
