@@ -1,14 +1,15 @@
 """The network of a run: built, compiled, with weights drawn from the run's seed."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_swish import models
-from keras_swish.keras_compat import all_layers
+from keras_swish.keras_compat import all_layers, ema_momentum
 from keras_swish.messages import first_line
 from keras_swish.models import weights
 
@@ -20,15 +21,53 @@ if TYPE_CHECKING:
     from .trainer import Run
 
 
-class WithAuxiliary(keras.Model):
-    """A network with a second output, the auxiliary classifier, that only training looks at.
+class TrainingNetwork(keras.Model):
+    """A network with what only its training needs: an auxiliary loss, and averages of statistics.
 
-    Loss and metrics are those of a network without: the auxiliary loss is added to the loss
-    of a training step alone.
+    Loss and metrics are those of the network without: the auxiliary loss is added to the loss of a
+    training step alone, and with a moving average of the weights there is one of batch
+    normalisation's moving statistics too, which are no weights to the optimizer.
+
+    Args:
+        network: The network; its second output, if it has one, is the auxiliary classifier.
+        recipe: The recipe of its training.
+
+    Source: TF-Slim's `train_image_classifier.py`, which averages all model variables.
     """
 
-    auxiliary_weight: float = 0.0
-    auxiliary_loss: Callable[..., Any] | None = None
+    def __init__(self, network: keras.Model, recipe: recipes.Recipe) -> None:
+        outputs = network.outputs
+        super().__init__(
+            network.inputs[0], outputs if len(outputs) > 1 else outputs[0], name=network.name
+        )
+        self.auxiliary_weight = recipe.auxiliary_weight
+        self.auxiliary_loss = _loss(recipe.label_smoothing)
+        # Keras takes its losses and metrics to be one for each of these.
+        self.output_names = self.output_names[:1]
+        self.accumulation_steps = recipe.accumulation_steps
+        self.ema_momentum = recipe.ema_momentum
+        self.statistics: list[keras.Variable] = []
+        self.statistics_averages: list[keras.Variable] = []
+        if self.ema_momentum:
+            self.statistics = moving_statistics(network)
+            self.statistics_averages = [
+                self.add_weight(
+                    shape=variable.shape,
+                    initializer="zeros",
+                    trainable=False,
+                    aggregation="mean",
+                    name=f"average_of_{variable.path.replace('/', '_')}",
+                )
+                for variable in self.statistics
+            ]
+            self.calls = self.add_weight(
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="calls",
+            )
 
     def compute_loss(
         self,
@@ -38,10 +77,14 @@ class WithAuxiliary(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the loss, in training with the auxiliary one."""
+        """Returns the loss, in training with the auxiliary one; then it averages, too."""
+        if training and self.statistics:
+            self._average_statistics()
+        if len(self.outputs) == 1:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
         classified, auxiliary = y_pred
         loss = super().compute_loss(x, y, classified, sample_weight, training)
-        if training and self.auxiliary_loss is not None:
+        if training:
             loss += self.auxiliary_weight * self.auxiliary_loss(y, auxiliary, sample_weight)
         return loss
 
@@ -49,7 +92,28 @@ class WithAuxiliary(keras.Model):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Returns the metrics of the classifier."""
-        return super().compute_metrics(x, y, y_pred[0], sample_weight)
+        classified = y_pred if len(self.outputs) == 1 else y_pred[0]
+        return super().compute_metrics(x, y, classified, sample_weight)
+
+    def _average_statistics(self) -> None:
+        """Averages the moving statistics, which the step's forward pass has updated."""
+        parts = self.accumulation_steps
+        share: Any = 1.0 - ema_momentum(self.ema_momentum, self.calls // parts)
+        if parts > 1:
+            share = ops.where((self.calls + 1) % parts == 0, share, 0.0)
+        for variable, average in zip(self.statistics, self.statistics_averages, strict=True):
+            average.assign(average + share * (variable - average))
+        self.calls.assign(self.calls + 1)
+
+
+def moving_statistics(network: keras.Model) -> list[keras.Variable]:
+    """Returns the moving means and variances of a network's batch normalisations."""
+    return [
+        variable
+        for layer in all_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
 
 
 def build(run: "Run", dataset: "Dataset") -> keras.Model:
@@ -85,17 +149,19 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     for layer in all_layers(model) if recipe.synchronized_bn else ():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-    if recipe.auxiliary_weight:
-        model = WithAuxiliary(model.inputs, model.outputs, name=model.name)
-        model.auxiliary_weight = recipe.auxiliary_weight
-        model.auxiliary_loss = _loss(recipe.label_smoothing)
-        # Keras takes its losses and metrics to be one for each of these.
-        model.output_names = model.output_names[:1]
+    model = for_training(model, recipe)
     apply_weight_decay(model, recipe)
     optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
     compile_for(model, None, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def for_training(network: keras.Model, recipe: recipes.Recipe) -> keras.Model:
+    """Returns the network as the recipe trains it: the same, unless that needs more of it."""
+    if recipe.auxiliary_weight or recipe.ema_momentum:
+        return TrainingNetwork(network, recipe)
+    return network
 
 
 def warm_start(model: keras.Model, run: "Run") -> None:
@@ -186,10 +252,13 @@ def classifier(model: keras.Model) -> keras.Model:
 
 
 def averages(model: keras.Model) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Returns pairs of a weight and its moving average; none where there are no averages."""
+    """Returns pairs of a variable and its moving average; none where there are no averages."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     variables = getattr(optimizer, "averages", [])
-    return list(zip(model.trainable_variables, variables, strict=True)) if variables else []
+    pairs = list(zip(model.trainable_variables, variables, strict=True)) if variables else []
+    if isinstance(model, TrainingNetwork):
+        pairs += zip(model.statistics, model.statistics_averages, strict=True)
+    return pairs
 
 
 @contextlib.contextmanager
