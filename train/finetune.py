@@ -197,12 +197,12 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> k
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
-    model_building.apply_weight_decay(model, recipe)
     factors = {}
     if run.beta_learning_rate is not None:
         factor = run.beta_learning_rate / recipe.learning_rate
         factors = {v.path: factor for layer in weighted_layers(model) for v in layer.weights}
     optimizer = recipes.optimizer(recipe, steps_per_pass, factors)
+    model_building.apply_weight_decay(model, recipe, optimizer)
     model_building.compile_for(model, dataset.input_shape, recipe.label_smoothing, optimizer)
     model.optimizer.build(model.trainable_variables)
     return model

@@ -57,6 +57,9 @@ def image_file_settings(
     if "pad" in flag_values and flag_values.pad is not None:
         raise ArgumentError("pad", "images of ImageNet's form are cropped in another way")
     default = recipe or recipes.for_image_files(model)
+    chosen = settings.chosen_recipe(flag_values, default, model, activation)
+    # RandAugment changes the colours, too.
+    distortion = "none" if chosen.rand_augment else "fast"
     return {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
@@ -64,9 +67,9 @@ def image_file_settings(
         "image_size": flag_values.image_size or imagenet.SIZES.get(model, 224),
         "pad": 0,
         "flip": True if flag_values.flip is None else flag_values.flip,
-        "color_distortion": flag_values.color_distortion or "fast",
+        "color_distortion": flag_values.color_distortion or distortion,
         "model": model,
-        "recipe": settings.chosen_recipe(flag_values, default, model, activation),
+        "recipe": chosen,
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
         "image_files": {},  # `load` finds out

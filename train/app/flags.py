@@ -71,9 +71,9 @@ def define_image_file_flags(flag_values: FlagValues, training: bool = True) -> N
             "color_distortion",
             None,
             ["fast", "full", "none"],
-            "What is changed in the colours of training images of ImageNet's form: 'fast', by "
-            "default, brightness and saturation, as TF-Slim's training does; 'full' hue and "
-            "contrast too.",
+            "What is changed in the colours of training images of ImageNet's form: 'fast' "
+            "brightness and saturation, as TF-Slim's training does; 'full' hue and contrast too. "
+            "By default 'fast'; with --rand_augment 'none'.",
             flag_values,
         )
     flags.DEFINE_integer(

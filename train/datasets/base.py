@@ -1,8 +1,26 @@
 """What training and evaluation ask of a dataset; a new kind of data is one class that has it."""
 
 import contextlib
+import dataclasses
 import pathlib
 from typing import Any, Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What is done to training batches of images next to cropping, mirroring and colours.
+
+    Attributes:
+        rand_augment: Magnitude of RandAugment, of 30; 0: none.
+        random_erasing: Probability that a part of an image is erased.
+        mixup: Alpha of mixup's Beta distribution; 0: none.
+        cutmix: Alpha of CutMix's; 0: none. With both, a batch gets one of them.
+    """
+
+    rand_augment: float = 0.0
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
 
 class HasImageSize(Protocol):
@@ -42,7 +60,13 @@ class Dataset(Protocol):
         ...
 
     def training(
-        self, batch_size: int, seed: int, first_step: int, steps: int, shard: tuple[int, int] = ...
+        self,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        steps: int,
+        shard: tuple[int, int] = ...,
+        augmentation: Augmentation | None = ...,
     ) -> Any:
         """Returns training batches, inputs and one-hot labels, in a form that `fit` takes.
 
@@ -55,6 +79,7 @@ class Dataset(Protocol):
             first_step: Number of the first batch, counted from the start of the run.
             steps: How many batches are needed; there may be more.
             shard: The part of each batch to give, `(number, of how many)`: one a host.
+            augmentation: What else is done to them; mixed, they have labels that are not one-hot.
         """
         ...
 

@@ -15,7 +15,7 @@ import keras
 
 from ..errors import ArgumentError
 from . import in_memory
-from .base import HasImageSize
+from .base import Augmentation, HasImageSize
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -103,11 +103,12 @@ class ImageFiles:
         first_step: int,
         steps: int,
         shard: tuple[int, int] = (0, 1),
+        augmentation: Augmentation | None = None,
     ) -> Any:
         """Returns training batches, without end, from that one of the whole run on."""
-        from . import inception_preprocessing, pipeline
+        from . import inception_preprocessing, mixing, pipeline
 
-        return pipeline.batches(
+        batches = pipeline.batches(
             self.train,
             batch_size=batch_size // shard[1],
             image_size=self.image_size,
@@ -121,6 +122,9 @@ class ImageFiles:
             corrupt_log=self.corrupt_log,
             max_corrupt=self.max_corrupt,
         )
+        if augmentation is None:
+            return batches
+        return mixing.augmented(batches, self, augmentation, seed, first_step, shard[0])
 
     def evaluation(
         self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False

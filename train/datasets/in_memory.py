@@ -15,7 +15,7 @@ from keras_swish.messages import first_line, unknown
 
 from ..errors import ArgumentError
 from .augmentation import Batches
-from .base import HasImageSize
+from .base import Augmentation, HasImageSize
 
 # The part of the training split that is held out for validation.
 VALIDATION = 0.1
@@ -125,9 +125,22 @@ class ImageArrays:
         first_step: int,
         steps: int,
         shard: tuple[int, int] = (0, 1),
+        augmentation: Augmentation | None = None,
     ) -> Any:
-        """Returns `steps` training batches, from that one of the whole run on."""
+        """Returns `steps` training batches, from that one of the whole run on.
+
+        Raises:
+            ArgumentError: If they are to be augmented, and TensorFlow is not installed.
+        """
         batches = Batches(self, self.train, batch_size, seed, steps, first_step, shard)
+        if augmentation is not None:
+            if not has_tensorflow():
+                raise ArgumentError("recipe", "its augmentation needs TensorFlow: pip install it")
+            from . import mixing
+
+            return mixing.augmented(
+                batches.tf_data(), self, augmentation, seed, first_step, shard[0]
+            )
         # The other backends need no TensorFlow, and JAX computes while Python prepares.
         return batches.tf_data() if keras.backend.backend() == "tensorflow" else batches
 

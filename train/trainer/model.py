@@ -150,8 +150,8 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
     model = for_training(model, recipe)
-    apply_weight_decay(model, recipe)
     optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
+    apply_weight_decay(model, recipe, optimizer)
     compile_for(model, None, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
     return model
@@ -277,13 +277,22 @@ def averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def apply_weight_decay(model: keras.Model, recipe: recipes.Recipe) -> None:
-    """Puts the L2 penalty on the variables that the recipe decays.
+def apply_weight_decay(
+    model: keras.Model, recipe: recipes.Recipe, optimizer: keras.optimizers.Optimizer | None = None
+) -> None:
+    """Puts the L2 penalty on the variables that the recipe decays, or spares AdamW the others.
 
     Chosen by variable, not by name: a beta is also a part of batch normalisation.
     """
+    decayed = decayed_variables(model, recipe) if recipe.weight_decay else []
+    if isinstance(optimizer, keras.optimizers.AdamW):
+        ids = set(map(id, decayed))
+        optimizer.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if id(variable) not in ids]
+        )
+        return
     penalty = keras.regularizers.L2(recipe.weight_decay / 2)
-    for variable in decayed_variables(model, recipe) if recipe.weight_decay else ():
+    for variable in decayed:
         variable.regularizer = penalty
 
 

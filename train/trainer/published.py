@@ -176,6 +176,29 @@ RECIPES = {
         "the learning rate after 30 and 60; no dropout, as they train with augmentation.",
         **_RESIDUAL,
     ),
+    "modern": scaled(
+        Recipe(
+            source="Liu et al. 2022 (A ConvNet for the 2020s), table 5: ConvNeXt's training from "
+            "4,096 images a step, for any network. Not theirs: no stochastic depth but what "
+            "--drop_path gives, RandAugment's magnitude without noise, a warm-up from a tenth of "
+            "the learning rate, crops and scaling as for the other recipes. Scaled down to 256 "
+            "images.",
+            epochs=300,
+            batch_size=4096,
+            learning_rate=4e-3,
+            schedule="cosine",
+            warmup_epochs=20,
+            optimizer="adamw",
+            weight_decay=0.05,
+            ema_momentum=0.9999,
+            label_smoothing=0.1,
+            rand_augment=9,
+            random_erasing=0.25,
+            mixup=0.8,
+            cutmix=1.0,
+        ),
+        batch_size=256,
+    ),
     "mobilenet": Recipe(
         source="Howard et al. 2017, section 3.2: trained like Inception-v3, without auxiliary "
         "head, without decay of depthwise kernels; weight decay and dropout as in the authors' "

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ArgumentError
 
 SCHEDULES = ("cosine", "step", "exponential")
-OPTIMIZERS = ("sgd", "rmsprop")
+OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 # How the learning rate follows the batch.
 BATCH_SCALINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda factor: factor,
@@ -26,9 +26,10 @@ def _field(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) ->
 class Recipe:
     """The settings of a training: optimizer, schedule, regularisation.
 
-    Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each
-    kernel. Biases and the weights of batch normalisation are never decayed, those of
-    activations (a beta) on request, depthwise kernels unless the recipe says otherwise.
+    Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each kernel;
+    AdamW's takes `learning_rate * weight_decay * kernel` off the kernel. Biases and the weights of
+    batch normalisation are never decayed, those of activations (a beta) on request, depthwise
+    kernels unless the recipe says otherwise.
     """
 
     source: str = _field("Source of the settings, and which of them are this project's own.")
@@ -85,30 +86,55 @@ class Recipe:
         "Passes between two falls of the 'exponential' schedule.", 2.0, lower_bound=1e-6
     )
     optimizer: str = _field(
-        "'sgd', or 'rmsprop' as in TensorFlow 1, whose accumulator starts at one.",
+        "'sgd', 'rmsprop' as in TensorFlow 1, whose accumulator starts at one, or 'adamw'.",
         "sgd",
         enum_values=OPTIMIZERS,
     )
-    momentum: float = _field("Momentum.", 0.9, lower_bound=0, upper_bound=1)
+    momentum: float = _field(
+        "Momentum; AdamW's is that of its mean gradient.", 0.9, lower_bound=0, upper_bound=1
+    )
     nesterov: bool = _field("Nesterov's form of SGD's momentum.", True)
     rho: float = _field("RMSProp's decay of the mean square.", 0.9, lower_bound=0, upper_bound=1)
+    beta_2: float = _field("AdamW's decay of the mean square.", 0.999, lower_bound=0, upper_bound=1)
     epsilon: float = _field("RMSProp's epsilon, inside the root.", 1.0, lower_bound=0)
     clip_norm: float | None = _field(
         "Largest global norm of the gradients; by default none.", None, lower_bound=0
     )
     ema_momentum: float = _field(
-        "Momentum of the moving average of the weights, which validation and test then use; "
-        "0: the weights themselves. It starts lower, at (1 + step) / (10 + step).",
+        "Momentum of the moving average of the weights, and of batch normalisation's statistics, "
+        "which validation and test then use; 0: the weights themselves. It starts lower, at "
+        "(1 + step) / (10 + step).",
         0.0,
         lower_bound=0,
         upper_bound=1,
     )
-    weight_decay: float = _field("Coefficient of the kernels' L2 penalty.", 1e-4, lower_bound=0)
+    weight_decay: float = _field(
+        "Coefficient of the kernels' L2 penalty, or of AdamW's decay of them.", 1e-4, lower_bound=0
+    )
     decay_depthwise: bool = _field("Decay depthwise kernels too.", True)
     decay_activations: bool = _field("Decay the weights of activations (beta) too.", False)
     label_smoothing: float = _field(
         "Probability mass moved from the label to all classes.", 0.0, lower_bound=0, upper_bound=1
     )
+    rand_augment: float = _field(
+        "Magnitude of RandAugment's two operations on each training image, of 30; 0: none.",
+        0.0,
+        lower_bound=0,
+        upper_bound=30,
+    )
+    random_erasing: float = _field(
+        "Probability that a rectangle of a training image is filled with noise.",
+        0.0,
+        lower_bound=0,
+        upper_bound=1,
+    )
+    mixup: float = _field(
+        "Alpha of mixup; 0: none. With --cutmix too, each batch gets one of the two.",
+        0.0,
+        lower_bound=0,
+        upper_bound=1,
+    )
+    cutmix: float = _field("Alpha of CutMix; 0: none.", 0.0, lower_bound=0, upper_bound=1)
     auxiliary_weight: float = _field(
         "Weight of the auxiliary classifier's loss; 0: the network is trained without one.",
         0.0,

@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_swish import models, optimizers
 
+from ..datasets.base import Augmentation
 from ..errors import ArgumentError, as_argument_error
 from .published import RECIPES, for_image_files
 from .recipe import DEFAULTS, Recipe, scaled
@@ -65,6 +66,20 @@ def bn_momentum(recipe: Recipe, calls: int) -> float:
         return optimizers.converged_bn_momentum(calls)
     momentum = recipe.bn_momentum ** (1 / recipe.accumulation_steps)
     return optimizers.converged_bn_momentum(calls, momentum) if recipe.bn_converges else momentum
+
+
+def augmentation(recipe: Recipe) -> Augmentation | None:
+    """Returns what a recipe does to training batches, or None where it is nothing.
+
+    Example:
+        >>> from keras_swish.train.trainer import recipes
+        >>> recipes.augmentation(recipes.RECIPES["modern"]).mixup
+        0.8
+        >>> recipes.augmentation(recipes.RECIPES["short"])
+    """
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    wanted = Augmentation(**{name: getattr(recipe, name) for name in names})
+    return wanted if wanted != Augmentation() else None
 
 
 def for_activation(recipe: Recipe, activation: str) -> Recipe:
@@ -165,11 +180,22 @@ def optimizer(
         "gradient_accumulation_steps": recipe.accumulation_steps
         if recipe.accumulation_steps > 1
         else None,
-        "momentum": recipe.momentum,
         "global_clipnorm": recipe.clip_norm or None,
         "use_ema": recipe.ema_momentum > 0,
         "ema_momentum": recipe.ema_momentum,
     }
     if recipe.optimizer == "sgd":
-        return optimizers.SGD(nesterov=recipe.nesterov, factors=factors, **common)
-    return optimizers.RMSprop(rho=recipe.rho, epsilon=recipe.epsilon, **common)
+        return optimizers.SGD(
+            momentum=recipe.momentum, nesterov=recipe.nesterov, factors=factors, **common
+        )
+    if recipe.optimizer == "adamw":
+        return optimizers.AdamW(
+            beta_1=recipe.momentum,
+            beta_2=recipe.beta_2,
+            epsilon=1e-8,  # PyTorch's, which today's recipes were found with; Keras's is larger
+            weight_decay=recipe.weight_decay,
+            **common,
+        )
+    return optimizers.RMSprop(
+        momentum=recipe.momentum, rho=recipe.rho, epsilon=recipe.epsilon, **common
+    )

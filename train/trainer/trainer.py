@@ -254,15 +254,16 @@ def _fit(
 
     `trained` has the metrics of an epoch that a checkpoint was written behind the last step of.
     """
-    counter = callback.counter
+    counter, augmentation = callback.counter, recipes.augmentation(run.recipe)
     if trained:
         callback.set_model(model)
         callback.on_train_begin()
         callback.on_epoch_end(counter.epochs, trained)
         callback.on_train_end()
     for first, epochs, length in _stretches(counter):
+        steps = epochs * length
         model.fit(
-            dataset.training(run.recipe.part, run.seed, first, epochs * length, devices.shard),
+            dataset.training(run.recipe.part, run.seed, first, steps, devices.shard, augmentation),
             initial_epoch=counter.epochs,
             epochs=counter.epochs + epochs,
             steps_per_epoch=length,
