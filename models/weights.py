@@ -81,18 +81,7 @@ def load(
     if weights is None:
         return
     if weights != "imagenet":
-        try:
-            # Keras itself would pass over what the file has and the network has not.
-            saved = _count_saved(weights)
-            if saved != len(model.weights):
-                raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
-            model.load_weights(weights)
-        except Exception as error:
-            raise ValueError(
-                f"`weights` must be a file saved from this network, {model.name!r}, with the same "
-                f"activation and classes. Received: weights={os.fspath(weights)!r} "
-                f"({first_line(error)})"
-            ) from error
+        load_file(model, weights)
         return
     assert published.application is not None  # `check` has refused it
     application = getattr(keras.applications, published.application)
@@ -112,6 +101,26 @@ def load(
         )
     if messages:
         warnings.warn(f"ImageNet weights of {model.name}: {'; '.join(messages)}", stacklevel=4)
+
+
+def load_file(model: keras.Model, file: str | os.PathLike[str]) -> None:
+    """Loads a file of weights that was saved from the same network.
+
+    Raises:
+        ValueError: If it is that of another one, or of other classes or another activation.
+    """
+    try:
+        # Keras itself would pass over what the file has and the network has not.
+        saved = _count_saved(file)
+        if saved != len(model.weights):
+            raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
+        model.load_weights(file)
+    except Exception as error:
+        raise ValueError(
+            f"`weights` must be a file saved from this network, {model.name!r}, with the same "
+            f"activation and classes. Received: weights={os.fspath(file)!r} "
+            f"({first_line(error)})"
+        ) from error
 
 
 def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = False) -> list[str]:

@@ -53,8 +53,6 @@ import keras
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 
-from keras_swish import models
-from keras_swish.messages import unknown
 from keras_swish.search.executors import Executor
 
 from .app import data, executors, flags, folder, settings, training
@@ -162,6 +160,8 @@ def main(flag_values: FlagValues) -> None:
 
     dataset, grid = _load(flag_values, grid)
     options = {**settings.training_options(flag_values), "devices": devices}
+    for run in {run.model: run for run in grid.trials()}.values():
+        training.check_network(run, dataset, devices)
     out = _out_directory(flag_values, grid, dataset)
     _draw_inputs(out, dataset, flag_values.seed)
 
@@ -204,9 +204,7 @@ def _networks(flag_values: FlagValues) -> list[str]:
     if flag_values.model is not None:
         raise ArgumentError("models", "stands in place of --model; give one of them")
     names = flags.split(flag_values.models)
-    for name in names:
-        if name not in models.names():
-            raise ArgumentError("models", unknown("network", name, models.names()))
+    settings.check_models("models", names)
     if not names:
         raise ArgumentError("models", "name at least one, such as 'resnet20'")
     return list(dict.fromkeys(names))

@@ -38,9 +38,9 @@ from keras_swish.messages import first_line, unknown
 from .app import data, flags, folder, networks, settings
 from .app import main as app
 from .datasets.base import ImageDataset
-from .errors import ArgumentError, DivergedError, UsageError, as_argument_error
+from .errors import ArgumentError, DivergedError, UsageError, as_argument_error, as_usage_error
+from .trainer import builders, recipes, trainer
 from .trainer import model as model_building
-from .trainer import recipes, trainer
 
 STAGES = "stages.json"
 # Fields of a recipe for parts that a trained network has already, or for several learning rates.
@@ -126,7 +126,7 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
         model = networks.load(pathlib.Path(run.model))
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
-        if not all(map(model_building.fits, shapes, wanted)):
+        if not all(map(builders.fits, shapes, wanted)):
             raise UsageError(
                 f"{run.model} is from {shapes[0]} to {shapes[1]}, the dataset needs {wanted}"
             )
@@ -141,13 +141,9 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
 
 def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.Model:
     """Returns a network of `keras.applications` that takes our images and returns logits."""
-    if keras.config.image_data_format() != "channels_last":
-        raise UsageError("keras.applications needs Keras's format 'channels_last'")
-    images = keras.Input(dataset.input_shape)
-    mean, scale = dataset.normalization
-    pixels = keras.layers.Rescaling(list(scale), list(mean), name="pixels")(images)  # pyright: ignore[reportArgumentType]
-    if dataset.input_shape[-1] == 1:
-        pixels = keras.layers.Concatenate(name="rgb")([pixels] * 3)
+    images: Any = keras.Input(dataset.input_shape)
+    with as_usage_error():
+        pixels = builders.pixels(images, dataset)
     try:
         body = application(
             weights="imagenet",

@@ -102,8 +102,14 @@ def define_image_file_flags(flag_values: FlagValues, training: bool = True) -> N
 def define_model_flag(
     flag_values: FlagValues, default: str = f"By default: {_SMALL_NETWORKS}."
 ) -> None:
-    """Defines which network of the zoo is trained."""
-    flags.DEFINE_string("model", None, f"Network. {default}", flag_values)
+    """Defines which network is trained."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Network: a name that `keras-swish models` lists, or package.module:function, a builder of "
+        f"your own, such as keras.applications:EfficientNetB0. {default}",
+        flag_values,
+    )
 
 
 def define_weights_flag(flag_values: FlagValues) -> None:

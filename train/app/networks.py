@@ -9,8 +9,8 @@ import keras
 from keras_swish import io
 from keras_swish.messages import first_line
 
-from ..errors import UsageError
-from ..trainer import trainer
+from ..errors import UsageError, as_usage_error
+from ..trainer import builders, trainer
 from ..trainer.environment import CONFIG
 
 
@@ -66,6 +66,10 @@ def load(path: pathlib.Path) -> keras.Model:
     file = network_file(path)
     if not file.exists():
         raise UsageError(f"{file} is not there: the run has not ended")
+    run = run_of(path)
+    if run is not None and builders.is_own(run.model):
+        with as_usage_error():
+            builders.find(run.model)  # its module has the classes that the file names
     try:
         model: Any = keras.saving.load_model(file, compile=False)
         return model

@@ -7,7 +7,7 @@ from absl.flags import FlagValues
 
 from ..datasets.base import Dataset
 from ..errors import DivergedError
-from ..trainer import distribution, trainer
+from ..trainer import builders, distribution, model, trainer
 from . import folder, settings
 
 
@@ -22,6 +22,19 @@ def train(
     dataset = dataset.for_run(run, directory)
     with dataset.errors():
         return trainer.train(run, dataset, directory, **options)
+
+
+def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devices) -> None:
+    """Builds a network that may not be there, or not fit, before a folder is made for its results.
+
+    That is one of the user's own, or one that starts from weights.
+
+    Raises:
+        ArgumentError: If it cannot be built.
+    """
+    if builders.is_own(run.model) or run.weights is not None:
+        with devices.scope():
+            model.build(run, dataset)
 
 
 def train_one(
@@ -45,6 +58,7 @@ def train_one(
     """
     settings.check_fits(run.recipe, dataset.training_images)
     options = settings.training_options(flag_values)
+    check_network(run, dataset, devices)
     out = folder.out_directory(flag_values, program, run.config(), devices)
     result = train(run, dataset, out, **options, devices=devices)
     if result["status"] != "ok":

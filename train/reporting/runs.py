@@ -34,11 +34,15 @@ def slug(activation: str, seed: int) -> str:
         >>> runs.slug("swish", 0), runs.slug("x * sin(x)", 3)
         ('swish-seed0', 'x_sin_x-ffb84972-seed3')
     """
-    readable = re.sub(r"\W+", "_", activation).strip("_")
-    if readable != activation:
+    return f"{_readable(activation)}-seed{seed}"
+
+
+def _readable(name: str) -> str:
+    readable = re.sub(r"\W+", "_", name).strip("_")
+    if readable != name:
         # Different formulas may read alike: x + 1 and x - 1.
-        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
-    return f"{readable}-seed{seed}"
+        readable += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return readable
 
 
 def settings(out: pathlib.Path) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     if common["recipe"].get("learning_rate") != run.recipe.learning_rate:
         name = f"lr{run.recipe.learning_rate:g}-{name}"
     if common.get("model") != run.model:
-        name = f"{run.model}-{name}"
+        name = f"{_readable(run.model)}-{name}"
     return out / "runs" / name
 
 

@@ -14,7 +14,7 @@ from keras_swish.messages import first_line
 from keras_swish.models import weights
 
 from ..errors import as_argument_error
-from . import recipes
+from . import builders, recipes
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
@@ -98,12 +98,13 @@ class TrainingNetwork(keras.Model):
     def _average_statistics(self) -> None:
         """Averages the moving statistics, which the step's forward pass has updated."""
         parts = self.accumulation_steps
-        share: Any = 1.0 - ema_momentum(self.ema_momentum, self.calls // parts)
+        calls: Any = self.calls
+        share: Any = 1.0 - ema_momentum(self.ema_momentum, calls // parts)
         if parts > 1:
-            share = ops.where((self.calls + 1) % parts == 0, share, 0.0)
+            share = ops.where((calls + 1) % parts == 0, share, 0.0)
         for variable, average in zip(self.statistics, self.statistics_averages, strict=True):
             average.assign(average + share * (variable - average))
-        self.calls.assign(self.calls + 1)
+        calls.assign(calls + 1)
 
 
 def moving_statistics(network: keras.Model) -> list[keras.Variable]:
@@ -134,16 +135,9 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     recipe = run.recipe
     calls, _ = recipes.parts(recipe, dataset.training_images)
     arguments = recipes.network_arguments(recipe, run.model, calls)
+    momentum = recipes.bn_momentum(recipe, calls)
     with as_argument_error("model"):
-        model = models.create(
-            run.model,
-            input_shape=dataset.input_shape,
-            classes=dataset.classes,
-            activation=run.activation,
-            classifier_activation=None,
-            bn_momentum=recipes.bn_momentum(recipe, calls),
-            **arguments,
-        )
+        model = _create(run, dataset, momentum, arguments)
     if run.weights is not None:
         warm_start(model, run)
     for layer in all_layers(model) if recipe.synchronized_bn else ():
@@ -152,8 +146,32 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     model = for_training(model, recipe)
     optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
     apply_weight_decay(model, recipe, optimizer)
-    compile_for(model, None, recipe.label_smoothing, optimizer)
+    # Those of the zoo give logits.
+    shape = dataset.input_shape if builders.is_own(run.model) else None
+    compile_for(model, shape, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
+    return model
+
+
+def _create(
+    run: "Run", dataset: "Dataset", bn_momentum: float, arguments: dict[str, Any]
+) -> keras.Model:
+    if not builders.is_own(run.model):
+        return models.create(
+            run.model,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            activation=run.activation,
+            classifier_activation=None,
+            bn_momentum=bn_momentum,
+            **arguments,
+        )
+    images: Any = dataset
+    weights = run.weights if run.weights == "imagenet" else None
+    model = builders.create(run.model, images, run.activation, weights, **arguments)
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = bn_momentum
     return model
 
 
@@ -170,13 +188,20 @@ def warm_start(model: keras.Model, run: "Run") -> None:
     Raises:
         ArgumentError: If they are those of another network, or cannot be loaded.
     """
+    if run.weights == "imagenet" and builders.is_own(run.model):
+        return  # it was built with them
     with as_argument_error("weights"):
+        if str(run.weights).endswith(".weights.h5"):
+            weights.load_file(model, str(run.weights))
+            return
         try:
             if run.weights == "imagenet":
                 source = models.create(run.model, weights="imagenet")
             else:
                 source: Any = keras.saving.load_model(run.weights, compile=False)
-        except (OSError, TypeError) as error:
+        except ValueError:
+            raise
+        except Exception as error:  # Keras raises no other than this where it is offline
             raise ValueError(f"cannot be loaded ({first_line(error)})") from error
         weights.transfer(source, model, new_classifier=True)
 
@@ -187,7 +212,7 @@ def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss
 
 def compile_for(
     model: keras.Model,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> None:
@@ -219,21 +244,6 @@ def _gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bo
     outputs = model(keras.ops.convert_to_tensor(images), training=False)
     outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
     return bool(outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2))
-
-
-def fits(shape: object, wanted: tuple[int | None, ...]) -> bool:
-    """Returns whether a network's shape of inputs or outputs, where None is any, is that one.
-
-    Example:
-        >>> from keras_swish.train.trainer.model import fits
-        >>> fits((None, 8, 8, None), (None, 8, 8, 3)), fits((None, 10), (None, 100))
-        (True, False)
-    """
-    return (
-        isinstance(shape, tuple)
-        and len(shape) == len(wanted)
-        and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
-    )
 
 
 def make_metrics(model: keras.Model) -> None:

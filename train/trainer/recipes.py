@@ -5,14 +5,14 @@ Each field is also a flag of the programs, whose help is the text next to it.
 """
 
 import dataclasses
-import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from keras_swish import models, optimizers
+from keras_swish import optimizers
 
 from ..datasets.base import Augmentation
 from ..errors import ArgumentError, as_argument_error
+from . import builders
 from .published import RECIPES, for_image_files
 from .recipe import DEFAULTS, Recipe, scaled
 
@@ -108,7 +108,7 @@ def missing_parts(recipe: Recipe, model: str) -> list[str]:
         >>> recipes.missing_parts(recipes.RECIPES["inception_v3"], "resnet50")
         ['dropout', 'auxiliary_weight']
     """
-    parameters = inspect.signature(models.BUILDERS[model]).parameters
+    parameters = builders.parameters(model)
     return [
         field
         for field, parameter in PARTS.items()
