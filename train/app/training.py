@@ -3,10 +3,11 @@
 import pathlib
 from typing import Any
 
+import keras
 from absl.flags import FlagValues
 
 from ..datasets.base import Dataset
-from ..errors import DivergedError
+from ..errors import DivergedError, as_argument_error
 from ..trainer import builders, distribution, model, trainer
 from . import folder, settings
 
@@ -32,9 +33,15 @@ def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devi
     Raises:
         ArgumentError: If it cannot be built.
     """
-    if builders.is_own(run.model) or run.weights is not None:
-        with devices.scope():
-            model.build(run, dataset)
+    is_own = builders.is_own(run.model)
+    if not is_own and run.weights is None:
+        return
+    keras.utils.clear_session()
+    with devices.scope():
+        network = model.build(run, dataset)
+    if is_own:
+        with as_argument_error("model"):
+            builders.check_loads(run.model, model.classifier(network))
 
 
 def train_one(

@@ -11,8 +11,10 @@ network gets pixels through that.
 import importlib
 import inspect
 import os
+import pathlib
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +67,8 @@ def find(model: str) -> Builder:
     if model in models.BUILDERS:
         return models.BUILDERS[model]
     if not is_own(model):
-        own = "; or package.module:function, a builder of your own"
-        raise ValueError(unknown("network", model, models.BUILDERS) + own)
+        valid = f"{', '.join(models.BUILDERS)}, and package.module:function, a builder of your own"
+        raise ValueError(unknown("network", model, models.BUILDERS, valid))
     module_name, _, name = model.partition(":")
     module = _module(module_name)
     builder: Any = getattr(module, name, None)
@@ -200,7 +202,8 @@ def _functional(model: str, network: Any, images: keras.KerasTensor) -> keras.Mo
     if not isinstance(network, keras.Model):
         raise ValueError(f"{model} returns no keras.Model, but {type(network).__name__}")
     if getattr(network, "inputs", None) is not None:
-        return network
+        # A Sequential one, too.
+        return keras.Model(network.inputs, network.outputs, name=network.name)
     try:
         return keras.Model(images, network(images), name=network.name)
     except Exception as error:
@@ -216,6 +219,27 @@ def _check(model: str, network: keras.Model, dataset: "ImageDataset", outputs: i
     for name, ours, needed in zip(("inputs", "outputs"), shapes, wanted, strict=True):
         if len(ours) != len(needed) or not all(map(fits, ours, needed)):
             raise ValueError(f"the {name} of {model} are {ours}, the dataset needs {needed}")
+
+
+def check_loads(model: str, network: keras.Model) -> None:
+    """Refuses a network of the user's own that could not be loaded from its file.
+
+    Raises:
+        ValueError: If it cannot be saved or loaded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "model.keras")
+        try:
+            network.save(file)
+            keras.saving.load_model(file, compile=False)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            if missing := re.search(r"Could not locate (class|function) '\w+'", str(error)):
+                reason = f"{missing[0]}: has it @keras.saving.register_keras_serializable()?"
+            raise ValueError(
+                f"the network of {model} could not be loaded from the file that it would be saved "
+                f"to ({reason})"
+            ) from error
 
 
 def _replaced(model: str, network: keras.Model, activation: str) -> keras.Model:

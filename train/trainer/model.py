@@ -203,7 +203,10 @@ def warm_start(model: keras.Model, run: "Run") -> None:
             raise
         except Exception as error:  # Keras raises no other than this where it is offline
             raise ValueError(f"cannot be loaded ({first_line(error)})") from error
-        weights.transfer(source, model, new_classifier=True)
+        if builders.is_own(run.model):
+            weights.transfer_in_order(source, model)
+        else:
+            weights.transfer(source, model, new_classifier=True)
 
 
 def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss:
