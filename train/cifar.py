@@ -26,6 +26,7 @@ def define_flags(flag_values: FlagValues) -> None:
     flags.define_model_flag(flag_values)
     flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values)
+    flags.define_validation_flag(flag_values)
     flags.define_augmentation_flags(flag_values)
     flags.define_seed_flag(flag_values)
     flags.define_recipe_flags(flag_values, without=["learning_rates"])

@@ -39,7 +39,7 @@ from .app import data, flags, folder, networks, settings
 from .app import main as app
 from .datasets.base import ImageDataset
 from .errors import ArgumentError, DivergedError, UsageError, as_argument_error, as_usage_error
-from .trainer import builders, recipes, trainer
+from .trainer import builders, distribution, recipes, trainer
 from .trainer import model as model_building
 
 STAGES = "stages.json"
@@ -76,11 +76,13 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.define_data_flags(flag_values)
+    flags.define_validation_flag(flag_values)
     flags.define_image_file_flags(flag_values)
     flags.define_augmentation_flags(flag_values)
     flags.define_seed_flag(flag_values)
     flags.define_recipe_flags(flag_values, without=_OTHER_FIELDS)
     flags.define_training_flags(flag_values)
+    flags.define_device_flags(flag_values, multi_host=False)
     flags.define_output_flags(flag_values)
 
 
@@ -189,6 +191,7 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> k
     """Compiles the network for its training."""
     recipe = run.recipe
     steps_per_pass = dataset.training_images // recipe.batch_size
+    model = model_building.for_training(model, recipe)
     momentum = recipes.bn_momentum(recipe, recipes.parts(recipe, dataset.training_images)[0])
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -228,11 +231,15 @@ def finetune(
     stages = io.read_json(directory / STAGES)
     if result is None or stages is None:
         trainer.make_deterministic(options.get("deterministic"))
-        original, model, _ = prepared or prepare(run, dataset)
+        devices = options.get("devices", distribution.ONE_DEVICE)
+        if prepared is None:
+            with devices.scope():
+                prepared = prepare(run, dataset)
+        original, model, _ = prepared
         if stages is None:
             stages = {
-                "before": _accuracy(original, dataset, run.recipe.batch_size),
-                "replaced": _accuracy(model, dataset, run.recipe.batch_size),
+                "before": _accuracy(original, dataset, run.recipe.batch_size, devices),
+                "replaced": _accuracy(model, dataset, run.recipe.batch_size, devices),
             }
             directory.mkdir(parents=True, exist_ok=True)
             io.write_json(directory / STAGES, stages)
@@ -246,9 +253,12 @@ def finetune(
     return {**result, **stages}
 
 
-def _accuracy(model: keras.Model, dataset: ImageDataset, batch_size: int) -> float:
-    model_building.compile_for(model, dataset.input_shape)
-    return trainer.evaluate(model, dataset, "test", batch_size)["accuracy"]
+def _accuracy(
+    model: keras.Model, dataset: ImageDataset, batch_size: int, devices: distribution.Devices
+) -> float:
+    with devices.scope():
+        model_building.compile_for(model, dataset.input_shape)
+    return trainer.evaluate(model, dataset, "test", batch_size, devices)["accuracy"]
 
 
 def _check(recipe: recipes.Recipe, beta_learning_rate: float | None) -> None:
@@ -283,7 +293,8 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
         of_files = run.image_files is not None
         settings_of = data.image_file_settings if of_files else data.in_memory_settings
         if not flag_values["dataset"].present:
-            names = ["dataset", "train_split", "test_split", "image_size", "flip"]
+            names = ["dataset", "train_split", "test_split", "validation_split"]
+            names += ["image_size", "flip"]
             names += [] if of_files else ["pad"]
             flags.set_unless_given(flag_values, **{name: getattr(run, name) for name in names})
     return settings_of(flag_values, name, recipe="finetune")
@@ -291,6 +302,7 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
 
 def main(flag_values: FlagValues, arguments: list[str]) -> None:
     """Runs the program."""
+    devices = settings.started_devices(flag_values)
     name, origin = _named_network(arguments)
     settings.check_activations("replace", list(replacements(flag_values.replace).values()))
     chosen = _settings(flag_values, name, origin)
@@ -312,11 +324,12 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     settings.check_fits(run.recipe, dataset.training_images)
     options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
-    prepared = prepare(run, dataset)
+    with devices.scope():
+        prepared = prepare(run, dataset)
     out = folder.out_directory(flag_values, "finetune", run.config())
     print(prepared[2], flush=True)
     with dataset.errors():
-        result = finetune(run, dataset.for_run(run, out), out, prepared, **options)
+        result = finetune(run, dataset.for_run(run, out), out, prepared, devices=devices, **options)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(

@@ -48,6 +48,18 @@ def define_data_flags(flag_values: FlagValues, dataset: str = "digits") -> None:
     )
 
 
+def define_validation_flag(flag_values: FlagValues) -> None:
+    """Defines which images a run is validated with."""
+    flags.DEFINE_string(
+        "validation_split",
+        None,
+        "Split to validate with, and to choose learning rates by; or a number, the share of the "
+        "training split that is held out for it. By default 0.1; of ImageNet's form the split for "
+        "the test.",
+        flag_values,
+    )
+
+
 def define_augmentation_flags(flag_values: FlagValues, pad: bool = True) -> None:
     """Defines how training images are changed; `pad` only where they are in memory."""
     if pad:

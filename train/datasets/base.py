@@ -5,6 +5,8 @@ import dataclasses
 import pathlib
 from typing import Any, Protocol
 
+from ..errors import ArgumentError
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -21,6 +23,26 @@ class Augmentation:
     random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+
+
+def held_out_share(validation_split: str | float) -> float | None:
+    """Returns the share of the training split that is held out, or None where a split is named.
+
+    Raises:
+        ArgumentError: If it is a number, and no share.
+
+    Example:
+        >>> from keras_swish.train.datasets.base import held_out_share
+        >>> held_out_share("0.2"), held_out_share("validation")
+        (0.2, None)
+    """
+    try:
+        share = float(validation_split)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise ArgumentError("validation_split", "a share must be between 0 and 1, such as 0.1")
+    return share
 
 
 class HasImageSize(Protocol):

@@ -8,14 +8,12 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.models import paper_accuracies
-from keras_swish.optimizers import converged_bn_momentum
 
-from . import figures, html, runs, statistics
+from . import figures, html, provenance, runs, statistics
 from .runs import CONFIG, Row
 
 _SWISH = ("swish_beta", "swish")
 _TOP_5 = "test_top_5_accuracy"
-_COUNTS = ("classes", "training", "test")
 
 
 def write(out: pathlib.Path, rows: list[Row]) -> None:
@@ -41,49 +39,55 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
     baselines = config.get("baselines", 1)
-    tables = summary(chosen, baselines)
+    count_all = config.get("count_choosing_seed", False)
+    tables = summary(chosen, baselines, count_all)
+    counted = chosen if count_all else runs.counted(chosen)
     inputs = "![training images, augmented](inputs.png)"
     once = "the test split was read once per run."
-    if "image_files" in config:
+    if "image_files" in config and not config.get("validation_split"):
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
         f"Test accuracy in percent, at the end of training; {once}",
         tables,
         "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
-        _how_to_read(chosen, baselines),
+        _how_to_read(chosen, counted, baselines),
         _learning_rates(config, rows),
-        "## Compared with the paper\n\n" + _compared_with_paper(config, chosen),
-        _sign_count(chosen),
+        "## Compared with the paper\n\n" + _compared_with_paper(config, counted),
+        _sign_count(counted),
         "## Cost\n\n" + _cost(out, chosen),
-        "## Provenance\n\n" + _provenance(record, rows),
+        "## Provenance\n\n" + provenance.text(record, rows),
         inputs if (out / "inputs.png").exists() else "",
     ]
     return html.join(blocks)
 
 
-def summary(rows: list[Row], baselines: int = 1) -> str:
+def summary(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = False) -> str:
     """Returns a table for each model, and in a sentence each what it says."""
     by_model = runs.group(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
     return "\n\n".join(
-        heading.format(html.code(model)) + table(model_rows, baselines)
+        heading.format(html.code(model)) + table(model_rows, baselines, count_choosing_seed)
         for model, model_rows in by_model.items()
     )
 
 
-def table(rows: list[Row], baselines: int = 1) -> str:
+def table(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = False) -> str:
     """Returns the comparison on one model as a Markdown table, with a sentence a comparison.
 
     Args:
         rows: The runs.
         baselines: With how many of the first activations the others are compared.
+        count_choosing_seed: Whether the seed that chose a learning rate counts.
     """
-    accuracies = runs.accuracies(rows)
-    compared = runs.comparisons(rows, baselines)
+    counted = rows if count_choosing_seed else runs.counted(rows)
+    accuracies, every = runs.accuracies(counted), runs.accuracies(rows)
+    compared = runs.comparisons(counted, baselines)
     several = sum(map(len, compared.values())) > 1
     seeds = sorted({row["seed"] for row in rows})
-    header = ["activation", "mean", "median", "std", *(f"seed {seed}" for seed in seeds)]
+    chose = {row["seed"] for row in rows if row.get("chose")}
+    header = ["activation", "mean", "median", "std"]
+    header += [f"seed {seed}{' (chose)' if seed in chose else ''}" for seed in seeds]
     for baseline in compared or [next(iter(accuracies))]:
         header += [f"minus {html.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
     lines = [header]
@@ -94,7 +98,7 @@ def table(rows: list[Row], baselines: int = 1) -> str:
             f"{values.mean():.2f}" if len(values) else "diverged",
             _percent(statistics.median(by_seed.values())),
             f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
-            *(_percent(by_seed.get(seed)) for seed in seeds),
+            *(_percent(every[activation].get(seed)) for seed in seeds),
         ]
         for with_baseline in compared.values():
             difference = _difference(with_baseline.get(activation), several)
@@ -151,8 +155,9 @@ def _verdict(name: str, baseline: str, outcome: statistics.Comparison | None, di
     )
 
 
-def _how_to_read(rows: list[Row], baselines: int) -> str:
-    by_model = [runs.accuracies(model) for model in runs.group(rows, "model").values()]
+def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
+    """Returns the notes on a table of these runs, and of those that count in its means."""
+    by_model = [runs.accuracies(model) for model in runs.group(counted, "model").values()]
     lines = [
         "One seed means the same initial kernels, batches and augmentation for every activation, "
         "so differences are taken seed by seed. The interval is that of the mean difference "
@@ -172,6 +177,17 @@ def _how_to_read(rows: list[Row], baselines: int) -> str:
             f"Of {compared} comparisons some look good by chance: p (Holm) is corrected for that, "
             "and decides what is statistically significant, which no comparison can be with fewer "
             f"than {needed} seeds. The intervals are not corrected."
+        )
+    if chose := sorted({row["seed"] for row in rows if row.get("chose")}):
+        seeds = f"Seed{'s' * (len(chose) > 1)} {', '.join(map(str, chose))}"
+        left_out = len(counted) < len(rows)
+        lines.append(
+            f"{seeds} chose the learning rates"
+            + (
+                ": left out of mean, median, std, differences, intervals and p."
+                if left_out
+                else ", and counts all the same: its accuracies are too high by the choice."
+            )
         )
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
@@ -193,7 +209,8 @@ def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
             lines.append([html.code(model), html.code(activation), *cells])
     note = " Validation and test are one split here: the choice has seen the test."
-    note = note if "image_files" in config else ""
+    sees = "image_files" in config and not config.get("validation_split")
+    note = note if sees else ""
     return (
         "## Learning rates\n\nMean validation accuracy in percent. The learning rate that counts, "
         "in bold, is the best one by the validation accuracy of the seed that all were run with; "
@@ -246,7 +263,7 @@ def _as_in_the_paper(config: dict[str, Any]) -> str | None:
     if config["image_size"]:
         return None
     if "image_files" in config:  # ImageNet in any form
-        classes, training, test = (config["image_files"][k] for k in _COUNTS)
+        classes, training, test = (config["image_files"][k] for k in provenance.COUNTS)
         # Of 1,281,167 and 50,000 images a few may be missing.
         is_imagenet = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
         return "imagenet2012" if is_imagenet else None
@@ -331,62 +348,6 @@ def _step_seconds(out: pathlib.Path, row: Row) -> float:
     # Logs of earlier versions do not say how many steps an epoch had.
     usual = {"steps": row["steps"] / row["epochs"]}
     return min(epoch["seconds"] / (usual | epoch)["steps"] for epoch in log)
-
-
-def _provenance(record: dict[str, Any], rows: list[Row]) -> str:
-    minutes = sum(row["seconds"] for row in rows) / 60
-    command, machine = html.origin(record)
-    facts = [
-        command,
-        _data(record["config"]),
-        *_recipes(record["config"], rows),
-        f"Budget: {minutes:.1f} minutes of training for all {len(rows)} runs.",
-        machine,
-    ]
-    return "\n".join(f"* {fact}" for fact in facts)
-
-
-def _data(config: dict[str, Any]) -> str:
-    dataset, *splits = (html.code(config[k]) for k in ("dataset", "train_split", "test_split"))
-    mirrored = "half of them" if config["flip"] else "not"
-    if "image_files" in config:
-        classes, training, test = (f"{config['image_files'][k]:,}" for k in _COUNTS)
-        return (
-            f"Data: {dataset}, {classes} classes; {training} images of the split {splits[0]} for "
-            f"training, cropped at random, distorted, {mirrored} mirrored; {test} of the split "
-            f"{splits[1]} for validation and test, the single central crop."
-        )
-    size = f", scaled to {config['image_size']} pixels" if config["image_size"] else ""
-    return (
-        f"Data: {dataset}{size}, training split {splits[0]} of which a tenth is held out for "
-        f"validation, test split {splits[1]}; random crops after padding with {config['pad']} "
-        f"pixels on each side, {mirrored} mirrored."
-    )
-
-
-def _recipes(config: dict[str, Any], rows: list[Row]) -> list[str]:
-    """Returns a sentence for each recipe, with its networks where there are several recipes."""
-    networks: dict[str, list[str]] = {}
-    for model, model_rows in runs.group(rows, "model").items():
-        network = config.get("networks", {}).get(model, config)
-        recipe = dict(network["recipe"])
-        rates = sorted({row["learning_rate"] for row in model_rows})
-        recipe["learning_rate"] = " and ".join(f"{rate:g}" for rate in rates)
-        steps = max(row["steps"] for row in model_rows)
-        adapts = recipe["bn_momentum"] is None or recipe.get("bn_converges")
-        if adapts and steps:  # none where every run diverged at once
-            calls = steps * recipe.get("accumulation_steps", 1)
-            chosen = converged_bn_momentum(calls, recipe["bn_momentum"] or 0.99)
-            recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
-        if "image_files" in config:
-            recipe["image_size"] = network["image_size"]
-        settings = ", ".join(f"{k} {v}" for k, v in recipe.items() if k != "source")
-        networks.setdefault(f"{settings} ({recipe['source']}).", []).append(html.code(model))
-    several = len(networks) > 1
-    return [
-        f"Recipe{' of ' + ', '.join(names) if several else ''}: {text}"
-        for text, names in networks.items()
-    ]
 
 
 def _percent(value: float | None, digits: int = 2) -> str:

@@ -39,6 +39,8 @@ class Run:
         recipe: The recipe of its training.
         train_split: Training split.
         test_split: Test split.
+        validation_split: Split for validation, or the share of the training split that is held
+            out; None: a tenth in memory, and of ImageNet's form the test split.
         image_size: Side that the images are scaled to, or None.
         pad: Pixels of padding before a random crop.
         flip: Whether half of the images are mirrored.
@@ -60,6 +62,7 @@ class Run:
     recipe: recipes.Recipe
     train_split: str = "train"
     test_split: str = "test"
+    validation_split: str | None = None
     image_size: int | None = None
     pad: int = 4
     flip: bool = True
