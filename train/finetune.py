@@ -164,7 +164,6 @@ def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.
 
 def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.Model, str]:
     """Returns the network as it was, the one with other activations, and what was replaced."""
-    keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.dtype_policy)
     original = load(run, dataset)
@@ -185,6 +184,15 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
     if report.scaled:
         words += f", {len(report.scaled)} batch normalisations given a gamma"
     return original, model, words
+
+
+def _prepare_on(
+    devices: distribution.Devices, run: Finetuning, dataset: ImageDataset
+) -> tuple[keras.Model, keras.Model, str]:
+    """Returns what `prepare` does, on the devices of the training."""
+    keras.utils.clear_session()  # not within the scope, which it ends
+    with devices.scope():
+        return prepare(run, dataset)
 
 
 def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> keras.Model:
@@ -232,10 +240,7 @@ def finetune(
     if result is None or stages is None:
         trainer.make_deterministic(options.get("deterministic"))
         devices = options.get("devices", distribution.ONE_DEVICE)
-        if prepared is None:
-            with devices.scope():
-                prepared = prepare(run, dataset)
-        original, model, _ = prepared
+        original, model, _ = prepared or _prepare_on(devices, run, dataset)
         if stages is None:
             stages = {
                 "before": _accuracy(original, dataset, run.recipe.batch_size, devices),
@@ -288,7 +293,7 @@ def _named_network(arguments: list[str]) -> tuple[str, trainer.Run | None]:
 
 def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> data.Settings:
     """Returns the settings; where the network has a run, the data is by default the run's."""
-    settings_of = data.settings_for(flag_values.dataset)
+    settings_of, facts = data.settings_for(flag_values.dataset), {}
     if run is not None:
         of_files = run.image_files is not None
         settings_of = data.image_file_settings if of_files else data.in_memory_settings
@@ -297,7 +302,8 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
             names += ["image_size", "flip"]
             names += [] if of_files else ["pad"]
             flags.set_unless_given(flag_values, **{name: getattr(run, name) for name in names})
-    return settings_of(flag_values, name, recipe="finetune")
+            facts = {"image_files": run.image_files} if of_files else {}
+    return {**settings_of(flag_values, name, recipe="finetune"), **facts}
 
 
 def main(flag_values: FlagValues, arguments: list[str]) -> None:
@@ -324,8 +330,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     settings.check_fits(run.recipe, dataset.training_images)
     options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
-    with devices.scope():
-        prepared = prepare(run, dataset)
+    prepared = _prepare_on(devices, run, dataset)
     out = folder.out_directory(flag_values, "finetune", run.config())
     print(prepared[2], flush=True)
     with dataset.errors():

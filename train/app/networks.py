@@ -1,5 +1,6 @@
 """Trained networks as programs name them: the folder of a run, or a .keras file."""
 
+import contextlib
 import hashlib
 import pathlib
 from typing import Any
@@ -9,7 +10,7 @@ import keras
 from keras_swish import io
 from keras_swish.messages import first_line
 
-from ..errors import UsageError, as_usage_error
+from ..errors import UsageError
 from ..trainer import builders, trainer
 from ..trainer.environment import CONFIG
 
@@ -68,8 +69,8 @@ def load(path: pathlib.Path) -> keras.Model:
         raise UsageError(f"{file} is not there: the run has not ended")
     run = run_of(path)
     if run is not None and builders.is_own(run.model):
-        with as_usage_error():
-            builders.find(run.model)  # its module has the classes that the file names
+        with contextlib.suppress(ValueError):  # not every file names classes of its module
+            builders.find(run.model)
     try:
         model: Any = keras.saving.load_model(file, compile=False)
         return model

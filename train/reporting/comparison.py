@@ -53,8 +53,8 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
         "![test accuracy of every run](accuracy.png)\n\n![learning curves](curves.png)",
         _how_to_read(chosen, counted, baselines),
         _learning_rates(config, rows),
-        "## Compared with the paper\n\n" + _compared_with_paper(config, counted),
-        _sign_count(counted),
+        "## Compared with the paper\n\n" + _compared_with_paper(config, chosen),
+        _sign_count(chosen),
         "## Cost\n\n" + _cost(out, chosen),
         "## Provenance\n\n" + provenance.text(record, rows),
         inputs if (out / "inputs.png").exists() else "",
@@ -184,7 +184,8 @@ def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
         lines.append(
             f"{seeds} chose the learning rates"
             + (
-                ": left out of mean, median, std, differences, intervals and p."
+                ", left out of mean, median, std, differences, intervals and p; not of what is "
+                "compared with the paper, whose runs chose as well."
                 if left_out
                 else ", and counts all the same: its accuracies are too high by the choice."
             )

@@ -134,9 +134,9 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     keras.config.set_dtype_policy(run.dtype_policy)
     recipe = run.recipe
     calls, _ = recipes.parts(recipe, dataset.training_images)
-    arguments = recipes.network_arguments(recipe, run.model, calls)
     momentum = recipes.bn_momentum(recipe, calls)
     with as_argument_error("model"):
+        arguments = recipes.network_arguments(recipe, run.model, calls)
         model = _create(run, dataset, momentum, arguments)
     if run.weights is not None:
         warm_start(model, run)

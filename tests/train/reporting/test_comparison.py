@@ -125,7 +125,11 @@ def test_the_page_has_every_table(folder):
     text = (folder / "table.md").read_text()
     (_, first), _, _, (header, compared), (_, signs), _ = pages.tables(text)
     hostile = html.code(HOSTILE).replace("|", "\\|")
-    assert first["swish"][:3] == ["95.50", "95.50", "0.71"]
+    # Seed 0 chose the learning rate.
+    assert first["swish"][:5] == ["96.00", "96.00", "", "95.00", "96.00"]
+    assert "seed 0 (chose)" in text
+    notes = " ".join(text.split())
+    assert "Seed 0 chose the learning rates, left out of mean, median, std, differences" in notes
     assert header[1:] == [
         f"{model}, {who}" for model in ("resnet164", "wrn_28_10") for who in ("here", "paper")
     ]
@@ -135,6 +139,27 @@ def test_the_page_has_every_table(folder):
     assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
     assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
     assert re.search(r"resnet164 \| relu +\| \*\*90.50\*\* \| 80.00", text)
+
+
+def test_the_seed_that_chose_counts_on_request_and_where_there_is_no_other(folder):
+    record = io.read_json(folder / "config.json")
+    record["config"]["count_choosing_seed"] = True
+    io.write_json(folder / "config.json", record)
+    rows = runs.read_runs(folder)
+    assert comparison.text(folder, rows).count("| 95.50 | 95.50  | 0.71 |") == 2
+    alone = [row for row in rows if row["seed"] == 0]
+    assert runs.counted(alone) == alone
+    text = " ".join(comparison.text(folder, alone).split())
+    assert "Seed 0 chose the learning rates, and counts all the same" in text
+
+
+def test_a_seed_that_chose_for_one_function_is_left_out_for_all():
+    rows = [row("relu", seed, 0.9 + 0.001 * seed) for seed in range(4)]
+    rows += [row("swish", seed, 0.92, chose=seed == 0) for seed in range(4)]
+    compared = runs.comparisons(runs.counted(rows))["relu"]["swish"]
+    assert (compared.seeds, compared.smallest_p) == (3, 0.25)
+    assert "over 3 seeds" in comparison.table(rows)
+    assert "over 4 seeds" in comparison.table(rows, count_choosing_seed=True)
 
 
 @pytest.mark.parametrize(
