@@ -27,6 +27,9 @@ Examples:
       --activations=relu,swish --image_size=96 --steps=2000 --batch_size=16
       images in /data/flowers/train/CLASS/ and /data/flowers/validation/CLASS/, or all that
       `keras-swish imagenet` reads: a small dataset on a laptop.
+  keras-swish compare --dataset=cifar10 --image_size=64 --recipe=modern \
+      --models=resnet20,keras.applications:EfficientNetB0
+      by today's recipe, next to a network of keras.applications, or of any builder of yours.
   keras-swish compare --dataset=stanford_dogs --image_size=64 --models=resnet20
       every other dataset of TensorFlow Datasets is read into memory, as `keras-swish cifar` does.
   keras-swish compare --out=runs/mine --seeds=6

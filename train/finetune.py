@@ -10,6 +10,8 @@ Examples:
       your own network; the betas learn faster than the other weights.
   keras-swish finetune MobileNet --dataset=cifar10 --image_size=96 --replace=relu6:swish
       a network of keras.applications with its weights of ImageNet and a new classifier.
+  keras-swish finetune mine.keras --dataset=/data/flowers --image_size=96 --strategy=data_parallel
+      on images larger than memory, as `keras-swish imagenet` reads them, on all devices.
   keras-swish finetune mine.keras --replace=relu:swish_beta --beta_initializer=relu_like
       betas so large at first that Swish is close to ReLU.
 

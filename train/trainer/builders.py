@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 
@@ -71,7 +71,7 @@ def find(model: str) -> Builder:
         raise ValueError(unknown("network", model, models.BUILDERS, valid))
     module_name, _, name = model.partition(":")
     module = _module(module_name)
-    builder: Any = getattr(module, name, None)
+    builder = getattr(module, name, None)
     if not callable(builder):
         names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise ValueError(
@@ -90,7 +90,7 @@ def find(model: str) -> Builder:
             raise ValueError(
                 f"it needs an argument {parameter.name!r}; given are {', '.join(sorted(given))}"
             )
-    return builder
+    return cast(Builder, builder)
 
 
 def _module(name: str) -> Any:

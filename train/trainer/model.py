@@ -85,7 +85,8 @@ class TrainingNetwork(keras.Model):
         classified, auxiliary = y_pred
         loss = super().compute_loss(x, y, classified, sample_weight, training)
         if training:
-            loss += self.auxiliary_weight * self.auxiliary_loss(y, auxiliary, sample_weight)
+            added: Any = self.auxiliary_loss(y, auxiliary, sample_weight)
+            loss += self.auxiliary_weight * added
         return loss
 
     def compute_metrics(
@@ -234,7 +235,7 @@ def compile_for(
     metrics: list[str | keras.metrics.Metric] = ["accuracy"]
     if classes > 10:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
-    from_logits = input_shape is None or not _gives_probabilities(model, input_shape)
+    from_logits = input_shape is None or not gives_probabilities(model, input_shape)
     model.compile(
         optimizer,  # pyright: ignore[reportArgumentType]
         _loss(label_smoothing, from_logits),
@@ -242,7 +243,8 @@ def compile_for(
     )
 
 
-def _gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
+def gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
+    """Returns whether the outputs of a network for images are probabilities, and no logits."""
     images = np.random.default_rng(0).standard_normal((8, *input_shape)).astype("float32")
     outputs = model(keras.ops.convert_to_tensor(images), training=False)
     outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
