@@ -130,8 +130,8 @@ def define_weights_flag(flag_values: FlagValues) -> None:
         "weights",
         None,
         "What the weights start from: 'imagenet' for those of keras.applications, a folder of a "
-        "finished run, or a .keras or .h5 file. By default random ones. Activations may differ, and "
-        "a classifier for other classes is new; but a .weights.h5 has to be of the same network.",
+        "finished run, or a .keras file. By default random ones. Activations may differ, and a "
+        "classifier for other classes is new. Or a .weights.h5 file of the very same network.",
         flag_values,
     )
 
