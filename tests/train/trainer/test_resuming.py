@@ -114,7 +114,9 @@ MODERN = {
 }
 
 
-@pytest.mark.parametrize("others", [NASNET, MODERN], ids=["nasnet", "modern"])
+@pytest.mark.parametrize(
+    "others", [pytest.param(NASNET, id="nasnet"), pytest.param(MODERN, id="modern", marks=SLOW)]
+)
 def test_seeds_averages_and_counts_are_resumed_too(others, tiny, tmp_path, monkeypatch):
     recipe = {"epochs": 2, **others}
     uncut, cut = tmp_path / "uncut", tmp_path / "cut"
