@@ -517,9 +517,9 @@ def ema_momentum(largest: float, steps: Any) -> Any:
         largest: The momentum that it rises to.
         steps: How many steps there were before.
     """
-    steps: Any = ops.cast(steps, "float32")
-    momentum = ops.minimum(largest, (1.0 + steps) / (10.0 + steps))
-    return ops.where(steps > 0, momentum, 0.0)  # nothing to average with yet
+    before: Any = ops.cast(steps, "float32")
+    momentum = ops.minimum(largest, (1.0 + before) / (10.0 + before))
+    return ops.where(before > 0, momentum, 0.0)  # nothing to average with yet
 
 
 class TensorFlow1Averages(keras.optimizers.Optimizer):

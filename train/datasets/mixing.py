@@ -71,7 +71,7 @@ class _Seeds(keras.random.SeedGenerator):
         return tf.cast(_fold_in(self._key, self._count) % 2**31, tf.int32)
 
 
-def _fold_in(key: tf.Tensor, number: Any) -> tf.Tensor:
+def _fold_in(key: tf.Tensor, number: Any) -> Any:
     return tf.random.fold_in(key, number)  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -124,7 +124,7 @@ class _Layers:
         return layer.transform_images(images, how), layer.transform_labels(labels, how)
 
 
-def _rand_augment(pixels: tf.Tensor, seeds: _Seeds, magnitude: float) -> tf.Tensor:
+def _rand_augment(pixels: Any, seeds: _Seeds, magnitude: float) -> tf.Tensor:
     keys = tf.random.stateless_uniform((pixels.shape[0], 2), seeds.next(), 0, 2**31 - 1, tf.int32)
     return tf.map_fn(
         lambda pair: rand_augment.rand_augment(*pair, magnitude),

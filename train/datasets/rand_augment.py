@@ -9,6 +9,7 @@ Source: Cubuk et al. 2020, "RandAugment"; the ranges are those of torchvision's 
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -83,7 +84,7 @@ def operations(strength: float) -> list[Callable[[tf.Tensor, tf.Tensor], tf.Tens
     ]
 
 
-def _affine(image, xx, xy, yx, yy, across=0.0, down=0.0) -> tf.Tensor:
+def _affine(image, xx, xy, yx, yy, across: Any = 0.0, down: Any = 0.0) -> tf.Tensor:
     """Maps an image around its centre; `across` and `down` are shares of its sides."""
     height, width = image.shape[0], image.shape[1]
     x, y = (width - 1) / 2, (height - 1) / 2
@@ -111,7 +112,7 @@ def _grey(image: tf.Tensor) -> tf.Tensor:
     return tf.tensordot(image, tf.constant([0.299, 0.587, 0.114]), 1)[..., None]
 
 
-def _smooth(image: tf.Tensor) -> tf.Tensor:
+def _smooth(image: Any) -> tf.Tensor:
     """Averages each pixel with its neighbours, but for the pixels on the edges."""
     channels = image.shape[-1]
     kernel = tf.constant(_SMOOTH)[:, :, None, None] / 13.0
@@ -128,9 +129,9 @@ def _auto_contrast(image: tf.Tensor) -> tf.Tensor:
     return tf.where(high > low, (image - low) * tf.math.divide_no_nan(255.0, high - low), image)
 
 
-def _equalize(image: tf.Tensor) -> tf.Tensor:
+def _equalize(image: Any) -> tf.Tensor:
     """Gives each channel as many pixels of every value, as PIL's `ImageOps.equalize` does."""
-    values = tf.cast(tf.round(image), tf.int32)
+    values: Any = tf.cast(tf.round(image), tf.int32)
     channels = [_equalize_channel(values[..., c], image[..., c]) for c in range(image.shape[-1])]
     return tf.stack(channels, -1)
 
