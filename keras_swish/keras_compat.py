@@ -510,6 +510,18 @@ def patch_tf2onnx() -> None:
         patch()
 
 
+def ema_momentum(largest: float, steps: Any) -> Any:
+    """Returns the momentum of TensorFlow 1's moving averages, which is lower at first.
+
+    Args:
+        largest: The momentum that it rises to.
+        steps: How many steps there were before.
+    """
+    before: Any = ops.cast(steps, "float32")
+    momentum = ops.minimum(largest, (1.0 + before) / (10.0 + before))
+    return ops.where(before > 0, momentum, 0.0)  # nothing to average with yet
+
+
 class TensorFlow1Averages(keras.optimizers.Optimizer):
     """Makes an optimizer's moving average of the weights that of TensorFlow 1; clips globally.
 
@@ -539,9 +551,7 @@ class TensorFlow1Averages(keras.optimizers.Optimizer):
     def _update_model_variables_moving_average(self, trainable_variables):
         if not self.use_ema:
             return
-        step: Any = ops.cast(self.iterations, "float32")  # those before this one
-        momentum: Any = ops.minimum(self.ema_momentum, (1.0 + step) / (10.0 + step))
-        momentum = ops.where(step > 0, momentum, 0.0)  # nothing to average with yet
+        momentum: Any = ema_momentum(self.ema_momentum, self.iterations)
         if self.gradient_accumulation_steps:  # most steps change no weight
             changes: Any = (self._iterations + 1) % self.gradient_accumulation_steps == 0
             momentum = ops.where(changes, momentum, 1.0)

@@ -182,3 +182,16 @@ class RMSprop(TensorFlow1Averages, keras.optimizers.RMSprop):
         super().build(var_list)
         for accumulator in squared_gradients(self):
             accumulator.assign(ops.ones(accumulator.shape, accumulator.dtype))
+
+
+@keras.saving.register_keras_serializable(package="keras_swish")
+class AdamW(TensorFlow1Averages, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW`, with TensorFlow 1's moving average of the weights on request.
+
+    Example:
+        >>> from keras_swish.optimizers import AdamW
+        >>> AdamW(1e-3, weight_decay=0.05, use_ema=True).use_ema
+        True
+
+    Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
+    """

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 import keras_swish
+from keras_swish.layers import weighted_layers as activation_layers
 from keras_swish.messages import first_line
 from keras_swish.registry import Identifier
 
@@ -81,18 +82,7 @@ def load(
     if weights is None:
         return
     if weights != "imagenet":
-        try:
-            # Keras itself would pass over what the file has and the network has not.
-            saved = _count_saved(weights)
-            if saved != len(model.weights):
-                raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
-            model.load_weights(weights)
-        except Exception as error:
-            raise ValueError(
-                f"`weights` must be a file saved from this network, {model.name!r}, with the same "
-                f"activation and classes. Received: weights={os.fspath(weights)!r} "
-                f"({first_line(error)})"
-            ) from error
+        load_file(model, weights)
         return
     assert published.application is not None  # `check` has refused it
     application = getattr(keras.applications, published.application)
@@ -112,6 +102,26 @@ def load(
         )
     if messages:
         warnings.warn(f"ImageNet weights of {model.name}: {'; '.join(messages)}", stacklevel=4)
+
+
+def load_file(model: keras.Model, file: str | os.PathLike[str]) -> None:
+    """Loads a file of weights that was saved from the same network.
+
+    Raises:
+        ValueError: If it is that of another one, or of other classes or another activation.
+    """
+    try:
+        # Keras itself would pass over what the file has and the network has not.
+        saved = _count_saved(file)
+        if saved != len(model.weights):
+            raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
+        model.load_weights(file)
+    except Exception as error:
+        raise ValueError(
+            f"`weights` must be a file saved from this network, {model.name!r}, with the same "
+            f"activation and classes. Received: weights={os.fspath(file)!r} "
+            f"({first_line(error)})"
+        ) from error
 
 
 def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = False) -> list[str]:
@@ -181,6 +191,68 @@ def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = Fa
         if isinstance(layer, _WEIGHTED) and id(layer) not in targets:
             missing += [f"{layer.name}/{variable.name}" for variable in layer.weights]
     return missing
+
+
+def transfer_in_order(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copies the weights of any network into one that was built by the same code.
+
+    Weights correspond by their order, as layers of any kind may have them. Those of activations
+    are left alone; the last layer keeps its values where it is for other classes.
+
+    Args:
+        source: The network to copy from.
+        target: The network to copy into.
+
+    Returns:
+        As `transfer` does.
+
+    Raises:
+        ValueError: If the networks differ; the target is then unchanged.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.models.weights import transfer_in_order
+        >>> networks = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"),
+        ...             keras.layers.Dense(classes, name="head")]) for classes in (2, 3)]
+        >>> transfer_in_order(*networks)
+        ['head/kernel', 'head/bias']
+    """
+    theirs, ours = _layers_in_order(source), _layers_in_order(target)
+    if len(theirs) != len(ours):
+        raise ValueError(
+            f"The weights must be of {target.name!r}, which has {len(ours)} layers with weights. "
+            f"Received: {source.name!r} with {len(theirs)}"
+        )
+    pairs, missing = [], []
+    for from_layer, to_layer in zip(theirs, ours, strict=True):
+        values = {variable.name: variable for variable in from_layer}
+        kept = {v.name for v in to_layer if v.name == "gamma" and v.name not in values}
+        rest = [variable for variable in to_layer if variable.name not in kept]
+        if [(v.name, tuple(v.shape)) for v in rest] != [
+            (v.name, tuple(v.shape)) for v in from_layer
+        ]:
+            if to_layer is not ours[-1] or len(rest) != len(from_layer):
+                raise ValueError(
+                    f"The weights must be of {target.name!r}, which has {to_layer[0].path!r} of "
+                    f"shape {tuple(to_layer[0].shape)}. Received: {from_layer[0].path!r} of "
+                    f"{source.name!r} of shape {tuple(from_layer[0].shape)}"
+                )
+            rest, kept = [], {variable.name for variable in to_layer}
+        missing += [variable.path for variable in to_layer if variable.name in kept]
+        pairs += [(variable, values[variable.name]) for variable in rest]
+    for variable, value in pairs:
+        variable.assign(value.numpy())  # a copy, as in `transfer`
+    return missing
+
+
+def _layers_in_order(model: keras.Model) -> list[list[keras.Variable]]:
+    """Returns the weights of each layer but activations, in their order."""
+    activations = {id(v) for layer in activation_layers(model) for v in layer.weights}
+    by_layer: dict[str, list[keras.Variable]] = {}
+    for variable in model.weights:
+        if id(variable) not in activations:
+            by_layer.setdefault(variable.path.rpartition("/")[0], []).append(variable)
+    return list(by_layer.values())
 
 
 def _fits(source: keras.Layer, target: keras.Layer) -> bool:

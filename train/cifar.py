@@ -7,6 +7,9 @@ Examples:
       the network and the recipe of He et al. 2016; hours on a GPU.
   keras-swish cifar --dataset=cifar10 --model=resnet20 --epochs=20 --out=runs/mine
       a shorter schedule, in a folder of its own; killed, the same command resumes.
+  keras-swish cifar --dataset=cifar10 --model=mine.networks:small --recipe=modern
+      a network of your own: mine/networks.py has a function small(input_shape, classes) that
+      returns a keras.Model, whose activations are replaced, or takes `activation` too.
 
 The folder --out gets config.json (settings, versions, hardware, names of classes), log.csv (a row
 an epoch), model.keras (its outputs are logits) and result.json (the test, read once).
@@ -26,6 +29,7 @@ def define_flags(flag_values: FlagValues) -> None:
     flags.define_model_flag(flag_values)
     flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values)
+    flags.define_validation_flag(flag_values)
     flags.define_augmentation_flags(flag_values)
     flags.define_seed_flag(flag_values)
     flags.define_recipe_flags(flag_values, without=["learning_rates"])

@@ -30,7 +30,6 @@ import keras
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 
-from keras_swish import models
 from keras_swish.messages import first_line
 
 from .app import data, flags, networks
@@ -38,7 +37,7 @@ from .app import main as app
 from .datasets import imagenet
 from .datasets.base import ImageDataset
 from .errors import ArgumentError, UsageError
-from .trainer import checkpoints, trainer
+from .trainer import builders, checkpoints, trainer
 from .trainer import model as model_building
 
 # Images in one go, for a file that no run has written.
@@ -131,9 +130,9 @@ def _load_run(
 
 
 def _check_fits(path: pathlib.Path, model: keras.Model, dataset: ImageDataset) -> None:
-    if not model_building.fits(model.input_shape, (None, *dataset.input_shape)):
+    if not builders.fits(model.input_shape, (None, *dataset.input_shape)):
         raise UsageError(f"{path} takes {model.input_shape}, the data is {dataset.input_shape}")
-    if not model_building.fits(model.output_shape, (None, dataset.classes)):
+    if not builders.fits(model.output_shape, (None, dataset.classes)):
         classes = model.output_shape[-1]
         raise UsageError(f"{path} knows {classes} classes, the data {dataset.classes}")
 
@@ -152,13 +151,14 @@ def load_checkpoint(
     Raises:
         ArgumentError: If there is none that can be read.
     """
-    if run.model not in models.names():
+    if not builders.is_builder(run.model):
         raise ArgumentError("checkpoint", "of a fine-tuned network only the end can be tested")
     # The penalty is no part of the test, and the schedule may be any, so its length too.
     recipe = dataclasses.replace(run.recipe, warmup_epochs=0.0, weight_decay=0.0)
     shapes: Any = types.SimpleNamespace(
         input_shape=dataset.input_shape,
         classes=dataset.classes,
+        normalization=dataset.normalization,
         training_images=1000 * recipe.batch_size,
     )
     model = model_building.build(dataclasses.replace(run, recipe=recipe), shapes)

@@ -10,6 +10,8 @@ Examples:
       your own network; the betas learn faster than the other weights.
   keras-swish finetune MobileNet --dataset=cifar10 --image_size=96 --replace=relu6:swish
       a network of keras.applications with its weights of ImageNet and a new classifier.
+  keras-swish finetune mine.keras --dataset=/data/flowers --image_size=96 --strategy=data_parallel
+      on images larger than memory, as `keras-swish imagenet` reads them, on all devices.
   keras-swish finetune mine.keras --replace=relu:swish_beta --beta_initializer=relu_like
       betas so large at first that Swish is close to ReLU.
 
@@ -38,9 +40,9 @@ from keras_swish.messages import first_line, unknown
 from .app import data, flags, folder, networks, settings
 from .app import main as app
 from .datasets.base import ImageDataset
-from .errors import ArgumentError, DivergedError, UsageError, as_argument_error
+from .errors import ArgumentError, DivergedError, UsageError, as_argument_error, as_usage_error
+from .trainer import builders, distribution, recipes, trainer
 from .trainer import model as model_building
-from .trainer import recipes, trainer
 
 STAGES = "stages.json"
 # Fields of a recipe for parts that a trained network has already, or for several learning rates.
@@ -76,11 +78,13 @@ def define_flags(flag_values: FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.define_data_flags(flag_values)
+    flags.define_validation_flag(flag_values)
     flags.define_image_file_flags(flag_values)
     flags.define_augmentation_flags(flag_values)
     flags.define_seed_flag(flag_values)
     flags.define_recipe_flags(flag_values, without=_OTHER_FIELDS)
     flags.define_training_flags(flag_values)
+    flags.define_device_flags(flag_values, multi_host=False)
     flags.define_output_flags(flag_values)
 
 
@@ -126,7 +130,7 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
         model = networks.load(pathlib.Path(run.model))
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
-        if not all(map(model_building.fits, shapes, wanted)):
+        if not all(map(builders.fits, shapes, wanted)):
             raise UsageError(
                 f"{run.model} is from {shapes[0]} to {shapes[1]}, the dataset needs {wanted}"
             )
@@ -141,13 +145,9 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
 
 def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.Model:
     """Returns a network of `keras.applications` that takes our images and returns logits."""
-    if keras.config.image_data_format() != "channels_last":
-        raise UsageError("keras.applications needs Keras's format 'channels_last'")
-    images = keras.Input(dataset.input_shape)
-    mean, scale = dataset.normalization
-    pixels = keras.layers.Rescaling(list(scale), list(mean), name="pixels")(images)  # pyright: ignore[reportArgumentType]
-    if dataset.input_shape[-1] == 1:
-        pixels = keras.layers.Concatenate(name="rgb")([pixels] * 3)
+    images: Any = keras.Input(dataset.input_shape)
+    with as_usage_error():
+        pixels = builders.pixels(images, dataset)
     try:
         body = application(
             weights="imagenet",
@@ -166,7 +166,6 @@ def _with_new_classifier(application: Callable, dataset: ImageDataset) -> keras.
 
 def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.Model, str]:
     """Returns the network as it was, the one with other activations, and what was replaced."""
-    keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.dtype_policy)
     original = load(run, dataset)
@@ -189,20 +188,30 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
     return original, model, words
 
 
+def _prepare_on(
+    devices: distribution.Devices, run: Finetuning, dataset: ImageDataset
+) -> tuple[keras.Model, keras.Model, str]:
+    """Returns what `prepare` does, on the devices of the training."""
+    keras.utils.clear_session()  # not within the scope, which it ends
+    with devices.scope():
+        return prepare(run, dataset)
+
+
 def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> keras.Model:
     """Compiles the network for its training."""
     recipe = run.recipe
     steps_per_pass = dataset.training_images // recipe.batch_size
+    model = model_building.for_training(model, recipe)
     momentum = recipes.bn_momentum(recipe, recipes.parts(recipe, dataset.training_images)[0])
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
-    model_building.apply_weight_decay(model, recipe)
     factors = {}
     if run.beta_learning_rate is not None:
         factor = run.beta_learning_rate / recipe.learning_rate
         factors = {v.path: factor for layer in weighted_layers(model) for v in layer.weights}
     optimizer = recipes.optimizer(recipe, steps_per_pass, factors)
+    model_building.apply_weight_decay(model, recipe, optimizer)
     model_building.compile_for(model, dataset.input_shape, recipe.label_smoothing, optimizer)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -232,11 +241,12 @@ def finetune(
     stages = io.read_json(directory / STAGES)
     if result is None or stages is None:
         trainer.make_deterministic(options.get("deterministic"))
-        original, model, _ = prepared or prepare(run, dataset)
+        devices = options.get("devices", distribution.ONE_DEVICE)
+        original, model, _ = prepared or _prepare_on(devices, run, dataset)
         if stages is None:
             stages = {
-                "before": _accuracy(original, dataset, run.recipe.batch_size),
-                "replaced": _accuracy(model, dataset, run.recipe.batch_size),
+                "before": _accuracy(original, dataset, run.recipe.batch_size, devices),
+                "replaced": _accuracy(model, dataset, run.recipe.batch_size, devices),
             }
             directory.mkdir(parents=True, exist_ok=True)
             io.write_json(directory / STAGES, stages)
@@ -250,9 +260,12 @@ def finetune(
     return {**result, **stages}
 
 
-def _accuracy(model: keras.Model, dataset: ImageDataset, batch_size: int) -> float:
-    model_building.compile_for(model, dataset.input_shape)
-    return trainer.evaluate(model, dataset, "test", batch_size)["accuracy"]
+def _accuracy(
+    model: keras.Model, dataset: ImageDataset, batch_size: int, devices: distribution.Devices
+) -> float:
+    with devices.scope():
+        model_building.compile_for(model, dataset.input_shape)
+    return trainer.evaluate(model, dataset, "test", batch_size, devices)["accuracy"]
 
 
 def _check(recipe: recipes.Recipe, beta_learning_rate: float | None) -> None:
@@ -282,19 +295,22 @@ def _named_network(arguments: list[str]) -> tuple[str, trainer.Run | None]:
 
 def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> data.Settings:
     """Returns the settings; where the network has a run, the data is by default the run's."""
-    settings_of = data.settings_for(flag_values.dataset)
+    settings_of, facts = data.settings_for(flag_values.dataset), {}
     if run is not None:
         of_files = run.image_files is not None
         settings_of = data.image_file_settings if of_files else data.in_memory_settings
         if not flag_values["dataset"].present:
-            names = ["dataset", "train_split", "test_split", "image_size", "flip"]
+            names = ["dataset", "train_split", "test_split", "validation_split"]
+            names += ["image_size", "flip"]
             names += [] if of_files else ["pad"]
             flags.set_unless_given(flag_values, **{name: getattr(run, name) for name in names})
-    return settings_of(flag_values, name, recipe="finetune")
+            facts = {"image_files": run.image_files} if of_files else {}
+    return {**settings_of(flag_values, name, recipe="finetune"), **facts}
 
 
 def main(flag_values: FlagValues, arguments: list[str]) -> None:
     """Runs the program."""
+    devices = settings.started_devices(flag_values)
     name, origin = _named_network(arguments)
     settings.check_activations("replace", list(replacements(flag_values.replace).values()))
     chosen = _settings(flag_values, name, origin)
@@ -316,11 +332,11 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     settings.check_fits(run.recipe, dataset.training_images)
     options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
-    prepared = prepare(run, dataset)
+    prepared = _prepare_on(devices, run, dataset)
     out = folder.out_directory(flag_values, "finetune", run.config())
     print(prepared[2], flush=True)
     with dataset.errors():
-        result = finetune(run, dataset.for_run(run, out), out, prepared, **options)
+        result = finetune(run, dataset.for_run(run, out), out, prepared, devices=devices, **options)
     if result["status"] != "ok":
         raise DivergedError(result["status"])
     print(

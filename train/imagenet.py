@@ -15,8 +15,9 @@ Examples:
       prints the recipe that the network would be trained with.
 
 Training images are cropped at random and distorted as the Inception networks' were; for
-validation and test, which here are the same split, the single central crop is taken. The test
-is top-1 and top-5 accuracy, with the moving average of the weights.
+validation and test, which are the same split unless --validation_split names another or a share of
+the training split, the single central crop is taken. The test is top-1 and top-5 accuracy, with the
+moving average of the weights.
 
 The folder --out gets config.json (settings, versions, hardware, names of classes), log.csv (a row
 every --steps_per_epoch steps), checkpoints/, model.keras (its outputs are logits), result.json, and
@@ -37,6 +38,7 @@ def define_flags(flag_values: FlagValues) -> None:
     flags.define_model_flag(flag_values, f"By default: {imagenet.MODEL}.")
     flags.define_weights_flag(flag_values)
     flags.define_data_flags(flag_values, "imagenet2012")
+    flags.define_validation_flag(flag_values)
     flags.define_image_file_flags(flag_values)
     flags.define_augmentation_flags(flag_values, pad=False)
     flags.define_seed_flag(flag_values)

@@ -45,7 +45,6 @@ from absl import flags
 from absl.flags import FlagValues
 
 from keras_swish import models
-from keras_swish.messages import unknown
 from keras_swish.search import (
     Child,
     ChildConfig,
@@ -66,11 +65,13 @@ from keras_swish.search.space import MOST_UNITS, Candidate
 from .app import executors, folder
 from .app import flags as groups
 from .app import main as app
+from .app.settings import check_models
 from .datasets import in_memory
 from .datasets.augmentation import Batches
 from .errors import ArgumentError, PreemptedError, UsageError, as_argument_error
 from .reporting import search_report
-from .trainer import trainer
+from .trainer import builders, trainer
+from .trainer.model import gives_probabilities
 
 # What the recipe of all children has in common.
 _RECIPE = ChildConfig(batch_size=128, learning_rate=0.1, optimizer="sgd")
@@ -324,8 +325,7 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
         given["filters"] = None
     config = dataclasses.replace(settings.config, **_given(flag_values, _CONFIG_FLAGS))
     settings = dataclasses.replace(settings, **given, config=config)
-    if settings.model not in models.names():
-        raise ArgumentError("model", unknown("network", settings.model, models.names()))
+    check_models("model", [settings.model])
     return settings
 
 
@@ -361,21 +361,13 @@ def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchS
         settings: Its network, and how it is trained.
         space: The search space.
     """
-    filters: dict[str, Any] = {"filters": settings.filters} if settings.filters else {}
-    with as_argument_error("filters" if filters else "model"):
-        try:
-            model = models.create(
-                settings.model,
-                input_shape=dataset.input_shape,
-                classes=dataset.classes,
-                classifier_activation=None,
-                **filters,
-            )
-        except TypeError as error:
-            if not filters:
-                raise
-            raise ArgumentError("filters", f"{settings.model} takes none") from error
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if builders.is_own(settings.model):
+        with as_argument_error("model"):
+            model = builders.create(settings.model, dataset, activation=None)
+        from_logits = not gives_probabilities(model, dataset.input_shape)
+    else:
+        model, from_logits = _of_the_zoo(dataset, settings), True
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits)
     train, validation = dataset.train[: settings.images], dataset.validation
     with as_argument_error("dataset"):
         return Child(
@@ -386,6 +378,23 @@ def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchS
             settings.config,
             loss,
         )
+
+
+def _of_the_zoo(dataset: in_memory.ImageArrays, settings: DatasetChild) -> keras.Model:
+    filters: dict[str, Any] = {"filters": settings.filters} if settings.filters else {}
+    with as_argument_error("filters" if filters else "model"):
+        try:
+            return models.create(
+                settings.model,
+                input_shape=dataset.input_shape,
+                classes=dataset.classes,
+                classifier_activation=None,
+                **filters,
+            )
+        except TypeError as error:
+            if not filters:
+                raise
+            raise ArgumentError("filters", f"{settings.model} takes none") from error
 
 
 def _arrays(

@@ -44,6 +44,7 @@ def in_memory_settings(
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
+        **_validation(flag_values),
     }
 
 
@@ -57,6 +58,9 @@ def image_file_settings(
     if "pad" in flag_values and flag_values.pad is not None:
         raise ArgumentError("pad", "images of ImageNet's form are cropped in another way")
     default = recipe or recipes.for_image_files(model)
+    chosen = settings.chosen_recipe(flag_values, default, model, activation)
+    # RandAugment changes the colours, too.
+    distortion = "none" if chosen.rand_augment else "fast"
     return {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
@@ -64,11 +68,12 @@ def image_file_settings(
         "image_size": flag_values.image_size or imagenet.SIZES.get(model, 224),
         "pad": 0,
         "flip": True if flag_values.flip is None else flag_values.flip,
-        "color_distortion": flag_values.color_distortion or "fast",
+        "color_distortion": flag_values.color_distortion or distortion,
         "model": model,
-        "recipe": settings.chosen_recipe(flag_values, default, model, activation),
+        "recipe": chosen,
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
+        **_validation(flag_values),
         "image_files": {},  # `load` finds out
     }
 
@@ -88,6 +93,13 @@ def _weights(flag_values: FlagValues) -> dict[str, str]:
     if not file.is_file():
         raise ArgumentError("weights", f"{file} is not there; or name 'imagenet'")
     return {"weights": str(file.resolve()), "weights_digest": networks.digest(file)}
+
+
+def _validation(flag_values: FlagValues) -> dict[str, str]:
+    """Returns the settings of the validation, where they are not the default."""
+    name = "validation_split"
+    split = flag_values[name].value if name in flag_values else None
+    return {} if split is None else {name: split}
 
 
 def settings_for(dataset: str) -> Callable[..., Settings]:
@@ -126,6 +138,7 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
             settings["image_size"],
             settings["pad"],
             settings["flip"],
+            settings.get("validation_split") or in_memory.VALIDATION,
         )
     recorded = {name: facts[name] for name in ("classes", "first_label") if name in facts}
     return imagenet.load(
@@ -136,5 +149,6 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
         flip=settings["flip"],
         color_distortion=settings.get(_DISTORTION) or "fast",
         data_dir=flag_values.data_dir,
+        validation_split=settings.get("validation_split"),
         **{**recorded, **given},
     )

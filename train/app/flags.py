@@ -53,6 +53,18 @@ def define_data_dir_flag(flag_values: FlagValues) -> None:
     )
 
 
+def define_validation_flag(flag_values: FlagValues) -> None:
+    """Defines which images a run is validated with."""
+    flags.DEFINE_string(
+        "validation_split",
+        None,
+        "Split to validate with, and to choose learning rates by; or a number, the share of the "
+        "training split that is held out for it. By default 0.1; of ImageNet's form the split for "
+        "the test.",
+        flag_values,
+    )
+
+
 def define_augmentation_flags(flag_values: FlagValues, pad: bool = True) -> None:
     """Defines how training images are changed; `pad` only where they are in memory."""
     if pad:
@@ -76,9 +88,9 @@ def define_image_file_flags(flag_values: FlagValues, training: bool = True) -> N
             "color_distortion",
             None,
             ["fast", "full", "none"],
-            "What is changed in the colours of training images of ImageNet's form: 'fast', by "
-            "default, brightness and saturation, as TF-Slim's training does; 'full' hue and "
-            "contrast too.",
+            "What is changed in the colours of training images of ImageNet's form: 'fast' "
+            "brightness and saturation, as TF-Slim's training does; 'full' hue and contrast too. "
+            "By default 'fast'; with --rand_augment 'none'.",
             flag_values,
         )
     flags.DEFINE_integer(
@@ -107,8 +119,14 @@ def define_image_file_flags(flag_values: FlagValues, training: bool = True) -> N
 def define_model_flag(
     flag_values: FlagValues, default: str = f"By default: {_SMALL_NETWORKS}."
 ) -> None:
-    """Defines which network of the zoo is trained."""
-    flags.DEFINE_string("model", None, f"Network. {default}", flag_values)
+    """Defines which network is trained."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Network: a name that `keras-swish models` lists, or package.module:function, a builder of "
+        f"your own, such as keras.applications:EfficientNetB0. {default}",
+        flag_values,
+    )
 
 
 def define_weights_flag(flag_values: FlagValues) -> None:
@@ -118,7 +136,7 @@ def define_weights_flag(flag_values: FlagValues) -> None:
         None,
         "What the weights start from: 'imagenet' for those of keras.applications, a folder of a "
         "finished run, or a .keras file. By default random ones. Activations may differ, and a "
-        "classifier for other classes is new.",
+        "classifier for other classes is new. Or a .weights.h5 file of the very same network.",
         flag_values,
     )
 

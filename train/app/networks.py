@@ -1,5 +1,6 @@
 """Trained networks as programs name them: the folder of a run, or a .keras file."""
 
+import contextlib
 import hashlib
 import pathlib
 from typing import Any
@@ -10,7 +11,7 @@ from keras_swish import io
 from keras_swish.messages import first_line
 
 from ..errors import UsageError
-from ..trainer import trainer
+from ..trainer import builders, trainer
 from ..trainer.environment import CONFIG
 
 
@@ -66,6 +67,10 @@ def load(path: pathlib.Path) -> keras.Model:
     file = network_file(path)
     if not file.exists():
         raise UsageError(f"{file} is not there: the run has not ended")
+    run = run_of(path)
+    if run is not None and builders.is_own(run.model):
+        with contextlib.suppress(ValueError):  # not every file names classes of its module
+            builders.find(run.model)
     try:
         model: Any = keras.saving.load_model(file, compile=False)
         return model

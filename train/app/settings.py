@@ -8,11 +8,10 @@ import keras
 from absl.flags import FlagValues
 
 import keras_swish
-from keras_swish import models
 from keras_swish.messages import first_line, unknown
 
 from ..errors import ArgumentError, as_argument_error
-from ..trainer import distribution, recipes
+from ..trainer import builders, distribution, recipes
 from . import flags
 
 
@@ -23,9 +22,19 @@ def chosen_model(flag_values: FlagValues, default: str) -> str:
         ArgumentError: If there is none of that name.
     """
     model = flag_values.model or default
-    if model not in models.names():
-        raise ArgumentError("model", unknown("network", model, models.names()))
+    check_models("model", [model])
     return model
+
+
+def check_models(flag: str, names: list[str]) -> None:
+    """Refuses networks that there are not.
+
+    Raises:
+        ArgumentError: It names the flag that gave them.
+    """
+    with as_argument_error(flag):
+        for name in names:
+            builders.find(name)
 
 
 def chosen_recipe(
@@ -67,7 +76,7 @@ def chosen_recipe(
     if is_other_length and "bn_momentum" not in values and recipe.bn_momentum is not None:
         values = {"bn_converges": True, **values}
     recipe = dataclasses.replace(recipe, **values)
-    if model in models.BUILDERS:
+    if builders.is_builder(model):
         recipes.network_arguments(recipe, model, calls=1)  # refuses what the network lacks
     return recipe
 
@@ -80,7 +89,7 @@ def _with_parts_of(
     Raises:
         ArgumentError: If the flag --recipe did, in giving the name `named`.
     """
-    if model not in models.BUILDERS:
+    if not builders.is_builder(model):
         return recipe
     missing = [field for field in recipes.missing_parts(recipe, model) if field not in values]
     if missing and named is not None:

@@ -3,11 +3,12 @@
 import pathlib
 from typing import Any
 
+import keras
 from absl.flags import FlagValues
 
 from ..datasets.base import Dataset
-from ..errors import DivergedError
-from ..trainer import distribution, trainer
+from ..errors import DivergedError, as_argument_error
+from ..trainer import builders, distribution, model, trainer
 from . import folder, settings
 
 
@@ -22,6 +23,25 @@ def train(
     dataset = dataset.for_run(run, directory)
     with dataset.errors():
         return trainer.train(run, dataset, directory, **options)
+
+
+def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devices) -> None:
+    """Builds a network that may not be there, or not fit, before a folder is made for its results.
+
+    That is one of the user's own, or one that starts from weights.
+
+    Raises:
+        ArgumentError: If it cannot be built.
+    """
+    is_own = builders.is_own(run.model)
+    if not is_own and run.weights is None:
+        return
+    keras.utils.clear_session()
+    with devices.scope():
+        network = model.build(run, dataset)
+    if is_own:
+        with as_argument_error("model"):
+            builders.check_loads(run.model, model.classifier(network))
 
 
 def train_one(
@@ -45,6 +65,7 @@ def train_one(
     """
     settings.check_fits(run.recipe, dataset.training_images)
     options = settings.training_options(flag_values)
+    check_network(run, dataset, devices)
     out = folder.out_directory(flag_values, program, run.config(), devices)
     result = train(run, dataset, out, **options, devices=devices)
     if result["status"] != "ok":

@@ -1,9 +1,49 @@
 """What training and evaluation ask of a dataset; a new kind of data is one class that has it."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+from ..errors import ArgumentError
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What is done to training batches of images next to cropping, mirroring and colours.
+
+    Attributes:
+        rand_augment: Magnitude of RandAugment, of 30; 0: none.
+        random_erasing: Probability that a part of an image is erased.
+        mixup: Alpha of mixup's Beta distribution; 0: none.
+        cutmix: Alpha of CutMix's; 0: none. With both, a batch gets one of them.
+    """
+
+    rand_augment: float = 0.0
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+def held_out_share(validation_split: str | float) -> float | None:
+    """Returns the share of the training split that is held out, or None where a split is named.
+
+    Raises:
+        ArgumentError: If it is a number, and no share.
+
+    Example:
+        >>> from keras_swish.train.datasets.base import held_out_share
+        >>> held_out_share("0.2"), held_out_share("validation")
+        (0.2, None)
+    """
+    try:
+        share = float(validation_split)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise ArgumentError("validation_split", "a share must be between 0 and 1, such as 0.1")
+    return share
 
 
 class HasImageSize(Protocol):
@@ -44,7 +84,13 @@ class Dataset(Protocol):
         ...
 
     def training(
-        self, batch_size: int, seed: int, first_step: int, steps: int, shard: tuple[int, int] = ...
+        self,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        steps: int,
+        shard: tuple[int, int] = ...,
+        augmentation: Augmentation | None = ...,
     ) -> Any:
         """Returns training batches, inputs and one-hot labels, in a form that `fit` takes.
 
@@ -57,6 +103,7 @@ class Dataset(Protocol):
             first_step: Number of the first batch, counted from the start of the run.
             steps: How many batches are needed; there may be more.
             shard: The part of each batch to give, `(number, of how many)`: one a host.
+            augmentation: What else is done to them; mixed, they have labels that are not one-hot.
         """
         ...
 

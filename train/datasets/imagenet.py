@@ -15,7 +15,7 @@ import keras
 
 from ..errors import ArgumentError
 from . import in_memory
-from .base import HasImageSize
+from .base import Augmentation, HasImageSize, held_out_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +37,9 @@ class ImageFiles:
 
     Attributes:
         train: The training split.
-        test: The split for validation and test.
+        test: The split for the test.
         image_size: Side of the images that the network gets.
+        validation: The split for validation; None: that for the test.
         flip: Whether half of the training images are mirrored.
         color_distortion: What is changed in their colours: "fast", "full" or "none".
         corrupt_log: File for the names of corrupt images.
@@ -48,6 +49,7 @@ class ImageFiles:
     train: "Source"
     test: "Source"
     image_size: int
+    validation: "Source | None" = None
     flip: bool = True
     color_distortion: str = "fast"
     corrupt_log: pathlib.Path | None = None
@@ -62,8 +64,8 @@ class ImageFiles:
 
     @property
     def validates_on_test(self) -> bool:
-        """Yes: the test split is the validation split too."""
-        return True
+        """Whether the test split is the validation split too."""
+        return self.validation is None
 
     @property
     def classes(self) -> int:
@@ -96,6 +98,7 @@ class ImageFiles:
             "classes": self.classes,
             "training": self.train.examples,
             "test": self.test.examples,
+            **({} if self.validation is None else {"validation": self.validation.examples}),
             **({} if records is None else {"first_label": records.first_label}),
         }
 
@@ -123,11 +126,12 @@ class ImageFiles:
         first_step: int,
         steps: int,
         shard: tuple[int, int] = (0, 1),
+        augmentation: Augmentation | None = None,
     ) -> Any:
         """Returns training batches, without end, from that one of the whole run on."""
-        from . import inception_preprocessing, pipeline
+        from . import inception_preprocessing, mixing, pipeline
 
-        return pipeline.batches(
+        batches = pipeline.batches(
             self.train,
             batch_size=batch_size // shard[1],
             image_size=self.image_size,
@@ -141,18 +145,24 @@ class ImageFiles:
             corrupt_log=self.corrupt_log,
             max_corrupt=self.max_corrupt,
         )
+        if augmentation is None:
+            return batches
+        return mixing.augmented(batches, self, augmentation, seed, first_step, shard[0])
 
     def evaluation(
         self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False
     ) -> Any:
-        """Returns all batches of the test split, which is the validation split too."""
+        """Returns all batches of a split, "validation" or "test"."""
         import tensorflow as tf
 
         from . import pipeline
 
+        source = self.test
+        if split == "validation" and self.validation is not None:
+            source = self.validation
         host_batch = batch_size // shard[1]
         batches = pipeline.batches(
-            self.test,
+            source,
             batch_size=host_batch,
             image_size=self.image_size,
             training=False,
@@ -161,14 +171,14 @@ class ImageFiles:
             corrupt_log=self.corrupt_log,
             max_corrupt=self.max_corrupt,
         )
-        longest = math.ceil(self.test.examples / shard[1])
+        longest = math.ceil(source.examples / shard[1])
         count = math.ceil(longest / host_batch)
         # Without the number, Keras warns at the end that the data ran out.
         batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         if not pad:
             return batches
         # As `augmentation.Batches`: the mean over all batches is that over the split.
-        weight = count * host_batch * shard[1] / self.test.examples
+        weight = count * host_batch * shard[1] / source.examples
         return batches.map(lambda images, labels, weights: (images, labels, weights * weight))
 
 
@@ -197,13 +207,14 @@ def load(
     classes: int | None = None,
     first_label: int = 1,
     max_corrupt: int = 100,
+    validation_split: str | None = None,
 ) -> ImageFiles:
     """Finds the images of a dataset, without decoding them.
 
     Args:
         dataset: As for `sources.open_source`, as are the next two.
         train_split: Split to train on; None: there need be none, as for a test.
-        test_split: Split for validation and test.
+        test_split: Split for the test.
         image_size: Side of the images that the network gets.
         flip: Whether half of the training images are mirrored.
         color_distortion: What is changed in their colours: "fast", "full" or "none".
@@ -211,6 +222,8 @@ def load(
         classes: Number of classes, which TFRecords do not tell.
         first_label: Label of the first class in TFRecords.
         max_corrupt: How many images may be corrupt in a pass.
+        validation_split: Split for validation, or the share of the training split that is held out
+            for it; None: the split for the test.
 
     Raises:
         ArgumentError: If they are not there, the test's are those of the training, or they need
@@ -230,10 +243,24 @@ def load(
             argument = argument if error.argument == "split" else error.argument
             raise ArgumentError(argument, str(error)) from error
 
+    validation = None
     if train_split is None:
         train = test = opened("test_split", test_split)
     else:
         train, test = opened("train_split", train_split), opened("test_split", test_split)
         sources.check_same_classes(train, test)
         sources.check_apart(train, test)
-    return ImageFiles(train, test, image_size, flip, color_distortion, max_corrupt=max_corrupt)
+        if validation_split is not None:
+            share = held_out_share(validation_split)
+            if share is not None:
+                train, validation = sources.hold_out(train, share)
+            else:
+                validation = opened("validation_split", validation_split)
+                sources.check_same_classes(train, validation)
+                try:
+                    sources.check_apart(train, validation)
+                except ArgumentError as error:
+                    raise ArgumentError("validation_split", str(error)) from error
+    return ImageFiles(
+        train, test, image_size, validation, flip, color_distortion, max_corrupt=max_corrupt
+    )

@@ -15,7 +15,7 @@ from keras_swish.messages import first_line, unknown
 
 from ..errors import ArgumentError
 from .augmentation import Batches
-from .base import HasImageSize
+from .base import Augmentation, HasImageSize, held_out_share
 
 # The part of the training split that is held out for validation.
 VALIDATION = 0.1
@@ -136,9 +136,22 @@ class ImageArrays:
         first_step: int,
         steps: int,
         shard: tuple[int, int] = (0, 1),
+        augmentation: Augmentation | None = None,
     ) -> Any:
-        """Returns `steps` training batches, from that one of the whole run on."""
+        """Returns `steps` training batches, from that one of the whole run on.
+
+        Raises:
+            ArgumentError: If they are to be augmented, and TensorFlow is not installed.
+        """
         batches = Batches(self, self.train, batch_size, seed, steps, first_step, shard)
+        if augmentation is not None:
+            if not has_tensorflow():
+                raise ArgumentError("recipe", "its augmentation needs TensorFlow: pip install it")
+            from . import mixing
+
+            return mixing.augmented(
+                batches.tf_data(), self, augmentation, seed, first_step, shard[0]
+            )
         # The other backends need no TensorFlow, and JAX computes while Python prepares.
         return batches.tf_data() if keras.backend.backend() == "tensorflow" else batches
 
@@ -157,6 +170,7 @@ def load(
     image_size: int | None = None,
     pad: int | None = None,
     flip: bool | None = None,
+    validation_split: str | float = VALIDATION,
 ) -> ImageArrays:
     """Loads a dataset into memory.
 
@@ -170,9 +184,11 @@ def load(
         image_size: Side to scale the images to; needed where they differ in size.
         pad: Pixels of padding before a random crop; by default the dataset's own.
         flip: Whether half of the training images are mirrored; by default as fits the dataset.
+        validation_split: Split to validate with, in the same notation; or the share of the
+            training split that is held out for it.
 
     Returns:
-        `ImageArrays`; their validation split is a fixed tenth of the training split.
+        `ImageArrays`; what is held out of the training split is the same in every run.
 
     Raises:
         ArgumentError: A `ValueError`, if the dataset, a split or the folder does not exist,
@@ -189,19 +205,27 @@ def load(
     source = open_splits(name, data_dir)
     train = _part(source, "train_split", train_split)
     test = _part(source, "test_split", test_split, apart_from=train)
+    share = held_out_share(validation_split)
+    validation = None
+    if share is None:
+        validation = _part(source, "validation_split", str(validation_split), apart_from=train)
+        validation = validation.read()
     train, test = train.read(), test.read()
     if image_size:
-        train, test = (Split(_resize(s.images, image_size), s.labels) for s in (train, test))
+        train, test = (_resized(split, image_size) for split in (train, test))
+        validation = validation and _resized(validation, image_size)
     elif train.images.dtype == object:
         raise ArgumentError("image_size", f"The images of {name!r} differ in size: give one.")
     if len(train) < 2:
         raise ArgumentError("train_split", "At least 2 images are needed, one for validation.")
 
-    # The same images for every seed: the runs of a comparison share their test and
-    # validation splits.
-    order = np.random.default_rng(0).permutation(len(train))
-    held_out = max(1, int(len(train) * VALIDATION))
-    validation, train = train[order[:held_out]], train[order[held_out:]]
+    if share is not None:
+        # The same images for every seed: the runs of a comparison share their test and
+        # validation splits.
+        order = np.random.default_rng(0).permutation(len(train))
+        held_out = max(1, int(len(train) * share))
+        validation, train = train[order[:held_out]], train[order[held_out:]]
+    assert validation is not None
     spec = SPECS.get(name, OTHER)
     if spec.mean is None or image_size:
         axes = (0, 1, 2)
@@ -348,6 +372,10 @@ def _part(source: _Source, argument: str, spec: str, apart_from: _Part | None = 
 
 def _bound(text: str, size: int) -> int:
     return round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
+
+
+def _resized(split: Split, side: int) -> Split:
+    return Split(_resize(split.images, side), split.labels)
 
 
 def _resize(images: np.ndarray, side: int) -> np.ndarray:

@@ -364,6 +364,52 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     return Source([part.filename for part in parts], features["label"].names, records=records)
 
 
+def hold_out(source: Source, share: float) -> tuple[Source, Source]:
+    """Returns two parts of a split: to train on, and a share that is held out.
+
+    Of class folders, images drawn at random, the same each time; of TFRecords, the last ones of
+    each file.
+
+    Raises:
+        ArgumentError: A `ValueError`, if one of them has no image.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_swish.train.datasets import sources
+        >>> files = [f"{number}.png" for number in range(10)]
+        >>> source = sources.Source(files, ["a", "b"], labels=np.arange(10) % 2)
+        >>> [part.examples for part in sources.hold_out(source, 0.2)]
+        [8, 2]
+    """
+    count = round(source.examples * share)
+    if not 0 < count < source.examples:
+        raise ArgumentError(
+            "validation_split", f"{share} of {source.examples} images leaves none of one part"
+        )
+    records = source.records
+    if records is not None:
+        ends = np.round(np.cumsum(records.lengths) * (count / source.examples)).astype("int64")
+        held = np.diff(ends, prepend=0)
+        kept = records.lengths - held
+        parts = (records.starts, kept), (records.starts + kept, held)
+        train, validation = (
+            dataclasses.replace(
+                source, records=dataclasses.replace(records, starts=starts, lengths=lengths)
+            )
+            for starts, lengths in parts
+        )
+        return train, validation
+    assert source.labels is not None
+    order = np.random.default_rng(0).permutation(source.examples)
+    train, validation = (
+        dataclasses.replace(
+            source, files=[source.files[n] for n in numbers], labels=source.labels[numbers]
+        )
+        for numbers in (np.sort(order[count:]), np.sort(order[:count]))
+    )
+    return train, validation
+
+
 def check_apart(train: Source, test: Source) -> None:
     """Refuses a test on images that were trained on.
 

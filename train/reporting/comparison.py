@@ -40,24 +40,26 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     models = list(runs.group(chosen, "model"))
     baselines = config.get("baselines", 1)
     rates = len({row["learning_rate"] for row in rows})
-    forest, dots, curves = _figures(out, chosen, baselines)
+    count_all = config.get("count_choosing_seed", False)
+    counted = chosen if count_all else runs.counted(chosen)
+    forest, dots, curves = _figures(out, chosen, counted, baselines)
     inputs = html.figure(
         "inputs.png", "training images", "Training images, as the network gets them."
     )
     once = "the test split was read once per run."
-    if "image_files" in config:
+    if "image_files" in config and not config.get("validation_split"):
         once = "the test split is also the one that validates the runs after each epoch."
     blocks = [
         f"# {', '.join(map(html.code, models))} on {html.code(config['dataset'])}",
-        answer(chosen, baselines, rates),
+        answer(counted, baselines, rates),
         forest,
         f"Test accuracy in percent, at the end of training; {once}",
-        summary(chosen, baselines),
-        _in_words(chosen, baselines),
+        summary(chosen, baselines, count_all),
+        _in_words(counted, baselines),
         dots,
         curves,
         learned.section(out, chosen),
-        "## Method\n\n" + _how_to_read(chosen, baselines),
+        "## Method\n\n" + _how_to_read(chosen, counted, baselines),
         _learning_rates(config, rows),
         _compared_with_paper(config, chosen),
         _sign_count(chosen),
@@ -68,20 +70,22 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     return html.join(blocks)
 
 
-def _figures(out: pathlib.Path, rows: list[Row], baselines: int) -> tuple[str, str, str]:
+def _figures(
+    out: pathlib.Path, rows: list[Row], counted: list[Row], baselines: int
+) -> tuple[str, str, str]:
     """Draws the figures, and returns the blocks with them: differences, runs and curves."""
     names = list(runs.group(rows, "activation"))[:baselines]
     against = " or ".join(map(html.code, names))
     forest, dots, curves, losses = _FIGURES
     several = len({row["activation"] for row in rows}) > 1
     blocks = ["", "", ""]
-    if figures.differences(rows, baselines, out / forest):
+    if figures.differences(counted, baselines, out / forest):
         caption = (
             f"Mean difference of each activation from {against}, with its 95% interval; filled "
             "where it is statistically significant. An arrow's number lies outside of the axis."
         )
         blocks[0] = html.figure(forest, "differences from the baseline, with intervals", caption)
-    figures.accuracies(rows, baselines, out / dots)
+    figures.accuracies(counted, baselines, out / dots)
     caption = (
         f"Each seed is a dot, the mean a line; {against} in grey. Equal dots are moved up and "
         "down; what lies far below the axis stands at its left end as a number."
@@ -103,12 +107,12 @@ def _figures(out: pathlib.Path, rows: list[Row], baselines: int) -> tuple[str, s
     return blocks[0], blocks[1], blocks[2]
 
 
-def summary(rows: list[Row], baselines: int = 1) -> str:
+def summary(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = False) -> str:
     """Returns a table for each model."""
     by_model = runs.group(rows, "model")
     heading = "## {}\n\n" if len(by_model) > 1 else ""
     return "\n\n".join(
-        heading.format(html.code(model)) + table(model_rows, baselines)
+        heading.format(html.code(model)) + table(model_rows, baselines, count_choosing_seed)
         for model, model_rows in by_model.items()
     )
 
@@ -124,21 +128,25 @@ def _in_words(rows: list[Row], baselines: int) -> str:
     return html.fold("Each comparison in words", "\n".join(lines).strip()) if any(lines) else ""
 
 
-def table(rows: list[Row], baselines: int = 1) -> str:
+def table(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = False) -> str:
     """Returns the comparison on one model as a Markdown table, the best mean first.
 
     Args:
         rows: The runs.
         baselines: With how many of the first activations the others are compared.
+        count_choosing_seed: Whether the seed that chose a learning rate counts.
     """
-    accuracies = runs.accuracies(rows)
-    compared = runs.comparisons(rows, baselines)
+    counted = rows if count_choosing_seed else runs.counted(rows)
+    accuracies, every = runs.accuracies(counted), runs.accuracies(rows)
+    compared = runs.comparisons(counted, baselines)
     several = sum(map(len, compared.values())) > 1
     seeds = sorted({row["seed"] for row in rows})
+    chose = {row["seed"] for row in rows if row.get("chose")}
+    seeds_shown = [f"seed {seed}{' (chose)' if seed in chose else ''}" for seed in seeds]
     header = ["activation", "mean"]
     for baseline in compared:
         header += [f"minus {html.code(baseline)}", "95% interval", "p", *["p (Holm)"] * several]
-    lines = [[*header, "median", "std", *(f"seed {seed}" for seed in seeds)]]
+    lines = [[*header, "median", "std", *seeds_shown]]
     finite = {
         activation: np.array([v for v in by_seed.values() if math.isfinite(v)])
         for activation, by_seed in accuracies.items()
@@ -159,7 +167,7 @@ def table(rows: list[Row], baselines: int = 1) -> str:
         cells += [
             cell(statistics.median(by_seed.values())),
             f"{values.std(ddof=1):.2f}" if len(values) > 1 else "",
-            *(cell(by_seed.get(seed)) for seed in seeds),
+            *(cell(every[activation].get(seed)) for seed in seeds),
         ]
         lines.append(cells)
     return html.table(lines)
@@ -176,8 +184,9 @@ def _difference(outcome: statistics.Comparison | None, several: bool) -> list[st
     return cells
 
 
-def _how_to_read(rows: list[Row], baselines: int) -> str:
-    by_model = [runs.accuracies(model) for model in runs.group(rows, "model").values()]
+def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
+    """Returns the notes on a table of these runs, and of those that count in its means."""
+    by_model = [runs.accuracies(model) for model in runs.group(counted, "model").values()]
     lines = [
         "One seed means the same initial kernels, batches and augmentation for every activation, "
         "so differences are taken seed by seed. The interval is that of the mean difference "
@@ -196,6 +205,18 @@ def _how_to_read(rows: list[Row], baselines: int) -> str:
             f"Of {compared} comparisons some look good by chance: p (Holm) is corrected for that, "
             "and decides what is statistically significant, which no comparison can be with fewer "
             f"than {seeds_needed(compared)} seeds. The intervals are not corrected."
+        )
+    if chose := sorted({row["seed"] for row in rows if row.get("chose")}):
+        seeds = f"Seed{'s' * (len(chose) > 1)} {', '.join(map(str, chose))}"
+        left_out = len(counted) < len(rows)
+        lines.append(
+            f"{seeds} chose the learning rates"
+            + (
+                ", left out of mean, median, std, differences, intervals and p; not of what is "
+                "compared with the paper, whose runs chose as well."
+                if left_out
+                else ", and counts all the same: its accuracies are too high by the choice."
+            )
         )
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
@@ -217,7 +238,8 @@ def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
             cells = [_validation(by_rate.get(rate, [])) for rate in rates]
             lines.append([html.code(model), html.code(activation), *cells])
     note = " Validation and test are one split here: the choice has seen the test."
-    note = note if "image_files" in config else ""
+    sees = "image_files" in config and not config.get("validation_split")
+    note = note if sees else ""
     return (
         "## Learning rates\n\nMean validation accuracy in percent. The learning rate that counts, "
         "in bold, is the best one by the validation accuracy of the seed that all were run with; "

@@ -4,10 +4,12 @@ from typing import Any
 
 from keras_swish.optimizers import converged_bn_momentum
 
+from ..datasets.base import held_out_share
 from ..trainer.recipes import RECIPES, Recipe
 from . import html, runs
 from .runs import Row
 
+# What the files of ImageNet's form tell.
 COUNTS = ("classes", "training", "test")
 
 
@@ -39,18 +41,30 @@ def section(record: dict[str, Any], rows: list[Row]) -> str:
 def _data(config: dict[str, Any]) -> str:
     dataset, *splits = (html.code(config[k]) for k in ("dataset", "train_split", "test_split"))
     mirrored = "half of them" if config["flip"] else "not"
+    validation = config.get("validation_split")
     if "image_files" in config:
-        classes, training, test = (f"{config['image_files'][k]:,}" for k in COUNTS)
+        facts = config["image_files"]
+        classes, training, test = (f"{facts[k]:,}" for k in COUNTS)
+        purposes = f"{test} of the split {splits[1]} for validation and test"
+        if validation:
+            held_out = held_out_share(validation) is not None
+            origin = "held out of it" if held_out else f"of the split {html.code(str(validation))}"
+            purposes = f"{facts['validation']:,} {origin} for validation, {test} of the split "
+            purposes += f"{splits[1]} for the test"
         return (
             f"Data: {dataset}, {classes} classes; {training} images of the split {splits[0]} for "
-            f"training, cropped at random, distorted, {mirrored} mirrored; {test} of the split "
-            f"{splits[1]} for validation and test, the single central crop."
+            f"training, cropped at random, distorted, {mirrored} mirrored; {purposes}, the single "
+            "central crop."
         )
     size = f", scaled to {config['image_size']} pixels" if config["image_size"] else ""
+    share = held_out_share(validation or 0.1)
+    part = "a tenth" if share == 0.1 else share
+    origin = f"of which {part} is held out for validation"
+    if share is None:
+        origin = f"validation split {html.code(str(validation))}"
     return (
-        f"Data: {dataset}{size}, training split {splits[0]} of which a tenth is held out for "
-        f"validation, test split {splits[1]}; random crops after padding with {config['pad']} "
-        f"pixels on each side, {mirrored} mirrored."
+        f"Data: {dataset}{size}, training split {splits[0]} {origin}, test split {splits[1]}; "
+        f"random crops after padding with {config['pad']} pixels on each side, {mirrored} mirrored."
     )
 
 

@@ -34,11 +34,15 @@ def slug(activation: str, seed: int) -> str:
         >>> runs.slug("swish", 0), runs.slug("x * sin(x)", 3)
         ('swish-seed0', 'x_sin_x-ffb84972-seed3')
     """
-    readable = re.sub(r"\W+", "_", activation).strip("_")
-    if readable != activation:
+    return f"{_readable(activation)}-seed{seed}"
+
+
+def _readable(name: str) -> str:
+    readable = re.sub(r"\W+", "_", name).strip("_")
+    if readable != name:
         # Different formulas may read alike: x + 1 and x - 1.
-        readable += "-" + hashlib.sha256(activation.encode()).hexdigest()[:8]
-    return f"{readable}-seed{seed}"
+        readable += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return readable
 
 
 def settings(out: pathlib.Path) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     if common["recipe"].get("learning_rate") != run.recipe.learning_rate:
         name = f"lr{run.recipe.learning_rate:g}-{name}"
     if common.get("model") != run.model:
-        name = f"{run.model}-{name}"
+        name = f"{_readable(run.model)}-{name}"
     return out / "runs" / name
 
 
@@ -98,7 +102,8 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
 
     Returns:
         A row for each run. Its `chosen` says whether its learning rate counts: it is the only
-        one, or has the best validation accuracy (see `choose_learning_rates`).
+        one, or has the best validation accuracy (see `choose_learning_rates`). Those that it was
+        chosen by have `chose`.
     """
     common = settings(out)
     defaults = {
@@ -129,7 +134,45 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
     best = choose_learning_rates(rows)
     for row in rows:
         row["chosen"] = row["learning_rate"] == best[row["model"], row["activation"]]
+    chose = _choosing_seeds(rows)
+    for row in rows:
+        if row["seed"] in chose[row["model"], row["activation"]]:
+            row["chose"] = True
     return rows
+
+
+def _choosing_seeds(rows: Iterable[Row]) -> dict[tuple[str, str], set[int]]:
+    """Returns the seeds that every learning rate was run with, where there are several rates."""
+    seeds: dict[tuple[str, str], dict[float, set[int]]] = {}
+    for row in rows:
+        by_rate = seeds.setdefault((row["model"], row["activation"]), {})
+        by_rate.setdefault(row["learning_rate"], set()).add(row["seed"])
+    return {
+        pair: set.intersection(*by_rate.values()) if len(by_rate) > 1 else set()
+        for pair, by_rate in seeds.items()
+    }
+
+
+def counted(rows: Iterable[Row]) -> list[Row]:
+    """Returns the runs that count in means and comparisons: those of seeds that chose nothing.
+
+    A learning rate was chosen for being good with the seed that chose, which is therefore left out
+    for all activations of the network; unless one of them has no other.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> rows = [{"model": "resnet8", "activation": "relu", "seed": seed, "chose": seed == 0}
+        ...         for seed in (0, 1)]
+        >>> [row["seed"] for row in runs.counted(rows)], len(runs.counted(rows[:1]))
+        ([1], 1)
+    """
+    kept: list[Row] = []
+    for model_rows in group(rows, "model").values():
+        chose = {row["seed"] for row in model_rows if row.get("chose")}
+        others = [row for row in model_rows if row["seed"] not in chose]
+        names = {row["activation"] for row in model_rows}
+        kept += others if {row["activation"] for row in others} == names else model_rows
+    return kept
 
 
 def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:

@@ -1,34 +1,73 @@
 """The network of a run: built, compiled, with weights drawn from the run's seed."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_swish import models
-from keras_swish.keras_compat import all_layers
+from keras_swish.keras_compat import all_layers, ema_momentum
 from keras_swish.messages import first_line
 from keras_swish.models import weights
 
 from ..errors import as_argument_error
-from . import recipes
+from . import builders, recipes
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
     from .trainer import Run
 
 
-class WithAuxiliary(keras.Model):
-    """A network with a second output, the auxiliary classifier, that only training looks at.
+class TrainingNetwork(keras.Model):
+    """A network with what only its training needs: an auxiliary loss, and averages of statistics.
 
-    Loss and metrics are those of a network without: the auxiliary loss is added to the loss
-    of a training step alone.
+    Loss and metrics are those of the network without: the auxiliary loss is added to the loss of a
+    training step alone, and with a moving average of the weights there is one of batch
+    normalisation's moving statistics too, which are no weights to the optimizer.
+
+    Args:
+        network: The network; its second output, if it has one, is the auxiliary classifier.
+        recipe: The recipe of its training.
+
+    Source: TF-Slim's `train_image_classifier.py`, which averages all model variables.
     """
 
-    auxiliary_weight: float = 0.0
-    auxiliary_loss: Callable[..., Any] | None = None
+    def __init__(self, network: keras.Model, recipe: recipes.Recipe) -> None:
+        outputs = network.outputs
+        super().__init__(
+            network.inputs[0], outputs if len(outputs) > 1 else outputs[0], name=network.name
+        )
+        self.auxiliary_weight = recipe.auxiliary_weight
+        self.auxiliary_loss = _loss(recipe.label_smoothing)
+        # Keras takes its losses and metrics to be one for each of these.
+        self.output_names = self.output_names[:1]
+        self.accumulation_steps = recipe.accumulation_steps
+        self.ema_momentum = recipe.ema_momentum
+        self.statistics: list[keras.Variable] = []
+        self.statistics_averages: list[keras.Variable] = []
+        if self.ema_momentum:
+            self.statistics = moving_statistics(network)
+            self.statistics_averages = [
+                self.add_weight(
+                    shape=variable.shape,
+                    initializer="zeros",
+                    trainable=False,
+                    aggregation="mean",
+                    name=f"average_of_{variable.path.replace('/', '_')}",
+                )
+                for variable in self.statistics
+            ]
+            self.calls = self.add_weight(
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="calls",
+            )
 
     def compute_loss(
         self,
@@ -38,18 +77,45 @@ class WithAuxiliary(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the loss, in training with the auxiliary one."""
+        """Returns the loss, in training with the auxiliary one; then it averages, too."""
+        if training and self.statistics:
+            self._average_statistics()
+        if len(self.outputs) == 1:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
         classified, auxiliary = y_pred
         loss = super().compute_loss(x, y, classified, sample_weight, training)
-        if training and self.auxiliary_loss is not None:
-            loss += self.auxiliary_weight * self.auxiliary_loss(y, auxiliary, sample_weight)
+        if training:
+            added: Any = self.auxiliary_loss(y, auxiliary, sample_weight)
+            loss += self.auxiliary_weight * added
         return loss
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Returns the metrics of the classifier."""
-        return super().compute_metrics(x, y, y_pred[0], sample_weight)
+        classified = y_pred if len(self.outputs) == 1 else y_pred[0]
+        return super().compute_metrics(x, y, classified, sample_weight)
+
+    def _average_statistics(self) -> None:
+        """Averages the moving statistics, which the step's forward pass has updated."""
+        parts = self.accumulation_steps
+        calls: Any = self.calls
+        share: Any = 1.0 - ema_momentum(self.ema_momentum, calls // parts)
+        if parts > 1:
+            share = ops.where((calls + 1) % parts == 0, share, 0.0)
+        for variable, average in zip(self.statistics, self.statistics_averages, strict=True):
+            average.assign(average + share * (variable - average))
+        calls.assign(calls + 1)
+
+
+def moving_statistics(network: keras.Model) -> list[keras.Variable]:
+    """Returns the moving means and variances of a network's batch normalisations."""
+    return [
+        variable
+        for layer in all_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
 
 
 def build(run: "Run", dataset: "Dataset") -> keras.Model:
@@ -69,33 +135,52 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     keras.config.set_dtype_policy(run.dtype_policy)
     recipe = run.recipe
     calls, _ = recipes.parts(recipe, dataset.training_images)
-    arguments = recipes.network_arguments(recipe, run.model, calls)
+    momentum = recipes.bn_momentum(recipe, calls)
     with as_argument_error("model"):
-        model = models.create(
-            run.model,
-            input_shape=dataset.input_shape,
-            classes=dataset.classes,
-            activation=run.activation,
-            classifier_activation=None,
-            bn_momentum=recipes.bn_momentum(recipe, calls),
-            **arguments,
-        )
+        arguments = recipes.network_arguments(recipe, run.model, calls)
+        model = _create(run, dataset, momentum, arguments)
     if run.weights is not None:
         warm_start(model, run)
     for layer in all_layers(model) if recipe.synchronized_bn else ():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-    if recipe.auxiliary_weight:
-        model = WithAuxiliary(model.inputs, model.outputs, name=model.name)
-        model.auxiliary_weight = recipe.auxiliary_weight
-        model.auxiliary_loss = _loss(recipe.label_smoothing)
-        # Keras takes its losses and metrics to be one for each of these.
-        model.output_names = model.output_names[:1]
-    apply_weight_decay(model, recipe)
+    model = for_training(model, recipe)
     optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
-    compile_for(model, None, recipe.label_smoothing, optimizer)
+    apply_weight_decay(model, recipe, optimizer)
+    # Those of the zoo give logits.
+    shape = dataset.input_shape if builders.is_own(run.model) else None
+    compile_for(model, shape, recipe.label_smoothing, optimizer)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def _create(
+    run: "Run", dataset: "Dataset", bn_momentum: float, arguments: dict[str, Any]
+) -> keras.Model:
+    if not builders.is_own(run.model):
+        return models.create(
+            run.model,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            activation=run.activation,
+            classifier_activation=None,
+            bn_momentum=bn_momentum,
+            **arguments,
+        )
+    images: Any = dataset
+    weights = run.weights if run.weights == "imagenet" else None
+    model = builders.create(run.model, images, run.activation, weights, **arguments)
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = bn_momentum
+    return model
+
+
+def for_training(network: keras.Model, recipe: recipes.Recipe) -> keras.Model:
+    """Returns the network as the recipe trains it: the same, unless that needs more of it."""
+    if recipe.auxiliary_weight or recipe.ema_momentum:
+        return TrainingNetwork(network, recipe)
+    return network
 
 
 def warm_start(model: keras.Model, run: "Run") -> None:
@@ -104,15 +189,25 @@ def warm_start(model: keras.Model, run: "Run") -> None:
     Raises:
         ArgumentError: If they are those of another network, or cannot be loaded.
     """
+    if run.weights == "imagenet" and builders.is_own(run.model):
+        return  # it was built with them
     with as_argument_error("weights"):
+        if str(run.weights).endswith(".weights.h5"):
+            weights.load_file(model, str(run.weights))
+            return
         try:
             if run.weights == "imagenet":
                 source = models.create(run.model, weights="imagenet")
             else:
                 source: Any = keras.saving.load_model(run.weights, compile=False)
-        except (OSError, TypeError) as error:
+        except ValueError:
+            raise
+        except Exception as error:  # Keras raises no other than this where it is offline
             raise ValueError(f"cannot be loaded ({first_line(error)})") from error
-        weights.transfer(source, model, new_classifier=True)
+        if builders.is_own(run.model):
+            weights.transfer_in_order(source, model)
+        else:
+            weights.transfer(source, model, new_classifier=True)
 
 
 def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss:
@@ -121,7 +216,7 @@ def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss
 
 def compile_for(
     model: keras.Model,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> None:
@@ -140,7 +235,7 @@ def compile_for(
     metrics: list[str | keras.metrics.Metric] = ["accuracy"]
     if classes > 10:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
-    from_logits = input_shape is None or not _gives_probabilities(model, input_shape)
+    from_logits = input_shape is None or not gives_probabilities(model, input_shape)
     model.compile(
         optimizer,  # pyright: ignore[reportArgumentType]
         _loss(label_smoothing, from_logits),
@@ -148,26 +243,12 @@ def compile_for(
     )
 
 
-def _gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
+def gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
+    """Returns whether the outputs of a network for images are probabilities, and no logits."""
     images = np.random.default_rng(0).standard_normal((8, *input_shape)).astype("float32")
     outputs = model(keras.ops.convert_to_tensor(images), training=False)
     outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
     return bool(outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2))
-
-
-def fits(shape: object, wanted: tuple[int | None, ...]) -> bool:
-    """Returns whether a network's shape of inputs or outputs, where None is any, is that one.
-
-    Example:
-        >>> from keras_swish.train.trainer.model import fits
-        >>> fits((None, 8, 8, None), (None, 8, 8, 3)), fits((None, 10), (None, 100))
-        (True, False)
-    """
-    return (
-        isinstance(shape, tuple)
-        and len(shape) == len(wanted)
-        and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
-    )
 
 
 def make_metrics(model: keras.Model) -> None:
@@ -186,10 +267,13 @@ def classifier(model: keras.Model) -> keras.Model:
 
 
 def averages(model: keras.Model) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Returns pairs of a weight and its moving average; none where there are no averages."""
+    """Returns pairs of a variable and its moving average; none where there are no averages."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     variables = getattr(optimizer, "averages", [])
-    return list(zip(model.trainable_variables, variables, strict=True)) if variables else []
+    pairs = list(zip(model.trainable_variables, variables, strict=True)) if variables else []
+    if isinstance(model, TrainingNetwork):
+        pairs += zip(model.statistics, model.statistics_averages, strict=True)
+    return pairs
 
 
 @contextlib.contextmanager
@@ -208,13 +292,22 @@ def averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def apply_weight_decay(model: keras.Model, recipe: recipes.Recipe) -> None:
-    """Puts the L2 penalty on the variables that the recipe decays.
+def apply_weight_decay(
+    model: keras.Model, recipe: recipes.Recipe, optimizer: keras.optimizers.Optimizer | None = None
+) -> None:
+    """Puts the L2 penalty on the variables that the recipe decays, or spares AdamW the others.
 
     Chosen by variable, not by name: a beta is also a part of batch normalisation.
     """
+    decayed = decayed_variables(model, recipe) if recipe.weight_decay else []
+    if isinstance(optimizer, keras.optimizers.AdamW):
+        ids = set(map(id, decayed))
+        optimizer.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if id(variable) not in ids]
+        )
+        return
     penalty = keras.regularizers.L2(recipe.weight_decay / 2)
-    for variable in decayed_variables(model, recipe) if recipe.weight_decay else ():
+    for variable in decayed:
         variable.regularizer = penalty
 
 

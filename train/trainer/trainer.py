@@ -47,6 +47,8 @@ class Run:
         recipe: The recipe of its training.
         train_split: Training split.
         test_split: Test split.
+        validation_split: Split for validation, or the share of the training split that is held
+            out; None: a tenth in memory, and of ImageNet's form the test split.
         image_size: Side that the images are scaled to, or None.
         pad: Pixels of padding before a random crop.
         flip: Whether half of the images are mirrored.
@@ -68,6 +70,7 @@ class Run:
     recipe: recipes.Recipe
     train_split: str = "train"
     test_split: str = "test"
+    validation_split: str | None = None
     image_size: int | None = None
     pad: int = 4
     flip: bool = True
@@ -281,15 +284,16 @@ def _fit(
 
     `trained` has the metrics of an epoch that a checkpoint was written behind the last step of.
     """
-    counter = callback.counter
+    counter, augmentation = callback.counter, recipes.augmentation(run.recipe)
     if trained:
         callback.set_model(model)
         callback.on_train_begin()
         callback.on_epoch_end(counter.epochs, trained)
         callback.on_train_end()
     for first, epochs, length in _stretches(counter):
+        steps = epochs * length
         model.fit(
-            dataset.training(run.recipe.part, run.seed, first, epochs * length, devices.shard),
+            dataset.training(run.recipe.part, run.seed, first, steps, devices.shard, augmentation),
             initial_epoch=counter.epochs,
             epochs=counter.epochs + epochs,
             steps_per_epoch=length,

@@ -1,5 +1,6 @@
 """Images of ImageNet's form: what a run gets, and which names mean them."""
 
+import dataclasses
 import types
 
 import image_files
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from keras_swish.train.datasets import imagenet
+from keras_swish.train.errors import ArgumentError
 
 pytest.importorskip("tensorflow")
+from keras_swish.train.datasets import sources
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,35 @@ def test_a_run_gets_its_own_size_and_log_of_corrupt_files(source, tmp_path):
     assert own.input_shape == (48, 48, 3)
     assert own.corrupt_log == tmp_path / "corrupt.txt"
     assert source.input_shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("form", ["folders", "records"])
+def test_a_share_of_the_training_images_validates(form, folder, tmp_path):
+    dataset, classes = str(folder), None
+    if form == "records":
+        classes = 12
+        for split in ("train", "validation"):
+            image_files.write_records(folder / split, tmp_path, name=split)
+        dataset = f"{tmp_path}/{{split}}-*"
+    source = imagenet.load(dataset, image_size=32, validation_split="0.25", classes=classes)
+    assert (source.training_images, source.facts["validation"]) == (18, 6)
+    held_out = np.concatenate([images for images, _ in source.evaluation("validation", 4)])
+    assert len(held_out) == 6
+    assert sum(len(images) for images, _ in source.evaluation("test", 4)) == 12
+    sources.check_apart(source.train, source.validation)
+    whole = imagenet.load(dataset, "train", "validation", image_size=32, classes=classes)
+    as_test = dataclasses.replace(source, test=whole.train)
+    every = np.concatenate([images for images, _ in as_test.evaluation("test", 4)])
+    assert {image.tobytes() for image in held_out} < {image.tobytes() for image in every}
+
+
+def test_a_validation_split_of_training_images_is_refused(folder):
+    for split, message in (("train", "images of the training split"), ("1.0", "between 0 and 1")):
+        with pytest.raises(ArgumentError, match=message) as caught:
+            imagenet.load(str(folder), validation_split=split)
+        assert caught.value.argument == "validation_split"
+    named = imagenet.load(str(folder), validation_split="validation")
+    assert named.facts["validation"] == 12
 
 
 def test_a_test_needs_no_training_split(folder):

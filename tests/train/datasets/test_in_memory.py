@@ -149,3 +149,14 @@ def test_a_dataset_that_cannot_be_had_says_where_it_was_looked_for(tmp_path, mon
     monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", no_network)
     with pytest.raises(ArgumentError, match=f"is not under {tmp_path}.*no route to host"):
         in_memory.load("cifar10", data_dir=str(tmp_path))
+
+
+def test_validation_images_are_held_out_or_named():
+    held_out = in_memory.load("digits", validation_split="0.25")
+    assert (len(held_out.train), len(held_out.validation)) == (1078, 359)
+    named = in_memory.load("digits", train_split="train[:1000]", validation_split="train[1000:]")
+    assert (len(named.train), len(named.validation)) == (1000, 437)
+    for split in ("train[900:]", "nowhere", "1.5"):
+        with pytest.raises(ArgumentError) as caught:
+            in_memory.load("digits", train_split="train[:1000]", validation_split=split)
+        assert caught.value.argument == "validation_split"

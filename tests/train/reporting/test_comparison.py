@@ -134,8 +134,12 @@ def test_the_page_has_every_table(folder):
     (_, first), _, _, (header, compared), (_, signs), _ = pages.tables(text)
     hostile = html.code(HOSTILE).replace("|", "\\|")
     assert list(first) == ["swish", "relu (baseline)", hostile]
-    assert first["swish"][0] == "95.50"
-    assert first["swish"][5:7] == ["95.50", "0.71"]
+    # Seed 0 chose the learning rate.
+    assert first["swish"][0] == "96.00"
+    assert first["swish"][5:] == ["96.00", "", "95.00", "96.00"]
+    assert "seed 0 (chose)" in text
+    notes = " ".join(text.split())
+    assert "Seed 0 chose the learning rates, left out of mean, median, std, differences" in notes
     assert header[1:] == [
         f"{model}, {who}" for model in ("resnet164", "wrn_28_10") for who in ("here", "paper")
     ]
@@ -145,6 +149,31 @@ def test_the_page_has_every_table(folder):
     assert re.search(r"resnet164 \| relu +\| 150.0 +\| 1.00", text)
     assert re.search(r"resnet164 \| swish +\| 250.0 +\| 1.67", text)
     assert re.search(r"resnet164 \| relu +\| \*\*90.50\*\* \| 80.00", text)
+
+
+def test_the_seed_that_chose_counts_on_request_and_where_there_is_no_other(folder):
+    record = io.read_json(folder / "config.json")
+    record["config"]["count_choosing_seed"] = True
+    io.write_json(folder / "config.json", record)
+    rows = runs.read_runs(folder)
+    (_, first), *_ = pages.tables(comparison.text(folder, rows))
+    assert first["swish"][0] == "95.50"
+    assert first["swish"][5:7] == ["95.50", "0.71"]
+    alone = [row for row in rows if row["seed"] == 0]
+    assert runs.counted(alone) == alone
+    text = " ".join(comparison.text(folder, alone).split())
+    assert "Seed 0 chose the learning rates, and counts all the same" in text
+
+
+def test_a_seed_that_chose_for_one_function_is_left_out_for_all():
+    rows = [row("relu", seed, 0.9 + 0.001 * seed) for seed in range(4)]
+    rows += [row("swish", seed, 0.92, chose=seed == 0) for seed in range(4)]
+    compared = runs.comparisons(runs.counted(rows))["relu"]["swish"]
+    assert (compared.seeds, compared.smallest_p) == (3, 0.25)
+    (_, left_out), *_ = pages.tables(comparison.table(rows) + "\n")
+    (_, counted), *_ = pages.tables(comparison.table(rows, count_choosing_seed=True) + "\n")
+    assert (left_out["relu (baseline)"][0], counted["relu (baseline)"][0]) == ("90.20", "90.15")
+    assert (left_out["swish"][3], counted["swish"][3]) == ("0.25", "0.125")
 
 
 @pytest.mark.parametrize(
@@ -328,8 +357,8 @@ def test_what_diverged_at_times_is_not_significant():
 def test_the_answer_comes_first_and_a_figure_next(folder):
     text = comparison.text(folder, runs.read_runs(folder, {"activation": ["relu"]}))
     _, first, second, third, figure, *_ = text.split("\n\n")
-    assert first.startswith("**On resnet164, swish reaches 95.50%, 5.00 points better than relu (9")
-    assert second.startswith("**On wrn_28_10, swish reaches 95.50%")
+    assert first.startswith("**On resnet164, swish reaches 96.00%, 5.00 points better than relu (9")
+    assert second.startswith("**On wrn_28_10, swish reaches 96.00%")
     words = " ".join(third.split())
     assert words.startswith("Of 4 comparisons with relu, each activation at the learning rate that")
     assert "none is significantly better" in words

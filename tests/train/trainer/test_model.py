@@ -3,6 +3,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from small_run import run
 
 from keras_swish import models
 from keras_swish.train.trainer import model as model_building
@@ -15,8 +16,7 @@ def test_the_auxiliary_classifier_takes_part_in_training_alone(tiny):
     recipe = dataclasses.replace(RECIPE, auxiliary_weight=0.3, weight_decay=0.0)
     wide = tiny.train.images.repeat(10, axis=1).repeat(10, axis=2)
     larger = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, images=wide))
-    run = trainer.Run("tiny", "inception_v3", "relu", 0, recipe)
-    model = model_building.build(run, larger)
+    model = model_building.build(trainer.Run("tiny", "inception_v3", "relu", 0, recipe), larger)
     assert len(model.outputs) == 2
     random = np.random.default_rng(0)
     labels = np.eye(3, dtype="float32")[[0, 2, 1, 1]]
@@ -34,6 +34,41 @@ def test_the_auxiliary_classifier_takes_part_in_training_alone(tiny):
     accuracy = np.mean(logits.argmax(1) == labels.argmax(1))
     assert float(model.get_metrics_result()["accuracy"]) == pytest.approx(accuracy)
     assert len(model_building.classifier(model).outputs) == 1
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("others", [{"auxiliary_weight": 0.4}, {"accumulation_steps": 2}])
+def test_the_moving_statistics_are_averaged_as_the_weights_are(tiny, others):
+    model = model_building.build(run(ema_momentum=0.3, **others), tiny)
+    model_building.make_metrics(model)
+    statistics = model_building.moving_statistics(model)
+    parts, expected = others.get("accumulation_steps", 1), []
+    for call, batch in enumerate(tiny.training(16, 0, 0, 6)):
+        model.train_on_batch(*batch)
+        step, rest = divmod(call, parts)
+        if rest == parts - 1:
+            # TensorFlow 1's momentum with `num_updates`; the first average is the first value.
+            momentum = min(0.3, (1 + step) / (10 + step)) if step else 0.0
+            values = [keras.ops.convert_to_numpy(variable).copy() for variable in statistics]
+            before = expected or values
+            expected = [
+                momentum * old + (1 - momentum) * new
+                for old, new in zip(before, values, strict=True)
+            ]
+    numbers = {id(variable): number for number, variable in enumerate(statistics)}
+    averages = model_building.averages(model)
+    assert {id(variable) for variable, _ in averages} == {
+        *numbers,
+        *map(id, model.trainable_variables),
+    }
+    for variable, average in averages:
+        if id(variable) in numbers:
+            number = numbers[id(variable)]
+            np.testing.assert_allclose(average, expected[number], rtol=1e-5, atol=1e-6)
+            assert not np.allclose(average, variable, rtol=1e-3)
+    with model_building.averaged(model):
+        np.testing.assert_allclose(statistics[0], expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(statistics[0], values[0])
 
 
 @pytest.mark.parametrize(("classes", "names"), [(10, []), (11, ["top_5_accuracy"])])

@@ -100,8 +100,25 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert_same_outcome(whole, tmp_path)
 
 
-def test_seeds_averages_and_counts_are_resumed_too(tiny, tmp_path, monkeypatch):
-    recipe = {"epochs": 2, **NASNET}
+# Today's: AdamW, images and labels that are mixed.
+MODERN = {
+    "optimizer": "adamw",
+    "weight_decay": 0.05,
+    "ema_momentum": 0.9,
+    "label_smoothing": 0.1,
+    "rand_augment": 9.0,
+    "random_erasing": 0.25,
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "auxiliary_weight": 0.4,
+}
+
+
+@pytest.mark.parametrize(
+    "others", [pytest.param(NASNET, id="nasnet"), pytest.param(MODERN, id="modern", marks=SLOW)]
+)
+def test_seeds_averages_and_counts_are_resumed_too(others, tiny, tmp_path, monkeypatch):
+    recipe = {"epochs": 2, **others}
     uncut, cut = tmp_path / "uncut", tmp_path / "cut"
     trainer.train(run(**recipe), tiny, uncut)
     with monkeypatch.context() as patch:
