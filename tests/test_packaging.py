@@ -1,5 +1,6 @@
 """The ways of installing, and the files of the distributions."""
 
+import email
 import os
 import pathlib
 import shutil
@@ -13,6 +14,20 @@ from collections import Counter
 
 import pytest
 
+import keras_swish
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules.update(dict.fromkeys(["tensorflow", "tensorflow_datasets"]))
+import keras, keras_swish
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)])
+swish = keras_swish.replace_activations(model, {"relu": "swish_beta"})
+swish.save("swish.keras")
+keras.saving.load_model("swish.keras")
+from keras_swish.train import cli
+sys.argv = ["keras-swish", *sys.argv[1:]]
+cli.main()
+"""
 PROGRAM = "import keras_swish.train.cli, keras_swish.models; print(keras_swish.__file__)"
 NO_GENERIC_NAMES = """
 import importlib.util
@@ -95,7 +110,7 @@ def test_the_source_distribution_has_every_file_once(clone, sdist):
     with tarfile.open(sdist) as archive:
         names = [m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()]
     assert [name for name, count in Counter(names).items() if count > 1] == []
-    folders = ("keras_swish", "models", "train", "tests", "benchmarks")
+    folders = ("keras_swish", "models", "train", "tests", "benchmarks", "docs")
     wanted = [
         path.relative_to(clone).as_posix()
         for folder in folders
@@ -103,7 +118,27 @@ def test_the_source_distribution_has_every_file_once(clone, sdist):
     ]
     wanted.append("keras_swish_cli.py")
     assert sorted(name for name in names if name.endswith(".py")) == sorted(wanted)
-    assert {"keras_swish/py.typed", "CHANGELOG.md", "LICENSE", "README.md"} <= set(names)
+    root = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "mkdocs.yml"}
+    assert {"keras_swish/py.typed", "docs/index.md", *root} <= set(names)
+
+
+@pytest.mark.slow
+def test_the_metadata_says_who_and_where(wheels):
+    with zipfile.ZipFile(wheels["sdist"]) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_string(archive.read(name).decode())
+    urls = dict(url.split(", ") for url in metadata.get_all("Project-URL"))
+    assert {"Documentation", "Changelog", "Issues"} <= set(urls)
+    assert metadata["Author"] == "The keras-swish developers"
+    assert {"Operating System :: OS Independent", "Typing :: Typed"} <= set(
+        metadata.get_all("Classifier")
+    )
+
+
+def test_one_version_everywhere(root):
+    version = keras_swish.__version__
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
+    assert f"\n## {version} - 20" in (root / "CHANGELOG.md").read_text()
 
 
 @pytest.mark.slow
@@ -172,6 +207,17 @@ def test_a_checkout_works_without_an_installation(clone, tmp_path):
     environment.run("python", "-m", "keras_swish.train.cifar", "--help", cwd=clone)
     small = ("tests/keras_swish/test_io.py", "tests/models/test_create.py")
     environment.run("python", "-m", "pytest", "-q", "-n", "0", *small, cwd=clone)
+
+
+@pytest.mark.slow
+@pytest.mark.jax
+@pytest.mark.parametrize(
+    "program", [("cifar", "--epochs=1"), ("search", "--max_trials=1", "--epochs=1")], ids=" ".join
+)
+def test_jax_needs_no_tensorflow(program, python, tmp_path):
+    pytest.importorskip("jax")
+    command = ("-c", WITHOUT_TENSORFLOW, *program, f"--out={tmp_path / 'run'}")
+    python(*command, cwd=tmp_path, KERAS_BACKEND="jax")
 
 
 def test_ruff_sees_every_file_once(root):
