@@ -88,14 +88,16 @@ class _Layers:
         self._erase = self._mix_up = self._cut_mix = None
         if erasing:
             # The values of noise, which in a normalised image are about those of pixels.
+            share: Any = (erasing, erasing)  # Keras's annotation has only one number
             self._erase = keras.layers.RandomErasing(
-                (erasing, erasing), _ERASED, value_range=(-1.0, 1.0), **common
+                share, _ERASED, value_range=(-1.0, 1.0), **common
             )
         if mixup:
             self._mix_up = keras.layers.MixUp(mixup, **common)
         if cutmix:
             # Its alpha is drawn between the two.
-            self._cut_mix = keras.layers.CutMix((cutmix, cutmix), **common)
+            alpha: Any = (cutmix, cutmix)
+            self._cut_mix = keras.layers.CutMix(alpha, **common)
         for layer in (self._erase, self._mix_up, self._cut_mix):
             if layer is not None:
                 layer.backend.set_backend("tensorflow")
@@ -127,7 +129,7 @@ class _Layers:
 def _rand_augment(pixels: Any, seeds: _Seeds, magnitude: float) -> tf.Tensor:
     keys = tf.random.stateless_uniform((pixels.shape[0], 2), seeds.next(), 0, 2**31 - 1, tf.int32)
     return tf.map_fn(
-        lambda pair: rand_augment.rand_augment(*pair, magnitude),
+        lambda pair: rand_augment.rand_augment(pair[0], pair[1], magnitude),
         (pixels, keys),
         fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.float32),
     )
