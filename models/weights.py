@@ -214,8 +214,8 @@ def transfer_in_order(source: keras.Model, target: keras.Model) -> list[str]:
         >>> from keras_swish.models.weights import transfer_in_order
         >>> networks = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"),
         ...             keras.layers.Dense(classes, name="head")]) for classes in (2, 3)]
-        >>> transfer_in_order(*networks)
-        ['head/kernel', 'head/bias']
+        >>> [path.rpartition("head")[2] for path in transfer_in_order(*networks)]
+        ['/kernel', '/bias']
     """
     theirs, ours = _layers_in_order(source), _layers_in_order(target)
     if len(theirs) != len(ours):

@@ -8,6 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+# On a CPU TensorFlow has convolutions of channels first by oneDNN alone, which is off by default
+# where the processor is an older one.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -1,6 +1,7 @@
 """Ctrl-C before a program has begun, sent by what it imports."""
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,14 @@ os.kill(os.getpid(), signal.SIGINT)
 time.sleep(0.1)
 print("imported", flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def sigint():
+    """A shell lets what it starts in the background ignore SIGINT, and the processes of that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_only_the_best_learning_rate_is_repeated(call, trained, tmp_path):
     assert trained[:12] == [(*pair, rate, 0) for pair in pairs for rate in (0.1, 0.02, 0.005)]
     assert trained[12:] == [(*pair, 0.02, seed) for seed in (1, 2) for pair in pairs]
     assert "## resnet14" in printed
-    assert "On resnet8, swish reaches 61.00%, 10.00 points better than relu (51.00%)" in printed
+    assert "On resnet8, swish reaches 61.50%, 10.00 points better than relu (51.50%)" in printed
     assert "with relu, each activation at the learning rate that validates best" in printed
     left = [int(n) for n in re.findall(r"(\d+) of 20 runs done, about \d+:\d\d left", printed)]
     assert left == list(range(1, 20))

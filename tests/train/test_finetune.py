@@ -136,14 +136,14 @@ def test_the_recipe_is_followed(network):
     recipe = dataclasses.replace(recipes.RECIPES["finetune"], **changes)
     tuning = run(network, recipe=recipe)
     _, model, _ = finetune.prepare(tuning, digits)
-    finetune.compile_for(model, tuning, digits)
+    model = finetune.compile_for(model, tuning, digits)
     assert isinstance(model.optimizer, optimizers.RMSprop)
     assert model.optimizer.global_clipnorm == 2
     assert len(model.optimizer.averages) == len(model.trainable_variables)
     norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
     assert {layer.momentum for layer in norms} == {0.5}
     recipe = dataclasses.replace(recipes.RECIPES["finetune"], nesterov=False)
-    finetune.compile_for(model, run(network, recipe=recipe), digits)
+    model = finetune.compile_for(model, run(network, recipe=recipe), digits)
     assert not model.optimizer.nesterov
 
 
@@ -193,7 +193,8 @@ def test_an_application_gets_the_pixels_that_it_knows(monkeypatch):
         (["--replace=gelu:swish"], "--replace=gelu:swish:"),
         (["--beta_initializer=high"], "is no number and not 'relu_like'"),
         (["--dataset=digits", "--image_size=16"], "is from (None, 8, 8, 1)"),
-        (["--strategy=data_parallel"], "Unknown flag 'strategy'."),
+        (["--strategy=data_paralel"], "--strategy=data_paralel: "),
+        (["--strateg=data_parallel"], "Unknown flag 'strateg'."),
         (["--dropout=0.5"], "Unknown flag 'dropout'."),
         (
             ["--recipe=mobilenet"],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_run import run
 
+from keras_swish.train.trainer import model as model_building
 from keras_swish.train.trainer import trainer
 
 QUICK = ["--epochs=1", "--train_split=train[:100]", "--batch_size=32", "--model=resnet8"]
@@ -20,7 +21,7 @@ def by_path(model):
 def test_a_network_with_another_activation_and_classifier_starts_from_a_file(tiny, tmp_path):
     file = tmp_path / "source.keras"
     source = trainer.build(run("relu", seed=5), tiny)
-    source.save(file)
+    model_building.classifier(source).save(file)
     started = trainer.build(run("swish_beta", weights=str(file)), tiny)
     fresh, trained = by_path(trainer.build(run("swish_beta"), tiny)), by_path(source)
     for path, value in by_path(started).items():
@@ -33,7 +34,7 @@ def test_only_a_classifier_of_other_classes_is_new(tiny, tmp_path):
     file = tmp_path / "source.keras"
     other = dataclasses.replace(tiny, classes=7)
     source = trainer.build(run("relu", seed=5), other)
-    source.save(file)
+    model_building.classifier(source).save(file)
     started = by_path(trainer.build(run("relu", weights=str(file)), tiny))
     fresh, trained = by_path(trainer.build(run("relu"), tiny)), by_path(source)
     for path, value in started.items():

@@ -58,7 +58,7 @@ class Text:
     training_images = 160
     facts = None
 
-    def training(self, batch_size, seed, first_step, steps, shard=(0, 1)):
+    def training(self, batch_size, seed, first_step, steps, shard=(0, 1), augmentation=None):
         return Batches(batch_size, seed, first_step, steps, self.log)
 
     def evaluation(self, split, batch_size, shard=(0, 1), pad=False):
