@@ -16,20 +16,15 @@ Trains nothing. A minute.
 import argparse
 import html
 import pathlib
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex
-from matplotlib.patheffects import withStroke
+from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from keras_swish import io
+from keras_swish import drawing, io
 from keras_swish.search.algorithms.surrogate import shape_features
 from keras_swish.search.benchmark import Benchmark, load
 from keras_swish.train.reporting.paper_claims import FUNCTIONS
@@ -88,7 +83,8 @@ def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
     """Draws the landscape."""
     found = rewards(benchmark)
     order = np.argsort(found)
-    figure, panel = plt.subplots(figsize=(9, 8))
+    figure = Figure((9, 8), layout="constrained")
+    panel = figure.add_subplot()
     panel.scatter(*places[order].T, c=np.array(colors(benchmark))[order], s=9, linewidths=0)
     marks = marked(benchmark)
     sides = _sides(marks, places)
@@ -101,14 +97,13 @@ def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
             textcoords="offset points",
             ha="left" if sides[name] > 0 else "right",
             fontsize=9,
-            path_effects=[withStroke(linewidth=3, foreground="white", alpha=0.8)],
         )
     panel.set(xticks=[], yticks=[])
     panel.set_title(f"{len(found)} functions, near to those of a like shape")
     scale = ScalarMappable(Normalize(LOWEST, found.max()), COLORS)
     bar = figure.colorbar(scale, ax=panel, shrink=0.6, extend="min")
     bar.set_label(f"validation accuracy with seed {benchmark.seeds[0]}; gray: diverged")
-    _save(figure, path)
+    drawing.save(figure, path)
 
 
 def pairs(benchmark: Benchmark, path: pathlib.Path) -> None:
@@ -122,7 +117,8 @@ def pairs(benchmark: Benchmark, path: pathlib.Path) -> None:
     # The most useful functions first.
     trained = np.flatnonzero(np.isfinite(best).any(axis=1))
     order = trained[np.argsort(-np.nanmedian(best[trained], axis=1))]
-    figure, panel = plt.subplots(figsize=(9, 8))
+    figure = Figure((9, 8), layout="constrained")
+    panel = figure.add_subplot()
     shown = panel.imshow(best[np.ix_(order, order)], cmap=COLORS, vmin=LOWEST)
     labels = [names[number] for number in order]
     panel.set_xticks(range(len(labels)), labels, rotation=90)
@@ -131,7 +127,7 @@ def pairs(benchmark: Benchmark, path: pathlib.Path) -> None:
     figure.colorbar(shown, shrink=0.6, extend="min").set_label(
         f"validation accuracy with seed {benchmark.seeds[0]}"
     )
-    _save(figure, path)
+    drawing.save(figure, path)
 
 
 def page(benchmark: Benchmark, places: np.ndarray) -> str:
@@ -208,13 +204,6 @@ document.querySelector("svg").addEventListener("click", show);
 """
 
 
-def _save(figure: Any, path: pathlib.Path) -> None:
-    figure.tight_layout()
-    with io.atomic(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
-    plt.close(figure)
-
-
 def main() -> None:
     """Writes the figures and the page."""
     parser = argparse.ArgumentParser(
@@ -228,10 +217,10 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    plt.rcParams["svg.hashsalt"] = benchmark.name
     places = embedding(benchmark)
-    draw(benchmark, places, arguments.out / "landscape.svg")
-    pairs(benchmark, arguments.out / "pairs.svg")
+    with drawing.style():
+        draw(benchmark, places, arguments.out / "landscape.svg")
+        pairs(benchmark, arguments.out / "pairs.svg")
     io.write_text(arguments.out / "landscape.html", page(benchmark, places))
     print(f"{arguments.out}: landscape.svg, landscape.html, pairs.svg")
 

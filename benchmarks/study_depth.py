@@ -16,13 +16,10 @@ import math
 import pathlib
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from keras_swish import io
+from keras_swish import drawing, io
 from keras_swish.train.reporting import statistics
 
 NETWORKS = ("resnet20", "resnet32", "resnet56", "resnet56v2")
@@ -34,7 +31,7 @@ OURS, BASELINE = "swish", "relu"
 FAILED, CHANCE = 0.70, 0.1
 # By how much less than at its best rate the accuracy may be where an activation stands a rate.
 STANDS = 0.01
-COLORS = {OURS: "#0072b2", BASELINE: "#d55e00"}
+COLORS = {OURS: drawing.PALETTE[0], BASELINE: drawing.PALETTE[1]}
 
 # (validation accuracy, test accuracy) by network, activation and rate, then by seed.
 Runs = dict[tuple[str, str, float], dict[int, tuple[float, float]]]
@@ -136,17 +133,10 @@ def depth(runs: Runs) -> list[dict[str, Any]]:
 
 def draw(runs: Runs, out: pathlib.Path) -> None:
     """Draws accuracy and failures over the rate, and the difference by depth."""
-    plt.rcParams["svg.hashsalt"] = "study"
     rows = rates(runs)
     networks = [name for name in NETWORKS if any(row["network"] == name for row in rows)]
-    figure, panels = plt.subplots(
-        2,
-        len(networks),
-        figsize=(3 * len(networks) + 1, 5),
-        squeeze=False,
-        sharex=True,
-        sharey="row",
-    )
+    figure = Figure((3 * len(networks) + 1, 5), layout="constrained")
+    panels = figure.subplots(2, len(networks), squeeze=False, sharex=True, sharey="row")
     for column, network in enumerate(networks):
         for activation, color in COLORS.items():
             own = [
@@ -171,30 +161,24 @@ def draw(runs: Runs, out: pathlib.Path) -> None:
     panels[0, 0].set_ylabel("test accuracy, %")
     panels[1, 0].set_ylabel("failed runs, %")
     panels[0, 0].legend()
-    _save(figure, out / "rates.svg")
+    drawing.save(figure, out / "rates.svg")
 
     compared = depth(runs)
-    figure, panel = plt.subplots(figsize=(6, 1 + 0.6 * max(1, len(compared))))
+    figure = Figure((drawing.WIDTH, 1 + 0.6 * max(1, len(compared))), layout="constrained")
+    panel = figure.add_subplot()
     for place, row in enumerate(compared):
         low, high = (100 * row[end] for end in ("low", "high"))
         if not math.isnan(low):
             panel.plot([low, high], [place, place], color=COLORS[OURS])
         panel.plot(100 * row["difference"], place, "o", color=COLORS[OURS])
-    panel.axvline(0, color="gray", lw=0.8)
+    panel.axvline(0, color=drawing.BASELINE, lw=0.8)
     panel.set(
         yticks=range(len(compared)),
         yticklabels=[row["network"] for row in compared],
         xlabel="Swish minus ReLU, each at its best rate: points of test accuracy, 95% interval",
     )
     panel.invert_yaxis()
-    _save(figure, out / "depth.svg")
-
-
-def _save(figure: Any, path: pathlib.Path) -> None:
-    figure.tight_layout()
-    with io.atomic(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
-    plt.close(figure)
+    drawing.save(figure, out / "depth.svg")
 
 
 def main() -> None:
@@ -216,7 +200,8 @@ def main() -> None:
             arguments.out.mkdir(parents=True, exist_ok=True)
             io.write_csv(arguments.out / f"{name}.csv", rows)
     if arguments.out:
-        draw(runs, arguments.out)
+        with drawing.style():
+            draw(runs, arguments.out)
 
 
 if __name__ == "__main__":
