@@ -98,7 +98,7 @@ def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
             ha="left" if sides[name] > 0 else "right",
             fontsize=9,
         )
-    panel.set(xticks=[], yticks=[])
+    panel.set_axis_off()
     panel.set_title(f"{len(found)} functions, near to those of a like shape")
     scale = ScalarMappable(Normalize(LOWEST, found.max()), COLORS)
     bar = figure.colorbar(scale, ax=panel, shrink=0.6, extend="min")
