@@ -79,6 +79,8 @@ def modules(clone):
         for path in (clone / folder).rglob("*.py")
     ]
     assert len(names) > 80
+    tables = (clone / "keras_swish/search/tables").glob("*/*")
+    names += [path.relative_to(clone).as_posix() for path in tables]
     return sorted([*names, "keras_swish/py.typed", "keras_swish_cli.py"])
 
 
