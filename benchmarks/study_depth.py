@@ -10,13 +10,13 @@ missing (their number is in the table):
 * rates.svg and depth.svg, the same as figures.
 """
 
-import argparse
 import collections
 import math
 import pathlib
 from typing import Any
 
 import numpy as np
+import recording
 from matplotlib.figure import Figure
 
 from keras_swish import drawing, io
@@ -143,13 +143,10 @@ def draw(runs: Runs, out: pathlib.Path) -> None:
                 row for row in rows if (row["network"], row["activation"]) == (network, activation)
             ]
             x = [row["rate"] for row in own]
-            for seed_rate, test in (
-                (rate, accuracies[1])
-                for (name, unit, rate), found in runs.items()
-                if (name, unit) == (network, activation)
-                for accuracies in found.values()
-            ):
-                panels[0, column].plot(seed_rate, 100 * test, ".", color=color, alpha=0.4, ms=4)
+            for rate in x:
+                tests = [100 * test for _, test in runs[network, activation, rate].values()]
+                dots = {"color": color, "alpha": 0.4, "ms": 4}
+                panels[0, column].plot([rate] * len(tests), tests, ".", **dots)
             panels[0, column].plot(
                 x, [100 * row["test accuracy"] for row in own], "o-", color=color, label=activation
             )
@@ -183,11 +180,8 @@ def draw(runs: Runs, out: pathlib.Path) -> None:
 
 def main() -> None:
     """Prints and writes the tables, and draws the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = recording.parser(__doc__)
     parser.add_argument("folder", type=pathlib.Path, help="where each rate has its comparison")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for the tables and figures")
     arguments = parser.parse_args()
     runs = read(arguments.folder)
     if not runs:
@@ -197,7 +191,6 @@ def main() -> None:
         for row in rows:
             print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
         if arguments.out:
-            arguments.out.mkdir(parents=True, exist_ok=True)
             io.write_csv(arguments.out / f"{name}.csv", rows)
     if arguments.out:
         with drawing.style():

@@ -354,7 +354,7 @@ def _report(out: pathlib.Path, grid: Grid, flag_values: FlagValues) -> None:
     chosen = [row for row in rows if row["chosen"]]
     rates = len({row["learning_rate"] for row in rows})
     count_all = flag_values.count_choosing_seed
-    counted = chosen if count_all else finished_runs.counted(chosen)
+    counted = finished_runs.counted(chosen, count_all)
     answer = verdicts.answer(counted, flag_values.baselines, rates).replace("**", "")
     print(f"\n{answer}\n\nTest accuracy in percent:\n")
     print(f"{comparison.summary(chosen, flag_values.baselines, count_all)}\n")

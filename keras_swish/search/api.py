@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import inspect
-import numbers
 import os
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from keras_swish.search.display import VERBOSE, Display
 from keras_swish.search.executors import Executor
 from keras_swish.search.pruning import Pruner
 from keras_swish.search.result import Result, measure_of
-from keras_swish.search.search import OnChild, Race, Search
+from keras_swish.search.search import OnChild, Race, Search, is_whole
 from keras_swish.search.space import Candidate, SearchSpace
 from keras_swish.search.study import Study
 
@@ -221,7 +220,7 @@ def _check(
     max_trials: Any, verbose: Any, timeout: Any, callbacks: Any, storage: Any, on_child: Any
 ) -> None:
     """Refuses at once what would fail after minutes."""
-    if max_trials is not None and not (_is_whole(max_trials) and max_trials >= 0):
+    if max_trials is not None and not (is_whole(max_trials) and max_trials >= 0):
         raise ValueError(
             "`max_trials` must be a whole number, 0 for `start` alone, or None for no limit. "
             f"Received: max_trials={max_trials!r}"
@@ -282,13 +281,9 @@ def _check_kinds(space: Any, algorithm: Any, race: Any) -> None:
 def _checked_seed(seed: Any, race: Race) -> int:
     """Returns the first seed, from which all children must have one that NumPy takes."""
     most = 2**32 - race.seeds
-    if not (_is_whole(seed) and 0 <= seed <= most):
+    if not (is_whole(seed) and 0 <= seed <= most):
         raise ValueError(f"`seed` must be a whole number from 0 to {most}. Received: seed={seed!r}")
     return int(seed)  # of NumPy's, which no storage holds
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _training_data(x: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:

@@ -31,6 +31,11 @@ _AHEAD = 4
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 10.0, 0.005
 
 
+def is_whole(value: Any) -> bool:
+    """Says whether a value is a whole number, of Python or of NumPy."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 @dataclasses.dataclass(frozen=True)
 class Race:
     """More seeds for the best candidates.
@@ -44,9 +49,8 @@ class Race:
     top: float = 0.1
 
     def __post_init__(self) -> None:
-        is_whole = isinstance(self.seeds, numbers.Integral) and not isinstance(self.seeds, bool)
         is_part = isinstance(self.top, numbers.Real) and 0 < self.top <= 1
-        if not (is_whole and self.seeds >= 1 and is_part):
+        if not (is_whole(self.seeds) and self.seeds >= 1 and is_part):
             raise ValueError(
                 "`seeds` must be a positive whole number, and `top` a part in (0, 1]. "
                 f"Received: seeds={self.seeds!r}, top={self.top!r}"

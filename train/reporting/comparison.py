@@ -41,7 +41,7 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     baselines = config.get("baselines", 1)
     rates = len({row["learning_rate"] for row in rows})
     count_all = config.get("count_choosing_seed", False)
-    counted = chosen if count_all else runs.counted(chosen)
+    counted = runs.counted(chosen, count_all)
     forest, dots, curves = _figures(out, chosen, counted, baselines)
     inputs = html.figure(
         "inputs.png", "training images", "Training images, as the network gets them."
@@ -136,7 +136,7 @@ def table(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = False
         baselines: With how many of the first activations the others are compared.
         count_choosing_seed: Whether the seed that chose a learning rate counts.
     """
-    counted = rows if count_choosing_seed else runs.counted(rows)
+    counted = runs.counted(rows, count_choosing_seed)
     accuracies, every = runs.accuracies(counted), runs.accuracies(rows)
     compared = runs.comparisons(counted, baselines)
     several = sum(map(len, compared.values())) > 1

@@ -153,11 +153,11 @@ def _choosing_seeds(rows: Iterable[Row]) -> dict[tuple[str, str], set[int]]:
     }
 
 
-def counted(rows: Iterable[Row]) -> list[Row]:
+def counted(rows: Iterable[Row], count_choosing_seed: bool = False) -> list[Row]:
     """Returns the runs that count in means and comparisons: those of seeds that chose nothing.
 
     A learning rate was chosen for being good with the seed that chose, which is therefore left out
-    for all activations of the network; unless one of them has no other.
+    for all activations of the network; unless one of them has no other, or all are to count.
 
     Example:
         >>> from keras_swish.train.reporting import runs
@@ -166,6 +166,8 @@ def counted(rows: Iterable[Row]) -> list[Row]:
         >>> [row["seed"] for row in runs.counted(rows)], len(runs.counted(rows[:1]))
         ([1], 1)
     """
+    if count_choosing_seed:
+        return list(rows)
     kept: list[Row] = []
     for model_rows in group(rows, "model").values():
         chose = {row["seed"] for row in model_rows if row.get("chose")}

@@ -2,15 +2,12 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_swish import drawing
 from keras_swish.drawing import BASELINE, INK, PALETTE, WIDTH
-
-if TYPE_CHECKING:
-    pass
 
 # References are told apart by their lines, too.
 _LINES = ("-", "--", ":", "-.")
@@ -33,9 +30,7 @@ def progress(rewards: dict[str, list[float]], lines: dict[str, float], path: pat
         panels = figure.subplots(len(rewards), 1, squeeze=False, sharex=True)[:, 0]
         for (algorithm, values), panel in zip(rewards.items(), panels, strict=True):
             tried = np.arange(1, len(values) + 1)
-            panel.plot(
-                tried, values, "o", ms=2.5, mew=0, alpha=0.5, color=BASELINE, rasterized=False
-            )
+            panel.plot(tried, values, "o", ms=2.5, mew=0, alpha=0.5, color=BASELINE)
             best = np.maximum.accumulate(values)
             panel.plot(tried, best, color=PALETTE[0], drawstyle="steps-post", lw=2)
             panel.set(ylim=(low, high), ylabel="first reward")
