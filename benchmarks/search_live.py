@@ -117,12 +117,13 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=["random", "pqt"])
     parser.add_argument("--trials", type=int, default=150, help="different candidates a search")
     parser.add_argument("--repetitions", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="number of the first repetition")
     arguments = parser.parse_args()
     arguments.record.mkdir(parents=True, exist_ok=True)
     child = make_child(arguments.network, arguments.data_dir)
     rows, trained = [], []
     with executors.start_for(child, arguments.executor) as executor:
-        for seed in range(arguments.repetitions):
+        for seed in range(arguments.first, arguments.first + arguments.repetitions):
             relu = baseline(child, executor, arguments.record / "relu.log", seed * SEEDS)
             for name in arguments.algorithms:
                 path = arguments.record / f"{name.replace(':', '-')}-{seed}.log"

@@ -35,6 +35,7 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
         f"resnet{depth}": _partial(resnet.cifar_resnet, depth)
         for depth in (8, 14, 20, 32, 44, 56, 110)
     },
+    "resnet56v2": _partial(resnet.cifar_resnet_v2, 56),
     "resnet164": _partial(resnet.cifar_resnet_v2, 164),
     **{f"resnet{depth}": _partial(resnet.resnet, depth) for depth in (18, 34, 50, 101, 152)},
     **{f"resnet{depth}v2": _partial(resnet.resnet_v2, depth) for depth in (18, 34, 50, 101, 152)},

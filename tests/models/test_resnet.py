@@ -30,14 +30,15 @@ def test_parameters_are_the_published_ones(name, published):
 
 
 def test_depth_counts_the_weighted_layers():
-    for name in ("resnet8", "resnet20", "resnet164"):
+    depths = {"resnet8": 8, "resnet20": 20, "resnet164": 164, "resnet56v2": 56}
+    for name, depth in depths.items():
         weighted = [
             layer
             for layer in models.create(name).layers
             if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense))
             and "shortcut" not in layer.name
         ]
-        assert len(weighted) == int(name.removeprefix("resnet"))
+        assert len(weighted) == depth
 
 
 def unit_by_hand(x, kernels, statistics, stride):
