@@ -31,6 +31,7 @@ from absl.flags import FlagValues
 
 from keras_swish.search import Study
 from keras_swish.search.child import OK
+from keras_swish.search.study import START, ranking_key
 
 from . import compare
 from .app import flags
@@ -49,7 +50,7 @@ def define_flags(flag_values: FlagValues) -> None:
     absl_flags.DEFINE_integer(
         "best",
         5,
-        "How many of the search's best candidates.",
+        "How many of the search's best functions.",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -85,13 +86,16 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
 
 
 def best(study: Study, count: int) -> dict[str, str | None]:
-    """Returns the formulas of the best candidates trained to the end, and the names of those.
+    """Returns the formulas of the best functions trained to the end, and the names of those.
+
+    They are candidates, and what the search was given to start with, as in its last lines.
 
     Raises:
         ArgumentError: If the study has fewer.
     """
     entries = study.entries()
-    fit = [entry for entry in entries if entry.status == OK]
+    given = [entry for entry in study.reference_entries() if entry.algorithm == START]
+    fit = [one for one in sorted([*entries, *given], key=ranking_key) if one.status == OK]
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
     ranked = paper_claims.rank_functions(study, entries)

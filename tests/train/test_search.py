@@ -59,8 +59,12 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     assert printed.count("(seed 0,") == 1
     assert printed.count("(seed 1,") == 2
     with open(out / "results.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+        *rows, relu, swish = csv.DictReader(file)
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    for row, name in ((relu, "relu"), (swish, "swish")):
+        assert (row["rank"], row["formula"], row["algorithm"]) == ("", name, "reference")
+        assert row["seed 0"]
+        assert row["seed 1"]
     assert all(row["seed 0"] for row in rows)
     assert sum(row["seed 1"] != "" for row in rows) == 2
     page = (out / "table.md").read_text()
@@ -73,13 +77,18 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
 
 
 def test_functions_of_a_file_are_trained_and_nothing_else(call, narrow, tmp_path):
-    (tmp_path / "mine.txt").write_text("cos(x) - x\nx**2\n")
+    (tmp_path / "mine.txt").write_text("cos(x) - x\nx**2\ngelu\n")
     out = tmp_path / "out"
     flags = ("--max_trials=0", f"--start={tmp_path / 'mine.txt'}", f"--out={out}")
     code, _, err = call(*SHORT, *flags)
     assert code == 0, err
     with open(out / "results.csv", newline="") as file:
-        assert {row["formula"] for row in csv.DictReader(file)} == {"-x + cos(x)", "x * x"}
+        rows = list(csv.DictReader(file))
+    assert {row["formula"] for row in rows if row["algorithm"] == "start"} == {
+        "-x + cos(x)",
+        "x * x",
+        "gelu",  # not in the space
+    }
 
 
 def test_children_that_do_worse_than_most_can_be_stopped_early(call, narrow, tmp_path):
@@ -88,7 +97,7 @@ def test_children_that_do_worse_than_most_can_be_stopped_early(call, narrow, tmp
     assert code == 0, err
     assert "(pruned)" in printed
     with open(tmp_path / "out/results.csv", newline="") as file:
-        stati = [row["status"] for row in csv.DictReader(file)]
+        stati = [row["status"] for row in csv.DictReader(file) if row["rank"]]
     assert {"ok", "pruned"} <= set(stati)
     assert stati[-1] == "pruned"
     assert stati[0] != "pruned"

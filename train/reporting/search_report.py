@@ -88,10 +88,11 @@ def check_none_lost(out: pathlib.Path, study: Study) -> None:
         before = io.read_csv(out / TABLE)
     except (ValueError, csv.Error):  # damaged itself
         return
-    children = sum(bool(row[key]) for row in before for key in row if key.startswith("seed "))
+    candidates = [row for row in before if row.get("rank")]
+    children = sum(bool(row[key]) for row in candidates for key in row if key.startswith("seed "))
     if children > len(study):
         raise ValueError(
-            f"{out / TABLE} has {children} trained children of {len(before)} candidates, the "
+            f"{out / TABLE} has {children} trained children of {len(candidates)} candidates, the "
             f"storage only {len(study)} of {len(study.outcomes)}: was its file cut short? Take a "
             f"copy of it from before; or move {TABLE} away to go on with what is left."
         )
@@ -144,37 +145,46 @@ def _record(folder: pathlib.Path) -> dict[str, Any]:
 def rows(study: Study, entries: list[Entry]) -> list[Row]:
     """Returns a row for each candidate, with its choices and the reward with each seed.
 
-    Where rewards after each epoch are known, they are in the row, too: see `Outcome.curve`.
+    Functions that are compared with the candidates follow; they have no rank. Where rewards after
+    each epoch are known, they are in the row, too: see `Outcome.curve`.
     """
-    seeds = sorted({seed for entry in entries for seed in entry.rewards})
-    intervals = rank_intervals(entries)
-    candidates = []
-    for rank, entry in enumerate(entries, 1):
-        by_seed = study.outcomes[entry.candidate]
-        outcomes, interval = by_seed.values(), intervals[rank - 1] or ("", "")
-        candidates.append(
-            {
-                "rank": rank,
-                "rank low": interval[0],
-                "rank high": interval[1],
-                "formula": entry.formula,
-                "function": readable(entry.formula),
-                **study.space.choices(entry.candidate),
-                "mean": round(entry.mean, 5),
-                "low": round(entry.low, 5),
-                "high": round(entry.high, 5),
-                "status": entry.status,
-                "algorithm": entry.algorithm,
-                "seconds": round(sum(outcome.seconds for outcome in outcomes), 2),
-                **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
-                **{
-                    f"epochs of seed {seed}": " ".join(f"{reward:.5f}" for reward in outcome.curve)
-                    for seed, outcome in sorted(by_seed.items())
-                    if outcome.curve
-                },
-            }
+    compared = study.reference_entries()
+    seeds = sorted({seed for entry in [*entries, *compared] for seed in entry.rewards})
+    ranks = [
+        (rank, *(interval or ("", ""))) for rank, interval in enumerate(rank_intervals(entries), 1)
+    ]
+    return [
+        _row(study, entry, rank, seeds)
+        for entry, rank in zip(
+            [*entries, *compared], [*ranks, *[("", "", "")] * len(compared)], strict=True
         )
-    return candidates
+    ]
+
+
+def _row(study: Study, entry: Entry, rank: tuple[Any, Any, Any], seeds: list[int]) -> Row:
+    if entry.candidate:
+        by_seed, choices = study.outcomes[entry.candidate], study.space.choices(entry.candidate)
+        function = readable(entry.formula)
+    else:
+        by_seed, choices, function = study.references[entry.formula], {}, entry.formula
+    return {
+        **dict(zip(("rank", "rank low", "rank high"), rank, strict=True)),
+        "formula": entry.formula,
+        "function": function,
+        **choices,
+        "mean": round(entry.mean, 5),
+        "low": round(entry.low, 5),
+        "high": round(entry.high, 5),
+        "status": entry.status,
+        "algorithm": entry.algorithm,
+        "seconds": round(sum(outcome.seconds for outcome in by_seed.values()), 2),
+        **{f"seed {seed}": entry.rewards.get(seed, "") for seed in seeds},
+        **{
+            f"epochs of seed {seed}": " ".join(f"{reward:.5f}" for reward in outcome.curve)
+            for seed, outcome in sorted(by_seed.items())
+            if outcome.curve
+        },
+    }
 
 
 def by_algorithm(study: Study) -> dict[str, list[float]]:
