@@ -13,8 +13,7 @@ import numpy as np
 from keras_swish import catalogue, drawing
 from keras_swish.callbacks import BetaLogger
 from keras_swish.drawing import INK, PALETTE
-from keras_swish.elementwise.operation import apply_formula
-from keras_swish.formulas import language
+from keras_swish.formulas import language, numeric
 from keras_swish.formulas.derivative import derivative
 from keras_swish.formulas.language import Formula
 from keras_swish.keras_compat import ops
@@ -66,7 +65,7 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
     if not identifiers:
         raise ValueError("Nothing to draw: give at least one name or formula.")
     trees = {identifier: _tree(identifier) for identifier in identifiers}
-    x = np.linspace(low, high, _POINTS, dtype="float32")
+    x = np.linspace(low, high, _POINTS)
     with drawing.style():
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         panels = figure.subplots(1, 2)
@@ -116,7 +115,7 @@ def gallery(
     trees = [_tree(identifier) for identifier in identifiers]
     columns = min(columns, len(identifiers))
     rows = -(-len(identifiers) // columns)
-    x = np.linspace(-5, 5, _POINTS, dtype="float32")
+    x = np.linspace(-5, 5, _POINTS)
     with drawing.style():
         figure = Figure(figsize=(2.2 * columns, 2 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -328,7 +327,7 @@ def _values(drawn: Formula, tree: Formula, beta: float | None, x: np.ndarray) ->
         name: language.initial_value(tree, name) if beta is None else beta
         for name in language.weights(drawn)
     }
-    return ops.convert_to_numpy(apply_formula(drawn, x, **weights))
+    return np.broadcast_to(numeric.evaluate(drawn, {"x": x, **weights}), x.shape)
 
 
 def _label(name: str, tree: Formula) -> str:

@@ -20,9 +20,9 @@ from keras_swish.formulas.language import (
     parse,
     weights,
 )
+from keras_swish.formulas.numeric import evaluate
 from keras_swish.formulas.primitives import FUNCTIONS
 from keras_swish.messages import unknown
-from keras_swish.search import numeric
 from keras_swish.search.identity import SETS
 from keras_swish.search.space import Candidate, SearchSpace, Unit
 
@@ -175,7 +175,7 @@ def _by_value(tree: Formula, betas: dict[str, float], space: SearchSpace) -> Can
             name: np.array([betas[name], *drawn[place]])[:, None]
             for place, name in enumerate(order)
         }
-        on_grid = numeric.evaluate(tree, {"x": one.grid[None], **values})
+        on_grid = evaluate(tree, {"x": one.grid[None], **values})
         found = one.with_values(np.broadcast_to(on_grid, (SETS, len(one.grid))))
         if found is not None:
             return space.from_units([*_UNREAD * (space.core_units - 1), *one.units(found)])

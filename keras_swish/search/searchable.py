@@ -12,8 +12,8 @@ from keras_swish.elementwise.operation import Operation, as_float, compute_dtype
 from keras_swish.formulas.language import Call, Formula, names, parse
 from keras_swish.formulas.lowering import lowered
 from keras_swish.layers import TrainableActivation
-from keras_swish.search.numeric import SLOTS
 from keras_swish.search.space import Candidate, SearchSpace, Unit
+from keras_swish.search.values import SLOTS
 
 _CHOICES = len(Unit._fields)
 # What every backend computes in one fast operation.

@@ -27,10 +27,15 @@ from keras_swish.formulas.language import (
     substitute,
     weights,
 )
+from keras_swish.formulas.numeric import evaluate
 from keras_swish.formulas.primitives import BINARY, UNARY, Primitive
-from keras_swish.search import numeric
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
-from keras_swish.search.numeric import SLOTS
+from keras_swish.search.values import (
+    SLOTS,
+    candidate_values,
+    candidate_values_and_slopes,
+    reads,
+)
 
 # By role: the argument of `SearchSpace`, the paper's table, and what a primitive is a function of.
 _ROLES: dict[str, tuple[str, dict[str, Primitive], tuple[str, ...]]] = {
@@ -131,7 +136,7 @@ class SearchSpace:
         )
         # Unary functions that do not read their input, and those with a weight.
         self._beta_alone = frozenset(
-            number for number, tree in enumerate(self.trees["u"]) if not numeric.reads(tree, "x")
+            number for number, tree in enumerate(self.trees["u"]) if not reads(tree, "x")
         )
         self._with_beta = frozenset(u for u, tree in enumerate(self.trees["u"]) if weights(tree))
         self._no_beta = min(set(range(len(self.trees["u"]))) - self._with_beta, default=0)
@@ -425,11 +430,11 @@ class SearchSpace:
             Values of shape `(candidates, SETS, POINTS)`: first with the initial betas, then with
             sets drawn at random.
         """
-        return numeric.candidate_values(self.trees, *self._numbers(candidates))
+        return candidate_values(self.trees, *self._numbers(candidates))
 
     def values_and_slopes(self, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray]:
         """Computes candidates and their derivatives, as `values` does."""
-        return numeric.candidate_values_and_slopes(self.trees, *self._numbers(candidates))
+        return candidate_values_and_slopes(self.trees, *self._numbers(candidates))
 
     def values_at(
         self, candidates: list[Candidate], x: np.ndarray
@@ -455,7 +460,7 @@ class SearchSpace:
         for row, candidate in zip(betas, candidates, strict=True):
             for slot, value in self.betas(candidate).items():
                 row[0, slot] = value
-        values, slopes = numeric.candidate_values_and_slopes(
+        values, slopes = candidate_values_and_slopes(
             self.trees, self._choices(candidates), x, betas
         )
         return values[:, 0], slopes[:, 0]
@@ -509,7 +514,7 @@ def _parsed(text: str, argument: str, variables: tuple[str, ...]) -> Formula:
         ) from error
     is_alone = len(variables) == 1 and tree == Name("beta")
     if set(weights(tree)) - {"beta"} or not (
-        is_alone or all(numeric.reads(tree, name) for name in variables)
+        is_alone or all(reads(tree, name) for name in variables)
     ):
         raise ValueError(
             f"A primitive of `{argument}` is a function of {' and '.join(variables)}, and may have "
@@ -521,12 +526,10 @@ def _parsed(text: str, argument: str, variables: tuple[str, ...]) -> Formula:
 def _is_commutative(tree: Formula) -> bool:
     """Says whether the arguments can be swapped, with beta or with 1 - beta where that is 0.5."""
     x1, x2, beta = np.random.default_rng(2).uniform(-2, 2, (3, 64))
-    values = numeric.evaluate(tree, {"x1": x1, "x2": x2, "beta": beta})
+    values = evaluate(tree, {"x1": x1, "x2": x2, "beta": beta})
     ways = [beta] if initial_value(tree, "beta") != 0.5 else [beta, 1 - beta]
     return any(
-        np.allclose(
-            values, numeric.evaluate(tree, {"x1": x2, "x2": x1, "beta": way}), equal_nan=True
-        )
+        np.allclose(values, evaluate(tree, {"x1": x2, "x2": x1, "beta": way}), equal_nan=True)
         for way in ways
     )
 

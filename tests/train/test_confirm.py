@@ -73,14 +73,14 @@ def test_the_best_are_compared_with_seeds_that_the_search_did_not_use(call, trai
     assert call("report", folder / "confirm")[0] == 0
 
 
-
 def test_what_a_search_was_given_counts_among_its_best(call, trained, folder):
     study = Study.load(folder / "study.log")
     for seed in (3, 4):
         study.add_reference("gelu", "gelu", seed, Outcome(0.85, "ok", 10, 1.0), "start")
         study.add_reference("relu", "relu", seed, Outcome(0.95, "ok", 10, 1.0))
     del study
-    assert call("confirm", folder, "--best=2", "--seeds=1", "--activations=relu,swish", *QUICK)[0] == 0
+    flags = ("--best=2", "--seeds=1", "--activations=relu,swish")
+    assert call("confirm", folder, *flags, *QUICK)[0] == 0
     assert [name for _, name, _, _ in trained] == ["relu", "swish", "min_sin", "gelu"]
 
 

@@ -16,7 +16,7 @@ from keras_swish.formulas.language import (
     weights,
 )
 from keras_swish.formulas.lowering import rewritten
-from keras_swish.search import numeric
+from keras_swish.formulas.numeric import evaluate
 
 # In the letters a and b for anything; "+", "*", max and min match in both orders.
 _SIMPLER = {
@@ -155,7 +155,7 @@ def _drawn(names: list[str]) -> dict[str, np.ndarray]:
 def _values(tree: Formula, names: list[str] | None = None, sign: float = 1.0) -> np.ndarray:
     """Returns values `(sets, points)`; `names` are those of all weights that are drawn."""
     drawn = _drawn(weights(tree) if names is None else names)
-    y = numeric.evaluate(tree, {"x": sign * _points(), **drawn})
+    y = evaluate(tree, {"x": sign * _points(), **drawn})
     return np.broadcast_to(y, (_SETS, _POINTS))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import reference
 from keras_swish.formulas import language, primitives
-from keras_swish.search import numeric
+from keras_swish.formulas.numeric import evaluate
 from keras_swish.search.space import SearchSpace
 
 # A grid of its own, not the space's.
@@ -53,7 +53,7 @@ def test_the_formula_computes_the_candidate(space):
         tree = space.formula(candidate)
         betas = np.array([0.4, 0.7, 1.3])
         used = dict(zip(language.weights(tree), betas[list(space.betas(candidate))]))
-        got = numeric.evaluate(tree, {"x": X, **used})
+        got = evaluate(tree, {"x": X, **used})
         wanted = plainly(space, candidate, X, betas)
         np.testing.assert_allclose(got + 0 * X, wanted, rtol=1e-9, atol=1e-9, err_msg=str(tree))
 

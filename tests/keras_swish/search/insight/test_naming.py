@@ -5,7 +5,7 @@ import pytest
 
 from keras_swish import catalogue
 from keras_swish.formulas.language import FormulaError, initial_value, parse, weights
-from keras_swish.search import numeric
+from keras_swish.formulas.numeric import evaluate
 from keras_swish.search.insight.naming import readable
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_name_computes_the_same_as_the_formula(space):
         assert weights(tree) == weights(formula)
         assert all(initial_value(tree, n) == initial_value(formula, n) for n in drawn)
         np.testing.assert_allclose(
-            *(numeric.evaluate(one, {"x": x, **drawn}) for one in (tree, parse(formula))),
+            *(evaluate(one, {"x": x, **drawn}) for one in (tree, parse(formula))),
             rtol=1e-9,
             atol=1e-12,
         )

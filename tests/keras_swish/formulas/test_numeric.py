@@ -1,8 +1,7 @@
 import numpy as np
 
 from keras_swish.elementwise.operation import apply_formula
-from keras_swish.formulas import language, primitives
-from keras_swish.search import numeric
+from keras_swish.formulas import language, numeric, primitives
 
 X = np.linspace(-5.9, 5.9, 83)
 
