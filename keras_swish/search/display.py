@@ -27,7 +27,6 @@ class Display:
     def __init__(self, space: SearchSpace, measure: Measure, verbose: int | str = "auto"):
         self.space, self.measure = space, measure
         self.verbose = 1 if verbose == "auto" else int(verbose)
-        self.best: tuple[float, str] | None = None
         self._is_dynamic = sys.stdout.isatty() or "ipykernel" in sys.modules
         self.begin("functions", None)
 
@@ -35,6 +34,7 @@ class Display:
         """Begins to count: so many trainings, if that is known."""
         self._what, self._total, self._done, self._shown = what, total, 0, -1
         self._started, self._width = time.monotonic(), 0
+        self.best: tuple[float, str] | None = None
 
     def describe(self, text: str) -> None:
         """Prints a line of text."""

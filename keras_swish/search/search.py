@@ -1,5 +1,6 @@
 """The search itself: an algorithm proposes, the child is trained, the study remembers."""
 
+import copy
 import dataclasses
 import math
 import numbers
@@ -43,6 +44,7 @@ class Race:
     Attributes:
         seeds: With how many seeds the best are trained.
         top: Which part of the candidates these are: those that are the best with the first seed.
+            Another gets them, too, if it is the best after that.
     """
 
     seeds: int = 4
@@ -171,7 +173,8 @@ class Search:
         """Trains those that are the best with the first seed with further ones.
 
         The first seed alone chooses, so that the others judge without bias, and an interrupted
-        race resumes with the same candidates.
+        race resumes with the same candidates. If these fall behind a candidate with one seed, it
+        gets the others as well, and so on: whoever is the best in the end has all seeds.
         """
         first = {
             candidate: outcomes[self.seed]
@@ -194,6 +197,29 @@ class Search:
                 if seed not in self.study.outcomes[candidate] and not self.is_late:
                     self._submit(candidate, seed)
         self._finish_all()
+        while missing := self._missing_of_best(seeds):
+            for candidate, seed in missing:
+                self._submit(candidate, seed)
+            self._finish_all()
+
+    def _missing_of_best(self, seeds: Sequence[int]) -> list[tuple[Candidate, int]]:
+        """Returns what the best candidate has to be trained with; nothing once time is up.
+
+        Who lacks some of the seeds counts with the first alone, so that what was interrupted goes
+        on as it would have.
+        """
+        study = copy.copy(self.study)
+        study.outcomes = {
+            candidate: outcomes
+            if outcomes.keys() >= {*seeds} or self.seed not in outcomes
+            else {self.seed: outcomes[self.seed]}
+            for candidate, outcomes in self.study.outcomes.items()
+        }
+        best = next(iter(study.entries()), None)
+        if best is None or best.status != OK or self.is_late:
+            return []
+        present = self.study.outcomes[best.candidate]
+        return [(best.candidate, seed) for seed in seeds if seed not in present]
 
     def _check_seed(self) -> None:
         """Refuses a second first seed: one that chose some candidates would judge others."""

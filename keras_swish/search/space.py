@@ -336,12 +336,10 @@ class SearchSpace:
 
     @functools.cached_property
     def _identities(self) -> Identities:
-        identities = Identities(self)
-        if self.core_units == 1:
-            # All at once and in their order, or whichever is asked about first would stand for
-            # its function, another one in the next process.
-            identities.find_all(self._all())
-        return identities
+        if self.core_units > 1:
+            return Identities(self)
+        unary, binary = map(tuple, self.primitives.values())
+        return _identities_of_one_unit(self.interval, unary, binary)
 
     def _all(self) -> list[Candidate]:
         return [self.from_index(index) for index in range(len(self))]
@@ -537,3 +535,18 @@ def _is_commutative(tree: Formula) -> bool:
 def _slots(tree: Formula) -> list[int]:
     """Returns the slots of a formula's weights, in the order in which they are read."""
     return [int(n) for n in dict.fromkeys(re.findall(r"beta([0-9]+)", str(tree)))]
+
+
+@functools.lru_cache(maxsize=4)
+def _identities_of_one_unit(
+    interval: tuple[float, float], unary: tuple[str, ...], binary: tuple[str, ...]
+) -> Identities:
+    """Looks at all candidates of one unit, which takes seconds, once for all equal spaces.
+
+    All at once and in their order, or whichever is asked about first would stand for its
+    function, another one in the next process.
+    """
+    space = SearchSpace(1, interval, unary, binary)
+    identities = Identities(space)
+    identities.find_all(space._all())
+    return identities

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from keras_swish.search import (
     functions,
 )
 from keras_swish.search import search as searching
+from keras_swish.search.algorithms import surrogate
 from keras_swish.search.child import PRUNED, Outcome
 from keras_swish.search.result import progress_by_algorithm
 
@@ -48,6 +51,7 @@ def test_an_interrupted_search_resumes_as_if_it_had_not_been(
         # A larger space learns which candidates are the same from what it is asked.
         return space if units == 1 else SearchSpace(units)
 
+    monkeypatch.setattr(surrogate, "_POOL", 300)
     whole = search(Fake(fresh()), None, name)
     whole.explore(40)
     monkeypatch.setattr(searching, "_SNAPSHOT_SECONDS", snapshot_seconds)
@@ -190,6 +194,34 @@ def test_racing_gives_the_best_more_seeds(space):
     assert noise == pytest.approx(0.01, rel=0.3)
     assert len(entries[0].rewards) == 4
     assert entries[0].low < entries[0].mean < entries[0].high
+
+
+class Lucky(Fake):
+    """A child whose first seed is good to a few; later ones are not."""
+
+    def evaluate(self, candidate, seed):
+        outcome = super().evaluate(candidate, seed)
+        lucky = 0.5 * (seed == 0 and self.space.index(candidate) % 3 == 0)
+        return dataclasses.replace(outcome, reward=outcome.reward + lucky)
+
+
+def test_the_best_of_a_search_has_all_seeds(tmp_path, space):
+    whole = search(Lucky(space), None)
+    whole.explore(30)
+    whole.race(Race(seeds=3, top=0.05))
+    best = whole.study.entries()[0]
+    assert set(best.rewards) == {0, 1, 2}
+    # Those that the first seed chose have fallen behind.
+    raced = [outcomes for outcomes in whole.study.outcomes.values() if len(outcomes) > 1]
+    assert len(raced) > 2
+    cut = search(Lucky(space, stop_after=37), tmp_path / "study.log")
+    cut.explore(30)
+    with pytest.raises(KeyboardInterrupt):
+        cut.race(Race(seeds=3, top=0.05))
+    again = search(Lucky(space), tmp_path / "study.log")
+    again.explore(30)
+    again.race(Race(seeds=3, top=0.05))
+    assert rewards(again.study) == rewards(whole.study)
 
 
 def test_an_interrupted_race_resumes_with_the_same_candidates(tmp_path, space):

@@ -104,7 +104,10 @@ def test_what_is_in_training_is_not_proposed_again_and_counts_as_predicted(space
 
 
 @pytest.mark.parametrize("core_units", [1, 2])
-def test_what_is_in_training_changes_how_sure_the_process_is_but_not_what_it_predicts(core_units):
+def test_what_is_in_training_changes_how_sure_the_process_is_but_not_what_it_predicts(
+    core_units, monkeypatch
+):
+    monkeypatch.setattr(surrogate, "_POOL", 500)
     space = SearchSpace(core_units)
     reward = nearness(space)
     algorithm = algorithms.create("surrogate", space, seed=2, initial=16)
@@ -175,7 +178,8 @@ def test_it_is_what_a_search_uses_unless_told_otherwise():
     assert flag_values["algorithm"].default == parameters["algorithm"].default == "surrogate"
 
 
-def test_two_core_units_are_searched_through_a_pool():
+def test_two_core_units_are_searched_through_a_pool(monkeypatch):
+    monkeypatch.setattr(surrogate, "_POOL", 500)
     space = SearchSpace(2)
     reward = nearness(space)
     algorithm, rewards = algorithms.create("surrogate", space, seed=1), []
