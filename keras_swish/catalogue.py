@@ -136,7 +136,7 @@ ENTRIES: dict[str, Entry] = {
         (0, _INF),
         True,
         False,
-        note="Keras calls it silu, and swish too, and rounds it otherwise.",
+        note="The function of Keras's silu and swish, whose last digits differ.",
     ),
     "swish_beta": Entry(
         "x * sigmoid(beta * x)",

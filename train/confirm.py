@@ -67,9 +67,10 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         study, folder = search_report.load(arguments[0])
     formulas = best(study, flag_values.best)
     if folder is None:
-        for flag in ("dataset", "out"):
+        for flag, example in (("dataset", "cifar10"), ("out", "runs/confirmed")):
             if not flag_values[flag].present:
-                raise ArgumentError(flag, f"{arguments[0]} is in no folder of a search: name one")
+                needed = f"has to be given, such as --{flag}={example}"
+                raise ArgumentError(flag, f"{needed}: {arguments[0]} is in no folder of a search")
         _train_longer(flag_values, study.child.get("config", {}))
     else:
         flags.set_unless_given(flag_values, out=str(folder / "confirm"))

@@ -27,7 +27,7 @@ from .app import main as app
 from .errors import UsageError
 
 _ACTIVATIONS = {"relu": "ReLU", "swish": "Swish-1", "swish_beta": "Swish"}
-_HEADER = ["network", "parameters", "multiply-adds", "image size"]
+_HEADER = ["network", "parameters, M", "multiply-adds, M", "image size"]
 _HEADER += [f"paper: {title}" for title in _ACTIVATIONS.values()]
 
 

@@ -40,9 +40,6 @@ def define_flags(flag_values: FlagValues) -> None:
 
 def main(flag_values: FlagValues, identifiers: list[str]) -> None:
     """Runs the program."""
-    out = pathlib.Path(flag_values.out).expanduser()
-    if out.exists():
-        raise ArgumentError("out", f"{out} exists; choose another name")
     with as_usage_error():
         low, high = flag_values.low, flag_values.high
         if len(identifiers) == 1 and (model := _network(identifiers[0])):
@@ -50,6 +47,11 @@ def main(flag_values: FlagValues, identifiers: list[str]) -> None:
             figure = plot_betas(loaded)
         else:
             figure = plot(identifiers, low, high) if identifiers else gallery()
+    out = pathlib.Path(flag_values.out).expanduser()
+    if out.exists():
+        raise ArgumentError("out", f"{out} exists; choose another name")
+    if not out.parent.is_dir():
+        raise ArgumentError("out", f"there is no folder {out.parent}; make it first")
     try:
         drawing.save(figure, out)
     except (OSError, ValueError) as error:

@@ -92,7 +92,9 @@ def _write_search(argument: str, out: str | None) -> pathlib.Path:
         study, folder = search_report.load(argument)
     target = folder if out is None else pathlib.Path(out).expanduser()
     if target is None:
-        raise ArgumentError("out", f"{argument} is in no folder of a search: name one to write to")
+        raise ArgumentError(
+            "out", f"name a folder for the report: {argument} is in none of a search"
+        )
     if target != folder:
         _make_report_folder(target)
     with as_usage_error():

@@ -215,6 +215,8 @@ def main(flag_values: FlagValues) -> None:
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
+    if flag_values.out is not None and (out := pathlib.Path(flag_values.out).expanduser()).exists():
+        folder.check(out, "search", config)
     trainer.make_deterministic()
     child = build(_dataset(flag_values, settings), settings, space)
     out = folder.claim(flag_values, "search", config)

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import os
 import pathlib
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -212,7 +213,11 @@ def search_activations(
     result = Result(study, child, search.progress, tuple(started_with))
     display.describe(result.summary())
     if storage is not None:
-        display.describe(f"next: keras-swish report {storage}")
+        file, out = str(storage), "report"
+        if "://" not in file:
+            out = str(pathlib.Path(file).with_suffix(""))
+            out += "-report" * (out == file)
+        display.describe(f"next: keras-swish report {shlex.quote(file)} --out={shlex.quote(out)}")
     return result
 
 

@@ -188,7 +188,11 @@ class Result:
         return f"<p>{summary}</p><table><tr>{titles}</tr>{rows}</table>"
 
     def model(self) -> keras.Model:
-        """Returns the user's network, with its weights and the best activation."""
+        """Returns a copy of the user's network with the best activation.
+
+        It has the weights that the network had before the search, and is not compiled: compile
+        it, and train it.
+        """
         return self.child.with_formula(self.best.formula)
 
 

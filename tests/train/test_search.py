@@ -2,7 +2,6 @@ import csv
 import importlib.util
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     assert sum(row["seed 1"] != "" for row in rows) == 2
     page = (out / "table.md").read_text()
     assert rows[0]["formula"] in page
-    assert re.search(r"\| swish_beta +\| `x \* sigmoid\(beta \* x\)` +\| not tried +\|", page)
+    assert "None of them was tried." in page
     assert (out / "report.html").exists()
     assert page.count("--max_trials=") == 2
     assert "in 2 starts of the program" in page

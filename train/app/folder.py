@@ -70,6 +70,37 @@ def claim(
     out = pathlib.Path(flag_values.out).expanduser()
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError("out", f"not a folder of results ({error})") from error
+    is_new = check(out, program, config, networks)
+    _lock(out)
+    io.remove_temporaries(out)
+    if is_new:
+        io.write_json(out / CONFIG, {"config": {"program": program, **config}, "starts": []})
+    return out
+
+
+def check(
+    out: pathlib.Path,
+    program: str,
+    config: dict[str, Any],
+    networks: dict[str, dict] | None = None,
+) -> bool:
+    """Refuses an existing folder that `claim` would refuse, before any long work begins.
+
+    Args:
+        out: The folder.
+        program: As for `claim`.
+        config: As for `claim`.
+        networks: As for `claim`.
+
+    Returns:
+        Whether it has no results yet.
+
+    Raises:
+        ArgumentError: If the folder cannot be used.
+    """
+    try:
         record = read_record(out)
         holds_results = any(
             path.name != _LOCK and not io.is_temporary(path) for path in out.iterdir()
@@ -80,11 +111,7 @@ def claim(
         raise ArgumentError("out", "holds other files; choose another folder")
     wanted = {"program": program, **config}
     _refuse_other_settings(record["config"] if record else wanted, wanted, networks or {})
-    _lock(out)
-    io.remove_temporaries(out)
-    if record is None:
-        io.write_json(out / CONFIG, {"config": wanted, "starts": []})
-    return out
+    return record is None
 
 
 def _refuse_other_settings(

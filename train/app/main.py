@@ -8,6 +8,7 @@ import errno
 import inspect
 import os
 import pathlib
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -92,6 +93,13 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
         folder.release_locks()
 
 
+def _in_words(message: str) -> str:
+    """Returns what absl says of a flag's value as this package says it."""
+    message = re.sub(r"invalid literal for int\(\) .*", "must be a whole number", message)
+    message = re.sub(r"could not convert string to float: .*", "must be a number", message)
+    return re.sub(r"^flag (--\S+=)", r"\1", message)
+
+
 def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
     """Parses the command line, and returns the arguments that are no flags."""
     try:
@@ -100,7 +108,7 @@ def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
         valid = "those that --help lists" if len(flag_values) > 12 else None
         raise UsageError(unknown("flag", error.flagname, flag_values, valid)) from error
     except flags.Error as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(_in_words(str(error))) from error
     if arguments and not takes_arguments:
         raise UsageError(f"unexpected argument {arguments[0]!r}: every setting is a --flag")
     return arguments

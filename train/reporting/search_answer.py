@@ -53,7 +53,11 @@ def references(study: Study, ranked: dict[str, Ranked | None]) -> dict[str, Entr
 
 
 def answer(
-    found: list[Shape], candidates: int, marked: dict[str, Entry], confirmed: Confirmed | None
+    found: list[Shape],
+    candidates: int,
+    marked: dict[str, Entry],
+    confirmed: Confirmed | None,
+    is_of_program: bool = True,
 ) -> str:
     """Returns what the search says, in two sentences.
 
@@ -62,6 +66,7 @@ def answer(
         candidates: How many those are.
         marked: ReLU and Swish, as `references` returns them.
         confirmed: What `keras-swish confirm` found, if it was run.
+        is_of_program: Whether `keras-swish search` has made it, and `confirm` knows its data.
     """
     if not found:
         return "**No function was trained to the end.**"
@@ -76,9 +81,12 @@ def answer(
     )
     if confirmed:
         return f"{first}\n\n{confirmed.text}"
+    again = "`keras-swish confirm` trains them again"
+    if not is_of_program:
+        again = "only data that the search has not seen tells how good they are"
     return (
         f"{first}\n\nIt is not confirmed: the best of {candidates} candidates are chosen for "
-        "their luck, too, and `keras-swish confirm` trains them again."
+        f"their luck, too, and {again}."
     )
 
 

@@ -5,6 +5,7 @@
 
 import csv
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -225,7 +226,7 @@ def text(
         title = f"# Search on {html.code(record['config']['dataset'])}, {units}"
     blocks = [
         title,
-        search_answer.answer(found, len(entries), marked, confirmed),
+        search_answer.answer(found, len(entries), marked, confirmed, record is not None),
         _drawn(entries),
         _best(study, entries, ranked, confirmed),
         _noise(study),
@@ -309,9 +310,8 @@ def _noise(study: Study) -> str:
         "are ranked by the lower end of the mean's 95% interval. Its noise, the standard deviation "
         f"between seeds, is {noise:.4f} ({degrees} degrees of freedom) over all that did not "
         f"diverge{_local_noise(study)}. It is that of seeds on these validation examples; other "
-        "examples would differ, too, and the best of many are chosen for their luck: "
-        "`keras-swish confirm` trains them again. The interval of a rank goes from those that are "
-        "better to those that are worse, each at 95%."
+        "examples would differ, too, and the best of many are chosen for their luck. The interval "
+        "of a rank goes from those that are better to those that are worse, each at 95%."
     )
 
 
@@ -326,6 +326,8 @@ def _local_noise(study: Study) -> str:
 
 
 def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranked | None]) -> str:
+    if not any(ranked.values()):
+        return "None of them was tried."
     header = ["function", "formula", f"rank of {len(entries)}", "interval", "reward"]
     lines = [[*header, "95% interval", "seeds"]]
     intervals = rank_intervals(entries)
@@ -392,8 +394,11 @@ def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | Non
             *html.origin(record),
         ]
     else:
-        child = study.child.get("config", {})
+        child = {k: v for k, v in study.child.get("config", {}).items() if v is not None}
         facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in child.items()))}.")
+        if "reward" in study.child:
+            name = re.sub(r"^Objective\(name='([^']*)'.*", r"\1", str(study.child["reward"]))
+            facts.append(f"Reward: {html.code(name)}, larger being better.")
     return "\n".join(f"* {fact}" for fact in facts)
 
 

@@ -180,7 +180,10 @@ class ProgressBar:
             self._show(logs)
         elif self.shown:
             # Keras's bar moves the cursor on every POSIX system, and a file has none.
-            values = "  ".join(f"{name} {value:.4f}" for name, value in self._values(logs))
+            values = "  ".join(
+                f"{name} {value:.{0 if name == SPEED else 4}f}"
+                for name, value in self._values(logs)
+            )
             steps = f"{self.counter.step}/{self.counter.steps}"
             print(f"epoch {self.counter.epochs}, step {steps}  {values}", flush=True)
 

@@ -156,10 +156,9 @@ def train(
     )
     restored = checkpoints.restore(model) or {}
     counter = _counter(run, dataset, restored)
-    if counter.step and devices.writes:
-        print(f"{title}: resuming from step {counter.step}", flush=True)
-    elif devices.writes:
-        print(_summary(run.recipe, dataset.training_images, devices), flush=True)
+    about = f"resuming from step {counter.step}"
+    if not counter.step:
+        about = _summary(run.recipe, dataset.training_images, devices)
     preemption = Preemption()
     callback = RunCallback(
         model,
@@ -171,7 +170,7 @@ def train(
         lambda split: _test(model, run, dataset, split, devices, preemption),
         getattr(dataset, "unreadable", lambda: None),
         EpochLog(directory, counter.epochs, devices.writes, restored.get("log")),
-        ProgressBar(title, counter, devices.writes),
+        ProgressBar(f"{title}: {about}", counter, devices.writes),
         loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else (),
     )
 

@@ -10,9 +10,23 @@ from keras_swish.search import child as children
 from keras_swish.search.child import Child, ChildConfig
 from keras_swish.search.children import rewards
 from keras_swish.search.searchable import SearchableActivation
+from keras_swish.search.space import SearchSpace
 
 numpy = keras.ops.convert_to_numpy
 CHOICES = [("beta*x", "x", "sigmoid(x1)*x2"), ("cos(x)", "x+beta", "x1-x2")]
+UNARY = ["x", "beta*x", "x+beta", "|x|", "x^3", "sin(x)", "cos(x)", "exp(x)"]
+BINARY = ["x1+x2", "x1-x2", "x1*x2", "max(x1,x2)", "sigmoid(x1)*x2"]
+
+
+@pytest.fixture(scope="module")
+def space():
+    """The primitives that are chosen here: the others take a child seconds to compile."""
+    return SearchSpace(unary=UNARY, binary=BINARY)
+
+
+@pytest.fixture(scope="module")
+def child(model, data, space, child_config):
+    return Child(model, *data, space, child_config)
 
 
 @pytest.mark.parametrize("choices", CHOICES)

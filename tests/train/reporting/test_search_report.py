@@ -78,6 +78,22 @@ def test_the_page_says_what_was_made_up(folder, call, study):
     assert "shape" in section(text, "Functions of one shape")
 
 
+def test_a_search_from_python_is_not_told_to_confirm(space, call, tmp_path):
+    child = {"config": {"epochs": 3, "optimizer": None}}
+    child["reward"] = "Objective(name='val_auc', direction='max')"
+    study = Study(space, child, tmp_path / "study.log")
+    for number, candidate in enumerate(space.survey().candidates[:3]):
+        study.add(candidate, 0, Outcome(0.1 * number, "ok", 1, 1.0), "random")
+    code, _, err = call("report", tmp_path / "study.log", f"--out={tmp_path / 'out'}")
+    assert code == 0, err
+    text = (tmp_path / "out/table.md").read_text()
+    answer = " ".join(text.split())
+    assert "only data that the search has not seen tells how good they are" in answer
+    assert "keras-swish confirm" not in answer
+    assert "Reward: val_auc, larger being better." in answer
+    assert "Child: `epochs 3`." in text
+
+
 def test_an_algorithm_that_learns_gives_no_sample(space, made):
     study = Study(space, {})
     for number, candidate in enumerate(space.survey().candidates[:40]):
