@@ -20,7 +20,7 @@ def test_plot_draws_names_and_formulas(call, tmp_path):
     assert "Did you mean 'swish'" in err
     code, _, err = call("plot", "swish", f"--out={tmp_path / 'no/figure.png'}")
     assert code == 2
-    assert f"--out: there is no folder {tmp_path / 'no'}; make it first" in err
+    assert f"there is no folder {tmp_path / 'no'}; make it first" in err
 
 
 def test_plot_draws_the_betas_of_a_run(call, tmp_path):

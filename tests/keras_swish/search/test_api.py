@@ -11,6 +11,10 @@ from keras_swish.search import ChildConfig, Objective, Race, SearchSpace
 pytest.importorskip("optuna")
 QUICK = {"max_trials": 2, "epochs": 1, "batch_size": 32, "algorithm": "random", "verbose": 0}
 QUICK["race"] = Race(seeds=1)
+# The paper's 25 unary and 10 binary functions take a child seconds to compile.
+QUICK["space"] = SearchSpace(
+    unary=["x", "x^3", "sin(x)", "tanh(x)"], binary=["x1+x2", "x1*x2", "max(x1,x2)"]
+)
 
 
 def found(model, data, **arguments):
