@@ -111,7 +111,9 @@ def depth(runs: Runs) -> list[dict[str, Any]]:
             len(found) for (name, _, _), found in runs.items() if name == network
         )
         compared.append((network, *chosen, statistics.unpaired(ours, theirs), missing))
-    corrected = statistics.holm([entry[3].p for entry in compared]) if compared else []
+    # For all networks of the plan from the start: one that is missing counts as a p of 1.
+    given = [entry[3].p for entry in compared] + [1.0] * (len(NETWORKS) - len(compared))
+    corrected = statistics.holm(given)[: len(compared)]
     return [
         {
             "network": network,

@@ -13,7 +13,7 @@ import numpy as np
 from keras_swish import catalogue, drawing
 from keras_swish.callbacks import BetaLogger
 from keras_swish.drawing import INK, PALETTE
-from keras_swish.formulas import language, numeric
+from keras_swish.formulas import language
 from keras_swish.formulas.derivative import derivative
 from keras_swish.formulas.language import Formula
 from keras_swish.keras_compat import ops
@@ -323,6 +323,9 @@ def _tree(identifier: str) -> tuple[Formula, float | None]:
 
 
 def _values(drawn: Formula, tree: Formula, beta: float | None, x: np.ndarray) -> np.ndarray:
+    # SciPy is imported where a figure is drawn, and not by `import keras_swish`.
+    from keras_swish.formulas import numeric
+
     weights = {
         name: language.initial_value(tree, name) if beta is None else beta
         for name in language.weights(drawn)

@@ -5,6 +5,7 @@ for training with them.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,12 @@ _FUNCTIONS = {
 }
 
 
-def evaluate(formula: Formula, values: dict[str, np.ndarray]) -> np.ndarray:
+def evaluate(formula: Formula, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
     """Returns the formula's value; what overflows is inf, what is undefined NaN, silently.
 
     Args:
         formula: The formula.
-        values: An array of float64 for each name; they broadcast with one another.
+        values: An array of float64, or a number, for each name; they broadcast with one another.
 
     Example:
         >>> import numpy as np
@@ -74,7 +75,7 @@ def evaluate(formula: Formula, values: dict[str, np.ndarray]) -> np.ndarray:
         return _evaluate(formula, values)
 
 
-def _evaluate(formula: Formula, values: dict[str, np.ndarray]) -> Any:
+def _evaluate(formula: Formula, values: Mapping[str, np.ndarray | float]) -> Any:
     if isinstance(formula, Number):
         return np.float64(formula.value)
     if isinstance(formula, Name):

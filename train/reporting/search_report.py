@@ -151,25 +151,24 @@ def rows(study: Study, entries: list[Entry]) -> list[Row]:
     """
     compared = study.reference_entries()
     seeds = sorted({seed for entry in [*entries, *compared] for seed in entry.rewards})
-    ranks = [
-        (rank, *(interval or ("", ""))) for rank, interval in enumerate(rank_intervals(entries), 1)
-    ]
+    ranks: list[Row] = []
+    for rank, interval in enumerate(rank_intervals(entries), 1):
+        low, high = interval or ("", "")
+        ranks.append({"rank": rank, "rank low": low, "rank high": high})
+    ranks += [{"rank": "", "rank low": "", "rank high": ""}] * len(compared)
     return [
-        _row(study, entry, rank, seeds)
-        for entry, rank in zip(
-            [*entries, *compared], [*ranks, *[("", "", "")] * len(compared)], strict=True
-        )
+        {**rank, **_row(study, entry, seeds)}
+        for rank, entry in zip(ranks, [*entries, *compared], strict=True)
     ]
 
 
-def _row(study: Study, entry: Entry, rank: tuple[Any, Any, Any], seeds: list[int]) -> Row:
+def _row(study: Study, entry: Entry, seeds: list[int]) -> Row:
     if entry.candidate:
         by_seed, choices = study.outcomes[entry.candidate], study.space.choices(entry.candidate)
         function = readable(entry.formula)
     else:
         by_seed, choices, function = study.references[entry.formula], {}, entry.formula
     return {
-        **dict(zip(("rank", "rank low", "rank high"), rank, strict=True)),
         "formula": entry.formula,
         "function": function,
         **choices,
