@@ -112,9 +112,9 @@ def test_what_cannot_be_compared_is_refused(ours, theirs, message):
 def test_intervals_cover_the_mean_in_95_of_100_cases(seeds, kind):
     random = np.random.default_rng(seeds)
     if kind == "normal":
-        values, mean = random.normal(size=(4000, seeds)), 0
+        values, mean = random.normal(size=(2000, seeds)), 0
     else:  # as accuracies are where a run now and then is much worse
-        values, mean = -random.gamma(4, size=(4000, seeds)), -4
+        values, mean = -random.gamma(4, size=(2000, seeds)), -4
     ends = np.array([statistics.interval(row) for row in values])
     covered = np.mean((ends[:, 0] <= mean) & (mean <= ends[:, 1]))
     assert covered == pytest.approx(0.95, abs=0.012 if kind == "normal" else 0.035)
