@@ -97,7 +97,7 @@ def test_folders_name_what_the_comparison_leaves_open(tmp_path):
         (["--models=resnet8,resnet21"], "--models=resnet8,resnet21: Unknown network 'resnet21'."),
         (["--models="], "--models=: name at least one"),
         (["--models=resnet8", "--model=resnet8"], "stands in place of --model"),
-        (["--learning_rates=0.1,fast"], "--learning_rates=0.1,fast: could not convert"),
+        (["--learning_rates=0.1,fast"], "--learning_rates=0.1,fast: 'fast' is not a number"),
         (["--learning_rates=0.1,-1"], "--learning_rates=0.1,-1: must be positive numbers"),
         (["--learning_rates=nan"], "--learning_rates=nan: must be positive numbers"),
         (["--learning_rates="], "--learning_rates=: must be positive numbers"),

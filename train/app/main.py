@@ -95,8 +95,8 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
 
 def _in_words(message: str) -> str:
     """Returns what absl says of a flag's value as this package says it."""
-    message = re.sub(r"invalid literal for int\(\) .*", "must be a whole number", message)
-    message = re.sub(r"could not convert string to float: .*", "must be a number", message)
+    message = re.sub(r"invalid literal for int.*: ('.*')", r"\1 is not a whole number", message)
+    message = re.sub(r"could not convert string to float: ('.*')", r"\1 is not a number", message)
     return re.sub(r"^flag (--\S+=)", r"\1", message)
 
 
