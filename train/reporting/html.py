@@ -121,6 +121,21 @@ def table(lines: list[list[str]]) -> str:
     return "\n".join([header, rule, *body])
 
 
+def without_empty_columns(lines: list[list[str]]) -> list[list[str]]:
+    """Returns the lines of a table without the columns that no row fills.
+
+    Args:
+        lines: The header, and then the rows.
+
+    Example:
+        >>> from keras_swish.train.reporting import html
+        >>> html.without_empty_columns([["a", "b", "c"], ["1", "", "3"], ["4", "", ""]])
+        [['a', 'c'], ['1', '3'], ['4', '']]
+    """
+    columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
+    return [list(line) for line in zip(*columns, strict=True)]
+
+
 def figure(name: str, alternative: str, caption: str) -> str:
     """Returns a figure with the text below it.
 

@@ -293,7 +293,8 @@ def _best(
     again = ""
     if confirmed:
         again = " The last column is what `keras-swish confirm` found of those that it trained."
-    return f"The best {len(best)} of {len(entries)} candidates.{again}\n\n{html.table(lines)}"
+    table = html.table(html.without_empty_columns(lines))
+    return f"The best {len(best)} of {len(entries)} candidates.{again}\n\n{table}"
 
 
 def _noise(study: Study) -> str:
