@@ -187,6 +187,10 @@ def search_activations(
         if on_child:
             on_child(candidate, seed, outcome)
 
+    def begin_race(trainings: int) -> None:
+        display.end()
+        display.begin("more seeds of the best", trainings)
+
     with executors.start_for(child, executor) as started:
         search = Search(
             child,
@@ -198,7 +202,7 @@ def search_activations(
             started,
             stops,
             timeout,
-            lambda trainings: display.begin("more seeds of the best", trainings),
+            begin_race,
         )
         display.describe(f"searching for {', '.join(child.activations)}")
         display.begin("functions to begin with", len(started_with))
@@ -207,7 +211,6 @@ def search_activations(
         left = None if max_trials is None else max(0, max_trials - search.progress.tried)
         display.begin("functions", left)
         search.explore(max_trials)
-        display.end()
         search.race(race or Race())
         display.end()
     result = Result(study, child, search.progress, tuple(started_with))

@@ -82,7 +82,7 @@ class Search:
             this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
         timeout: Seconds after which no more children are begun, or None.
-        on_race: Called before the best get more seeds, with the number of trainings.
+        on_race: Called before some get more seeds, with the number of trainings.
 
     Raises:
         ValueError: If the study was begun with another seed, or is in use by another process, or
@@ -198,6 +198,8 @@ class Search:
                     self._submit(candidate, seed)
         self._finish_all()
         while missing := self._missing_of_best(seeds):
+            if self.on_race:
+                self.on_race(len(missing))
             for candidate, seed in missing:
                 self._submit(candidate, seed)
             self._finish_all()

@@ -206,9 +206,11 @@ class Lucky(Fake):
 
 
 def test_the_best_of_a_search_has_all_seeds(tmp_path, space):
-    whole = search(Lucky(space), None)
+    announced = []
+    whole = search(Lucky(space), None, on_race=announced.append)
     whole.explore(30)
     whole.race(Race(seeds=3, top=0.05))
+    assert len(whole.study) == 30 + sum(announced)
     best = whole.study.entries()[0]
     assert set(best.rewards) == {0, 1, 2}
     # Those that the first seed chose have fallen behind.
