@@ -205,38 +205,33 @@ class Lucky(Fake):
         return dataclasses.replace(outcome, reward=outcome.reward + lucky)
 
 
-def test_the_best_of_a_search_has_all_seeds(tmp_path, space):
+def raced(child, storage, trials, race, **arguments):
+    found = search(child, storage, **arguments)
+    found.explore(trials)
+    found.race(race)
+    return found
+
+
+def test_the_best_of_a_search_has_all_seeds(space):
     announced = []
-    whole = search(Lucky(space), None, on_race=announced.append)
-    whole.explore(30)
-    whole.race(Race(seeds=3, top=0.05))
+    whole = raced(Lucky(space), None, 30, Race(3, 0.05), on_race=announced.append)
     assert len(whole.study) == 30 + sum(announced)
-    best = whole.study.entries()[0]
-    assert set(best.rewards) == {0, 1, 2}
+    assert set(whole.study.entries()[0].rewards) == {0, 1, 2}
     # Those that the first seed chose have fallen behind.
-    raced = [outcomes for outcomes in whole.study.outcomes.values() if len(outcomes) > 1]
-    assert len(raced) > 2
-    cut = search(Lucky(space, stop_after=37), tmp_path / "study.log")
-    cut.explore(30)
-    with pytest.raises(KeyboardInterrupt):
-        cut.race(Race(seeds=3, top=0.05))
-    again = search(Lucky(space), tmp_path / "study.log")
-    again.explore(30)
-    again.race(Race(seeds=3, top=0.05))
-    assert rewards(again.study) == rewards(whole.study)
+    assert sum(len(outcomes) > 1 for outcomes in whole.study.outcomes.values()) > 2
 
 
-def test_an_interrupted_race_resumes_with_the_same_candidates(tmp_path, space):
-    whole = search(Fake(space), None)
-    whole.explore(50)
-    whole.race(Race(seeds=3, top=0.2))
-    cut = search(Fake(space, stop_after=63), tmp_path / "study.log")
-    cut.explore(50)
+@pytest.mark.parametrize(
+    ("kind", "trials", "race", "stop_after"),
+    [(Fake, 50, Race(seeds=3, top=0.2), 63), (Lucky, 30, Race(seeds=3, top=0.05), 37)],
+)
+def test_an_interrupted_race_resumes_with_the_same_candidates(
+    kind, trials, race, stop_after, tmp_path, space
+):
+    whole = raced(kind(space), None, trials, race)
     with pytest.raises(KeyboardInterrupt):
-        cut.race(Race(seeds=3, top=0.2))
-    again = search(Fake(space), tmp_path / "study.log")
-    again.explore(50)
-    again.race(Race(seeds=3, top=0.2))
+        raced(kind(space, stop_after=stop_after), tmp_path / "study.log", trials, race)
+    again = raced(kind(space), tmp_path / "study.log", trials, race)
     assert rewards(again.study) == rewards(whole.study)
 
 
