@@ -158,7 +158,7 @@ def draw(runs: Runs, out: pathlib.Path) -> None:
         panels[1, column].xaxis.set_major_formatter("{x:g}")
         panels[1, column].xaxis.set_minor_formatter("")
     panels[0, 0].set_ylabel("test accuracy, %")
-    panels[1, 0].set_ylabel("failed runs, %")
+    panels[1, 0].set(ylabel="failed runs, %", ylim=(-4, 104))
     panels[0, 0].legend()
     drawing.save(figure, out / "rates.svg")
 
