@@ -63,7 +63,8 @@ def sessions():
 
 @pytest.mark.usefixtures("own_names")
 @pytest.mark.parametrize(("page", "examples"), [*sessions()])
-def test_examples_run_as_printed(page, examples, monkeypatch):
+def test_examples_run_as_printed(page, examples, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # what they save
     monkeypatch.setattr(lowering, "RULES", dict(lowering.RULES))
     names = {"keras_swish": keras_swish, "keras": keras}
     if page == "CONTRIBUTING.md":
