@@ -210,6 +210,8 @@ class Search:
         Who lacks some of the seeds counts with the first alone, so that what was interrupted goes
         on as it would have.
         """
+        if not seeds or self.is_late:
+            return []
         study = copy.copy(self.study)
         study.outcomes = {
             candidate: outcomes
@@ -218,7 +220,7 @@ class Search:
             for candidate, outcomes in self.study.outcomes.items()
         }
         best = next(iter(study.entries()), None)
-        if best is None or best.status != OK or self.is_late:
+        if best is None or best.status != OK:
             return []
         present = self.study.outcomes[best.candidate]
         return [(best.candidate, seed) for seed in seeds if seed not in present]
