@@ -1,7 +1,5 @@
 """The choice of a proxy, on made-up trainings."""
 
-import importlib
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,10 +11,9 @@ NAMES = ["relu", "swish", "gelu", "elu", "max(x, tanh(x))", "cos(x) - x"]
 FORMULAS = ["max(x, max(x, 0))", "sigmoid(x) * x", "gelu", "elu", "max(tanh(x), x)", "-x + cos(x)"]
 
 
-@pytest.fixture
-def proxy(monkeypatch, root):
-    monkeypatch.syspath_prepend(root / "benchmarks")
-    return importlib.import_module("study_proxy")
+@pytest.fixture(scope="module")
+def proxy(benchmark_module):
+    return benchmark_module("study_proxy")
 
 
 @pytest.fixture
