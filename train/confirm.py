@@ -31,7 +31,7 @@ from absl.flags import FlagValues
 
 from keras_swish.search import Study
 from keras_swish.search.child import OK
-from keras_swish.search.study import START, ranking_key
+from keras_swish.search.study import START
 
 from . import compare
 from .app import flags
@@ -94,12 +94,13 @@ def best(study: Study, count: int) -> dict[str, str | None]:
     Raises:
         ArgumentError: If the study has fewer.
     """
-    entries = study.entries()
     given = [entry for entry in study.reference_entries() if entry.algorithm == START]
-    fit = [one for one in sorted([*entries, *given], key=ranking_key) if one.status == OK]
+    entries = study.entries(given)
+    fit = [entry for entry in entries if entry.status == OK]
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
-    ranked = paper_claims.rank_functions(study, entries)
+    candidates = [entry for entry in entries if entry.candidate]
+    ranked = paper_claims.rank_functions(study, candidates)
     names = {found.entry.candidate: name for name, found in ranked.items() if found}
     return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
 

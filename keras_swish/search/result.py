@@ -12,7 +12,7 @@ from keras_swish.search.child import OK, Child
 from keras_swish.search.functions import REFERENCES, Function
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
-from keras_swish.search.study import Entry, Study, ranking_key
+from keras_swish.search.study import Entry, Study
 
 
 @dataclasses.dataclass
@@ -116,7 +116,7 @@ class Result:
         """Returns the functions, the best first: the candidates, and what the search began with."""
         texts = {function.text for function in self.start if function.candidate is None}
         others = [one for one in self.study.reference_entries() if one.formula in texts]
-        return sorted([*self.study.entries(), *others], key=ranking_key)
+        return self.study.entries(others)
 
     def references(self) -> list[Entry]:
         """Returns ReLU and Swish, which every search trains to compare with."""

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -408,19 +408,20 @@ class Study:
         ]
         return estimate(groups, overall, degrees)
 
-    def entries(self) -> list[Entry]:
+    def entries(self, others: Iterable[Entry] = ()) -> list[Entry]:
         """Returns all candidates, the best first: by the lower end of the mean's interval.
 
         Of many candidates trained once, the highest reward is as likely luck as merit. While
         the noise is not known, they are ordered by their mean. Then come those that diverged, and
         those that were stopped early, whatever they had reached.
+
+        Args:
+            others: Functions to rank among them, of `reference_entries`.
         """
-        return sorted(
-            self._entries(
-                [(c, str(self.space.formula(c)), by_seed) for c, by_seed in self.outcomes.items()]
-            ),
-            key=ranking_key,
+        candidates = self._entries(
+            [(c, str(self.space.formula(c)), by_seed) for c, by_seed in self.outcomes.items()]
         )
+        return sorted([*candidates, *others], key=ranking_key)
 
     def reference_entries(self) -> list[Entry]:
         """Returns the functions to compare with, judged as candidates are; their candidate is ().
