@@ -131,6 +131,29 @@ def test_seeds_averages_and_counts_are_resumed_too(others, tiny, tmp_path, monke
     assert len(keras.saving.load_model(uncut / "model.keras").outputs) == 1
 
 
+OWN = """
+import keras
+
+def own(input_shape, classes):
+    layers = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Dropout(0.3)]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(classes)]
+    return keras.Sequential([keras.Input(input_shape), *layers])
+"""
+
+
+def test_a_network_of_ones_own_builder_is_resumed_too(tiny, tmp_path, monkeypatch):
+    (tmp_path / "own_network.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = dataclasses.replace(run(epochs=2), model="own_network:own")
+    trainer.train(own, tiny, tmp_path / "uncut")
+    with monkeypatch.context() as patch:
+        cut_off(patch, 3)
+        with pytest.raises(CutError):
+            trainer.train(own, tiny, tmp_path / "cut", checkpoint_seconds=0)
+    trainer.train(own, tiny, tmp_path / "cut")
+    assert_same_outcome(tmp_path / "uncut", tmp_path / "cut")
+
+
 def test_epochs_of_any_length_take_as_many_steps_as_the_recipe_says(tiny, tmp_path, monkeypatch):
     steps = {"steps": 7, "steps_per_epoch": 3}
     result = trainer.train(run(**steps), tiny, tmp_path / "whole")
