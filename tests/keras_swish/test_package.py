@@ -64,31 +64,22 @@ def test_imports_in_the_core_go_one_way(part):
     )
 
 
-def test_import_brings_nothing_that_keras_does_not(python):
+def test_import_brings_nothing_that_keras_does_not_and_lists_what_comes_on_first_use(python):
     outcome = python(
         "-c",
-        "import sys, time, keras; before = set(sys.modules); began = time.process_time()\n"
-        "import keras_swish; seconds = time.process_time() - began\n"
-        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
-        "print([*new]); print(seconds)",
-    )
-    new, seconds = map(ast.literal_eval, outcome.stdout.strip().splitlines()[-2:])
-    assert seconds < 0.2
-    third_party = set(new) - set(sys.stdlib_module_names) - {"keras", "keras_swish"}
-    # Lazy parts of Keras itself may come late; nothing heavy may.
-    assert not third_party & {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "optuna"}
-
-
-def test_what_is_imported_on_first_use_is_listed(python):
-    python(
-        "-c",
-        "import sys, keras_swish\n"
+        "import sys, keras; before = set(sys.modules)\n"
+        "import keras_swish\n"
+        "print([*{name.split('.')[0] for name in set(sys.modules) - before}])\n"
         "assert {'models', 'search', 'search_activations', 'swish_beta'} - {*dir(keras_swish)} == "
         "{'swish_beta'}\n"
         "assert 'keras_swish.search' not in sys.modules\n"
         "assert callable(keras_swish.search_activations)\n"
         "assert keras_swish.models.names()",
     )
+    new = ast.literal_eval(outcome.stdout.strip().splitlines()[-1])
+    third_party = set(new) - set(sys.stdlib_module_names) - {"keras", "keras_swish"}
+    # Lazy parts of Keras itself may come late; nothing heavy may.
+    assert not third_party & {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "optuna"}
 
 
 @pytest.mark.jax

@@ -37,12 +37,14 @@ def check(family, activation, path, **options):
         np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (y, z)), rtol=1e-5)
 
 
+# Each kind of block once; NASNet's is tested below.
+@pytest.mark.parametrize("family", ["resnet", "mobilenet", "cifar_densenet"], indirect=True)
 def test_one_step_with_a_formula(family, tmp_path):
     check(family, FORMULA, tmp_path / "model.keras")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", keras_swish.names())
+@pytest.mark.parametrize("activation", [FORMULA, *keras_swish.names()])
 def test_one_step_with_every_activation(family, activation, tmp_path):
     check(family, activation, tmp_path / "model.keras")
 

@@ -123,7 +123,9 @@ def test_the_sample_is_of_the_first_batch(tiny):
     assert np.corrcoef(images.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("activation", "betas"), [("swish_beta", 7), ("relu", 0)])
+@pytest.mark.parametrize(
+    ("activation", "betas"), [("swish_beta", 7), pytest.param("relu", 0, marks=pytest.mark.slow)]
+)
 def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, tiny, tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

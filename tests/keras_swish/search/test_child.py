@@ -472,7 +472,12 @@ def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space
 
 
 @pytest.mark.parametrize(
-    "named", [["tanh", "relu"], ["recurrent_activation", "relu"], ["*lstm_cell*"]]
+    "named",
+    [
+        ["recurrent_activation", "relu"],
+        pytest.param(["tanh", "relu"], marks=pytest.mark.slow),
+        pytest.param(["*lstm_cell*"], marks=pytest.mark.slow),
+    ],
 )
 def test_the_gates_of_a_recurrent_layer_are_searched_for_where_they_are_named(named, space):
     random = np.random.default_rng(0)

@@ -43,7 +43,10 @@ def test_an_interrupted_child_leaves_no_trace_in_the_study(space):
 @pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("name", ["random", "evolution", "rl", "pqt", "surrogate"])
 # At each trial, at none, and at some.
-@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9, 0.004])
+@pytest.mark.parametrize(
+    "snapshot_seconds",
+    [0.0, pytest.param(1e9, marks=pytest.mark.slow), pytest.param(0.004, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_search_resumes_as_if_it_had_not_been(
     name, units, snapshot_seconds, tmp_path, space, monkeypatch
 ):

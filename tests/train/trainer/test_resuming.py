@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,7 +172,9 @@ def terminate(*_):
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("where", "step"), [("train", 1), ("validation", 4), ("test", 16)])
+@pytest.mark.parametrize(
+    ("where", "step"), [("train", 1), pytest.param("validation", 4, marks=SLOW), ("test", 16)]
+)
 def test_sigterm_saves_and_the_run_resumes_from_there(
     where, step, whole, tiny, tmp_path, monkeypatch, capsys
 ):
@@ -256,19 +259,30 @@ def interrupted(run, tiny, directory, monkeypatch):
     return sorted((directory / trainer.CHECKPOINTS).iterdir(), reverse=True)
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, tiny):
+    """The folder of a run that was cut off, for tests that copy it."""
+    directory = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.BUILDERS, "small", small_network)
+        interrupted(run(), tiny, directory, patch)
+    return directory
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"model": "resnet8"}, "model 'resnet8', now 'small'"),
-        ({"activation": "relu"}, "activation 'relu', now 'swish_beta'"),
-        ({"seed": 1}, "seed 1, now 0"),
+        ({"model": "resnet8"}, "model 'small', now 'resnet8'"),
+        ({"activation": "relu"}, "activation 'swish_beta', now 'relu'"),
+        ({"seed": 1}, "seed 0, now 1"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path, monkeypatch, other, message):
-    path, *_ = interrupted(dataclasses.replace(run(), **other), tiny, tmp_path, monkeypatch)
+def test_a_checkpoint_of_another_run_is_refused(begun, tiny, tmp_path, other, message):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    path = max((tmp_path / trainer.CHECKPOINTS).iterdir())
     before = path.read_bytes()
     with pytest.raises(ArgumentError, match=f"is of another run \\({message}") as caught:
-        trainer.train(run(), tiny, tmp_path)
+        trainer.train(dataclasses.replace(run(), **other), tiny, tmp_path)
     assert caught.value.argument == "out"
     assert path.read_bytes() == before
 

@@ -127,7 +127,7 @@ def test_what_is_in_training_changes_how_sure_the_process_is_but_not_what_it_pre
     assert predicted == pytest.approx(algorithm._proposed[last], abs=1e-8)
 
 
-@pytest.mark.parametrize("core_units", [1, 2])
+@pytest.mark.parametrize("core_units", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_of_very_many_rewards_it_keeps_the_best_and_some_of_the_others(core_units, monkeypatch):
     monkeypatch.setattr(surrogate, "MOST", 60)
     monkeypatch.setattr(surrogate, "_KEPT", 30)
