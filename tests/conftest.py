@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import importlib
 import os
 import pathlib
 import subprocess
@@ -19,6 +20,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def root():
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def benchmark_module():
+    """Imports a benchmark by name, as Python does where it is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield importlib.import_module
 
 
 @pytest.fixture

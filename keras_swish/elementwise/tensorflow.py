@@ -33,8 +33,10 @@ except (ImportError, AttributeError):
 
 _barrier: Callable[..., Tensor] = xla.optimization_barrier
 _numbers = itertools.count()
-# Of so few channels XLA makes loops for a CPU that LLVM does not vectorise.
-NARROW = 8
+# On a CPU XLA makes a loop for each axis, the innermost over the channels. LLVM vectorises it in
+# steps of 32: of 44 channels the last 12 take longer than the others. Where they are this few, rows
+# of them are joined to one of a width that makes the rest small.
+STEP, FEW, WIDE, LONGEST = 32, 64, 256, 4096
 # XLA puts at most 15 uses of one term into a loop.
 SLICES = 8
 
@@ -112,6 +114,8 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     is_last_axis = shape.rank and shape.is_fully_defined() and shape[-1] == shape.num_elements()
     if is_last_axis and compiles_for_cpu():
         return tf.reshape(_sum_of_rows(tf.reshape(y, (-1, shape[-1]))), shape)
+    # Where it does not depend on x, it has the shape of the betas.
+    y = tf.broadcast_to(y, tf.broadcast_dynamic_shape(tf.shape(y), tf.shape(like)))
     axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(y)).r0
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
 
@@ -154,12 +158,13 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
     def call(inputs):
-        given = _flattened(operation, inputs)
+        rows = _rows_to_join(operation, inputs)
+        given = inputs if rows is None else _joined(inputs, rows)
         outputs = compiled(*map(specification, given))(*given)
         likes = [inputs[operation.names.index(like)] for like in operation.like]
-        if given is not inputs:
-            shaped = zip(outputs, likes, strict=True)
-            outputs = tuple(tf.reshape(y, tf.shape(x)) for y, x in shaped)
+        if rows is not None:
+            channels, shaped = inputs[0].shape[-1], zip(outputs, likes, strict=True)
+            outputs = tuple(_parted(y, like, rows, channels) for y, like in shaped)
         for output, like in zip(outputs, likes, strict=True):
             output.set_shape(like.shape)
         return outputs
@@ -173,17 +178,54 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
     return of_tensors
 
 
-def _flattened(operation: "Operation", inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """Returns tensors of one axis where that is faster, or else the inputs themselves."""
+def _rows_to_join(operation: "Operation", inputs: Sequence[tf.Tensor]) -> int | None:
+    """Returns how many rows of channels to compute as one: -1 all, None each by itself."""
     shape = inputs[0].shape
-    if not compiles_for_cpu() or (shape.rank or 0) < 2 or (shape[-1] or math.inf) > NARROW:
-        return inputs
-    named = zip(operation.names, inputs, strict=True)
-    if any(x.shape.rank != 0 for name, x in named if is_weight(name)):
-        return inputs
+    if not compiles_for_cpu() or (shape.rank or 0) < 2:
+        return None
+    weights = [x for name, x in zip(operation.names, inputs, strict=True) if is_weight(name)]
+    if all(x.shape.rank == 0 for x in weights):
+        return -1
+    channels, *others = reversed(shape)
+    # Half formats would be rounded before they are summed.
+    if channels is None or channels >= FEW or channels % STEP == 0 or inputs[0].dtype.size < 4:
+        return None
+    if not all(x.shape.rank == 0 or _is_row(x, channels) for x in weights):
+        return None
+    # As the others are not known here, it divides the known sizes.
+    known = math.prod(size for size in others if size)
+    fitting = (n for n in range(2, LONGEST // channels + 1) if known % n == 0)
+    enough = WIDE // channels
+    return min(fitting, key=lambda n: (n < enough, n if n >= enough else -n), default=None)
+
+
+def _is_row(x: tf.Tensor, channels: int) -> bool:
+    """Says whether a tensor has a number for each channel: a weight, its gradient or tangent."""
+    shape = x.shape
+    return shape.is_fully_defined() and shape.num_elements() == channels == shape[-1]
+
+
+def _joined(inputs: Sequence[tf.Tensor], rows: int) -> Sequence[tf.Tensor]:
+    """Returns the inputs with so many rows of channels in one."""
     # Here, as what is compiled: inside, XLA would put the reshaping off until after the loop.
-    # All that are no numbers have the shape of the first: x, gradients and tangents.
-    return [x if x.shape.rank == 0 else tf.reshape(x, (-1,)) for x in inputs]
+    if rows < 0:  # x, gradients and tangents have one shape, the others are numbers
+        return [x if x.shape.rank == 0 else tf.reshape(x, (-1,)) for x in inputs]
+    channels = inputs[0].shape[-1]
+    return [
+        x
+        if x.shape.rank == 0
+        else tf.tile(tf.reshape(x, (1, channels)), (1, rows))
+        if _is_row(x, channels)
+        else tf.reshape(x, (-1, rows * channels))
+        for x in inputs
+    ]
+
+
+def _parted(y: tf.Tensor, like: tf.Tensor, rows: int, channels: int | None) -> tf.Tensor:
+    """Returns an output of joined rows in the shape of `like`."""
+    if rows > 0 and like.shape.rank and _is_row(like, channels):
+        y = tf.reduce_sum(tf.reshape(y, (rows, channels)), 0)
+    return tf.reshape(y, tf.shape(like))
 
 
 def _recorded(

@@ -129,6 +129,8 @@ SHAPES = [
     ((2, 9, 5, 3), (9, 1, 1)),
     ((2, 9, 5, 3), (1, 1, 1)),
     ((2, 3, 2, 5, 3), (1, 1, 1, 3)),
+    ((3, 5, 7, 11), (1, 1, 11)),
+    ((2, 4, 6, 44), (44,)),
 ]
 
 
@@ -149,6 +151,25 @@ def test_gradients_of_shared_betas_are_summed(dtype):
             assert keras.backend.standardize_dtype(value.dtype) == dtype
             value = numpy(keras.ops.cast(value, "float64"))
             np.testing.assert_allclose(value, expected, tolerance, tolerance, err_msg=f"{shape}")
+
+
+@pytest.mark.jax
+@pytest.mark.torch
+def test_second_derivatives_where_the_function_does_not_depend_on_x():
+    x, upstream = keras.ops.ones((2, 4, 3)), keras.ops.ones((2, 4, 3))
+    beta = keras.ops.convert_to_tensor([0.5, 1.0, 2.0])
+
+    def slope(beta, upstream):
+        def function(beta):
+            return apply_formula("sin(beta) + 0 * x", x, beta=beta)
+
+        return gradients(function, [beta], upstream)[0]
+
+    expected = gradients(
+        lambda b, u: keras.ops.sum(u * keras.ops.cos(b), (0, 1)), [beta, upstream], x[0, 0]
+    )
+    for ours, theirs in zip(gradients(slope, [beta, upstream], x[0, 0]), expected, strict=True):
+        np.testing.assert_allclose(numpy(ours), numpy(theirs), rtol=1e-5)
 
 
 @pytest.mark.parametrize("far", [0.0, 1e5, 3e38])

@@ -132,6 +132,45 @@ def test_jacobian_and_hessian(f):
     np.testing.assert_allclose(np.diag(hessian), reverse(reverse(f))(x), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "formula", ["x * sigmoid(beta1 * x) + beta2", "sin(beta1) + cos(x) / beta2"]
+)
+@pytest.mark.parametrize("shape", [(3, 4, 5, 11), (2, 6, 44), (0, 6, 3)])
+def test_rows_that_are_joined_are_computed_as_by_themselves(formula, shape, monkeypatch):
+    random = np.random.default_rng(0)
+    x, upstream = (tf.constant(random.normal(size=shape), tf.float32) for _ in range(2))
+    beta1 = tf.constant(random.uniform(0.5, 1.5, shape[-1:]), tf.float32)
+    tensors = [x, beta1, tf.constant(1.25), upstream]
+
+    def function(x, beta1, beta2, upstream):
+        inputs = [x, beta1, beta2, upstream]
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                y = apply_formula(formula, x, beta1=beta1, beta2=beta2)
+            slopes = tape.gradient(y, inputs[:3], upstream)
+            total = tf.add_n([tf.reduce_sum(slope) for slope in slopes])
+        return [y, *slopes, *(z for z in outer.gradient(total, inputs) if z is not None)]
+
+    signature = [tf.TensorSpec((None, *shape[1:])), *map(tf.TensorSpec, [shape[-1:], ()])]
+    signature.append(signature[0])
+    joined = [
+        f(*tensors)
+        for f in (
+            function,
+            tf.function(function),
+            tf.function(function, jit_compile=True),
+            tf.function(function, signature),
+        )
+    ]
+    rows = "keras_swish.elementwise.tensorflow._rows_to_join"
+    monkeypatch.setattr(rows, lambda *_: None)
+    for outputs in joined:
+        for ours, theirs in zip(outputs, function(*tensors), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_unknown_rank():
     @tf.function(input_signature=[tf.TensorSpec(None)], autograph=False)
     def both(x):

@@ -1,7 +1,5 @@
 """The benchmark of errors as a test: a thin sample always, all of it in the slow tier."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -11,14 +9,8 @@ LIMIT = {"float16": 1, "bfloat16": 1, "float32": 4}
 
 
 @pytest.fixture(scope="module")
-def accuracy():
-    import pathlib
-
-    path = pathlib.Path(__file__).parents[3] / "benchmarks" / "accuracy.py"
-    specification = importlib.util.spec_from_file_location("accuracy", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def accuracy(benchmark_module):
+    return benchmark_module("accuracy")
 
 
 def worst(accuracy, case, dtype, points, reference):
