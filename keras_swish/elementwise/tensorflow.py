@@ -193,10 +193,15 @@ def _rows_to_join(operation: "Operation", inputs: Sequence[tf.Tensor]) -> int | 
     if not all(x.shape.rank == 0 or _is_row(x, channels) for x in weights):
         return None
     # As the others are not known here, it divides the known sizes.
-    known = math.prod(size for size in others if size)
-    fitting = (n for n in range(2, LONGEST // channels + 1) if known % n == 0)
+    return _most_fitting(math.prod(size for size in others if size), channels)
+
+
+@functools.lru_cache(256)
+def _most_fitting(rows: int, channels: int) -> int | None:
+    """Returns the least divisor of a number of rows that is enough, or else the largest."""
     enough = WIDE // channels
-    return min(fitting, key=lambda n: (n < enough, n if n >= enough else -n), default=None)
+    divisors = (n for n in range(2, LONGEST // channels + 1) if rows % n == 0)
+    return min(divisors, key=lambda n: (n < enough, n if n >= enough else -n), default=None)
 
 
 def _is_row(x: tf.Tensor, channels: int) -> bool:
