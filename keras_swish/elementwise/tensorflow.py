@@ -204,7 +204,7 @@ def _most_fitting(rows: int, channels: int) -> int | None:
     return min(divisors, key=lambda n: (n < enough, n if n >= enough else -n), default=None)
 
 
-def _is_row(x: tf.Tensor, channels: int) -> bool:
+def _is_row(x: tf.Tensor, channels: int | None) -> bool:
     """Says whether a tensor has a number for each channel: a weight, its gradient or tangent."""
     shape = x.shape
     return shape.is_fully_defined() and shape.num_elements() == channels == shape[-1]
@@ -215,7 +215,7 @@ def _joined(inputs: Sequence[tf.Tensor], rows: int) -> Sequence[tf.Tensor]:
     # Here, as what is compiled: inside, XLA would put the reshaping off until after the loop.
     if rows < 0:  # x, gradients and tangents have one shape, the others are numbers
         return [x if x.shape.rank == 0 else tf.reshape(x, (-1,)) for x in inputs]
-    channels = inputs[0].shape[-1]
+    channels: Any = inputs[0].shape[-1]
     return [
         x
         if x.shape.rank == 0
