@@ -24,7 +24,9 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 OUT = ROOT / "results" / "activations"
+MODES = {"tensorflow": ("graph", "xla"), "jax": ("xla",), "torch": ("eager",)}
 SHAPE = (64, 56, 56, 64)
+OWN = ("relu", "relu6", "leaky_relu", "softplus", "elu", "selu", "swish", "hard_swish", "mish")
 # One after the other, for the memory: what each keeps for its gradient adds up.
 CHAIN = 8
 # The memory takes a process for each version; these stand for the rest.
@@ -48,6 +50,12 @@ def naive() -> dict[str, Callable[..., Any]]:
         "gelu": lambda x: x * (1 + ops.erf(x * 0.70710678)) / 2,
         "swish": lambda x: x * ops.sigmoid(x),
         "swish_beta": lambda x, beta: x * ops.sigmoid(beta * x),
+        "quick_gelu": lambda x: x * ops.sigmoid(1.702 * x),
+        "hard_swish": lambda x: x * ops.clip(x + 3, 0, 6) / 6,
+        "mish": lambda x: x * ops.tanh(ops.softplus(x)),
+        "telu": lambda x: x * ops.tanh(ops.exp(x)),
+        "squared_relu": lambda x: ops.relu(x) ** 2,
+        "snake": lambda x, beta: x + ops.sin(beta * x) ** 2 / beta,
         "max_sigmoid": lambda x: ops.maximum(x, ops.sigmoid(x)),
         "cos_minus_x": lambda x: ops.cos(x) - x,
         "min_sin": lambda x: ops.minimum(x, ops.sin(x)),
@@ -75,7 +83,7 @@ def versions(name: str) -> dict[str, Callable[..., Any]]:
     own = getattr(keras.activations, name, None)
     if name == "gelu":
         functions["own"] = lambda x: keras.activations.gelu(x, approximate=False)
-    elif own and name in ("relu", "relu6", "leaky_relu", "softplus", "elu", "selu", "swish"):
+    elif own and name in OWN:
         functions["own"] = own
     return functions
 
@@ -228,7 +236,7 @@ def measure(names: list[str], repeats: int) -> None:
     from keras_swish import catalogue, io
 
     backend = keras.backend.backend()
-    modes = {"tensorflow": ("graph", "xla"), "jax": ("xla",), "torch": ("eager",)}[backend]
+    modes = MODES[backend]
     rows = []
     software = f"keras {keras.__version__}, {backend} {_version(backend)}, {platform.machine()}, "
     software += f"{os.cpu_count()} cores"
@@ -257,9 +265,12 @@ def measure(names: list[str], repeats: int) -> None:
                 }
                 print(*row.values(), flush=True)
                 rows.append({**row, "versions": software})
-    if not names:
-        OUT.mkdir(parents=True, exist_ok=True)
-        io.write_csv(OUT / f"{backend}.csv", rows)
+    OUT.mkdir(parents=True, exist_ok=True)
+    others = io.read_csv(OUT / f"{backend}.csv") if names else []
+    rows += [row for row in others if row["function"] not in names]
+    order = [*modes], [*catalogue.ENTRIES]
+    rows.sort(key=lambda row: (order[0].index(row["mode"]), order[1].index(row["function"])))
+    io.write_csv(OUT / f"{backend}.csv", rows)
 
 
 def _version(backend: str) -> str:
@@ -272,7 +283,7 @@ def write_table() -> None:
     """Writes the table of all measured backends, as ratios."""
     from keras_swish import io
 
-    rows = [row for file in sorted(OUT.glob("*.csv")) for row in io.read_csv(file)]
+    rows = [row for backend in sorted(MODES) for row in io.read_csv(OUT / f"{backend}.csv")]
     groups: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
     for row in rows:
         key = (row["backend"], row["mode"], row["function"])
@@ -296,7 +307,7 @@ def write_table() -> None:
     for (backend, mode, name), group in groups.items():
         ms = {version: float(row["milliseconds"]) for version, row in group.items()}
         floor, ours = ms["floor"], ms["ours"]
-        best = min(ms.get(peer, float("inf")) for peer in ("own", "naive"))
+        best = min(ms[peer] for peer in ("own", "naive") if peer in ms)
         met = ours <= max(1.5 * floor, 0.8 * best)
         shown = [f"{ms[v] / floor:.2f}" if v in ms else "" for v in ("own", "naive", "ours")]
         kept = [group[v]["memory_mib"] if v in group else "" for v in ("own", "naive", "ours")]
@@ -312,7 +323,7 @@ if __name__ == "__main__":
     parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--memory_of", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("names", nargs="*", help="only these, and only printed")
+    parser.add_argument("names", nargs="*", help="only these; the others of the file stay")
     arguments = parser.parse_args()
     if arguments.memory_of:
         measure_memory(*arguments.memory_of)
