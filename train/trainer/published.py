@@ -125,7 +125,7 @@ RECIPES = {
         Recipe(
             source="The authors' code, notes on the mobile network: 50 synchronous replicas with "
             "32 images and a learning rate of 0.04 each, 250,000 steps, gradients clipped at a "
-            "norm of 10; no drop path. Scaled down to one replica. " + _SWISH,
+            "norm of 10; no drop path. By default for one replica. " + _SWISH,
             learning_rate=2.0,
             swish_learning_rate=1.5,
             learning_rates=(2.0, 1.5, 1.0),
@@ -137,7 +137,7 @@ RECIPES = {
         Recipe(
             source="The authors' code, notes on the large network: 100 synchronous replicas with "
             "16 images and a learning rate of 0.015 each, 250,000 steps, gradients clipped at a "
-            "norm of 10, drop path of 0.3. Scaled down to one replica.",
+            "norm of 10, drop path of 0.3. By default for one replica.",
             learning_rate=1.5,
             drop_path=0.3,
             **_NASNET,
@@ -181,7 +181,7 @@ RECIPES = {
             source="Liu et al. 2022 (A ConvNet for the 2020s), table 5: ConvNeXt's training from "
             "4,096 images a step, for any network. Not theirs: no stochastic depth but what "
             "--drop_path gives, RandAugment's magnitude without noise, a warm-up from a tenth of "
-            "the learning rate, crops and scaling as for the other recipes. Scaled down to 256 "
+            "the learning rate, crops and scaling as for the other recipes. By default for 256 "
             "images.",
             epochs=300,
             batch_size=4096,
