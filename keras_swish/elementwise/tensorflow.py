@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from keras_swish.elementwise.caching import CACHED_OPERATIONS
-from keras_swish.formulas.language import is_weight
+from keras_swish.formulas.language import is_weight, names
 from keras_swish.keras_compat import Tensor
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     shape = like.shape
     if y.shape == shape and shape.is_fully_defined():
         return y
-    is_last_axis = shape.rank and shape.is_fully_defined() and shape[-1] == shape.num_elements()
-    if is_last_axis and compiles_for_cpu():
+    if _is_row(shape) and compiles_for_cpu():
         return tf.reshape(_sum_of_rows(tf.reshape(y, (-1, shape[-1]))), shape)
     # Where it does not depend on x, it has the shape of the betas.
     y = tf.broadcast_to(y, tf.broadcast_dynamic_shape(tf.shape(y), tf.shape(like)))
@@ -157,14 +156,17 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         is_small = x.shape.is_fully_defined() and (x.shape.rank == 0 or 1 in x.shape)
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
+    used = set(operation.like).union(*map(names, operation.outputs))
+    weights = [i for i, name in enumerate(operation.names) if is_weight(name) and name in used]
+
     def call(inputs):
-        rows = _rows_to_join(operation, inputs)
+        rows = _rows_to_join(inputs[0], [inputs[i] for i in weights])
         given = inputs if rows is None else _joined(inputs, rows)
         outputs = compiled(*map(specification, given))(*given)
         likes = [inputs[operation.names.index(like)] for like in operation.like]
         if rows is not None:
-            channels, shaped = inputs[0].shape[-1], zip(outputs, likes, strict=True)
-            outputs = tuple(_parted(y, like, rows, channels) for y, like in shaped)
+            shaped = zip(outputs, likes, strict=True)
+            outputs = tuple(_parted(y, like, rows) for y, like in shaped)
         for output, like in zip(outputs, likes, strict=True):
             output.set_shape(like.shape)
         return outputs
@@ -178,25 +180,25 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
     return of_tensors
 
 
-def _rows_to_join(operation: "Operation", inputs: Sequence[tf.Tensor]) -> int | None:
+def _rows_to_join(x: tf.Tensor, weights: Sequence[tf.Tensor]) -> int | None:
     """Returns how many rows of channels to compute as one: -1 all, None each by itself."""
-    shape = inputs[0].shape
+    shape = x.shape
     if not compiles_for_cpu() or (shape.rank or 0) < 2:
         return None
-    weights = [x for name, x in zip(operation.names, inputs, strict=True) if is_weight(name)]
-    if all(x.shape.rank == 0 for x in weights):
+    shapes = [weight.shape for weight in weights if weight.shape.rank != 0]
+    if not shapes:
         return -1
     channels, *others = reversed(shape)
     # Half formats would be rounded before they are summed.
-    if channels is None or channels >= FEW or channels % STEP == 0 or inputs[0].dtype.size < 4:
+    if channels is None or channels >= FEW or channels % STEP == 0 or x.dtype.size < 4:
         return None
-    if not all(x.shape.rank == 0 or _is_row(x, channels) for x in weights):
+    if not all(_is_row(each) and each[-1] == channels for each in shapes):
         return None
     # As the others are not known here, it divides the known sizes.
     return _most_fitting(math.prod(size for size in others if size), channels)
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(CACHED_OPERATIONS)
 def _most_fitting(rows: int, channels: int) -> int | None:
     """Returns the least divisor of a number of rows that is enough, or else the largest."""
     enough = WIDE // channels
@@ -204,10 +206,9 @@ def _most_fitting(rows: int, channels: int) -> int | None:
     return min(divisors, key=lambda n: (n < enough, n if n >= enough else -n), default=None)
 
 
-def _is_row(x: tf.Tensor, channels: int | None) -> bool:
-    """Says whether a tensor has a number for each channel: a weight, its gradient or tangent."""
-    shape = x.shape
-    return shape.is_fully_defined() and shape.num_elements() == channels == shape[-1]
+def _is_row(shape: tf.TensorShape) -> bool:
+    """Says whether a shape is one row of channels: of a weight, its gradient or tangent."""
+    return bool(shape.rank) and shape.is_fully_defined() and shape[-1] == shape.num_elements()
 
 
 def _joined(inputs: Sequence[tf.Tensor], rows: int) -> Sequence[tf.Tensor]:
@@ -219,17 +220,17 @@ def _joined(inputs: Sequence[tf.Tensor], rows: int) -> Sequence[tf.Tensor]:
     return [
         x
         if x.shape.rank == 0
-        else tf.tile(tf.reshape(x, (1, channels)), (1, rows))
-        if _is_row(x, channels)
+        else tf.tile(tf.reshape(x, (1, -1)), (1, rows))
+        if _is_row(x.shape)
         else tf.reshape(x, (-1, rows * channels))
         for x in inputs
     ]
 
 
-def _parted(y: tf.Tensor, like: tf.Tensor, rows: int, channels: int | None) -> tf.Tensor:
+def _parted(y: tf.Tensor, like: tf.Tensor, rows: int) -> tf.Tensor:
     """Returns an output of joined rows in the shape of `like`."""
-    if rows > 0 and like.shape.rank and _is_row(like, channels):
-        y = tf.reduce_sum(tf.reshape(y, (rows, channels)), 0)
+    if rows > 0 and _is_row(like.shape):
+        y = tf.reduce_sum(tf.reshape(y, (rows, -1)), 0)
     return tf.reshape(y, tf.shape(like))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_swish.elementwise.operation import Operation, as_float, compute_dtype
-from keras_swish.formulas.language import Call, Formula, names, parse
+from keras_swish.formulas.language import Call, Formula, parse
 from keras_swish.formulas.lowering import lowered
 from keras_swish.layers import TrainableActivation
 from keras_swish.search.space import Candidate, SearchSpace, Unit
@@ -232,18 +232,7 @@ def _run(operation: Operation, inputs: tuple) -> Sequence:
     # Compiled on their own, these would take longer to call than to compute.
     if all(_functions(formula) <= _SHORT for formula in operation.outputs):
         return operation.compute(*inputs)
-    has_beta = "beta" in set(operation.like).union(*map(names, operation.outputs))
-    if has_beta or keras.backend.backend() != "tensorflow":
-        return operation(*inputs)
-    import tensorflow as tf
-
-    # XLA unrolls a last axis of few channels on a CPU, and what remains is no loop to vectorise:
-    # along a single axis the arctan of eight channels takes a third of the time.
-    flat = [
-        x if name == "beta" else tf.reshape(x, (-1,))
-        for name, x in zip(operation.names, inputs, strict=True)
-    ]
-    return [tf.reshape(y, tf.shape(inputs[0])) for y in operation(*flat)]
+    return operation(*inputs)
 
 
 def _functions(formula: Formula) -> set[str]:
