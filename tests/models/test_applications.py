@@ -29,14 +29,18 @@ SMALL = [
 ]
 # The modules of these are in the others, or they take as long as all the others.
 _SLOW = ("resnet50v2", "densenet121", "inception_resnet_v2")
-IN_DEPTH = [
-    pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] in _SLOW)) for row in SMALL
-]
+
+
+def small_ones(*slow):
+    """The rows of small networks, these marked as slow."""
+    return [
+        pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] in slow)) for row in SMALL
+    ]
+
+
+IN_DEPTH = small_ones(*_SLOW)
 # NASNet's takes as long as those of the others together.
-GRADIENTS = [
-    pytest.param(row, id=row[0], marks=[pytest.mark.slow] * (row[0] in (*_SLOW, "nasnet_mobile")))
-    for row in SMALL
-]
+GRADIENTS = small_ones(*_SLOW, "nasnet_mobile")
 WHOLE = [
     ("resnet50", "ResNet50", 224),
     ("resnet101", "ResNet101", 224),

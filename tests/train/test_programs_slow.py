@@ -109,7 +109,9 @@ def test_a_network_cut_off_ends_with_the_weights_of_one_that_was_not(folder, tmp
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("recipe", ["imagenet", "modern"])
+@pytest.mark.parametrize(
+    "recipe", [[], ["--recipe=modern", "--warmup_epochs=0"]], ids=["own", "modern"]
+)
 @pytest.mark.parametrize("model", ["resnet50", "nasnet_mobile"])
 def test_from_records_to_a_file_that_serves_by_name(
     model, recipe, folder, tmp_path, root, call, python
@@ -120,8 +122,7 @@ def test_from_records_to_a_file_that_serves_by_name(
         image_files.write_records(folder / split, tmp_path / "data", name=split, texts=texts)
     command = ["keras_swish.train.imagenet", f"--model={model}", "--activation=swish"]
     command += [*STEPS, "--image_size=32", f"--dataset={tmp_path}/data/{{split}}-*", "--classes=3"]
-    if recipe == "modern":
-        command += ["--recipe=modern", "--warmup_epochs=0"]
+    command += recipe
     base = trained([*command, "--activation=relu"], tmp_path / "base", root, kill=False)
     command += [f"--weights={tmp_path / 'base'}"]
     whole = trained(command, tmp_path / "whole", root, kill=False)

@@ -74,6 +74,18 @@ def cut_off(monkeypatch, step):
     monkeypatch.setattr(callbacks.RunCallback, "on_train_batch_end", interrupt)
 
 
+def trained_with_and_without_a_cut(run, step, tiny, folder, monkeypatch):
+    """The folders of two trainings of one run, of which the second is cut off and resumed."""
+    uncut, cut = folder / "uncut", folder / "cut"
+    trainer.train(run, tiny, uncut)
+    with monkeypatch.context() as patch:
+        cut_off(patch, step)
+        with pytest.raises(CutError):
+            trainer.train(run, tiny, cut, checkpoint_seconds=0)
+    trainer.train(run, tiny, cut)
+    return uncut, cut
+
+
 # All that has a state of its own: dropout and drop path their seeds and a count, RMSProp its
 # accumulators, the average of the weights.
 NASNET = {
@@ -119,14 +131,8 @@ MODERN = {
     "others", [pytest.param(NASNET, id="nasnet"), pytest.param(MODERN, id="modern", marks=SLOW)]
 )
 def test_seeds_averages_and_counts_are_resumed_too(others, tiny, tmp_path, monkeypatch):
-    recipe = {"epochs": 2, **others}
-    uncut, cut = tmp_path / "uncut", tmp_path / "cut"
-    trainer.train(run(**recipe), tiny, uncut)
-    with monkeypatch.context() as patch:
-        cut_off(patch, 3)
-        with pytest.raises(CutError):
-            trainer.train(run(**recipe), tiny, cut, checkpoint_seconds=0)
-    trainer.train(run(**recipe), tiny, cut)
+    given = run(**{"epochs": 2, **others})
+    uncut, cut = trained_with_and_without_a_cut(given, 3, tiny, tmp_path, monkeypatch)
     assert_same_outcome(uncut, cut)
     # The classifier alone is saved.
     assert len(keras.saving.load_model(uncut / "model.keras").outputs) == 1
@@ -146,35 +152,23 @@ def test_a_network_of_ones_own_builder_is_resumed_too(tiny, tmp_path, monkeypatc
     (tmp_path / "own_network.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     own = dataclasses.replace(run(epochs=2), model="own_network:own")
-    trainer.train(own, tiny, tmp_path / "uncut")
-    with monkeypatch.context() as patch:
-        cut_off(patch, 3)
-        with pytest.raises(CutError):
-            trainer.train(own, tiny, tmp_path / "cut", checkpoint_seconds=0)
-    trainer.train(own, tiny, tmp_path / "cut")
-    assert_same_outcome(tmp_path / "uncut", tmp_path / "cut")
+    uncut, cut = trained_with_and_without_a_cut(own, 3, tiny, tmp_path, monkeypatch)
+    assert_same_outcome(uncut, cut)
 
 
 def test_epochs_of_any_length_take_as_many_steps_as_the_recipe_says(tiny, tmp_path, monkeypatch):
     steps = {"steps": 7, "steps_per_epoch": 3}
-    result = trainer.train(run(**steps), tiny, tmp_path / "whole")
-    assert result["steps"] == 7
-    assert [row["epoch"] for row in epoch_log.read_log(tmp_path / "whole")] == [0, 1, 2]
-    with monkeypatch.context() as patch:
-        cut_off(patch, 4)
-        with pytest.raises(CutError):
-            trainer.train(run(**steps), tiny, tmp_path / "cut", checkpoint_seconds=0)
-    trainer.train(run(**steps), tiny, tmp_path / "cut")
-    assert_same_outcome(tmp_path / "whole", tmp_path / "cut")
+    uncut, cut = trained_with_and_without_a_cut(run(**steps), 4, tiny, tmp_path, monkeypatch)
+    assert trainer.read_result(uncut)["steps"] == 7
+    assert [row["epoch"] for row in epoch_log.read_log(uncut)] == [0, 1, 2]
+    assert_same_outcome(uncut, cut)
 
 
 def terminate(*_):
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    ("where", "step"), [("train", 1), pytest.param("validation", 4, marks=SLOW), ("test", 16)]
-)
+@pytest.mark.parametrize(("where", "step"), [("train", 1), ("validation", 4), ("test", 16)])
 def test_sigterm_saves_and_the_run_resumes_from_there(
     where, step, whole, tiny, tmp_path, monkeypatch, capsys
 ):
