@@ -157,7 +157,7 @@ def test_gradients_of_shared_betas_are_summed(dtype):
 @pytest.mark.torch
 def test_second_derivatives_where_the_function_does_not_depend_on_x():
     x, upstream = keras.ops.ones((2, 4, 3)), keras.ops.ones((2, 4, 3))
-    beta = keras.ops.convert_to_tensor([0.5, 1.0, 2.0])
+    beta = keras.ops.convert_to_tensor(np.float32([0.5, 1.0, 2.0]))
 
     def slope(beta, upstream):
         def function(beta):
