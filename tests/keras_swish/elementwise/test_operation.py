@@ -82,7 +82,7 @@ def gradients(f, tensors, upstream):
     import torch
 
     tensors = [tensor.clone().requires_grad_() for tensor in tensors]
-    return torch.autograd.grad(f(*tensors), tensors, upstream)
+    return torch.autograd.grad(f(*tensors), tensors, upstream, create_graph=True)
 
 
 def arrays(shape, beta_shape):
