@@ -127,7 +127,7 @@ def load(run: Finetuning, dataset: ImageDataset) -> keras.Model:
         UsageError: If there is none of that name, or it does not fit the dataset.
     """
     if run.model.endswith(".keras"):
-        model = networks.load(pathlib.Path(run.model))
+        model = networks.load_classifier(pathlib.Path(run.model))
         shapes = model.input_shape, model.output_shape
         wanted = (None, *dataset.input_shape), (None, dataset.classes)
         if not all(map(builders.fits, shapes, wanted)):
@@ -238,7 +238,7 @@ def finetune(
         and right after the replacement.
     """
     result = trainer.finished_result(directory)
-    stages = io.read_json(directory / STAGES)
+    stages = _stages(directory)
     if result is None or stages is None:
         trainer.make_deterministic(options.get("deterministic"))
         devices = options.get("devices", distribution.ONE_DEVICE)
@@ -260,6 +260,19 @@ def finetune(
     return {**result, **stages}
 
 
+def _stages(directory: pathlib.Path) -> dict[str, float] | None:
+    """Returns what the tests before the training found; None where they have to be made."""
+    path = directory / STAGES
+    try:
+        stages = io.read_json(path)
+        if stages is not None and not stages.keys() >= {"before", "replaced"}:
+            raise io.DamagedFileError(path, "it has no test before the training")
+    except io.DamagedFileError as error:
+        io.set_aside(error, "the network is tested again")
+        return None
+    return stages
+
+
 def _accuracy(
     model: keras.Model, dataset: ImageDataset, batch_size: int, devices: distribution.Devices
 ) -> float:
@@ -276,6 +289,10 @@ def _check(recipe: recipes.Recipe, beta_learning_rate: float | None) -> None:
             raise ArgumentError("recipe", message)
     if recipe.optimizer != "sgd" and beta_learning_rate is not None:
         raise ArgumentError("beta_learning_rate", "needs --optimizer=sgd")
+    if not recipe.learning_rate and beta_learning_rate is not None:
+        # Theirs is a multiple of it.
+        message = "must be above 0 where the betas have their own; 1e-9 leaves the others alone"
+        raise ArgumentError("learning_rate", message)
 
 
 def _named_network(arguments: list[str]) -> tuple[str, trainer.Run | None]:
@@ -329,7 +346,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         digest=networks.digest(file) if (file := pathlib.Path(name)).is_file() else None,
         **chosen,
     )
-    settings.check_fits(run.recipe, dataset.training_images)
+    settings.check_fits(run.recipe, dataset.training_images, devices)
     options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
     prepared = _prepare_on(devices, run, dataset)

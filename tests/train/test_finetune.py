@@ -212,3 +212,22 @@ def test_mistakes_end_with_one_line(call, network, tmp_path, monkeypatch, argume
     assert len(err.strip().splitlines()) == 1, err
     assert message in err
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+@pytest.mark.parametrize("content", ["{}", pytest.param("garbage", marks=pytest.mark.slow)])
+def test_damaged_tests_before_the_training_are_made_again(call, network, tmp_path, content):
+    flags = [*QUICK, "--steps=1", f"--out={tmp_path / 'run'}"]
+    _, printed, _ = call("finetune", network, *flags)
+    (tmp_path / "run/stages.json").write_text(content)
+    code, again, err = call("finetune", network, *flags)
+    assert code == 0, err
+    assert "the network is tested again" in err
+    assert again.splitlines()[-2:] == printed.splitlines()[-2:]
+
+
+def test_betas_alone_are_not_trained_by_a_multiple_of_nothing(call, network, tmp_path):
+    flags = ["--learning_rate=0", "--beta_learning_rate=0.1", f"--out={tmp_path / 'run'}"]
+    code, _, err = call("finetune", network, *QUICK, *flags)
+    assert code == 2
+    assert "--learning_rate=0.0: must be above 0" in err
+    assert not (tmp_path / "run").exists()

@@ -108,17 +108,23 @@ def print_recipes(by_model: dict[str, recipes.Recipe]) -> None:
             print(f"{field}: {value}")
 
 
-def check_fits(recipe: recipes.Recipe, images: int) -> None:
-    """Refuses a recipe that cannot be followed with so many training images.
+def check_fits(recipe: recipes.Recipe, images: int, devices: distribution.Devices) -> None:
+    """Refuses a recipe that cannot be followed with so many training images on these devices.
 
     Raises:
-        ArgumentError: If a batch is larger than the split, or the warm-up than the run.
+        ArgumentError: If a batch is larger than the split, or the warm-up than the run, or the
+            devices cannot share a batch.
     """
     if recipe.batch_size > images:
         raise ArgumentError(
             "batch_size",
             f"a batch of {recipe.batch_size} is larger than the training split, {images} images",
         )
+    if recipe.part % devices.count:
+        raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
+    is_shared = recipe.accumulation_steps > 1 and devices.count > 1
+    if is_shared and keras.backend.backend() == "tensorflow":
+        raise ArgumentError("accumulation_steps", "on several devices needs KERAS_BACKEND=jax")
     recipes.learning_rate_schedule(recipe, images // recipe.batch_size)
 
 

@@ -26,20 +26,15 @@ def train(
 
 
 def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devices) -> None:
-    """Builds a network that may not be there, or not fit, before a folder is made for its results.
-
-    That is one of the user's own, or one that starts from weights.
+    """Builds the network of a run, which may not fit the data, before a folder is made for it.
 
     Raises:
         ArgumentError: If it cannot be built.
     """
-    is_own = builders.is_own(run.model)
-    if not is_own and run.weights is None:
-        return
     keras.utils.clear_session()
     with devices.scope():
         network = model.build(run, dataset)
-    if is_own:
+    if builders.is_own(run.model):
         with as_argument_error("model"):
             builders.check_loads(run.model, model.classifier(network))
 
@@ -63,7 +58,7 @@ def train_one(
     Raises:
         DivergedError: If its loss did not stay finite.
     """
-    settings.check_fits(run.recipe, dataset.training_images)
+    settings.check_fits(run.recipe, dataset.training_images, devices)
     options = settings.training_options(flag_values)
     check_network(run, dataset, devices)
     out = folder.out_directory(flag_values, program, run.config(), devices)

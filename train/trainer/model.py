@@ -141,16 +141,14 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
         model = _create(run, dataset, momentum, arguments)
     if run.weights is not None:
         warm_start(model, run)
-    for layer in all_layers(model) if recipe.synchronized_bn else ():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
     model = for_training(model, recipe)
     optimizer = recipes.optimizer(recipe, dataset.training_images // recipe.batch_size)
     apply_weight_decay(model, recipe, optimizer)
     # Those of the zoo give logits.
     shape = dataset.input_shape if builders.is_own(run.model) else None
     compile_for(model, shape, recipe.label_smoothing, optimizer)
-    optimizer.build(model.trainable_variables)
+    # Not `optimizer`: in float16, Keras wraps it in one that scales the loss.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -178,6 +176,11 @@ def _create(
 
 def for_training(network: keras.Model, recipe: recipes.Recipe) -> keras.Model:
     """Returns the network as the recipe trains it: the same, unless that needs more of it."""
+    # JAX normalises over all devices anyway, PyTorch has one.
+    if recipe.synchronized_bn and keras.backend.backend() == "tensorflow":
+        for layer in all_layers(network):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
     if recipe.auxiliary_weight or recipe.ema_momentum:
         return TrainingNetwork(network, recipe)
     return network

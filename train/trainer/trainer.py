@@ -11,7 +11,7 @@ import keras
 
 from keras_swish import io
 
-from ..errors import ArgumentError, DivergedError
+from ..errors import DivergedError
 from . import loggers, recipes
 from .callbacks import (
     Preemption,
@@ -230,10 +230,6 @@ def _prepare(
         io.remove_temporaries(directory)
         _record(run, directory, dataset)
     make_deterministic(deterministic)
-    if run.recipe.part % devices.count:
-        raise ArgumentError("batch_size", f"must be a multiple of the {devices.count} devices")
-    if run.recipe.accumulation_steps > 1 and devices.count > 1 and run.backend == "tensorflow":
-        raise ArgumentError("accumulation_steps", "on several devices needs KERAS_BACKEND=jax")
     keras.utils.clear_session()
 
 

@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from keras_swish import models
+from keras_swish.train.trainer import distribution
+
 
 def test_the_recipe_is_printed_with_the_flags_that_change_it(call):
     code, printed, _ = call("cifar", "--dataset=cifar10", "--model=wrn_28_10", "--print_recipe")
@@ -106,3 +109,23 @@ def test_tensorboard_without_its_package_is_refused_at_once(call, monkeypatch, t
     assert code == 2
     assert "--tensorboard=True: needs tensorboard" in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch_size=65"], "--batch_size=65: must be a multiple of the 2 devices"),
+        (["--batch_size=64", "--accumulation_steps=2"], "on several devices needs KERAS_BACKEND"),
+    ],
+)
+def test_devices_that_cannot_share_a_batch_leave_no_folder(
+    call, tmp_path, monkeypatch, flags, message
+):
+    two = distribution.Devices(2)
+    monkeypatch.setattr(distribution, "start", lambda *_: two)
+    models.create("resnet8", input_shape=(8, 8, 1), classes=10).save(tmp_path / "lone.keras")
+    for program in (["cifar"], ["compare"], ["finetune", tmp_path / "lone.keras"]):
+        code, _, err = call(*program, *flags, "--epochs=1", f"--out={tmp_path / 'out'}")
+        assert code == 2
+        assert message in err
+        assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import pytest
 from small_run import run
 
 from keras_swish import models
+from keras_swish.keras_compat import all_layers
 from keras_swish.train.trainer import model as model_building
 from keras_swish.train.trainer import recipes, trainer
 
@@ -112,3 +113,15 @@ def test_weight_decay_adds_the_weight_times_the_coefficient_to_the_gradient():
     model.compile(keras.optimizers.SGD(1.0), "mse")
     model.train_on_batch(np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"))
     np.testing.assert_allclose(model.layers[0].kernel, 1 - 0.1, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_statistics_are_synchronised_where_a_backend_has_to(backend, tiny, monkeypatch):
+    network = model_building.build(run(), tiny)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    recipe = dataclasses.replace(RECIPE, synchronized_bn=True)
+    model = model_building.for_training(network, recipe)
+    layers = [x for x in all_layers(model) if isinstance(x, keras.layers.BatchNormalization)]
+    assert layers
+    assert all(layer.synchronized == (backend == "tensorflow") for layer in layers)

@@ -377,3 +377,12 @@ def test_killed_between_the_last_epoch_and_the_test_it_is_only_tested(
     trainer.train(run(), tiny, tmp_path / "cut")
     assert epoch_log.read_log(tmp_path / "cut") == log
     assert_same_outcome(whole, tmp_path / "cut")
+
+
+def test_the_scale_of_the_loss_in_float16_is_resumed_too(tiny, tmp_path, monkeypatch):
+    given = dataclasses.replace(run(epochs=1), dtype_policy="mixed_float16")
+    try:
+        uncut, cut = trained_with_and_without_a_cut(given, 2, tiny, tmp_path, monkeypatch)
+        assert_same_outcome(uncut, cut)
+    finally:
+        keras.config.set_dtype_policy("float32")
