@@ -170,7 +170,7 @@ def main(flag_values: FlagValues) -> None:
         settings.print_recipes(grid.recipe_of)
         return
 
-    dataset, grid = _load(flag_values, grid)
+    dataset, grid = _load(flag_values, grid, devices)
     options = {**settings.training_options(flag_values), "devices": devices}
     for run in {run.model: run for run in grid.trials()}.values():
         training.check_network(run, dataset, devices)
@@ -237,11 +237,13 @@ def _devices(flag_values: FlagValues) -> distribution.Devices:
     return settings.started_devices(flag_values)
 
 
-def _load(flag_values: FlagValues, grid: Grid) -> tuple[Dataset, Grid]:
+def _load(
+    flag_values: FlagValues, grid: Grid, devices: distribution.Devices
+) -> tuple[Dataset, Grid]:
     """Returns the data, and the grid with the facts of the data in its settings."""
     dataset = data.load(flag_values, next(iter(grid.networks.values())))
     for recipe in grid.recipe_of.values():
-        settings.check_fits(recipe, dataset.training_images)
+        settings.check_fits(recipe, dataset.training_images, devices)
     if dataset.facts is None:
         return dataset, grid
     by_model = {m: {**chosen, "image_files": dataset.facts} for m, chosen in grid.networks.items()}
@@ -257,13 +259,12 @@ def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pat
         "image_size": flag_values.image_size,
         "recipe": _recorded(config["recipe"]),
         "backend": keras.backend.backend(),
+        # None, the default, as in folders from before there was the setting.
+        "baselines": flag_values.baselines if flag_values.baselines > 1 else None,
+        "count_choosing_seed": flag_values.count_choosing_seed or None,
     }
     if dataset.facts is not None:
         config["image_files"] = dataset.facts
-    if flag_values.baselines > 1:
-        config["baselines"] = flag_values.baselines
-    if flag_values.count_choosing_seed:
-        config["count_choosing_seed"] = True
     networks = {
         model: {"image_size": chosen["image_size"], "recipe": _recorded(chosen["recipe"])}
         for model, chosen in grid.networks.items()
@@ -352,7 +353,7 @@ def _report(out: pathlib.Path, grid: Grid, flag_values: FlagValues) -> None:
     rows = finished_runs.read_runs(out, grid.order)
     comparison.write(out, rows)
     chosen = [row for row in rows if row["chosen"]]
-    rates = len({row["learning_rate"] for row in rows})
+    rates = finished_runs.rates_tried(rows)
     count_all = flag_values.count_choosing_seed
     counted = finished_runs.counted(chosen, count_all)
     answer = verdicts.answer(counted, flag_values.baselines, rates).replace("**", "")

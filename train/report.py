@@ -79,7 +79,10 @@ def write(argument: str, out: str | None) -> pathlib.Path:
 
 def _check_none_lost(folder: pathlib.Path, finished: int) -> None:
     """Refuses to write the report of a comparison over that of a larger one."""
-    before = len(io.read_csv(folder / runs.TABLE))
+    try:
+        before = len(io.read_csv(folder / runs.TABLE))
+    except io.DamagedFileError:  # it is written again
+        return
     if before > finished:
         raise UsageError(
             f"{folder / runs.TABLE} has {before} runs, the folder only {finished}: take the others "

@@ -245,3 +245,37 @@ def test_the_main_job_learns_with_every_activation(tmp_path, python):
     assert len(rows) == 9
     assert min(float(row["test_accuracy"]) for row in rows) > 0.95
     assert "results: " in outcome.stdout
+
+
+def test_what_a_folder_was_begun_with_is_not_left_out_in_silence(call, trained, tmp_path):
+    flags = [*QUICK, "--activations=relu", "--seeds=1", f"--out={tmp_path / 'out'}"]
+    begun = ["--validation_split=0.2", "--baselines=2", "--count_choosing_seed"]
+    for _ in range(2):
+        code, _, err = call("compare", *flags, *begun)
+        assert code == 0, err
+    for left_out in begun:
+        others = [flag for flag in begun if flag != left_out]
+        code, _, err = call("compare", *flags, *others, "--seeds=2")
+        assert code == 2
+        name = left_out.strip("-").partition("=")[0]
+        assert re.search(f"holds the results of other settings .{name} .*, now None", err), err
+    assert len(trained) == 1
+
+
+def test_a_network_that_cannot_take_the_images_is_refused_before_the_first(call, trained, tmp_path):
+    flags = [*QUICK, "--models=resnet8,inception_v3", f"--out={tmp_path / 'out'}"]
+    code, _, err = call("compare", *flags)
+    assert code == 2
+    assert "height and width of at least 75" in err
+    assert not trained
+    assert not (tmp_path / "out").exists()
+
+
+def test_rates_of_which_none_was_chosen_are_not_called_so(call, trained, tmp_path):
+    flags = [*QUICK, "--activations=relu,swish", "--seeds=2", f"--out={tmp_path / 'out'}"]
+    code, printed, err = call("compare", *flags, "--swish_learning_rate=0.05")
+    assert code == 0, err
+    assert {run[1:3] for run in trained} == {("relu", 0.1), ("swish", 0.05)}
+    for text in (printed, (tmp_path / "out/table.md").read_text()):
+        assert "validates best" not in text
+        assert "## Learning rates" not in text

@@ -44,7 +44,7 @@ def in_memory_settings(
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
-        **_validation(flag_values),
+        "validation_split": _validation_split(flag_values),
     }
 
 
@@ -73,21 +73,19 @@ def image_file_settings(
         "recipe": chosen,
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
-        **_validation(flag_values),
+        "validation_split": _validation_split(flag_values),
         "image_files": {},  # `load` finds out
     }
 
 
-def _weights(flag_values: FlagValues) -> dict[str, str]:
+def _weights(flag_values: FlagValues) -> dict[str, str | None]:
     """Returns the settings of a warm start.
 
     Raises:
         ArgumentError: If there is no such file.
     """
     name = flag_values["weights"].value if "weights" in flag_values else None
-    if name is None:
-        return {}
-    if name == "imagenet":
+    if name in (None, "imagenet"):
         return {"weights": name}
     file = networks.network_file(pathlib.Path(name).expanduser())
     if not file.is_file():
@@ -95,11 +93,10 @@ def _weights(flag_values: FlagValues) -> dict[str, str]:
     return {"weights": str(file.resolve()), "weights_digest": networks.digest(file)}
 
 
-def _validation(flag_values: FlagValues) -> dict[str, str]:
-    """Returns the settings of the validation, where they are not the default."""
+def _validation_split(flag_values: FlagValues) -> str | None:
+    """Returns the split, or the share, to validate with; None for the default."""
     name = "validation_split"
-    split = flag_values[name].value if name in flag_values else None
-    return {} if split is None else {name: split}
+    return flag_values[name].value if name in flag_values else None
 
 
 def settings_for(dataset: str) -> Callable[..., Settings]:
@@ -114,13 +111,19 @@ def default_model(dataset: str) -> str:
     return in_memory.SPECS.get(dataset, in_memory.OTHER).model
 
 
-def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -> ImageDataset:
+def load(
+    flag_values: FlagValues,
+    settings: Settings,
+    test_only: bool = False,
+    normalization: in_memory.Normalization | None = None,
+) -> ImageDataset:
     """Loads the data that the settings of a run name.
 
     Args:
         flag_values: The flags: where the data is and how it is read.
         settings: The settings. The facts in them about TFRecords hold where no flag is given.
         test_only: Whether there need be no training split.
+        normalization: Of images in memory; by default that of the dataset.
 
     Raises:
         ArgumentError: If it cannot be loaded.
@@ -139,6 +142,8 @@ def load(flag_values: FlagValues, settings: Settings, test_only: bool = False) -
             settings["pad"],
             settings["flip"],
             settings.get("validation_split") or in_memory.VALIDATION,
+            normalization=normalization,
+            test_only=test_only,
         )
     recorded = {name: facts[name] for name in ("classes", "first_label") if name in facts}
     return imagenet.load(

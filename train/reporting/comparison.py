@@ -38,9 +38,9 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     config = runs.settings(out)
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
-    baselines = config.get("baselines", 1)
-    rates = len({row["learning_rate"] for row in rows})
-    count_all = config.get("count_choosing_seed", False)
+    baselines = config.get("baselines") or 1
+    rates = runs.rates_tried(rows)
+    count_all = bool(config.get("count_choosing_seed"))
     counted = runs.counted(chosen, count_all)
     forest, dots, curves = _figures(out, chosen, counted, baselines)
     inputs = html.figure(
@@ -228,9 +228,9 @@ def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
 
 def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:
     """Returns a table of the validation accuracies by learning rate, if there are several."""
-    rates = sorted({row["learning_rate"] for row in rows})
-    if len(rates) == 1:
+    if runs.rates_tried(rows) == 1:
         return ""
+    rates = sorted({row["learning_rate"] for row in rows})
     lines = [["network", "activation", *(f"{rate:g}" for rate in rates)]]
     for model, model_rows in runs.group(rows, "model").items():
         for activation, activation_rows in runs.group(model_rows, "activation").items():

@@ -197,7 +197,7 @@ def curves(
             name: _logs(out, activation_rows, column, scale)
             for name, activation_rows in runs.group(model_rows, "activation").items()
         }
-        if any(len(log) for log in logs.values()):
+        if any(log.size for log in logs.values()):
             drawn[model] = logs
     if not drawn:
         return False

@@ -80,7 +80,7 @@ def _values(directory: pathlib.Path) -> dict[str, np.ndarray]:
     if kept is None and (directory / trainer.MODEL).exists():
         try:
             model: Any = keras.models.load_model(directory / trainer.MODEL, compile=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of a damaged file it may be any
             reason = f"{directory / trainer.MODEL} cannot be read ({first_line(error)})"
             print(f"{reason}; the figure of betas is without it", file=sys.stderr, flush=True)
             return {}

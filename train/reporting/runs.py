@@ -209,6 +209,24 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     return best
 
 
+def rates_tried(rows: Iterable[Row]) -> int:
+    """Returns with how many learning rates an activation was trained, the most of any network.
+
+    Not how many there are in all: networks and activations may have different ones, of which
+    none was chosen.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> runs.rates_tried([{"model": "resnet8", "activation": name, "learning_rate": rate}
+        ...                   for name, rate in (("relu", 0.1), ("swish", 0.05))])
+        1
+    """
+    rates: dict[tuple[str, str], set[float]] = {}
+    for row in rows:
+        rates.setdefault((row["model"], row["activation"]), set()).add(row["learning_rate"])
+    return max(map(len, rates.values()), default=0)
+
+
 def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
     """Returns the rows by the value that they have in a column, in their order.
 

@@ -114,7 +114,7 @@ def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
     chosen = [row for row in rows if row["chosen"]]
     if not chosen:
         return None
-    baselines = config.get("baselines", 1)
+    baselines = config.get("baselines") or 1
     # With several networks, the first one.
     model, model_rows = next(iter(runs.group(chosen, "model").items()))
     made = verdicts.verdicts(model_rows, baselines)

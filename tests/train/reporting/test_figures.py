@@ -39,3 +39,9 @@ def test_curves_are_shown_where_they_end():
 def test_what_cannot_be_seen_is_said(curve, note):
     logs = {"relu": np.linspace(80, 90, 10)[None], "swish": curve}
     assert figures._note(logs, "swish", (79.0, 91.0)) == note
+
+
+def test_where_no_log_can_be_read_no_curves_are_drawn(tmp_path):
+    row = {"model": "resnet8", "activation": "relu", "seed": 0, "status": "ok", "folder": "lost"}
+    assert not figures.curves(tmp_path, [row], "val_accuracy", 100.0, tmp_path / "curves.svg")
+    assert not (tmp_path / "curves.svg").exists()
