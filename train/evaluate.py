@@ -100,14 +100,13 @@ def _load_file(flag_values: FlagValues, path: pathlib.Path) -> tuple[keras.Model
     """Loads a network that no run has written, and the data of the flags."""
     if flag_values.checkpoint is not None:
         raise ArgumentError("checkpoint", f"{path} is no folder of a run")
-    model = networks.load(path)
+    model = networks.load_classifier(path)
     settings = {name: flag_values[name].value for name in _DATA}
     if imagenet.is_image_files(flag_values.dataset):
-        defaults = {
-            "test_split": "validation",
-            "image_size": model.input_shape[2],
-            "image_files": {},
-        }
+        size = model.input_shape[2] if len(model.input_shape) == 4 else None
+        if size is None and flag_values.image_size is None:
+            raise ArgumentError("image_size", f"has to be given: {path} takes images of any")
+        defaults = {"test_split": "validation", "image_size": size, "image_files": {}}
     else:
         defaults = {"test_split": "test", "pad": 0}
     settings |= {"flip": False, **defaults, **flags.given(flag_values, _DATA)}
@@ -118,13 +117,15 @@ def _load_run(
     flag_values: FlagValues, path: pathlib.Path, run: trainer.Run
 ) -> tuple[keras.Model, ImageDataset]:
     """Loads the network of a run, and its data, or the data of the flags in place of that."""
-    settings = {**vars(run), **flags.given(flag_values, _DATA)}
+    if flag_values.checkpoint is None and not networks.network_file(path).exists():
+        raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
+    given, normalization = flags.given(flag_values, _DATA), None
+    if run.image_files is None and given.keys() - {"test_split"}:
+        normalization = data.load(flag_values, vars(run), test_only=True).normalization
+    settings = {**vars(run), **given}
+    dataset = data.load(flag_values, settings, True, normalization)
     if flag_values.checkpoint is None:
-        if not networks.network_file(path).exists():
-            raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
-        model = networks.load(path)
-        return model, data.load(flag_values, settings, test_only=True)
-    dataset = data.load(flag_values, settings, test_only=True)
+        return networks.load_classifier(path), dataset
     folder, best = networks.network_file(path).parent, flag_values.checkpoint == "best"
     return load_checkpoint(run, dataset, folder, best), dataset
 
@@ -161,7 +162,9 @@ def load_checkpoint(
         normalization=dataset.normalization,
         training_images=1000 * recipe.batch_size,
     )
-    model = model_building.build(dataclasses.replace(run, recipe=recipe), shapes)
+    # Its weights are all in the checkpoint; a builder may make another network for ImageNet's.
+    weights = run.weights if builders.is_own(run.model) and run.weights == "imagenet" else None
+    model = model_building.build(dataclasses.replace(run, recipe=recipe, weights=weights), shapes)
     model_building.make_metrics(model)
     saved = checkpoints.Checkpoints(folder / trainer.CHECKPOINTS, run.config(), writes=False)
     paths = [saved.best()] if best else saved.paths()

@@ -17,9 +17,7 @@ functions of keras_swish.formulas.primitives.FUNCTIONS; beta has its initial val
 """
 
 import pathlib
-from typing import Any
 
-import keras
 from absl import flags
 from absl.flags import FlagValues
 
@@ -27,6 +25,7 @@ from keras_swish import drawing
 from keras_swish.plot import gallery, plot, plot_betas
 
 from .app import main as app
+from .app import networks
 from .errors import ArgumentError, as_usage_error
 from .trainer import trainer
 
@@ -43,8 +42,7 @@ def main(flag_values: FlagValues, identifiers: list[str]) -> None:
     with as_usage_error():
         low, high = flag_values.low, flag_values.high
         if len(identifiers) == 1 and (model := _network(identifiers[0])):
-            loaded: Any = keras.models.load_model(model, compile=False)
-            figure = plot_betas(loaded)
+            figure = plot_betas(networks.load(model))
         else:
             figure = plot(identifiers, low, high) if identifiers else gallery()
     out = pathlib.Path(flag_values.out).expanduser()

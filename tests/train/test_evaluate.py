@@ -6,7 +6,7 @@ import image_files
 import keras
 import pytest
 
-from keras_swish.train.datasets import imagenet
+from keras_swish.train.datasets import imagenet, in_memory
 from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
@@ -154,3 +154,61 @@ def test_logits_and_probabilities_have_the_same_loss(call, tmp_path):
     printed = [call("evaluate", tmp_path / f"{name}.keras")[1] for name in ("logits", "softmax")]
     assert printed[0] == printed[1]
     assert "loss" in printed[0]
+
+
+def test_a_runs_network_gets_another_dataset_as_it_was_trained(call, tmp_path, monkeypatch):
+    # 12 pixels: the mean is computed, of the run's training images.
+    sizes = ["--image_size=12", f"--out={tmp_path / 'run'}"]
+    assert call("cifar", *QUICK, *sizes)[0] == 0
+    seen, load = [], in_memory.load
+
+    def loaded(name, data_dir, train_split, test_split, *others, **keywords):
+        # Another dataset that has no split to train on.
+        if name == "fashion_mnist":
+            train_split = "nowhere"
+        return load("digits", data_dir, train_split, test_split, *others, **keywords)
+
+    monkeypatch.setattr(in_memory, "load", loaded)
+    monkeypatch.setattr(
+        trainer, "evaluate", lambda *_: seen.append(_[1]) or {"accuracy": 1, "loss": 0}
+    )
+    for flags in ([], ["--dataset=fashion_mnist"]):
+        code, _, err = call("evaluate", tmp_path / "run", *flags)
+        assert code == 0, err
+    own, other = seen
+    assert other.normalization == own.normalization
+    assert own.normalization[0] != in_memory.SPECS["digits"].mean
+
+
+def test_a_file_that_takes_images_of_any_size_needs_one(call, shards, tmp_path):
+    any_size = tmp_path / "any.keras"
+    layers = [keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential([*layers, keras.layers.Dense(12)]).save(any_size)
+    flags = [any_size, f"--dataset={shards}", "--classes=12", "--first_label=0"]
+    assert "--image_size: has to be given" in refused(call, *flags)
+    code, _, err = call("evaluate", *flags, "--image_size=32")
+    assert code == 0, err
+
+
+def test_a_file_that_is_no_classifier_of_images_is_refused_in_one_line(call, tmp_path):
+    two = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    outputs = keras.layers.Dense(10)(keras.layers.Flatten()(keras.layers.Add()(two)))
+    keras.Model(two, outputs).save(tmp_path / "two.keras")
+    assert "of one input and one output" in refused(call, tmp_path / "two.keras")
+    whole = (tmp_path / "two.keras").read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0xFF
+        (tmp_path / "two.keras").write_bytes(flipped)
+        refused(call, tmp_path / "two.keras")
+
+
+def test_a_checkpoint_needs_no_file_that_its_run_started_from(call, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert call("cifar", *QUICK, f"--out={first}")[0] == 0
+    flags = [f"--weights={first / 'model.keras'}", f"--out={second}", "--checkpoint_seconds=0"]
+    assert call("cifar", *QUICK, *flags)[0] == 0
+    (first / "model.keras").unlink()
+    code, printed, err = call("evaluate", second, "--checkpoint=newest")
+    assert code == 0, err
+    assert printed == call("evaluate", second)[1]

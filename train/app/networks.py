@@ -74,5 +74,18 @@ def load(path: pathlib.Path) -> keras.Model:
     try:
         model: Any = keras.saving.load_model(file, compile=False)
         return model
-    except (ValueError, TypeError, OSError) as error:
+    except Exception as error:  # of a damaged file it may be any, zipfile's and h5py's too
         raise UsageError(f"{file} cannot be loaded ({first_line(error)})") from error
+
+
+def load_classifier(path: pathlib.Path) -> keras.Model:
+    """Loads a network as `load` does that tells the shapes of its one input and one output.
+
+    Raises:
+        UsageError: If there is none that can be loaded, or it is another kind of network.
+    """
+    model = load(path)
+    shapes = (getattr(model, f"{end}_shape", None) for end in ("input", "output"))
+    if not all(isinstance(shape, tuple) for shape in shapes):
+        raise UsageError(f"{path} is no functional or sequential model of one input and one output")
+    return model

@@ -226,7 +226,7 @@ def load(
             for it; None: the split for the test.
 
     Raises:
-        ArgumentError: If they are not there, the test's are those of the training, or they need
+        ArgumentError: If they are not there, two splits have the same images, or they need
             TensorFlow and it is not.
     """
     if not in_memory.has_tensorflow():
@@ -257,10 +257,8 @@ def load(
             else:
                 validation = opened("validation_split", validation_split)
                 sources.check_same_classes(train, validation)
-                try:
-                    sources.check_apart(train, validation)
-                except ArgumentError as error:
-                    raise ArgumentError("validation_split", str(error)) from error
+                for use, other in (("training", train), ("test", test)):
+                    sources.check_apart(other, validation, "validation_split", use)
     return ImageFiles(
         train, test, image_size, validation, flip, color_distortion, max_corrupt=max_corrupt
     )

@@ -5,7 +5,7 @@ import dataclasses
 import importlib.util
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from .base import Augmentation, HasImageSize, held_out_share
 
 # The part of the training split that is held out for validation.
 VALIDATION = 0.1
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,7 @@ class ImageArrays:
         return len(self.train)
 
     @property
-    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def normalization(self) -> Normalization:
         """Mean that was subtracted from pixel values, and what they were divided by."""
         assert self.spec.mean is not None and self.spec.std is not None  # noqa: PT018
         return self.spec.mean, self.spec.std
@@ -171,6 +172,9 @@ def load(
     pad: int | None = None,
     flip: bool | None = None,
     validation_split: str | float = VALIDATION,
+    *,
+    normalization: Normalization | None = None,
+    test_only: bool = False,
 ) -> ImageArrays:
     """Loads a dataset into memory.
 
@@ -186,6 +190,8 @@ def load(
         flip: Whether half of the training images are mirrored; by default as fits the dataset.
         validation_split: Split to validate with, in the same notation; or the share of the
             training split that is held out for it.
+        normalization: As `ImageArrays.normalization`; by default the dataset's own.
+        test_only: Whether there need be no training split, unless for the normalization.
 
     Returns:
         `ImageArrays`; what is held out of the training split is the same in every run.
@@ -203,12 +209,19 @@ def load(
     check_data_dir(data_dir)
     open_splits = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
     source = open_splits(name, data_dir)
-    train = _part(source, "train_split", train_split)
-    test = _part(source, "test_split", test_split, apart_from=train)
+    spec = SPECS.get(name, OTHER)
+    if normalization is None and spec.mean and spec.std and not image_size:
+        normalization = spec.mean, spec.std
+    if test_only and normalization is not None:
+        train = test = _part(source, "test_split", test_split)
+    else:
+        train = _part(source, "train_split", train_split)
+        test = _part(source, "test_split", test_split, {"training": train})
     share = held_out_share(validation_split)
     validation = None
     if share is None:
-        validation = _part(source, "validation_split", str(validation_split), apart_from=train)
+        others = {"training": train, "test": test}
+        validation = _part(source, "validation_split", str(validation_split), others)
         validation = validation.read()
     train, test = train.read(), test.read()
     if image_size:
@@ -216,7 +229,7 @@ def load(
         validation = validation and _resized(validation, image_size)
     elif train.images.dtype == object:
         raise ArgumentError("image_size", f"The images of {name!r} differ in size: give one.")
-    if len(train) < 2:
+    if len(train) < 2 and not test_only:
         raise ArgumentError("train_split", "At least 2 images are needed, one for validation.")
 
     if share is not None:
@@ -226,12 +239,11 @@ def load(
         held_out = max(1, int(len(train) * share))
         validation, train = train[order[:held_out]], train[order[held_out:]]
     assert validation is not None
-    spec = SPECS.get(name, OTHER)
-    if spec.mean is None or image_size:
+    if normalization is None:
         axes = (0, 1, 2)
-        mean, std = train.images.mean(axes), np.maximum(train.images.std(axes), 1)
-        spec = dataclasses.replace(spec, mean=tuple(mean), std=tuple(std))
-    changes = {"pad": pad, "flip": flip}
+        std = np.maximum(train.images.std(axes), 1)
+        normalization = tuple(train.images.mean(axes)), tuple(std)
+    changes = {"pad": pad, "flip": flip, "mean": normalization[0], "std": normalization[1]}
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
     names = source.class_names
     return ImageArrays(name, train, validation, test, source.classes, spec, names)
@@ -348,8 +360,14 @@ class _Part:
         return self.source.read(self.name)[self.range.start : self.range.stop]
 
 
-def _part(source: _Source, argument: str, spec: str, apart_from: _Part | None = None) -> _Part:
-    """Finds a split, or the slice of it that TFDS's notation `name[from:to]` asks for."""
+def _part(
+    source: _Source, argument: str, spec: str, apart_from: Mapping[str, _Part] | None = None
+) -> _Part:
+    """Finds a split, or the slice of it that TFDS's notation `name[from:to]` asks for.
+
+    Raises:
+        ArgumentError: If there is none, or it has images of those that it has to be apart from.
+    """
     match = re.fullmatch(r"(\w+)(?:\[(\d+%?)?:(\d+%?)?\])?", spec)
     if not match:
         raise ArgumentError(
@@ -363,10 +381,10 @@ def _part(source: _Source, argument: str, spec: str, apart_from: _Part | None = 
     if not part or part.stop > size:
         problem = "reaches beyond its end" if part else "is empty"
         raise ArgumentError(argument, f"The split {spec!r} {problem}: {name!r} has {size} images.")
-    if apart_from and name == apart_from.name:
-        other = apart_from.range
-        if max(part.start, other.start) < min(part.stop, other.stop):
-            raise ArgumentError(argument, f"The split {spec!r} overlaps with the training split.")
+    for use, other in (apart_from or {}).items():
+        both = range(max(part.start, other.range.start), min(part.stop, other.range.stop))
+        if name == other.name and both:
+            raise ArgumentError(argument, f"The split {spec!r} overlaps with the {use} split.")
     return _Part(source, name, part)
 
 

@@ -410,21 +410,29 @@ def hold_out(source: Source, share: float) -> tuple[Source, Source]:
     return train, validation
 
 
-def check_apart(train: Source, test: Source) -> None:
-    """Refuses a test on images that were trained on.
+def check_apart(
+    used: Source, source: Source, argument: str = "test_split", use: str = "training"
+) -> None:
+    """Refuses a split with images of another one, such as a test on images that were trained on.
+
+    Args:
+        used: The other one.
+        source: The split.
+        argument: What names the split.
+        use: What the other one is for.
 
     Raises:
         ArgumentError: A `ValueError` that names a file which both read.
     """
     known: dict[str, list[range]] = {}
-    for path, part in _parts(train):
+    for path, part in _parts(used):
         known.setdefault(path, []).append(part)
-    for path, part in _parts(test):
+    for path, part in _parts(source):
         for other in known.get(path, ()):
             if max(part.start, other.start) < min(part.stop, other.stop):
                 raise ArgumentError(
-                    "test_split",
-                    f"It has images of the training split, such as those of {path!r}. (In a "
+                    argument,
+                    f"It has images of the {use} split, such as those of {path!r}. (In a "
                     "file pattern {split} stands for the split's name.)",
                 )
 

@@ -1,6 +1,7 @@
 """Images of ImageNet's form: what a run gets, and which names mean them."""
 
 import dataclasses
+import shutil
 import types
 
 import image_files
@@ -62,13 +63,20 @@ def test_a_share_of_the_training_images_validates(form, folder, tmp_path):
     assert {image.tobytes() for image in held_out} < {image.tobytes() for image in every}
 
 
-def test_a_validation_split_of_training_images_is_refused(folder):
-    for split, message in (("train", "images of the training split"), ("1.0", "between 0 and 1")):
+def test_a_validation_split_of_other_use_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    shutil.copytree(folder / "validation", folder / "test")
+    for split, message in (
+        ("train", "images of the training split"),
+        ("validation", "images of the test split"),
+        ("1.0", "between 0 and 1"),
+    ):
         with pytest.raises(ArgumentError, match=message) as caught:
             imagenet.load(str(folder), validation_split=split)
         assert caught.value.argument == "validation_split"
-    named = imagenet.load(str(folder), validation_split="validation")
-    assert named.facts["validation"] == 12
+    named = imagenet.load(str(folder), test_split="test", validation_split="validation")
+    assert (named.facts["validation"], named.validates_on_test) == (12, False)
 
 
 def test_a_test_needs_no_training_split(folder):

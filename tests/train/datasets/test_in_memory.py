@@ -156,7 +156,7 @@ def test_validation_images_are_held_out_or_named():
     assert (len(held_out.train), len(held_out.validation)) == (1078, 359)
     named = in_memory.load("digits", train_split="train[:1000]", validation_split="train[1000:]")
     assert (len(named.train), len(named.validation)) == (1000, 437)
-    for split in ("train[900:]", "nowhere", "1.5"):
+    for split in ("train[900:]", "test[:10]", "nowhere", "1.5"):
         with pytest.raises(ArgumentError) as caught:
             in_memory.load("digits", train_split="train[:1000]", validation_split=split)
         assert caught.value.argument == "validation_split"
