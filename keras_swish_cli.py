@@ -50,6 +50,7 @@ _END = b"\0\n"
 
 def main() -> None:
     """Runs the program that the first argument names."""
+    open_streams()
     name = (sys.argv[1:] or ["--help"])[0]
     try:
         if name in HELP:
@@ -82,6 +83,13 @@ def help_text() -> str:
             "python -m keras_swish.train.COMMAND.",
         ]
     )
+
+
+def open_streams() -> None:
+    """Opens what the program was started without, as by `>&-`, to print into nothing."""
+    for name in ("stdin", "stdout", "stderr"):  # each gets the lowest descriptor, which is its own
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def _print(text: str) -> None:

@@ -52,7 +52,7 @@ def learning_rate_schedule(
     schedules = keras.optimizers.schedules
     boundaries = [int(share * steps) for share in milestones]
     end = boundaries[0] if schedule == "step" and boundaries else steps
-    if warmup_steps >= end:
+    if warmup_steps and warmup_steps >= end:
         raise ValueError(
             f"a warm-up of {warmup_steps} steps is too long for a {schedule} schedule of {steps}"
         )

@@ -106,3 +106,20 @@ def test_a_program_starts_in_silence(python, monkeypatch, tmp_path):
     outcome = python("-m", "keras_swish_cli", "plot", "swish", f"--out={out}")
     assert outcome.stderr == ""
     assert outcome.stdout == f"figure: {out}\n"
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "closed", [pytest.param((1,), marks=SLOW), pytest.param((2,), marks=SLOW), (0, 1, 2)]
+)
+def test_without_an_output_it_works_all_the_same(python, tmp_path, closed):
+    code = f"""
+import os, sys
+for number in {closed}:
+    os.close(number)
+os.execv(sys.executable, [sys.executable, "-m", "keras_swish_cli", "plot", "relu", "--out=a.svg"])
+"""
+    python("-c", code, cwd=tmp_path)
+    assert (tmp_path / "a.svg").stat().st_size > 1000

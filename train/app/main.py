@@ -18,7 +18,9 @@ from absl import flags, logging
 from absl.flags import FlagValues
 
 from keras_swish import io, startup
-from keras_swish.messages import unknown
+from keras_swish.messages import first_line, unknown
+from keras_swish.search.executors import is_out_of_memory
+from keras_swish_cli import open_streams
 
 from ..errors import (
     ArgumentError,
@@ -50,6 +52,7 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     flag_values = FlagValues()
     define_flags(flag_values)
     startup.raise_again()
+    open_streams()
     if _HELP & set(sys.argv[1:]):
         print_text(help_text(main, flag_values))
         return
@@ -77,8 +80,6 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
         fail(str(error), status=1)
     except io.DamagedFileError as error:
         fail(f"{error}{_how_to_resume(flag_values)}")
-    except MemoryError as error:
-        fail(f"{error or 'no memory is left'}{_how_to_resume(flag_values)}", status=1)
     except BrokenPipeError:
         _end_without_reader()
     except OSError as error:
@@ -89,6 +90,12 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
         if path is None:
             raise
         fail(f"{path}: {error.strerror}{_how_to_resume(flag_values)}", status=1)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        said = first_line(error) if str(error) else "no memory is left"
+        remedy = " (try a smaller --batch_size)" if "batch_size" in flag_values else ""
+        fail(f"{said}{remedy}{_how_to_resume(flag_values)}", status=1)
     finally:
         folder.release_locks()
 
@@ -126,7 +133,8 @@ def _named(flag_values: FlagValues, argument: str) -> str:
 
 
 def _how_to_resume(flag_values: FlagValues) -> str:
-    out = flag_values["out"].value if "out" in flag_values else None
+    # Of programs that do not train, it is a file.
+    out = flag_values["out"].value if {"out", "seed"} <= set(flag_values) else None
     return f"; the same command with --out={out} resumes" if out else ""
 
 

@@ -184,3 +184,28 @@ def test_a_flagfile_gives_the_flags(call, tmp_path):
     assert code == 0, err
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["config"]["activation"] == "tanh"
+
+
+def test_memory_of_an_accelerator_that_ran_out_is_one_line(call, tmp_path, monkeypatch):
+    class ResourceExhaustedError(Exception):
+        """As TensorFlow's."""
+
+    def train(*arguments, **options):
+        raise ResourceExhaustedError("OOM when allocating a tensor\nof this shape")
+
+    monkeypatch.setattr(trainer, "train", train)
+    code, _, err = call("cifar", *QUICK, f"--out={tmp_path / 'run'}")
+    assert code == 1
+    assert err.strip().endswith(
+        "OOM when allocating a tensor (try a smaller --batch_size); "
+        f"the same command with --out={tmp_path / 'run'} resumes"
+    )
+
+
+def test_a_program_that_makes_a_file_does_not_say_that_it_resumes(call, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_swish.train.plot.gallery", interrupt)
+    code, _, err = call("plot", f"--out={tmp_path / 'a.svg'}")
+    assert (code, err) == (130, "keras-swish plot: interrupted\n")
