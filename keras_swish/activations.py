@@ -27,7 +27,7 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
 
     Args:
         x: Tensor of a float dtype, of any shape; a symbolic one goes through a layer.
-        beta: A number, or a tensor that broadcasts with `x`.
+        beta: A number, or a tensor that broadcasts to the shape of `x`.
 
     Returns:
         A tensor with the shape and dtype of `x`.

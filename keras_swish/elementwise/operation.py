@@ -97,14 +97,16 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
         formula: A formula or its text.
         x: Tensor of a float dtype, also a ragged one; integers are taken as
             `keras.config.floatx()`.
-        **weights: The formula's weights by name: numbers, or tensors that broadcast with x.
+        **weights: The formula's weights by name: numbers, or tensors that broadcast to the shape
+            of x.
 
     Returns:
         A tensor with the shape and dtype of x, differentiable any number of times.
 
     Raises:
-        ValueError: If a weight is missing, or there is none of that name, or the formula is so
-            large that its gradient would take minutes to compile.
+        ValueError: If a weight is missing, or there is none of that name, or it does not
+            broadcast to the shape of x, or the formula is so large that its gradient would take
+            minutes to compile.
         TypeError: If a tensor is not of real numbers, such as a complex one, or x is symbolic:
             layers take what `keras.Input` returns.
 
@@ -124,7 +126,26 @@ def apply_formula(formula: Formula | str, x: Tensor, **weights: Tensor) -> Tenso
     x = as_float(x)
     operation = _operation(formula, tuple(weights))
     dtype = compute_dtype(x)
-    return operation(x, *(_as_weight(w, dtype) for w in weights.values()))[0]
+    values = {name: _as_weight(weight, dtype) for name, weight in weights.items()}
+    for name, weight in values.items():
+        _check_broadcasts(x, name, weight)
+    return operation(x, *values.values())[0]
+
+
+def _check_broadcasts(x: Tensor, name: str, weight: Tensor) -> None:
+    """Refuses a weight that would make the outputs larger than x."""
+    try:
+        shapes = tuple(x.shape), tuple(weight.shape)
+    except ValueError:  # of unknown rank
+        return
+    sizes = zip(*map(reversed, shapes), strict=False)
+    if len(shapes[1]) > len(shapes[0]) or any(
+        size is not None and own not in (1, None, size) for size, own in sizes
+    ):
+        raise ValueError(
+            f"A weight must broadcast to the shape of x, {shapes[0]}. Received: {name} of shape "
+            f"{shapes[1]}"
+        )
 
 
 def _as_weight(value: Tensor, dtype: str) -> Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from keras_swish.elementwise.caching import CACHED_OPERATIONS
-from keras_swish.formulas.language import is_weight, names
+from keras_swish.formulas.language import is_weight
 from keras_swish.keras_compat import Tensor
 
 if TYPE_CHECKING:
@@ -111,12 +111,17 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     shape = like.shape
     if y.shape == shape and shape.is_fully_defined():
         return y
-    if _is_row(shape) and compiles_for_cpu():
+    # Without x, y may have the shape of a weight, and `like` be a lone row of x.
+    if _is_row(shape) and _ends_as(y, shape) and compiles_for_cpu():
         return tf.reshape(_sum_of_rows(tf.reshape(y, (-1, shape[-1]))), shape)
     # Where it does not depend on x, it has the shape of the betas.
     y = tf.broadcast_to(y, tf.broadcast_dynamic_shape(tf.shape(y), tf.shape(like)))
     axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(y)).r0
     return tf.reshape(tf.reduce_sum(y, axes), tf.shape(like))
+
+
+def _ends_as(y: tf.Tensor, row: tf.TensorShape) -> bool:
+    return row.num_elements() == 1 or bool(y.shape.rank and y.shape[-1] == row[-1])
 
 
 def _sum_of_rows(rows: tf.Tensor) -> tf.Tensor:
@@ -156,8 +161,8 @@ def _differentiable(operation: "Operation") -> Callable[..., tuple[Tensor, ...]]
         is_small = x.shape.is_fully_defined() and (x.shape.rank == 0 or 1 in x.shape)
         return tuple(x.shape) if is_small else (None,) * x.shape.rank, x.dtype
 
-    used = set(operation.like).union(*map(names, operation.outputs))
-    weights = [i for i, name in enumerate(operation.names) if is_weight(name) and name in used]
+    # Also where no formula has one: its tangent or what comes back to it has its shape.
+    weights = [i for i, name in enumerate(operation.names) if is_weight(name)]
 
     def call(inputs):
         rows = _rows_to_join(inputs[0], [inputs[i] for i in weights])

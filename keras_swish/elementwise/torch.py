@@ -121,7 +121,9 @@ def _compute(operation: "Operation", inputs: tuple[Tensor, ...]) -> tuple[Tensor
     size = max(x.numel() for x in inputs)
     if size < WORTH_COMPILING or torch.compiler.is_compiling() or inputs[0].is_meta:
         return operation.compute(*inputs)
-    key = operation, tuple((x.dtype, x.ndim, x.device.type) for x in inputs)
+    # A graph is for any sizes, but those that were 1 when it was made.
+    kinds = ((x.dtype, x.device.type, *(size == 1 for size in x.shape)) for x in inputs)
+    key = operation, tuple(kinds)
     if key not in _COMPILED:
         while len(_COMPILED) >= CACHED_OPERATIONS:
             del _COMPILED[next(iter(_COMPILED))]

@@ -224,6 +224,31 @@ def test_pytorch_compiles_large_tensors_to_the_same_values():
 
 @pytest.mark.torch
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_a_graph_of_pytorch_is_for_any_sizes(monkeypatch):
+    import torch
+
+    from keras_swish.elementwise import torch as ours
+
+    def swish(x, beta):
+        return apply_formula("x * sigmoid(beta * x)", x, beta=beta)
+
+    # The graphs alone, which a C++ compiler need not be there for.
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: graph)
+    monkeypatch.setattr(ours, "WORTH_COMPILING", 8)
+    ours._COMPILED.clear()
+    beta = torch.tensor([0.5, 1.0, 1.5, 2.0])
+    # One image, then several; an axis as long as another one, then not; another channel.
+    for shape in [(1, 6, 6, 4), (2, 6, 6, 4), (2, 6, 5, 4), (6, 6, 6, 4), (3, 1, 5, 4), (4, 4)]:
+        x, upstream = torch.randn(2, *shape)
+        slopes = gradients(swish, [x, beta], upstream)
+        plain = gradients(lambda x, b: x * (b * x).sigmoid(), [x, beta], upstream)
+        for slope, expected in zip(slopes, plain, strict=True):
+            torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-5)
+    ours._COMPILED.clear()
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 def test_pytorch_has_vmap_and_forward_mode():
     import torch
 
@@ -316,3 +341,12 @@ def test_what_would_take_minutes_to_compile_is_refused_at_once():
 def test_repetitions_and_operators_are_not_counted():
     for text in ("*".join(["tanh(x)"] * 80), "+".join(f"{i} * x" for i in range(90))):
         assert np.isfinite(numpy(apply_formula(text, keras.ops.zeros(2)))).all()
+
+
+@pytest.mark.jax
+@pytest.mark.torch
+@pytest.mark.parametrize(("shape", "weight"), [((), (3,)), ((2, 1), (3,)), ((2, 3), (1, 2, 3))])
+def test_a_weight_that_is_larger_than_x_is_refused(shape, weight):
+    x, beta = keras.ops.ones(shape), keras.ops.ones(weight)
+    with pytest.raises(ValueError, match=r"broadcast to the shape of x, .* Received: beta of"):
+        apply_formula("x * sigmoid(beta * x)", x, beta=beta)

@@ -133,7 +133,8 @@ def test_jacobian_and_hessian(f):
 
 
 @pytest.mark.parametrize(
-    "formula", ["x * sigmoid(beta1 * x) + beta2", "sin(beta1) + cos(x) / beta2"]
+    "formula",
+    ["x * sigmoid(beta1 * x) + beta2", "sin(beta1) + cos(x) / beta2", "tanh(x) + beta1 + beta2"],
 )
 @pytest.mark.parametrize("shape", [(3, 4, 5, 11), (2, 6, 44), (0, 6, 3)])
 def test_rows_that_are_joined_are_computed_as_by_themselves(formula, shape, monkeypatch):
@@ -346,3 +347,22 @@ def test_weights_of_few_channels_are_still_broadcast():
     betas = tf.constant([1.0, 2.0, 3.0])
     y = apply_formula("beta * x", x, beta=betas)
     np.testing.assert_allclose(y, x * betas)
+
+
+def test_a_tangent_of_an_added_beta_has_its_shape():
+    x, beta = tf.constant(X[:, None] * np.float32([1, 2, 3])), tf.Variable([0.5, 1.0, 2.0])
+    with tf.autodiff.ForwardAccumulator(beta, tf.constant([1.0, 2.0, 3.0])) as accumulator:
+        y = apply_formula("tanh(x) + beta", x, beta=beta)
+    np.testing.assert_allclose(accumulator.jvp(y), np.float32([[1, 2, 3]] * len(X)))
+
+
+def test_one_row_is_not_taken_for_a_weights():
+    x, beta, upstream = tf.ones((1, 5)), tf.constant([0.5]), tf.ones((1, 5))
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch([beta, upstream])
+        with tf.GradientTape() as tape:
+            tape.watch([x, beta])
+            y = apply_formula("sin(beta)", x, beta=beta)
+        slope = tape.gradient(y, beta, upstream)
+    np.testing.assert_allclose(outer.gradient(slope, beta), -5 * np.sin([0.5]), rtol=1e-6)
+    np.testing.assert_allclose(outer.gradient(slope, upstream), np.cos([[0.5] * 5]), rtol=1e-6)
