@@ -50,7 +50,12 @@ class DropPath(keras.layers.Layer):
         """Creates the counter of steps, if the rate follows a schedule."""
         if self.steps is not None:
             self.step = self.add_weight(
-                name="step", shape=(), initializer="zeros", dtype="float32", trainable=False
+                name="step",
+                shape=(),
+                initializer="zeros",
+                dtype="float32",
+                trainable=False,
+                autocast=False,  # in bfloat16 it would stop at 256
             )
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:

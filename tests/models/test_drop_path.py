@@ -39,6 +39,16 @@ def test_the_rate_rises_over_the_steps():
     np.testing.assert_allclose(shares, [1, 0.8, 0.6, 0.4, 0.2, 0.2], atol=0.02)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_counts_all_steps(policy):
+    layer = DropPath(0.8, steps=4000, dtype=policy)
+    layer.build((None, 2))
+    layer.step.assign(2999.0)
+    y = layer(np.ones((4, 2), "float32"), training=True)
+    assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
+    assert float(layer.step) == 3000.0
+
+
 def test_training_counts_its_steps_and_saves_them(tmp_path):
     model = keras.Sequential([keras.Input((1, 2, 3)), DropPath(0.5, steps=10, seed=3)])
     model.compile("sgd", "mse")
