@@ -44,9 +44,9 @@ class TrainableActivation(keras.layers.Layer):
         self.beta_initializer = beta_initializer and initializers.get(beta_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
-        if isinstance(shared_axes, int):
+        if shared_axes is not None and not isinstance(shared_axes, Sequence):
             shared_axes = [shared_axes]
-        self.shared_axes = None if shared_axes is None else list(shared_axes)
+        self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
         self.data_format = data_format
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(

@@ -239,6 +239,7 @@ def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
             name=name,
             dtype=template.dtype_policy,
             trainable=template.trainable,
+            activity_regularizer=template.activity_regularizer,
         )
     try:
         # One model cannot have two layers of one name: None lets Keras find one.

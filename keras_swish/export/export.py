@@ -122,7 +122,8 @@ def export(
         with _one_line(f"{path} was not kept, as it does not run"):
             outputs = target.run(temporary, compared, names)
         difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
-        limit = tolerance or (_INT8_TOLERANCE if quantize else target.tolerance)
+        limit = _INT8_TOLERANCE if quantize else target.tolerance
+        limit = limit if tolerance is None else tolerance
         if not difference <= limit:
             raise ExportError(
                 f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
@@ -217,9 +218,10 @@ def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:
 
 def _examples(model: keras.Model, data: Any) -> Any:
     """Returns inputs to try the model on, in the structure that it takes."""
-    if data is not None:
-        return keras.tree.map_structure(np.asarray, data)
     symbolic = serving.structure(model)
+    if data is not None:
+        data = keras.tree.map_structure(np.asarray, data)
+        return data if symbolic is None else _as_inputs(symbolic, data)
     if symbolic is None:
         raise ValueError(
             f"`representative_data` is needed: the inputs of {model.name!r}, a "
@@ -228,6 +230,16 @@ def _examples(model: keras.Model, data: Any) -> Any:
     if any(tensor.dtype == "string" for tensor in keras.tree.flatten(symbolic)):
         raise ValueError("`representative_data` is needed: the model takes strings.")
     return keras.tree.map_structure(_random, symbolic)
+
+
+def _as_inputs(symbolic: Any, data: Any) -> Any:
+    """Casts numbers, as `model.predict` does."""
+    tensors, arrays = keras.tree.flatten(symbolic), keras.tree.flatten(data)
+    if len(tensors) != len(arrays):  # which the model will say
+        return data
+    pairs = zip(tensors, arrays, strict=True)
+    cast = [array if x.dtype == "string" else array.astype(x.dtype) for x, array in pairs]
+    return keras.tree.pack_sequence_as(data, cast)
 
 
 def _random(tensor: Any) -> np.ndarray:

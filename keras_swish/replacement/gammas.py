@@ -8,6 +8,7 @@ import keras
 from keras_swish.keras_compat import calls, producer
 from keras_swish.replacement.members import is_graph, is_sequence
 from keras_swish.replacement.recognise import recognise
+from keras_swish.replacement.sites import LocatedActivation
 from keras_swish.replacement.surroundings import Surroundings
 
 # Layers through which a positive factor passes, each channel's its own: none adds two of them.
@@ -65,3 +66,38 @@ def unscaled_before(surroundings: Surroundings, activations: Iterable[Any]) -> d
         elif isinstance(operation, _PASSING) or recognise(operation) == "linear":
             tensors += calls(operation)[node_index].input_tensors
     return unscaled
+
+
+def notes_on_unscaled(
+    surroundings: Surroundings, activations: Iterable[LocatedActivation]
+) -> list[str]:
+    """Returns what to say of batch normalisations that get no gamma though they feed activations.
+
+    Outside of graphs the order of what a layer holds tells what feeds what. A gamma would be one
+    that the user's class does not make when it is loaded from a file.
+
+    Args:
+        surroundings: Where the parts of the model stand.
+        activations: Those that are about to lose their homogeneity.
+    """
+    notes = {}
+    for located in activations:
+        owner, place = located.owner, located.key
+        if place is None:
+            if surroundings.calls(located.activation):
+                continue
+            owner, place = surroundings.holder(located.activation), located.activation
+        if owner is None:
+            continue
+        before, _ = surroundings.nearest(owner, place, _unless_passing)
+        if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
+            path = surroundings.name_path(before)
+            notes[path] = (
+                f"{path}: has no gamma, which an activation behind it needs now; pass scale=True "
+                "in the class that makes it"
+            )
+    return list(notes.values())
+
+
+def _unless_passing(layer: keras.Layer) -> keras.Layer | None:
+    return None if isinstance(layer, _PASSING) else layer

@@ -248,7 +248,7 @@ def replace_activations(
         tuple([*kept, *kept_calls]),
         tuple(copy.scaled.values()),
         tuple(direct_calls),
-        (*notes, *_differences(chosen)),
+        (*notes, *copy.notes, *_differences(chosen)),
         found.observations.not_examined,
     )
 

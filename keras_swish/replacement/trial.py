@@ -8,7 +8,7 @@ import keras
 
 from keras_swish.messages import first_line
 from keras_swish.replacement.copying.copier import Copier, Factory
-from keras_swish.replacement.gammas import unscaled_before
+from keras_swish.replacement.gammas import notes_on_unscaled, unscaled_before
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key
 from keras_swish.replacement.places import Places
@@ -41,6 +41,7 @@ class TrialCopy:
         replaced: The sites that are other ones in the copy: the layer or operation, and None; or
             the layer, and where it holds the activation or the string that names it.
         scaled: Paths of the batch normalisations that now have a gamma, by the originals' ids.
+        notes: What to say of those that have none.
         broken: What is wrong with sites in the user's code, by their positions in `chosen`.
     """
 
@@ -63,12 +64,10 @@ class TrialCopy:
             for _, located, _ in changed
         ]
         surroundings = Surroundings(model)
-        layers = [
-            located.activation
-            for _, located, rule in changed
-            if not (located.key or rule.homogeneous)
-        ]
+        needing = [located for _, located, rule in changed if not rule.homogeneous]
+        layers = [located.activation for located in needing if not located.key]
         self.scaled = unscaled_before(surroundings, layers)
+        self.notes = notes_on_unscaled(surroundings, needing)
         factories = _Factories(Places(surroundings), found)
         for _, located, rule in changed:
             factories.add(located, rule)

@@ -92,6 +92,8 @@ def test_a_formula_becomes_its_layer():
 
 
 def test_a_template_around_a_layer_gives_every_place_its_own():
+    plain = keras.layers.Activation("relu", activity_regularizer="l2")
+    assert keras_swish.layer(plain).activity_regularizer is plain.activity_regularizer
     template = keras.layers.Activation(keras_swish.SearchedActivation("x**2"), trainable=False)
     assert keras_swish.layer(template) is not template.activation
     assert keras_swish.layer(template) is not keras_swish.layer(template)

@@ -113,6 +113,12 @@ class Copier:
             operation = type(operation).from_config(config)
             every_call.append(operation)
             self.activations.append(operation)
+        if isinstance(operation, keras.Layer) and not _fits(operation, args[0].shape):
+            raise ValueError(
+                f"The layer {operation.name!r} is called with inputs of several sizes, and its "
+                "new activation has weights for those of the first call: pass shared=False, which "
+                "gives each call a layer of its own."
+            )
         return operation(*args, **kwargs)
 
     # In attributes.

@@ -199,6 +199,11 @@ class Duplicator:
                 # What stood here may have taken more, such as the slope of an operation.
                 args, kwargs = ([*args, *kwargs.values()][0],), {}
             output = self._call(new, *args, **kwargs)
+            if output.shape != node.outputs[0].shape:
+                raise ValueError(
+                    f"{node.operation.name!r} changes the shape of what it takes, from "
+                    f"{args[0].shape} to {node.outputs[0].shape}: no other activation does."
+                )
             self._remember(node.outputs[0], output)
             self._remember(node, compat.producing_node(output))
             return

@@ -89,7 +89,7 @@ def spelling(new: Identifier) -> str | None:
         if isinstance(text, str) and keras.activations.get(text) is function:
             return text
     if function.__module__.startswith("keras_swish."):
-        return catalogue.ENTRIES[name].formula
+        return catalogue.ENTRIES[function.__name__].formula  # `name` may be Keras's
     # A function of `keras.ops` computes what that of `keras.activations` of the name does.
     function = getattr(keras.activations, name, None)
     return name if name != "gelu" and function is not None else None

@@ -304,3 +304,12 @@ def test_a_missing_package_is_named_in_one_line(tmp_path, monkeypatch):
     model = keras.Sequential([keras.Input((2,)), keras_swish.Swish()])
     with pytest.raises(ImportError, match=r"pip install 'keras-swish\[export\]'"):
         keras_swish.export(model, tmp_path / "model.onnx")
+
+
+def test_examples_are_cast_as_predict_casts_them_and_0_tolerates_nothing(tmp_path):
+    model = network()
+    x = images(2).astype("float64")
+    found = keras_swish.export(model, tmp_path / "a", representative_data=x)
+    assert 0 < found < 1e-5
+    with pytest.raises(ValueError, match="`tolerance` is 0"):
+        keras_swish.export(model, tmp_path / "b", representative_data=x, tolerance=0.0)

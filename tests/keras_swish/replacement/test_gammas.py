@@ -1,5 +1,7 @@
 """Gamma is switched on before what is no longer homogeneous, through what passes factors on."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -60,3 +62,28 @@ def test_gamma_is_found_through_layers_and_nested_models(before, relu, scaled):
     assert_equal(keras_swish.replace_activations(changed, {"swish": "relu"}), model, X)
     _, report = keras_swish.replace_activations(model, {"relu": "prelu"}, return_report=True)
     assert report.scaled == ()
+
+
+@pytest.mark.parametrize("relu", [layers.ReLU, lambda: "relu"])
+def test_where_the_users_class_makes_no_gamma_the_report_says_so(relu):
+    class Block(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense, self.bn, self.drop = layers.Dense(4), unscaled(), layers.Dropout(0.5)
+            self.act = keras.activations.get(relu())
+
+        def build(self, shape):
+            self.dense.build(shape)
+            self.bn.build((None, 4))
+
+        def call(self, x):
+            return self.act(self.drop(self.bn(self.dense(x))))
+
+    model = keras.Sequential([keras.Input((4,)), Block(name="block"), layers.Dense(2)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the class is registered nowhere
+        _, report = keras_swish.replace_activations(model, {"relu": "swish"}, return_report=True)
+        assert report.scaled == ()
+        assert any(note.startswith("block/bn: has no gamma") for note in report.notes)
+        _, report = keras_swish.replace_activations(model, {"relu": "prelu"}, return_report=True)
+        assert not any("gamma" in note for note in report.notes)

@@ -298,6 +298,7 @@ def test_strings_that_name_no_activation_that_is_called_are_left_alone():
         ("relu", "relu"),
         ("silu", "silu"),
         ("max_tanh", "max_tanh"),
+        ("hard_swish", "x * min(max(x + 3, 0), 6) / 6"),
         (ops.tanh, "tanh"),
         ("gelu", "x * (1 + erf(x / sqrt(2))) / 2"),
         ("swish", "x * sigmoid(x)"),

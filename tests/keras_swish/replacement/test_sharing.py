@@ -352,3 +352,22 @@ def test_an_activation_that_is_handed_on_is_one(call, site):
     assert not have_the_same_bits(copy, model, x)
     back = replace(copy, {"swish_beta": keras.activations.relu})
     assert have_the_same_bits(back, model, x)
+
+
+def test_one_layer_at_two_widths_needs_one_for_each_call():
+    act, small, large = keras.layers.ReLU(name="act"), keras.Input((4,)), keras.Input((5,))
+    outputs = [keras.layers.Dense(1)(act(x)) for x in (small, large)]
+    model = keras.Model([small, large], outputs)
+    with pytest.raises(ValueError, match=r"'act' is called with inputs of several sizes.*=False"):
+        keras_swish.replace_activations(model, {"relu": "swish_beta"})
+    apart = keras_swish.replace_activations(model, {"relu": "swish_beta"}, shared=False)
+    assert apart.count_params() == model.count_params() + 4 + 5
+    alike = keras_swish.replace_activations(model, {"relu": "swish"})
+    assert alike.count_params() == model.count_params()
+
+
+def test_what_changes_the_shape_is_not_replaced_by_what_does_not():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.ops.glu(inputs)))
+    with pytest.raises(ValueError, match=r"changes the shape .* from \(None, 4\) to \(None, 2\)"):
+        keras_swish.replace_activations(model, {"glu": "swish"})
