@@ -34,6 +34,9 @@ _LARGEST = 1e9
 # replaced at each proposal, which share of the known ones is mutated, and how many that were looked
 # at are remembered.
 _POOL, _FRESH, _PARENTS, _REMEMBERED = 2048, 64, 0.1, 1 << 16
+# Random candidates in a row that bring nothing new, after which a space is taken for smaller than
+# the pool.
+_PATIENCE = 10_000
 # The most observations that the process has; time and memory grow with their square. When there are
 # as many, it keeps a part of them: half of those the best, the others spread over all ranks.
 MOST, _KEPT = 2048, 1024
@@ -257,9 +260,11 @@ class Surrogate(Algorithm):
             order = self.random.permutation(len(everything))
             self._pool, features = [everything[i] for i in order], features[order]
         else:
-            self._pool = []
-            while len(self._pool) < _POOL:
-                self._pool += self._fresh([], _POOL - len(self._pool))
+            self._pool, idle = [], 0
+            while (missing := _POOL - len(self._pool)) and idle < _PATIENCE:
+                fresh = self._fresh([], missing)
+                self._pool += fresh
+                idle = 0 if fresh else idle + missing
             features = shape_features(space, self._pool)
         self._process = GaussianProcess(features, length, noise)
         self._is_open = np.ones(len(self._pool), bool)

@@ -208,3 +208,15 @@ def test_the_same_rewards_bring_the_same_proposals(space):
 def test_wrong_options_are_refused(space, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         algorithms.create("surrogate", space, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("unary", "functions"), [(["x", "-x"], 14), (["x", "sigmoid(x)", "tanh(beta * x)"], 293)]
+)
+def test_a_space_smaller_than_the_pool_is_proposed_to_its_end(unary, functions):
+    space = SearchSpace(2, unary=unary, binary=["x1 * x2", "max(x1, x2)"])
+    algorithm, proposed = algorithms.create("surrogate", space), set()
+    while proposal := algorithm.ask():
+        proposed.add(proposal.candidate)
+        algorithm.tell(proposal, len(proposed) % 7 / 7)
+    assert len(proposed) == functions
