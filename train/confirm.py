@@ -23,6 +23,7 @@ and Swish, with the same report: p (Holm) is corrected for all comparisons with 
 They go to the folder `confirm` within that of the search. Cut off and given again, it resumes.
 """
 
+import itertools
 import pathlib
 from typing import Any
 
@@ -30,14 +31,12 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from keras_swish.search import Study
-from keras_swish.search.child import OK
-from keras_swish.search.study import START
 
 from . import compare
 from .app import flags
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
-from .reporting import paper_claims, runs, search_report
+from .reporting import runs, search_answer, search_report
 
 # Flags of `compare` that have another default here.
 DEFAULTS = {"seeds": 10, "recipe": "short", "baselines": 2}
@@ -87,22 +86,15 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
 
 
 def best(study: Study, count: int) -> dict[str, str | None]:
-    """Returns the formulas of the best functions trained to the end, and the names of those.
-
-    They are candidates, and what the search was given to start with, as in its last lines.
+    """Returns the formulas of the best functions, and the names of those that have one.
 
     Raises:
         ArgumentError: If the study has fewer.
     """
-    given = [entry for entry in study.reference_entries() if entry.algorithm == START]
-    entries = study.entries(given)
-    fit = [entry for entry in entries if entry.status == OK]
+    fit = search_answer.best_functions(study)
     if count > len(fit):
         raise ArgumentError("best", f"the search has only {len(fit)} trained to the end")
-    candidates = [entry for entry in entries if entry.candidate]
-    ranked = paper_claims.rank_functions(study, candidates)
-    names = {found.entry.candidate: name for name, found in ranked.items() if found}
-    return {entry.formula: names.get(entry.candidate) for entry in fit[:count]}
+    return dict(itertools.islice(fit.items(), count))
 
 
 def first_seed(flag_values: FlagValues, study: Study, out: pathlib.Path) -> int:

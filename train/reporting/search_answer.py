@@ -1,5 +1,6 @@
 """What a search found, in short: the best shape next to ReLU and Swish, and what `confirm` says."""
 
+import itertools
 import math
 import pathlib
 import re
@@ -13,7 +14,7 @@ from keras_swish.search.search import START
 from keras_swish.search.study import Entry
 
 from . import html, runs, verdicts
-from .paper_claims import Ranked
+from .paper_claims import Ranked, rank_functions
 from .shapes import Shape, group
 
 # Functions that the figures mark, by their names there.
@@ -27,7 +28,7 @@ class Confirmed(NamedTuple):
     """What `keras-swish confirm` found.
 
     Attributes:
-        text: In one sentence.
+        text: In one sentence; empty where none of the best functions was trained again.
         cells: By activation, its difference from the first baseline and the interval.
         baseline: The first baseline.
     """
@@ -79,7 +80,7 @@ def answer(
         f"**The best shape is that of {html.code(name(best))}{more if others else ''}: mean reward "
         f"{_mean(best)}{versus}.**"
     )
-    if confirmed:
+    if confirmed and confirmed.text:
         return f"{first}\n\n{confirmed.text}"
     again = "`keras-swish confirm` trains them again"
     if not is_of_program:
@@ -102,8 +103,24 @@ def _mean(entry: Entry | Shape) -> str:
     return f"{entry.mean:.4f} (95% interval {entry.low:.4f} to {entry.high:.4f})"
 
 
-def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
-    """Returns what `keras-swish confirm` found, if its results are in the search's folder."""
+def best_functions(study: Study) -> dict[str, str | None]:
+    """Returns the formulas of the functions trained to the end, the best first, and their names.
+
+    They are candidates, and what the search was given to start with, as in its last lines.
+    """
+    given = [entry for entry in study.reference_entries() if entry.algorithm == START]
+    entries = study.entries(given)
+    ranked = rank_functions(study, [entry for entry in entries if entry.candidate])
+    names = {found.entry.candidate: name for name, found in ranked.items() if found}
+    return {e.formula: names.get(e.candidate) for e in entries if e.status == OK}
+
+
+def confirmed(folder: pathlib.Path | None, study: Study) -> Confirmed | None:
+    """Returns what `keras-swish confirm` found, if its results are in the search's folder.
+
+    Of the functions that it trained, those are the search's that are its best; not what else the
+    user, or `confirm` by itself, compares them with.
+    """
     out = folder / "confirm" if folder else None
     if out is None or not (out / runs.CONFIG).exists():
         return None
@@ -119,7 +136,9 @@ def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
     model, model_rows = next(iter(runs.group(chosen, "model").items()))
     made = verdicts.verdicts(model_rows, baselines)
     names = list(runs.group(model_rows, "activation"))
-    searched = names[baselines:]
+    found = (name or formula for formula, name in best_functions(study).items())
+    again = itertools.takewhile(names.__contains__, found)
+    searched = [name for name in again if name not in names[:baselines]]
     better = [
         name
         for name in searched
@@ -131,7 +150,6 @@ def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
     ]
     said = "Confirmed" if better else "Not confirmed"
     seeds = len({row["seed"] for row in model_rows})
-    sentence = verdicts.best(model_rows, baselines)
     cells = {}
     for one in made:
         outcome = one.outcome
@@ -143,9 +161,30 @@ def confirmed(folder: pathlib.Path | None) -> Confirmed | None:
                     cells[one.name] += f" ({outcome.low:+.2f} to {outcome.high:+.2f})"
     text = (
         f"{said}: `keras-swish confirm` trained the best {len(searched)} again, in "
-        f"{html.code(model)} with {seeds} new {'seed' if seeds == 1 else 'seeds'}: {sentence}"
+        f"{html.code(model)} with {seeds} new {'seed' if seeds == 1 else 'seeds'}: "
+        f"{_best_of(better or searched, model_rows, made)}"
     )
-    return Confirmed(text, cells, names[0])
+    return Confirmed(text if searched else "", cells, names[0])
+
+
+def _best_of(names: list[str], rows: list[runs.Row], made: list[verdicts.Verdict]) -> str:
+    """Returns the sentence on the best of these functions, and the baselines."""
+    means = {
+        name: verdicts.mean([*by_seed.values()]) for name, by_seed in runs.accuracies(rows).items()
+    }
+    finite = [name for name in names if math.isfinite(means[name])]
+    if not finite:
+        return f"every run of {', '.join(map(html.code, names))} diverged."
+    best = max(finite, key=lambda name: means[name])
+    reaches = f"{html.code(best)} reaches {verdicts.percent(means[best])}"
+    parts = [
+        f"{verdicts.side(one.outcome)} {html.code(one.baseline)} "
+        f"({verdicts.percent(means[one.baseline])}): p (Holm) = {one.outcome.holm_p:.3g}, "
+        f"{'' if one.is_significant else 'not '}statistically significant"
+        for one in made
+        if one.name == best and one.outcome
+    ]
+    return f"{reaches}{', ' * bool(parts)}{'; and '.join(parts)}."
 
 
 def disguises(

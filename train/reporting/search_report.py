@@ -117,7 +117,7 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     ranked = paper_claims.rank_functions(study, entries)
     _draw(out, study, entries, search_answer.references(study, ranked))
     belief = certainty.belief_section(study, entries, out)
-    confirmed = search_answer.confirmed(folder)
+    confirmed = search_answer.confirmed(folder, study)
     markdown = text(study, entries, ranked, record, belief, confirmed)
     io.write_text(out / "table.md", markdown)
     io.write_text(out / HTML, html.render(markdown, out))

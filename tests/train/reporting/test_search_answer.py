@@ -6,6 +6,7 @@ import pytest
 from keras_swish import io
 from keras_swish.search import Outcome, Study
 from keras_swish.train.reporting import paper_claims, search_answer, search_report
+from keras_swish.train.reporting.shapes import shapes
 
 pytest.importorskip("optuna")
 
@@ -75,21 +76,65 @@ def confirm(folder, accuracies):
     return folder
 
 
-def test_what_confirm_found_is_said(tmp_path):
-    assert search_answer.confirmed(tmp_path) is None
+def searched(space):
+    """A study whose best are cos(x) - x, ReLU and min(x, sin(x)), and Swish with beta the last."""
+    study = Study(space, {})
+    for place, (u1, u2, b) in enumerate(
+        [
+            ("cos(x)", "x", "x1-x2"),
+            ("max(x,0)", "max(x,0)", "max(x1,x2)"),
+            ("x", "sin(x)", "min(x1,x2)"),
+            ("exp(x)", "x", "x1+x2"),
+            ("beta*x", "x", "sigmoid(x1)*x2"),
+        ]
+    ):
+        candidate = space.canonical(space.candidate(u1=u1, u2=u2, b=b))
+        study.add(candidate, 0, outcome(0.9 - 0.1 * place), "random")
+    return study
+
+
+def test_what_confirm_found_is_said(space, tmp_path):
+    study = searched(space)
+    assert search_answer.confirmed(tmp_path, study) is None
     found = [0.9 + 0.001 * seed for seed in range(10)]
     base = [0.8 + 0.0011 * seed for seed in range(10)]
     names = {"relu": base, "swish": [a - 0.01 for a in base], "cos_minus_x": found}
-    confirmed = search_answer.confirmed(confirm(tmp_path, names))
-    assert confirmed.text.startswith(
-        "Confirmed: `keras-swish confirm` trained the best 1 again, in"
+    confirmed = search_answer.confirmed(confirm(tmp_path, names), study)
+    assert confirmed.text == (
+        "Confirmed: `keras-swish confirm` trained the best 1 again, in resnet8 with 10 new seeds: "
+        "cos_minus_x reaches 90.45%, 9.96 points better than relu (80.50%): p (Holm) = 0.00586, "
+        "statistically significant; and 10.96 points better than swish (79.50%): "
+        "p (Holm) = 0.00586, statistically significant."
     )
-    assert "resnet8 with 10 new seeds: cos_minus_x reaches 90.45%" in confirmed.text
     assert confirmed.cells["cos_minus_x"].startswith("+9.96 (+9.93 to")
     assert confirmed.baseline == "relu"
 
 
-def test_what_confirm_did_not_find_is_said_too(tmp_path):
+def test_what_confirm_did_not_find_is_said_too(space, tmp_path):
     values = [0.9, 0.8, 0.85]
     names = {"relu": values, "swish": values, "cos_minus_x": [0.9, 0.81, 0.84]}
-    assert search_answer.confirmed(confirm(tmp_path, names)).text.startswith("Not confirmed: ")
+    confirmed = search_answer.confirmed(confirm(tmp_path, names), searched(space))
+    assert confirmed.text.startswith("Not confirmed: ")
+
+
+def test_what_the_best_are_compared_with_is_not_called_found(space, tmp_path):
+    base = [0.8 + 0.0011 * seed for seed in range(10)]
+    best = [0.9 + 0.001 * seed for seed in range(10)]
+    names = {"relu": base, "swish": base, "swish_beta": best, "cos_minus_x": base, "min_sin": base}
+    confirmed = search_answer.confirmed(confirm(tmp_path, names), searched(space))
+    assert confirmed.text.startswith(
+        "Not confirmed: `keras-swish confirm` trained the best 2 again, in resnet8 with 10 new "
+        "seeds: cos_minus_x reaches 80.50%, as good as relu (80.50%): p (Holm) = 1, not"
+    )
+    assert "swish_beta" in confirmed.cells
+
+
+def test_the_best_that_were_not_trained_again_are_not_confirmed(space, tmp_path):
+    values = [0.9, 0.8, 0.85]
+    names = dict.fromkeys(("relu", "swish", "swish_beta", "min_sin"), values)
+    study = searched(space)
+    confirmed = search_answer.confirmed(confirm(tmp_path, names), study)
+    assert not confirmed.text
+    marked = search_answer.references(study, {})
+    text = search_answer.answer(shapes(study, study.entries()), 5, marked, confirmed)
+    assert "It is not confirmed: the best of 5 candidates" in text
