@@ -105,7 +105,8 @@ def first_seed(flag_values: FlagValues, study: Study, out: pathlib.Path) -> int:
     Raises:
         ArgumentError: If --seed names one that the search has used.
     """
-    used = max(seed for outcomes in study.outcomes.values() for seed in outcomes)
+    trained = [*study.outcomes.values(), *study.references.values()]
+    used = max(seed for outcomes in trained for seed in outcomes)
     if flag_values["seed"].present and flag_values.seed <= used:
         raise ArgumentError("seed", f"the search has used seeds up to {used}; take a later one")
     with as_usage_error():

@@ -292,7 +292,7 @@ def _search(
             if flag_values.top:
                 search.race(Race(flag_values.top_seeds, flag_values.top))
         finally:
-            if len(study):
+            if search_report.has_results(study):
                 search_report.write(out, study, out)
             signal.signal(signal.SIGTERM, before)
     written = "results.csv, table.md, report.html"

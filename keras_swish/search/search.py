@@ -227,7 +227,8 @@ class Search:
 
     def _check_seed(self) -> None:
         """Refuses a second first seed: one that chose some candidates would judge others."""
-        used = min((seed for by in self.study.outcomes.values() for seed in by), default=self.seed)
+        trained = [*self.study.outcomes.values(), *self.study.references.values()]
+        used = min((seed for by_seed in trained for seed in by_seed), default=self.seed)
         if used != self.seed:
             raise ValueError(
                 f"The storage holds a search whose first seed is {used}: give that one, or choose "

@@ -84,6 +84,17 @@ def test_what_a_search_was_given_counts_among_its_best(call, trained, folder):
     assert [name for _, name, _, _ in trained] == ["relu", "swish", "min_sin", "gelu"]
 
 
+def test_functions_outside_the_space_alone_are_compared(call, trained, folder):
+    (folder / "study.log").unlink()
+    study = Study(SearchSpace(), {}, folder / "study.log")
+    for name, algorithm in (("relu", "reference"), ("gelu", "start")):
+        study.add_reference(name, name, 3, Outcome(0.9, "ok", 10, 1.0), algorithm)
+    code, printed, err = call("confirm", folder, "--best=1", "--seeds=1", *QUICK)
+    assert code == 0, err
+    assert "best of the search: gelu\n" in printed
+    assert trained[-1] == ("resnet8", "gelu", 0.1, 4)
+
+
 def test_by_default_it_is_larger_than_the_search(call, trained, folder):
     assert call("confirm", folder, "--seeds=1")[0] == 0
     config = json.loads((folder / "confirm/config.json").read_text())["config"]

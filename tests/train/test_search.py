@@ -90,6 +90,24 @@ def test_functions_of_a_file_are_trained_and_nothing_else(call, narrow, tmp_path
     }
 
 
+def test_functions_outside_the_space_alone_are_reported_on(call, narrow, tmp_path):
+    (tmp_path / "mine.txt").write_text("gelu\n")
+    out = tmp_path / "out"
+    flags = ("--max_trials=0", f"--start={tmp_path / 'mine.txt'}", f"--out={out}")
+    code, printed, err = call(*SHORT, *flags)
+    assert code == 0, err
+    assert "best: gelu, reward" in printed
+    (out / "table.md").unlink()
+    code, _, err = call("report", out)
+    assert code == 0, err
+    page = (out / "table.md").read_text()
+    assert "**No candidate of the space was trained.**" in page
+    assert "| gelu     | given to start with, not in the space |" in page
+    assert "Trained: 3 children of functions outside the space" in page
+    with open(out / "results.csv", newline="") as file:
+        assert {row["formula"] for row in csv.DictReader(file)} == {"relu", "swish", "gelu"}
+
+
 def test_children_that_do_worse_than_most_can_be_stopped_early(call, narrow, tmp_path):
     flags = ("--max_trials=6", "--epochs=4", "--pruner=halving", f"--out={tmp_path / 'out'}")
     code, printed, err = call(*SHORT, *flags)

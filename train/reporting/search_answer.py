@@ -53,6 +53,11 @@ def references(study: Study, ranked: dict[str, Ranked | None]) -> dict[str, Entr
     return found
 
 
+def given(study: Study) -> list[Entry]:
+    """Returns the functions that the search was given to start with, and that are no candidates."""
+    return [entry for entry in study.reference_entries() if entry.algorithm == START]
+
+
 def answer(
     found: list[Shape],
     candidates: int,
@@ -69,6 +74,8 @@ def answer(
         confirmed: What `keras-swish confirm` found, if it was run.
         is_of_program: Whether `keras-swish search` has made it, and `confirm` knows its data.
     """
+    if not candidates:
+        return "**No candidate of the space was trained.**"
     if not found:
         return "**No function was trained to the end.**"
     best = found[0]
@@ -108,8 +115,7 @@ def best_functions(study: Study) -> dict[str, str | None]:
 
     They are candidates, and what the search was given to start with, as in its last lines.
     """
-    given = [entry for entry in study.reference_entries() if entry.algorithm == START]
-    entries = study.entries(given)
+    entries = study.entries(given(study))
     ranked = rank_functions(study, [entry for entry in entries if entry.candidate])
     names = {found.entry.candidate: name for name, found in ranked.items() if found}
     return {e.formula: names.get(e.candidate) for e in entries if e.status == OK}

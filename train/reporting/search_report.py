@@ -41,7 +41,7 @@ def load(argument: str) -> tuple[Study, pathlib.Path | None]:
         The study, and the search's folder, or None if it is not within one.
 
     Raises:
-        ValueError: If there is no study, or no child of it is trained.
+        ValueError: If there is no study, or it has nothing to report on.
     """
     folder = None
     storage = argument if "://" in argument else pathlib.Path(argument).expanduser()
@@ -56,9 +56,14 @@ def load(argument: str) -> tuple[Study, pathlib.Path | None]:
         study = Study.load(storage)
     except (ValueError, ModuleNotFoundError) as error:
         raise ValueError(f"{argument}: {error}") from error
-    if not len(study):
+    if not has_results(study):
         raise ValueError(f"{argument}: no child of this search is trained")
     return study, folder
+
+
+def has_results(study: Study) -> bool:
+    """Says whether a candidate, or a function that the search was given, is trained."""
+    return bool(len(study) or search_answer.given(study))
 
 
 def settings(folder: pathlib.Path) -> dict[str, Any]:
@@ -115,8 +120,10 @@ def write(out: pathlib.Path, study: Study, folder: pathlib.Path | None = None) -
     entries = study.entries()
     io.write_csv(out / TABLE, rows(study, entries))
     ranked = paper_claims.rank_functions(study, entries)
-    _draw(out, study, entries, search_answer.references(study, ranked))
-    belief = certainty.belief_section(study, entries, out)
+    belief = ""
+    if entries:
+        _draw(out, study, entries, search_answer.references(study, ranked))
+        belief = certainty.belief_section(study, entries, out)
     confirmed = search_answer.confirmed(folder, study)
     markdown = text(study, entries, ranked, record, belief, confirmed)
     io.write_text(out / "table.md", markdown)
@@ -223,13 +230,20 @@ def text(
     title = f"# Search, {units}"
     if record:
         title = f"# Search on {html.code(record['config']['dataset'])}, {units}"
-    blocks = [
+    first = [
         title,
         search_answer.answer(found, len(entries), marked, confirmed, record is not None),
+    ]
+    references = search_answer.reference_section(study)
+    provenance = "## Provenance\n\n" + _provenance(study, entries, record)
+    if not entries:
+        return html.join([*first, references, provenance])
+    blocks = [
+        *first,
         _drawn(entries),
         _best(study, entries, ranked, confirmed),
         _noise(study),
-        search_answer.reference_section(study),
+        references,
         "## Functions of the paper\n\n" + _paper_functions(study, entries, ranked),
         "## Functions of one shape\n\n" + certainty.shape_section(study, entries, found),
         f"## What a surrogate believes\n\n{belief}" if belief else "",
@@ -238,7 +252,7 @@ def text(
         + paper_sections.observations(study, entries, sorted(set(by_algorithm(study)) - _UNBIASED)),
         "## Primitives of the best\n\n" + paper_sections.primitives(study, entries),
         "## All rewards\n\n" + _rewards(entries),
-        "## Provenance\n\n" + _provenance(study, entries, record),
+        provenance,
     ]
     return html.join(blocks)
 
@@ -373,14 +387,16 @@ def _rewards(entries: list[Entry]) -> str:
 
 
 def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | None) -> str:
-    space, children = study.space, len(study)
+    space = study.space
     size = str(space.survey()) if space.core_units == 1 else f"{len(space):,} choices"
-    outcomes = [one for by_seed in study.outcomes.values() for one in by_seed.values()]
-    seconds = sum(outcome.seconds for outcome in outcomes)
+    trained = study.outcomes if entries else study.references
+    outcomes = [one for by_seed in trained.values() for one in by_seed.values()]
+    children, seconds = len(outcomes), sum(outcome.seconds for outcome in outcomes)
+    functions = f"{len(entries)} candidates" if entries else "functions outside the space"
     starts = f", in {_times(len(record['starts']))} of the program" if record else ""
     facts = [
         f"Space: {size}.",
-        f"Trained: {children} children of {len(entries)} candidates; {seconds / 3600:.2f} hours "
+        f"Trained: {children} children of {functions}; {seconds / 3600:.2f} hours "
         f"of all workers together, {seconds / children:.2f} s a child{starts}.",
         *_proposals(study),
     ]

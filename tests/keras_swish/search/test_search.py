@@ -279,6 +279,13 @@ def search_of(space, trials):
     return found
 
 
+def test_a_second_first_seed_is_refused_of_functions_to_compare_with_too(space):
+    study = Study(space, {})
+    study.add_reference("gelu", "gelu", 3, Outcome(0.9, "ok", 10, 1.0), "start")
+    with pytest.raises(ValueError, match="first seed is 3"):
+        Search(Fake(space), study, algorithms.create("random", space), "random", seed=4)
+
+
 def test_what_was_stopped_early_is_trained_to_its_end_without_a_pruner(tmp_path, space):
     algorithm = algorithms.create("exhaustive", space, 0)
     candidate = algorithm.order[3]
