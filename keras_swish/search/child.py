@@ -317,10 +317,14 @@ class Child:
             is_last = epoch + 1 == self.config.epochs or network.stop_training
             if is_last and callbacks:
                 callbacks.on_train_end()  # some give back the weights of the best epoch
-            if is_finite and not is_last and not each_epoch:
+            if is_finite and not is_last:
                 if keeps_curve:
-                    reward = self._measure(network, logs)
-                    curve = (*curve, self._diverged if reward is None else reward)
+                    # Not judged yet: a bad beginning may end well.
+                    measured = self._measure(network, logs)
+                    reward = self._diverged if measured is None else measured
+                    curve = (*curve, reward)
+                    if each_epoch:
+                        yield Outcome(reward, PRUNED, steps, time.perf_counter() - start, curve)
                 continue
             reward = self._validate(network) if is_finite else None
             if reward is None:
@@ -328,10 +332,8 @@ class Child:
                 yield Outcome(self._diverged, DIVERGED, steps, seconds, curve)
                 return
             curve = (*curve, reward) if keeps_curve else ()
-            status = OK if is_last else PRUNED
-            yield Outcome(reward, status, steps, time.perf_counter() - start, curve)
-            if is_last:
-                return
+            yield Outcome(reward, OK, steps, time.perf_counter() - start, curve)
+            return
 
     @property
     def _is_validated_cheaply(self) -> bool:

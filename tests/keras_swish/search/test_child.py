@@ -265,6 +265,18 @@ def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, chi
     assert child.evaluate(candidate, 0).reward == -2
 
 
+@pytest.mark.parametrize("early", [-2.0, float("nan")])
+def test_a_bad_beginning_is_not_judged_before_the_last_epoch(early, model, data, space):
+    found = {"trying out": 0.5, "first": early, "last": 0.5}
+    left = iter(found.values())
+    config = children.ChildConfig(2, 32, diverged_reward=-1.0)
+    child = Child(model, *data, space, config, reward=lambda y, predicted: next(left))
+    first, last = child.train_by_epoch(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
+    reward = -2.0 if early == -2 else -1.0
+    assert (first.status, first.reward, first.curve) == (children.PRUNED, reward, (reward,))
+    assert (last.status, last.reward, last.curve) == (children.OK, 0.5, (reward, 0.5))
+
+
 def test_a_model_with_several_outputs_has_a_reward_of_them_all(data, space, child_config):
     (x, y), (vx, vy) = data
     inputs = keras.Input((2,))
