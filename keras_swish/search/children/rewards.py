@@ -2,6 +2,7 @@
 
 import functools
 import json
+import numbers
 import re
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +64,7 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
 
 
 def name_of(function: Any) -> str:
-    """Returns the name of a loss or reward, with what distinguishes it if Keras can tell.
+    """Returns the name of a loss, reward or callback, with what distinguishes it if that is known.
 
     What a function of the user's computes, it does not say.
     """
@@ -83,6 +84,10 @@ def name_of(function: Any) -> str:
     if isinstance(function, keras.losses.Loss):
         config = {k: v for k, v in function.get_config().items() if k not in ("name", "fn")}
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+    if isinstance(function, keras.callbacks.Callback):
+        # Keras knows no config of a callback: what its constructor has kept.
+        kept = {k: v for k, v in vars(function).items() if isinstance(v, numbers.Number | str)}
+        return f"{type(function).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
     return getattr(function, "__name__", type(function).__name__)
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import pickle
 
 import keras
@@ -457,6 +458,16 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     once = Child(model, *data, space, ChildConfig(1, 32, bn_momentum=0.9))
     assert outcomes[0].reward == outcomes[2].reward == once.evaluate(first, 0).reward
     assert stop.best is None or not np.isfinite(stop.best)
+
+
+def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space, child_config):
+    prints = []
+    for patience in (1, 1, 50):
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=patience)
+        child = Child(model, *data, space, child_config, callbacks=[stop])
+        prints.append(child.fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+    assert json.loads(json.dumps(prints[0])) == prints[0]
 
 
 def test_rewards_after_each_epoch_are_kept_where_that_is_cheap(model, data, space, child_config):
