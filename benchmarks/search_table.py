@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 from keras_swish import io
 from keras_swish.search import SearchSpace, Study, benchmark
+from keras_swish.search.child import OK
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
 
@@ -100,9 +101,9 @@ def tables(study: Study) -> dict[str, list[dict[str, Any]]]:
             }
         )
         for seed, outcome in sorted(study.outcomes[candidate].items()):
-            # By epoch, where that was recorded.
-            curve = outcome.curve or [outcome.reward]
-            for epoch, reward in enumerate(curve, 1 + epochs - len(curve)):
+            # By epoch, where that was recorded; what diverged or was pruned has its reward alone.
+            curve = outcome.curve if outcome.status == OK else ()
+            for epoch, reward in {**dict(enumerate(curve, 1)), epochs: outcome.reward}.items():
                 trainings.append(
                     {
                         "function": number,

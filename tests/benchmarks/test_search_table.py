@@ -43,6 +43,17 @@ def test_a_table_is_made_of_a_finished_search(maker, space, monkeypatch, tmp_pat
     assert json.loads((out / "small/card.json").read_text()) == table.card
 
 
+def test_what_diverged_has_its_reward_alone(maker, space):
+    study = Study(space, {"config": {"epochs": 3}})
+    outcomes = [Outcome(-9.0, "diverged", 5, 2.0, (-3.0, -4.0)), Outcome(-1.0, "ok", 5, 2.0)]
+    for number, candidate in enumerate(space.survey().candidates):
+        study.add(candidate, 7, outcomes[number > 0], "exhaustive")
+    first, second, *_ = maker.tables(study)["trainings.csv"]
+    for row, reward, status in ((first, -9.0, "diverged"), (second, -1.0, "ok")):
+        assert (row["epoch"], row["reward"], row["status"]) == (3, reward, status)
+    assert (first["function"], second["function"]) == (0, 1)
+
+
 def test_an_unfinished_search_is_refused(maker, space):
     with pytest.raises(ValueError, match="functions are not trained"):
         maker.tables(Study(space, {"config": {"epochs": 2}}))
