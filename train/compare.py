@@ -206,6 +206,7 @@ def plan(flag_values: FlagValues) -> Grid:
         for model, chosen in by_model.items()
         for activation in activations
     }
+    flags.check_seeds(flag_values, flag_values.seeds)
     seeds = range(flag_values.seed, flag_values.seed + flag_values.seeds)
     return Grid(by_model, activations, rates, seeds)
 

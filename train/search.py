@@ -197,6 +197,7 @@ def main(flag_values: FlagValues) -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
         raise UsageError("the search needs Optuna: pip install 'keras-swish[search]'")
+    groups.check_seeds(flag_values, flag_values.top_seeds)
     executor = executors.from_flags(flag_values, limit_threads=True)
     settings = _child_settings(flag_values)
     if flag_values.pruner != "none" and settings.config.epochs == 1:
@@ -325,7 +326,10 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
     elif "model" in given:
         # Any network of the zoo: not all take filters as resnet8 does.
         given["filters"] = None
-    config = dataclasses.replace(settings.config, **_given(flag_values, _CONFIG_FLAGS))
+    config = settings.config
+    for name, value in _given(flag_values, _CONFIG_FLAGS).items():
+        with as_argument_error(name):
+            config = dataclasses.replace(config, **{name: value})
     settings = dataclasses.replace(settings, **given, config=config)
     check_models("model", [settings.model])
     return settings

@@ -250,6 +250,10 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
         ("--core_units=2 --algorithm=exhaustive", "Only a space of one core unit"),
         ("--max_trials=many", "must be a whole number, or 'none' for no limit"),
         ("--max_trials=0", "--max_trials=0: trains the functions of --start alone"),
+        ("--learning_rate=0", "--learning_rate=0.0: `learning_rate` must be a positive number"),
+        ("--bn_momentum=1", "--bn_momentum=1.0: `bn_momentum` must be in [0, 1)"),
+        ("--seed=5000000000", "5000000000 is not an integer in the range [0, 4294967295]"),
+        ("--seed=4294967293", "--seed=4294967293: the last of 4 seeds would be larger than"),
         ("--start=nowhere.txt", "--start=nowhere.txt: `start` must be a list of formulas, or"),
     ],
 )

@@ -12,8 +12,11 @@ from absl import flags
 from absl.flags import FlagValues
 
 from ..datasets import in_memory
+from ..errors import ArgumentError
 from ..trainer import distribution, recipes
 
+# The largest seed that NumPy takes.
+MOST_SEED = 2**32 - 1
 _SMALL_NETWORKS = ", ".join(f"{spec.model} for {name}" for name, spec in in_memory.SPECS.items())
 # The fields of a recipe, each of which is a flag.
 RECIPE_FIELDS = {
@@ -158,8 +161,19 @@ def define_seed_flag(flag_values: FlagValues) -> None:
         0,
         "Seed of kernels, order and augmentation.",
         lower_bound=0,
+        upper_bound=MOST_SEED,
         flag_values=flag_values,
     )
+
+
+def check_seeds(flag_values: FlagValues, count: int) -> None:
+    """Refuses a first seed after which there are not so many.
+
+    Raises:
+        ArgumentError: If there are not.
+    """
+    if flag_values.seed + count - 1 > MOST_SEED:
+        raise ArgumentError("seed", f"the last of {count} seeds would be larger than {MOST_SEED}")
 
 
 def define_recipe_flags(flag_values: FlagValues, without: Iterable[str] = ()) -> None:

@@ -104,6 +104,8 @@ def test_flags_of_a_run_are_gone_in_the_next(call):
         (["cifar", "--epoch=3"], "Unknown flag 'epoch'. Did you mean 'epochs'"),
         (["cifar", "--learning_rate=fast"], "--learning_rate=fast: 'fast' is not a number"),
         (["cifar", "--epochs=many"], "--epochs=many: 'many' is not a whole number"),
+        (["cifar", "--seed=4294967296"], "--seed=4294967296: 4294967296 is not an integer in"),
+        (["compare", "--seed=4294967294"], "--seed=4294967294: the last of 3 seeds would be"),
         (["cifar", "resnet20"], "unexpected argument 'resnet20'"),
         (["cifar", "--verbosity=1"], "Unknown flag 'verbosity'."),
         (["plot", "--epochs=3"], "Unknown flag 'epochs'. Valid: high, low, out."),
