@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import numbers
 import os
 import pathlib
 import shlex
@@ -235,8 +236,8 @@ def _check(
         )
     if verbose not in VERBOSE:
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if timeout is not None and not (is_number and timeout > 0):
+    is_number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and float(timeout) > 0):
         raise ValueError(f"`timeout` must be positive seconds. Received: timeout={timeout!r}")
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
     for callback in given:

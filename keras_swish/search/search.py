@@ -103,7 +103,7 @@ class Search:
         on_race: OnRace | None = None,
     ):
         self.child, self.study, self.algorithm = child, study, algorithm
-        self.name, self.seed, self.on_child = name, seed, on_child
+        self.name, self.seed, self.on_child = name, int(seed), on_child  # of NumPy's, too
         self.executor = executor or executors.start_for(child)
         self.pruner, self.on_race = pruner, on_race
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout

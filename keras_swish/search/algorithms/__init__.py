@@ -24,6 +24,10 @@ class Proposal:
     candidate: Candidate
     note: object = None
 
+    def __post_init__(self) -> None:
+        # Of NumPy's whole numbers, which no storage holds.
+        object.__setattr__(self, "candidate", tuple(map(int, self.candidate)))
+
 
 class Algorithm(abc.ABC):
     """What proposes candidates, and learns from their rewards.

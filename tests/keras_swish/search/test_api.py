@@ -6,7 +6,15 @@ import pytest
 from fake_child import Fake, search
 
 import keras_swish
-from keras_swish.search import ChildConfig, Objective, Race, SearchSpace
+from keras_swish.search import (
+    ChildConfig,
+    Objective,
+    Race,
+    Search,
+    SearchSpace,
+    Study,
+    algorithms,
+)
 
 pytest.importorskip("optuna")
 QUICK = {"max_trials": 2, "epochs": 1, "batch_size": 32, "algorithm": "random", "verbose": 0}
@@ -195,6 +203,28 @@ def test_progress_is_shown_as_asked_for(verbose, data, capsys):
         assert "3/3 functions  [====================]  0:00 left  best 0." in printed
     else:
         assert printed.count("(seed 0)") == 3
+
+
+def test_numbers_of_numpy_are_stored(data, tmp_path):
+    class Numpy(algorithms.Algorithm):
+        def ask(self):
+            return algorithms.Proposal(tuple(self.random.integers(self.space.sizes)))
+
+    one = np.int64(1)
+    config = ChildConfig(batch_size=np.int32(4), learning_rate=np.float32(0.5), epochs=one)
+    race = Race(seeds=one, top=np.float32(0.5))
+    numbers = {"max_trials": one, "timeout": np.int64(99), "seed": one, "epochs": one}
+    for _ in range(2):  # and known again
+        numbers |= {"race": race, "child_config": config, "storage": tmp_path / "study.log"}
+        result = found(fresh(), data, **numbers, algorithm=Numpy(QUICK["space"]))
+    assert len(result.study) == 1
+
+
+def test_a_study_takes_a_seed_of_numpy(space, tmp_path):
+    algorithm = algorithms.create("random", space)
+    study = Study(space, {}, tmp_path / "study.log")
+    Search(Fake(space), study, algorithm, "random", np.int64(3)).explore(1)
+    assert len(Study(space, {}, tmp_path / "study.log")) == 1
 
 
 def test_after_its_time_a_search_begins_no_more_children(space):
