@@ -142,7 +142,8 @@ class Search:
             start: Functions to begin with.
             references: Functions to compare with.
         """
-        others = [one for one in start if one.candidate is None]
+        compared = {one.text for one in references}
+        others = [one for one in start if one.candidate is None and one.text not in compared]
         self._references = [*references, *others]
         self._kinds = {one.text: START for one in others} | {
             one.text: REFERENCE for one in references

@@ -573,6 +573,27 @@ def test_references_are_neither_candidates_nor_trials(space):
     assert repr(found.study.entries()) == repr(without.study.entries())
 
 
+class Constant(Fake):
+    """A child to which all is alike, also what is no candidate."""
+
+    def evaluate(self, candidate, seed):
+        self.trained.append((candidate, seed))
+        return Outcome(0.5, "ok", 1, 0.1)
+
+
+def test_a_reference_outside_the_space_that_is_given_too_is_trained_once():
+    child = Constant(SearchSpace(unary=["sin(x)", "x^2"], binary=["x1 * x2"]))
+    crowd = Crowd(child)
+    found = begun(child, None, ["relu", "elu"], ["relu", "swish"], executor=crowd)
+    assert {job: child.trained.count(job) for job in child.trained} == {
+        ("relu", 0): 1,
+        ("swish", 0): 1,
+        ("elu", 0): 1,
+    }
+    kinds = {entry.formula: entry.algorithm for entry in found.study.reference_entries()}
+    assert kinds == {"relu": "reference", "swish": "reference", "elu": "start"}
+
+
 def test_a_reference_that_is_proposed_is_not_trained_again(space):
     child = Fake(space)
     algorithm = algorithms.create("exhaustive", space, 0)
