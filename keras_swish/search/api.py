@@ -84,7 +84,7 @@ def search_activations(
         batch_size: Examples a step; by default that of a dataset, or 128.
         callbacks: Keras's callbacks, of which each child gets copies, such as `EarlyStopping`.
         verbose: 0 for nothing, 1 for a bar, 2 for a line a function; "auto" is 1.
-        timeout: Seconds after which no more children are begun.
+        timeout: Seconds after which no more children are begun but those of ReLU and Swish.
         start: Functions to train first, besides those of the algorithm: formulas and names of
             activations, or the path of a text file with one a line. Those that are no candidates
             of the space are trained in a network of their own.

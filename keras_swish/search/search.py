@@ -81,7 +81,8 @@ class Search:
         executor: Where children are trained, as `executors.start_for` returns it; by default in
             this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.
-        timeout: Seconds after which no more children are begun, or None.
+        timeout: Seconds after which no more children are begun but those of the references, or
+            None.
         on_race: Called before some get more seeds, with the number of trainings.
 
     Raises:
@@ -158,14 +159,14 @@ class Search:
 
     def explore(self, max_trials: int | None) -> None:
         """Lets the algorithm propose until so many different candidates were tried."""
-        while self._left:
+        while self._left and not self.is_late:
             self._train(self._left[0])
             del self._left[0]
         while True:
             proposal = self._ask() if self._has_room() and self._wants_more(max_trials) else None
             if proposal is not None:
                 self._answer(proposal)
-            elif self._waiting:
+            elif self._is_training:
                 self._finish()
             else:
                 return
@@ -202,7 +203,8 @@ class Search:
             if self.on_race:
                 self.on_race(len(missing))
             for candidate, seed in missing:
-                self._submit(candidate, seed)
+                if not self.is_late:
+                    self._submit(candidate, seed)
             self._finish_all()
 
     def _missing_of_best(self, seeds: Sequence[int]) -> list[tuple[Candidate, int]]:
@@ -310,7 +312,9 @@ class Search:
     def _train_references(self, seed: int) -> None:
         """Trains what candidates are compared with, as far as it is not trained already."""
         for function in self._references:
-            if seed in self.study.references.get(function.text, ()):
+            # What every search compares with is trained also where its time is over.
+            is_too_late = self.is_late and self._kinds[function.text] == START
+            if is_too_late or seed in self.study.references.get(function.text, ()):
                 continue
             job = function.candidate or function.text, seed
             self._compared[job] = function
@@ -324,7 +328,7 @@ class Search:
     def _submit(self, candidate: Candidate, seed: int, done: executors.Done | None = None) -> None:
         """Has a candidate trained, if it was not for comparison."""
         for function in self._references:
-            outcome = self.study.references[function.text].get(seed)
+            outcome = self.study.references.get(function.text, {}).get(seed)
             if function.candidate == candidate and outcome:
                 self._record((candidate, seed), outcome)
                 return
@@ -335,8 +339,12 @@ class Search:
             self._finish()
         self.executor.submit(job, done)
 
+    @property
+    def _is_training(self) -> bool:
+        return self.executor.idle < self.executor.slots
+
     def _finish_all(self) -> None:
-        while self.executor.idle < self.executor.slots:
+        while self._is_training:
             self._finish()
 
     def _finish(self) -> None:

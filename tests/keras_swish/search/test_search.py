@@ -594,6 +594,27 @@ def test_a_reference_outside_the_space_that_is_given_too_is_trained_once():
     assert kinds == {"relu": "reference", "swish": "reference", "elu": "start"}
 
 
+def test_when_its_time_is_over_a_search_compares_with_references_alone(space):
+    child = Constant(space)
+    found = begun(child, None, ["gelu", "swish"], ["relu"], timeout=1e-9)
+    assert [entry.formula for entry in found.study.reference_entries()] == ["relu"]
+    assert not len(found.study)
+    found.explore(5)
+    found.race(Race(seeds=2, top=1))
+    assert len(child.trained) == 1
+
+
+def test_when_its_time_is_over_a_search_that_resumes_trains_nothing(space, tmp_path):
+    storage, cut = tmp_path / "study.log", Fake(space, stop_after=9)
+    with pytest.raises(KeyboardInterrupt):
+        search(cut, storage, executor=Crowd(cut)).explore(20)
+    child = Fake(space)
+    again = search(child, storage, timeout=1e-9)
+    assert again._left
+    again.explore(20)
+    assert not child.trained
+
+
 def test_a_reference_that_is_proposed_is_not_trained_again(space):
     child = Fake(space)
     algorithm = algorithms.create("exhaustive", space, 0)
