@@ -173,10 +173,16 @@ class Ray:
 
 
 class WorkerLostError(RuntimeError):
-    """A job whose worker was lost again and again, and which is `job`."""
+    """A job whose worker was lost again and again.
 
-    def __init__(self, job: Job):
-        super().__init__(f"The worker was lost {cluster.RETRIES} times while it computed {job}.")
+    Args:
+        job: The job.
+        work: What the worker did, in words.
+    """
+
+    def __init__(self, job: Job, work: str | None = None):
+        work = work or f"computed {job}"
+        super().__init__(f"The worker was lost {cluster.RETRIES} times while it {work}.")
         self.job = job
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_swish.search import cluster, executors
+from keras_swish.search import executors
 from keras_swish.search.algorithms import Algorithm, Proposal
 from keras_swish.search.child import OK, PRUNED, Child, Outcome
 from keras_swish.search.executors import Executor, WorkerLostError
@@ -355,10 +355,7 @@ class Search:
             function, seed = error.job
             if not isinstance(function, str):
                 function = self.child.space.formula(function)
-            raise RuntimeError(
-                f"The worker was lost {cluster.RETRIES} times while it trained {function} with "
-                f"seed {seed}."
-            ) from error
+            raise WorkerLostError(error.job, f"trained {function} with seed {seed}") from error
         self._record(job, outcome)
 
     def _record(self, job: tuple[Any, int], outcome: Outcome) -> None:

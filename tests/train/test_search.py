@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from keras_swish.search.executors import Local, WorkerLostError
 from keras_swish.train.app import executors
 
 pytest.importorskip("optuna")
@@ -226,6 +227,19 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     assert code == 2
     assert "learning_rate 0.1, now 0.3" in err
     assert (out / "study.log").read_bytes() == before
+
+
+def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
+    def lost(self):
+        raise WorkerLostError(self._submitted[0][0])
+
+    monkeypatch.setattr(Local, "wait", lost)
+    code, _, err = call(*SHORT, "--max_trials=1", f"--out={tmp_path / 'out'}")
+    assert code == 1
+    assert err == (
+        "keras-swish search: The worker was lost 10 times while it trained max(x, max(x, 0)) with "
+        f"seed 0; the same command with --out={tmp_path / 'out'} resumes\n"
+    )
 
 
 @pytest.mark.parametrize(

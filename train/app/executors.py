@@ -98,4 +98,8 @@ def execute(
     with as_flag_error(executor):
         executor.start(lambda job: function(**job, **shared))
     with executor:
-        yield from executors.compute_all(executor, jobs)
+        try:
+            yield from executors.compute_all(executor, jobs)
+        except executors.WorkerLostError as error:
+            title = error.job.get("title", error.job)
+            raise executors.WorkerLostError(error.job, f"computed {title}") from error

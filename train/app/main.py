@@ -19,7 +19,7 @@ from absl.flags import FlagValues
 
 from keras_swish import io, startup
 from keras_swish.messages import first_line, unknown
-from keras_swish.search.executors import is_out_of_memory
+from keras_swish.search.executors import WorkerLostError, is_out_of_memory
 from keras_swish_cli import open_streams
 
 from ..errors import (
@@ -80,6 +80,8 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
         fail(str(error), status=1)
     except io.DamagedFileError as error:
         fail(f"{error}{_how_to_resume(flag_values)}")
+    except WorkerLostError as error:
+        fail(f"{str(error).rstrip('.')}{_how_to_resume(flag_values)}", status=1)
     except BrokenPipeError:
         _end_without_reader()
     except OSError as error:
@@ -93,7 +95,7 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        said = first_line(error) if str(error) else "no memory is left"
+        said = first_line(error).rstrip(".") if str(error) else "no memory is left"
         remedy = " (try a smaller --batch_size)" if "batch_size" in flag_values else ""
         fail(f"{said}{remedy}{_how_to_resume(flag_values)}", status=1)
     finally:

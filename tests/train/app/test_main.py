@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_swish.search import executors
 from keras_swish.train import cli
 from keras_swish.train.errors import PreemptedError
 from keras_swish.train.trainer import trainer
@@ -137,6 +138,19 @@ def test_interrupted_it_says_how_to_resume(call, monkeypatch, tmp_path):
     code, _, err = call("cifar", f"--out={tmp_path / 'run'}")
     assert code == 130
     assert f"the same command with --out={tmp_path / 'run'} resumes" in err
+
+
+def test_a_lost_worker_ends_with_one_line(call, monkeypatch, tmp_path):
+    def lost(self):
+        raise executors.WorkerLostError(self._submitted[0][0])
+
+    monkeypatch.setattr(executors.Local, "wait", lost)
+    code, _, err = call("compare", "--activations=relu", f"--out={tmp_path / 'out'}")
+    assert code == 1
+    assert err == (
+        "keras-swish compare: The worker was lost 10 times while it computed [1/3] resnet8, relu, "
+        f"learning rate 0.1, seed 0; the same command with --out={tmp_path / 'out'} resumes\n"
+    )
 
 
 def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
