@@ -17,10 +17,11 @@ Examples:
       after a search begun from Python with storage="mine.log"; a database's URL does as well.
 
 By default the network is the one that the dataset has in `keras-swish compare`, or that of the
-search where it was named there; the images have the size of the search's; the recipe is "short",
-for four times the epochs of a child. The results are those of a comparison with two baselines, ReLU
-and Swish, with the same report: p (Holm) is corrected for all comparisons with both, and decides.
-They go to the folder `confirm` within that of the search. Cut off and given again, it resumes.
+search where it was named there, in its full width, whatever filters the search gave it; the images
+have the size of the search's; the recipe is "short", for four times the epochs of a child. The
+results are those of a comparison with two baselines, ReLU and Swish, with the same report: p (Holm)
+is corrected for all comparisons with both, and decides. They go to the folder `confirm` within that
+of the search. Cut off and given again, it resumes.
 """
 
 import itertools
@@ -32,7 +33,7 @@ from absl.flags import FlagValues
 
 from keras_swish.search import Study
 
-from . import compare
+from . import compare, search
 from .app import flags
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
@@ -120,8 +121,11 @@ def _take_settings(flag_values: FlagValues, searched: dict[str, Any]) -> None:
     """Takes the data of the search, and a network that the user has named for it."""
     child = searched["child"]
     flags.set_unless_given(flag_values, dataset=searched["dataset"], image_size=child["image_size"])
-    if not child["filters"] and not flag_values["models"].present:
-        flags.set_unless_given(flag_values, model=child["model"])  # of full width already
+    default = search.CHILDREN.get(searched["dataset"], search.DEFAULT_CHILD)
+    # Where the default was named by --model, it has no filters of the search's.
+    is_named = child["model"] != default.model or not child["filters"]
+    if is_named and not flag_values["models"].present:
+        flags.set_unless_given(flag_values, model=child["model"])
     _train_longer(flag_values, child["config"])
 
 

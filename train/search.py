@@ -171,6 +171,9 @@ def define_flags(flag_values: FlagValues) -> None:
     )
     groups.define_model_flag(flag_values, "By default resnet8.")
     groups.define_data_flags(flag_values)
+    flag_values[
+        "test_split"
+    ].help = "Split that the dataset has for tests, by default 'test'; a search leaves it alone."
     groups.define_seed_flag(flag_values)
     groups.define_recipe_fields(flag_values, _CONFIG_FLAGS)
     executors.define_ray_flags(flag_values)

@@ -104,9 +104,10 @@ def test_by_default_it_is_larger_than_the_search(call, trained, folder):
     assert config["recipe"]["weight_decay"] == 5e-4
 
 
-def test_a_network_named_for_the_search_is_taken_again(call, trained, folder):
+@pytest.mark.parametrize("filters", [[], [4, 4, 4]])
+def test_a_network_named_for_the_search_is_taken_again(call, trained, folder, filters):
     record = io.read_json(folder / "config.json")
-    record["config"]["child"] |= {"model": "resnet14", "filters": [], "image_size": 16}
+    record["config"]["child"] |= {"model": "resnet14", "filters": filters, "image_size": 16}
     io.write_json(folder / "config.json", record)
     assert call("confirm", folder, "--best=1", "--seeds=1", *QUICK)[0] == 0
     assert {model for model, *_ in trained} == {"resnet14"}

@@ -229,6 +229,10 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     assert (out / "study.log").read_bytes() == before
 
 
+def test_the_help_says_that_a_search_does_not_test(call):
+    assert "a search leaves it alone" in call("search", "--help")[1]
+
+
 def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
     def lost(self):
         raise WorkerLostError(self._submitted[0][0])
