@@ -193,6 +193,7 @@ class Study:
         optuna, backend = import_optuna(), str(storage)
         try:
             if "://" in backend:
+                _check_file(backend)
                 # Looking into a database leaves no tables in it.
                 backend = optuna.storages.RDBStorage(backend, skip_table_creation=True)
             else:
@@ -466,6 +467,21 @@ def _outcome(trial: Any) -> Outcome:
     if not isinstance(attrs["seed"], int) or not all(map(math.isfinite, numbers)):
         raise ValueError("its numbers are not finite")
     return Outcome(trial.value, attrs["status"], attrs["steps"], attrs["seconds"], tuple(curve))
+
+
+def _check_file(url: str) -> None:
+    """Refuses the URL of a file of SQLite that is not there: SQLite would make an empty one.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    import sqlalchemy
+
+    parts = sqlalchemy.engine.make_url(url)
+    path = parts.database or ":memory:"
+    is_file = parts.get_backend_name() == "sqlite" and not path.startswith((":memory:", "file:"))
+    if is_file and not os.path.isfile(path):
+        raise ValueError("there is no such file")
 
 
 @contextlib.contextmanager

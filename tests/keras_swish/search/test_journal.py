@@ -95,6 +95,16 @@ def test_a_damaged_database_is_refused_in_words(tmp_path, space):
     assert {len(refusal.splitlines()) for refusal in refusals} == {1}
 
 
+def test_a_database_that_is_not_there_is_not_made(tmp_path, space):
+    pytest.importorskip("sqlalchemy")
+    url = f"sqlite:///{tmp_path}/study.db"
+    with pytest.raises(ValueError, match=r"no search is stored there \(there is no such file\)"):
+        Study.load(url)
+    assert not list(tmp_path.iterdir())
+    search(Fake(space), url).explore(1)
+    assert len(Study.load(url)) == len(Study.load(url.replace("sqlite:", "sqlite+pysqlite:"))) == 1
+
+
 @pytest.mark.parametrize(
     ("good", "damaged", "message"),
     [
