@@ -113,6 +113,8 @@ def rows(folder: pathlib.Path) -> list[dict[str, Any]]:
                     "part of the target's": round(cost / seconds, 3),
                 }
             )
+    if not made:
+        return []
     best = max(made, key=lambda row: row["rank correlation"])
     agreeing = [row for row in made if row["rank correlation"] >= best["low"]]
     # Where none agrees, the one that agrees best.
@@ -130,6 +132,8 @@ def main() -> None:
     if not list((arguments.folder / TARGET).glob("*/results.csv")):
         parser.error(f"{arguments.folder}: no {TARGET}/RATE/results.csv of the target network")
     made = rows(arguments.folder)
+    if not made:
+        parser.error(f"{arguments.folder}: no CHILD/RATE/results.csv of a child yet")
     for row in made:
         print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
     if max(row["rank correlation"] for row in made) < AGREES:

@@ -1,5 +1,7 @@
 """The choice of a proxy, on made-up trainings."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -92,3 +94,13 @@ def test_a_table_is_written(proxy, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["study_proxy.py", str(tmp_path / "out")])
     with pytest.raises(SystemExit):
         proxy.main()
+
+
+def test_a_target_without_a_child_ends_with_one_line(proxy, folder, monkeypatch, capsys):
+    for name in ("deep", "cheap", "wrong"):
+        shutil.rmtree(folder / name)
+    monkeypatch.setattr("sys.argv", ["study_proxy.py", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        proxy.main()
+    assert ended.value.code == 2
+    assert f"{folder}: no CHILD/RATE/results.csv of a child yet" in capsys.readouterr().err
