@@ -168,29 +168,9 @@ def confirmed(folder: pathlib.Path | None, study: Study) -> Confirmed | None:
     text = (
         f"{said}: `keras-swish confirm` trained the best {len(searched)} again, in "
         f"{html.code(model)} with {seeds} new {'seed' if seeds == 1 else 'seeds'}: "
-        f"{_best_of(better or searched, model_rows, made)}"
+        f"{verdicts.best(model_rows, baselines, better or searched)}"
     )
     return Confirmed(text if searched else "", cells, names[0])
-
-
-def _best_of(names: list[str], rows: list[runs.Row], made: list[verdicts.Verdict]) -> str:
-    """Returns the sentence on the best of these functions, and the baselines."""
-    means = {
-        name: verdicts.mean([*by_seed.values()]) for name, by_seed in runs.accuracies(rows).items()
-    }
-    finite = [name for name in names if math.isfinite(means[name])]
-    if not finite:
-        return f"every run of {', '.join(map(html.code, names))} diverged."
-    best = max(finite, key=lambda name: means[name])
-    reaches = f"{html.code(best)} reaches {verdicts.percent(means[best])}"
-    parts = [
-        f"{verdicts.side(one.outcome)} {html.code(one.baseline)} "
-        f"({verdicts.percent(means[one.baseline])}): p (Holm) = {one.outcome.holm_p:.3g}, "
-        f"{'' if one.is_significant else 'not '}statistically significant"
-        for one in made
-        if one.name == best and one.outcome
-    ]
-    return f"{reaches}{', ' * bool(parts)}{'; and '.join(parts)}."
 
 
 def disguises(

@@ -1,6 +1,7 @@
 """What a comparison says, in words: the answer, and a sentence for each difference."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,19 +84,20 @@ def verdicts(rows: list[Row], baselines: int) -> list[Verdict]:
     ]
 
 
-def best(rows: list[Row], baselines: int) -> str:
+def best(rows: list[Row], baselines: int, names: Sequence[str] = ()) -> str:
     """Returns the sentence on the activation with the highest mean, and the baselines.
 
     Args:
         rows: The runs of one network that count.
         baselines: With how many of the first activations the others are compared.
+        names: The activations to choose from; by default all but those.
     """
     accuracies = runs.accuracies(rows)
     means = {name: mean(list(by_seed.values())) for name, by_seed in accuracies.items()}
     first, *rest = accuracies
     if not rest:
         return f"{html.code(first)} reaches {percent(means[first])}; nothing is compared."
-    others = [*accuracies][baselines:] or rest
+    others = [*names] or [*accuracies][baselines:] or rest
     finite = [name for name in others if math.isfinite(means[name])]
     if not finite:
         return f"every run of {', '.join(map(html.code, others))} diverged."

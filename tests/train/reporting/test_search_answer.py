@@ -102,9 +102,10 @@ def test_what_confirm_found_is_said(space, tmp_path):
     confirmed = search_answer.confirmed(confirm(tmp_path, names), study)
     assert confirmed.text == (
         "Confirmed: `keras-swish confirm` trained the best 1 again, in resnet8 with 10 new seeds: "
-        "cos_minus_x reaches 90.45%, 9.96 points better than relu (80.50%): p (Holm) = 0.00586, "
-        "statistically significant; and 10.96 points better than swish (79.50%): "
-        "p (Holm) = 0.00586, statistically significant."
+        "cos_minus_x reaches 90.45%, 9.96 points better than relu (80.50%): 95% interval +9.93 to "
+        "+9.98 points, p (Holm) = 0.00586, statistically significant; and 10.96 points better than "
+        "swish (79.50%): 95% interval +10.93 to +10.98 points, p (Holm) = 0.00586, statistically "
+        "significant."
     )
     assert confirmed.cells["cos_minus_x"].startswith("+9.96 (+9.93 to")
     assert confirmed.baseline == "relu"
@@ -124,7 +125,7 @@ def test_what_the_best_are_compared_with_is_not_called_found(space, tmp_path):
     confirmed = search_answer.confirmed(confirm(tmp_path, names), searched(space))
     assert confirmed.text.startswith(
         "Not confirmed: `keras-swish confirm` trained the best 2 again, in resnet8 with 10 new "
-        "seeds: cos_minus_x reaches 80.50%, as good as relu (80.50%): p (Holm) = 1, not"
+        "seeds: cos_minus_x reaches 80.50%, as good as relu (80.50%): 95% interval "
     )
     assert "swish_beta" in confirmed.cells
 
