@@ -212,3 +212,11 @@ def test_a_checkpoint_needs_no_file_that_its_run_started_from(call, tmp_path):
     code, printed, err = call("evaluate", second, "--checkpoint=newest")
     assert code == 0, err
     assert printed == call("evaluate", second)[1]
+
+
+def test_a_run_is_tested_on_its_own_validation_split(call, tmp_path):
+    splits = ["--train_split=train[:200]", "--validation_split=train[200:300]"]
+    flags = ["--epochs=1", "--batch_size=32", f"--out={tmp_path / 'run'}"]
+    assert call("cifar", *splits, *flags)[0] == 0
+    code, _, err = call("evaluate", tmp_path / "run", "--test_split=train[200:300]")
+    assert code == 0, err

@@ -152,7 +152,11 @@ class ImageFiles:
     def evaluation(
         self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False
     ) -> Any:
-        """Returns all batches of a split, "validation" or "test"."""
+        """Returns all batches of a split, "validation" or "test".
+
+        With `pad`, the weights make the mean over all batches that over the split. Images that are
+        corrupt count in it with a loss of 0.
+        """
         import tensorflow as tf
 
         from . import pipeline
@@ -177,7 +181,7 @@ class ImageFiles:
         batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         if not pad:
             return batches
-        # As `augmentation.Batches`: the mean over all batches is that over the split.
+        # As `augmentation.Batches`.
         weight = count * host_batch * shard[1] / source.examples
         return batches.map(lambda images, labels, weights: (images, labels, weights * weight))
 

@@ -163,6 +163,12 @@ class ImageArrays:
         return Batches(self, getattr(self, split), batch_size, shard=shard, pad=pad)
 
 
+def known_normalization(name: str, image_size: int | None) -> Normalization | None:
+    """Returns the normalization of a dataset, unless it is computed from its training images."""
+    spec = SPECS.get(name, OTHER)
+    return None if image_size or not spec.mean or not spec.std else (spec.mean, spec.std)
+
+
 def load(
     name: str,
     data_dir: str | None = None,
@@ -209,9 +215,7 @@ def load(
     check_data_dir(data_dir)
     open_splits = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
     source = open_splits(name, data_dir)
-    spec = SPECS.get(name, OTHER)
-    if normalization is None and spec.mean and spec.std and not image_size:
-        normalization = spec.mean, spec.std
+    normalization = normalization or known_normalization(name, image_size)
     if test_only and normalization is not None:
         train = test = _part(source, "test_split", test_split)
     else:
@@ -219,7 +223,7 @@ def load(
         test = _part(source, "test_split", test_split, {"training": train})
     share = held_out_share(validation_split)
     validation = None
-    if share is None:
+    if share is None and not test_only:
         others = {"training": train, "test": test}
         validation = _part(source, "validation_split", str(validation_split), others)
         validation = validation.read()
@@ -238,13 +242,15 @@ def load(
         order = np.random.default_rng(0).permutation(len(train))
         held_out = max(1, int(len(train) * share))
         validation, train = train[order[:held_out]], train[order[held_out:]]
-    assert validation is not None
+    validation = validation or test  # of a test alone, which asks for none
     if normalization is None:
         axes = (0, 1, 2)
         std = np.maximum(train.images.std(axes), 1)
         normalization = tuple(train.images.mean(axes)), tuple(std)
     changes = {"pad": pad, "flip": flip, "mean": normalization[0], "std": normalization[1]}
-    spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
+    spec = dataclasses.replace(
+        SPECS.get(name, OTHER), **{k: v for k, v in changes.items() if v is not None}
+    )
     names = source.class_names
     return ImageArrays(name, train, validation, test, source.classes, spec, names)
 
@@ -282,10 +288,18 @@ def _keras(name: str, data_dir: str | None) -> _Source:
         )
     with _as_not_available(name, "in Keras's cache"):
         train, test = (
-            Split(images.reshape(*images.shape[:3], -1), labels.ravel().astype("int32"))
+            Split(_channels_last(images), labels.ravel().astype("int32"))
             for images, labels in module.load_data()
         )
     return _in_memory({"train": train, "test": test}, int(train.labels.max()) + 1)
+
+
+def _channels_last(images: np.ndarray) -> np.ndarray:
+    """Returns images of Keras, which has colours in its own data format, as `Split` has them."""
+    if images.ndim == 3:
+        return images[..., None]
+    is_first = keras.config.image_data_format() == "channels_first"
+    return images.transpose(0, 2, 3, 1) if is_first else images
 
 
 def _in_memory(

@@ -10,6 +10,7 @@ TF-Slim's inception_preprocessing.py. Unlike there, images are always scaled bil
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -52,8 +53,10 @@ def for_training(
     Raises:
         tf.errors.InvalidArgumentError: When it is run, if the image cannot be decoded.
     """
-    # One draw for all but the crop: an operation costs more than its numbers.
-    random = tf.random.stateless_uniform((6,), seed)
+    # One draw for all but the crop: an operation costs more than its numbers. With a seed of its
+    # own: with the crop's, its first number, which mirrors, is the one that makes the crop wide.
+    other_seed: Any = tf.random.fold_in(seed, 1)  # pyright: ignore[reportAttributeAccessIssue]
+    random = tf.random.stateless_uniform((6,), other_seed)
 
     def box(shape):
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(

@@ -246,7 +246,12 @@ def _check_labels(files, records, classes):
                     raise ArgumentError(
                         "dataset", f"In {path!r}: {unknown('feature', key, sorted(features))}"
                     )
-            label = features[records.label_key].int64_list.value[0]
+            labels = features[records.label_key].int64_list.value
+            if not labels:
+                raise ArgumentError(
+                    "dataset", f"In {path!r}: the feature {records.label_key!r} is no whole number."
+                )
+            label = labels[0]
             first, last = records.first_label, records.first_label + classes - 1
             if not first <= label <= last:
                 raise ArgumentError(

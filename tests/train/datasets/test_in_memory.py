@@ -67,6 +67,18 @@ def test_without_tensorflow_keras_gives_its_datasets(monkeypatch):
     assert fashion.classes == 10
 
 
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_keras_has_colours_in_its_own_data_format(order, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype("uint8")
+    given = images.transpose(0, 3, 1, 2) if order == "channels_first" else images
+    labels = np.arange(20)[:, None] % 10
+    monkeypatch.setattr(in_memory, "has_tensorflow", lambda: False)
+    load_data = lambda: ((given, labels), (given, labels))  # noqa: E731
+    monkeypatch.setattr(in_memory.keras.datasets.cifar10, "load_data", load_data)
+    monkeypatch.setattr(in_memory.keras.config, "image_data_format", lambda: order)
+    np.testing.assert_array_equal(in_memory.load("cifar10").test.images, images)
+
+
 def test_without_tensorflow_a_failed_download_is_one_line(monkeypatch):
     def load_data():
         raise Exception("URL fetch failure on https://...")

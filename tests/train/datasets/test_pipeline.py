@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import pathlib
 
@@ -437,6 +438,13 @@ def test_other_records_are_refused(folder, records, tmp_path):
         writer.write(b"\xff\xff no example")
     with pytest.raises(ArgumentError, match=r"are no tf\.train\.Example"):
         sources.open_records(str(tmp_path / "other*"), 3)
+    text = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"cat"]))
+    features = {"image/encoded": text, "image/class/label": text}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    with tf.io.TFRecordWriter(str(tmp_path / "text")) as writer:
+        writer.write(example.SerializeToString())
+    with pytest.raises(ArgumentError, match="feature 'image/class/label' is no whole number"):
+        sources.open_records(str(tmp_path / "text*"), 3)
 
 
 def test_a_batch_larger_than_the_split_is_refused(source):
@@ -452,3 +460,26 @@ def test_splits_with_other_classes_are_refused(folder, tmp_path):
     sources.check_same_classes(train, train)
     with pytest.raises(ArgumentError, match=r"classes \(3 and 2\): only one of them has 'n01484"):
         sources.check_same_classes(train, other)
+
+
+def test_mirroring_and_colours_do_not_follow_from_the_crop():
+    across = np.arange(0, 192, 3, "uint8")[:, None]
+    encoded = tf.io.encode_png(np.broadcast_to(across, (64, 64, 3)))
+    plain = inception_preprocessing.Distortion(color="none", flip=False)
+    mirrored = dataclasses.replace(plain, flip=True)
+
+    def spans(seed):
+        return [
+            inception_preprocessing.for_training(encoded, seed, 16, distortion)[8]
+            for distortion in (plain, mirrored)
+        ]
+
+    seeds = tf.stack([tf.zeros(400, tf.int64), tf.range(400, dtype=tf.int64)], 1)
+    crops, flipped = (
+        x.numpy()[..., 0]
+        for x in tf.map_fn(spans, seeds, fn_output_signature=[tf.float32, tf.float32])
+    )
+    is_mirrored = flipped[:, 0] > flipped[:, -1]
+    widths = crops[:, -1] - crops[:, 0]
+    assert 0.4 < is_mirrored.mean() < 0.6
+    assert abs(np.corrcoef(is_mirrored, widths)[0, 1]) < 0.15
