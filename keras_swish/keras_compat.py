@@ -429,9 +429,9 @@ def _torch_modules(layer: keras.Layer) -> dict[str, Any]:
     return vars(layer).get("_modules", {})
 
 
-def is_keras_operation(operation: keras.Operation) -> bool:
-    """Says whether the class of an operation is one of Keras's own."""
-    return type(operation).__module__.startswith("keras.src.")
+def is_keras_own(thing: keras.Operation | keras.callbacks.Callback) -> bool:
+    """Says whether the class of an operation, layer or callback is one of Keras's own."""
+    return type(thing).__module__.startswith("keras.src.")
 
 
 @contextlib.contextmanager
@@ -581,9 +581,9 @@ def _replica_context():
     return context if context and context.num_replicas_in_sync > 1 else None
 
 
-def trained_variables(optimizer: keras.optimizers.Optimizer) -> list:
-    """Returns the variables that an optimizer was built for."""
-    return list(optimizer._trainable_variables)
+def trained_variable(optimizer: keras.optimizers.Optimizer, variable: Any) -> Any:
+    """Returns the variable that an optimizer was built for and now updates, maybe by its value."""
+    return optimizer._trainable_variables[optimizer._get_variable_index(variable)]
 
 
 def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:

@@ -12,10 +12,12 @@ from keras import ops
 from keras_swish.keras_compat import (
     TensorFlow1Averages,
     squared_gradients,
-    trained_variables,
+    trained_variable,
 )
+from keras_swish.messages import unknown
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
+SCHEDULES = ("cosine", "step", "exponential")
 
 
 def learning_rate_schedule(
@@ -41,7 +43,7 @@ def learning_rate_schedule(
         decay_steps: Steps between two falls of "exponential".
 
     Raises:
-        ValueError: If the warm-up leaves no steps for the rest.
+        ValueError: If there is no such schedule, or the warm-up leaves no steps for the rest.
 
     Example:
         >>> from keras_swish.optimizers import learning_rate_schedule
@@ -49,6 +51,8 @@ def learning_rate_schedule(
         >>> [round(float(schedule(step)), 3) for step in (0, 20, 60)]
         [0.04, 0.4, 0.2]
     """
+    if schedule not in SCHEDULES:
+        raise ValueError(unknown("schedule", schedule, SCHEDULES))
     schedules = keras.optimizers.schedules
     boundaries = [int(share * steps) for share in milestones]
     end = boundaries[0] if schedule == "step" and boundaries else steps
@@ -147,14 +151,12 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
         super().__init__(*args, **kwargs)
         self.factors = factors or {}
 
-    def apply(self, grads: list, trainable_variables: list | None = None) -> None:
-        """Updates the variables."""
-        # The steps of SGD are linear in the gradients.
-        grads = [
-            g if g is None or v.path not in self.factors else g * self.factors[v.path]
-            for g, v in zip(grads, trainable_variables or trained_variables(self), strict=True)
-        ]
-        super().apply(grads, trainable_variables)
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates a variable by its gradient, which is clipped already."""
+        factor = self.factors.get(trained_variable(self, variable).path)
+        # SGD's steps are linear in the gradients.
+        gradient = gradient if factor is None else gradient * factor
+        super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs to make the same optimizer."""

@@ -11,7 +11,7 @@ import keras
 from keras_swish import activations, catalogue
 from keras_swish.formulas.language import is_formula, parse
 from keras_swish.keras_activations import keras_names
-from keras_swish.keras_compat import is_keras_operation
+from keras_swish.keras_compat import is_keras_own
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.messages import unknown
 
@@ -268,7 +268,7 @@ def _partial(candidate: functools.partial) -> str | None:
 
 def _operation(candidate: Any) -> str | None:
     """Names an operation that a function such as `keras.ops.relu` left in a graph."""
-    if not is_keras_operation(candidate):
+    if not is_keras_own(candidate):
         return None
     name = _OPERATIONS.get(type(candidate).__name__.lower())
     if name == "relu" and hasattr(candidate, "max_value"):

@@ -208,6 +208,9 @@ def replace_activations(
             "`replacements` must be a dictionary from old activations to new ones, such as "
             f"{{'relu': 'swish'}}. Received: {replacements!r}"
         )
+    if where is not None and not callable(where):
+        # Once: an iterator would be at its end behind the first site.
+        where = [where] if isinstance(where, str | re.Pattern) else list(where)
     found = survey(model, tuple(key for key in replacements if callable(key)))
     printed = {site.old for site in found.sites()}
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
@@ -334,11 +337,11 @@ def _reason_to_keep(
         return "is that already, with learned weights"
     if id(located.owner if located.key else located.activation) in kept_last:
         return "makes the model's output: see except_last"
-    patterns = [where] if isinstance(where, str | re.Pattern) else where
-    if callable(patterns):
-        fitting = [site] if patterns(site) else []
+    if callable(where):
+        fitting = [site] if where(site) else []
     else:
-        fitting = [pattern for pattern in patterns or ["*"] if _fits(site, pattern)]
+        patterns: Any = ["*"] if where is None else where
+        fitting = [pattern for pattern in patterns if _fits(site, pattern)]
     if not fitting:
         return "not chosen by `where`"
     if site.attribute == "recurrent_activation" and "recurrent_activation" not in str(fitting):

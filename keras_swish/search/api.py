@@ -83,6 +83,7 @@ def search_activations(
         epochs: Passes over the data for each child; by default those of `child_config`, 3.
         batch_size: Examples a step; by default that of a dataset, or 128.
         callbacks: Keras's callbacks, of which each child gets copies, such as `EarlyStopping`.
+            A storage is resumed with the same alone: classes, and the numbers in those of Keras.
         verbose: 0 for nothing, 1 for a bar, 2 for a line a function; "auto" is 1.
         timeout: Seconds after which no more children are begun but those of ReLU and Swish.
         start: Functions to train first, besides those of the algorithm: formulas and names of

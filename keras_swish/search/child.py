@@ -115,8 +115,8 @@ class Child:
             )
         if reward is not None and objective is not None:
             raise ValueError("Pass an `objective` or a `reward`, and not both.")
-        self.train_data, batch_size = datasets.read("train", train, class_weight)
-        self.validation, _ = datasets.read("validation", validation)
+        self.train_data, batch_size = datasets.read("training data", train, class_weight)
+        self.validation, _ = datasets.read("validation data", validation)
         self._examples = datasets.size(self.train_data)
         self.config = dataclasses.replace(
             self.given_config, batch_size=self.given_config.batch_size or batch_size or _BATCH_SIZE
@@ -186,8 +186,8 @@ class Child:
     def _try_out(self) -> None:
         """Finds before the first training what would fail after it."""
         network, loss = self._network, self.loss
-        checks.try_out(network, loss, self.train_data, "train")
-        few, outputs = checks.try_out(network, loss, self.validation, "validation")
+        checks.try_out(network, loss, self.train_data, "training data")
+        few, outputs = checks.try_out(network, loss, self.validation, "validation data")
         if self.objective:
             logged = checks.logged_names(network, few, outputs)
             self.objective = objectives.complete(self.objective, logged, network)
@@ -321,7 +321,7 @@ class Child:
                 if keeps_curve:
                     # Not judged yet: a bad beginning may end well.
                     measured = self._measure(network, logs)
-                    reward = self._diverged if measured is None else measured
+                    reward = self._diverged if measured is None else max(measured, self._diverged)
                     curve = (*curve, reward)
                     if each_epoch:
                         yield Outcome(reward, PRUNED, steps, time.perf_counter() - start, curve)

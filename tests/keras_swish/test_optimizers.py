@@ -100,3 +100,27 @@ def test_moving_statistics_have_converged_when_a_run_ends(steps, momentum):
 def test_they_are_the_same_on_every_backend(backend, python):
     pytest.importorskip(backend)
     python("-m", "pytest", "-q", "-m", "not slow", __file__, KERAS_BACKEND=backend)
+
+
+def test_a_schedule_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match=r"Unknown schedule 'cosin'\. Did you mean 'cosine'"):
+        optimizers.learning_rate_schedule("cosin", 0.1, 100)
+    schedule = optimizers.learning_rate_schedule("step", 0.1, 2, milestones=(0.3, 0.6, 0.9))
+    assert float(schedule(2)) == pytest.approx(0.1 * 0.1**3)
+
+
+def test_factors_do_not_change_what_is_clipped():
+    values = [keras.Variable([1.0, 1.0], name=name) for name in ("kernel", "beta")]
+    plain, scaled = (
+        optimizers.SGD(0.1, global_clipnorm=1.0, factors=factors)
+        for factors in ({}, {values[1].path: 10.0})
+    )
+    steps = []
+    for optimizer in (plain, scaled):
+        for value in values:
+            value.assign([1.0, 1.0])
+        optimizer.build(values)
+        optimizer.apply([keras.ops.ones(2), keras.ops.ones(2)], values)
+        steps.append([keras.ops.convert_to_numpy(value) - 1 for value in values])
+    np.testing.assert_allclose(steps[0], np.full((2, 2), -0.05), rtol=1e-5)
+    np.testing.assert_allclose(steps[1], [[-0.05] * 2, [-0.5] * 2], rtol=1e-5)

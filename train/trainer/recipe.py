@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from keras_swish.optimizers import SCHEDULES
+
 from ..errors import ArgumentError
 
-SCHEDULES = ("cosine", "step", "exponential")
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 # How the learning rate follows the batch.
 BATCH_SCALINGS: dict[str, Callable[[float], float]] = {
@@ -63,7 +64,11 @@ class Recipe:
         1,
         lower_bound=1,
     )
-    steps: int | None = _field("Training steps in all, in place of --epochs.", None, lower_bound=1)
+    steps: int | None = _field(
+        "Training steps in all, in place of --epochs; the warm-up stays as it is.",
+        None,
+        lower_bound=1,
+    )
     steps_per_epoch: int | None = _field(
         "Steps between two validations, each a row of the log; by default a pass over the "
         "training split.",

@@ -11,7 +11,7 @@ from typing import Any
 from keras_swish import optimizers
 
 from ..datasets.base import Augmentation
-from ..errors import ArgumentError, as_argument_error
+from ..errors import ArgumentError
 from . import builders
 from .published import RECIPES, for_image_files
 from .recipe import DEFAULTS, Recipe, scaled
@@ -134,17 +134,16 @@ def network_arguments(recipe: Recipe, model: str, calls: int) -> dict[str, Any]:
     """
     for field in missing_parts(recipe, model):
         raise ArgumentError(field, f"{model} has no {PARTS[field].replace('_', ' ')}")
-    requested = {
-        "dropout": {"dropout": recipe.dropout},
-        "auxiliary_weight": {"auxiliary": bool(recipe.auxiliary_weight)},
-        "drop_path": {"drop_path": recipe.drop_path, "drop_path_steps": calls},
-    }
-    return {
-        name: value
-        for field, values in requested.items()
-        if getattr(recipe, field)
-        for name, value in values.items()
-    }
+    requested: dict[str, Any] = {}
+    if recipe.dropout is not None:
+        requested["dropout"] = recipe.dropout
+    if recipe.auxiliary_weight:
+        requested["auxiliary"] = True
+    if recipe.drop_path:
+        requested |= {"drop_path": recipe.drop_path, "drop_path_steps": calls}
+    # No dropout is what a network without it has; a builder of the user's own may have no schedule.
+    parameters = builders.parameters(model)
+    return {name: value for name, value in requested.items() if name in parameters}
 
 
 def learning_rate_schedule(recipe: Recipe, steps_per_pass: int) -> optimizers.Schedule:
@@ -153,7 +152,7 @@ def learning_rate_schedule(recipe: Recipe, steps_per_pass: int) -> optimizers.Sc
     Raises:
         ArgumentError: If the warm-up leaves no steps for the rest.
     """
-    with as_argument_error("warmup_epochs"):
+    try:
         return optimizers.learning_rate_schedule(
             recipe.schedule,
             recipe.learning_rate,
@@ -163,6 +162,8 @@ def learning_rate_schedule(recipe: Recipe, steps_per_pass: int) -> optimizers.Sc
             decay_factor=recipe.decay_factor,
             decay_steps=max(1, round(recipe.decay_epochs * steps_per_pass)),
         )
+    except ValueError as error:
+        raise ArgumentError("warmup_epochs", f"{error}; --warmup_epochs=0 is none") from error
 
 
 def optimizer(

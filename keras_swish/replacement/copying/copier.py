@@ -113,7 +113,8 @@ class Copier:
             operation = type(operation).from_config(config)
             every_call.append(operation)
             self.activations.append(operation)
-        if isinstance(operation, keras.Layer) and not _fits(operation, args[0].shape):
+        first = [*args, *kwargs.values()][0]
+        if isinstance(operation, keras.Layer) and not _fits(operation, first.shape):
             raise ValueError(
                 f"The layer {operation.name!r} is called with inputs of several sizes, and its "
                 "new activation has weights for those of the first call: pass shared=False, which "
@@ -227,11 +228,11 @@ def _inside(layer: keras.Layer) -> Iterator[keras.Layer]:
 def _fits(activation: keras.Layer, shape: Any) -> bool:
     """Says whether an activation layer takes inputs of this shape."""
     spec = activation.input_spec
-    if spec is None or shape is None:
+    if not isinstance(spec, keras.layers.InputSpec) or shape is None:
         return True
     sizes = spec.axes or {}
     has_rank = spec.ndim is None or spec.ndim == len(shape)
-    return has_rank and all(shape[axis] == size for axis, size in sizes.items())
+    return has_rank and all(shape[axis] in (None, size) for axis, size in sizes.items())
 
 
 def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> None:

@@ -46,7 +46,7 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
         outputs = network(few[0], training=False)
     except Exception as error:
         raise ValueError(
-            f"The model does not take the inputs of `{name}`, of shape {_shapes(few[0])} "
+            f"The model does not take the inputs of the {name}, of shape {_shapes(few[0])} "
             f"({_reason(error)})."
         ) from error
     _check_labels(network, loss, data, outputs, name)
@@ -56,8 +56,8 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
         network.compute_loss(*_padded(few, outputs), training=False)
     except Exception as error:
         raise ValueError(
-            f"The loss cannot be computed from the labels of `{name}`, of shape {_shapes(few[1])}, "
-            f"and outputs of shape {_shapes(outputs)} ({_reason(error)})."
+            f"The loss cannot be computed from the labels of the {name}, of shape "
+            f"{_shapes(few[1])}, and outputs of shape {_shapes(outputs)} ({_reason(error)})."
         ) from error
     return few, outputs
 
@@ -89,7 +89,7 @@ def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, nam
         if loss is None:
             return
         raise ValueError(
-            f"The model has {len(predicted)} outputs, and `{name}` labels for {len(labels)}."
+            f"The model has {len(predicted)} outputs, and the {name} labels for {len(labels)}."
         )
     losses = _by_output(network, loss, len(predicted))
     for y, output, one in zip(labels, predicted, losses, strict=True):
@@ -101,7 +101,7 @@ def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, nam
             if "categorical" in name_of_loss and np.issubdtype(y.dtype, np.integer):
                 hint = "; numbers of classes need sparse_categorical_crossentropy"
             raise ValueError(
-                f"The labels of `{name}` have the shape {y.shape}, and the model's outputs "
+                f"The labels of the {name} have the shape {y.shape}, and the model's outputs "
                 f"{(len(y), *output.shape[1:])}{hint}."
             )
 
@@ -110,12 +110,12 @@ def _check_classes(y: np.ndarray, classes: int, name: str, ignored: int | None) 
     present = y[y != ignored] if ignored is not None else y
     if present.size and (present.min() < 0 or present.max() >= classes):
         raise ValueError(
-            f"The labels of `{name}` lie between {present.min():g} and {present.max():g}, and the "
-            f"model has outputs for the classes 0 to {classes - 1}: number the classes from 0, as "
-            "np.unique(labels, return_inverse=True)[1] does."
+            f"The labels of the {name} lie between {present.min():g} and {present.max():g}, and "
+            f"the model has outputs for the classes 0 to {classes - 1}: number the classes from 0, "
+            "as np.unique(labels, return_inverse=True)[1] does."
         )
     if np.issubdtype(present.dtype, np.floating) and (present != np.round(present)).any():
-        raise ValueError(f"The labels of `{name}` are no whole numbers, as classes are.")
+        raise ValueError(f"The labels of the {name} are no whole numbers, as classes are.")
 
 
 def _by_output(network: keras.Model, loss: Any, count: int) -> list[Any]:

@@ -63,7 +63,7 @@ class ChildConfig:
             value = getattr(self, name)
             is_default = value is None and type(self).__dataclass_fields__[name].default is None
             if not is_default and not is_valid(value):
-                raise ValueError(f"`{name}` must be {described}. Received: {name}={value}")
+                raise ValueError(f"`{name}` must be {described}. Received: {name}={value!r}")
             if isinstance(value, np.generic):  # which no storage holds
                 object.__setattr__(self, name, value.item())
 

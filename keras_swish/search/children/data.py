@@ -67,7 +67,7 @@ def read(
 
     Example:
         >>> from keras_swish.search.children import data
-        >>> (x, y), batch_size = data.read("train", ([[1.0], [2.0]], [0, 1]))
+        >>> (x, y), batch_size = data.read("training data", ([[1.0], [2.0]], [0, 1]))
         >>> x.shape, y.tolist(), batch_size
         ((2, 1), [0, 1], None)
     """
@@ -78,12 +78,12 @@ def read(
         data = tuple(data)  # as `fit` does
     if not isinstance(data, tuple) or len(data) not in (2, 3):
         raise ValueError(
-            f"`{name}` must be a pair (inputs, labels): {_FORMS}. Received: {_described(data)}"
+            f"The {name} must be a pair (inputs, labels): {_FORMS}. Received: {_described(data)}"
         )
     if len(data) == 3 and data[2] is None:
         data = data[:2]
     data = tuple(
-        _arrays(f"the {kind} of `{name}`", part) for kind, part in zip(_KINDS, data, strict=False)
+        _arrays(f"the {kind} of the {name}", part) for kind, part in zip(_KINDS, data, strict=False)
     )
     _check(name, data)
     if class_weight is not None:
@@ -94,6 +94,8 @@ def read(
 def _described(data: Any) -> str:
     if isinstance(data, tuple | list):
         return f"a {type(data).__name__} of {len(data)}"
+    if data is None or isinstance(data, str | int | float):
+        return repr(data)
     return f"{type(data).__module__}.{type(data).__qualname__}"
 
 
@@ -105,29 +107,29 @@ def _joined(name: str, dataset: Any) -> tuple[Data, int]:
             parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
             if len(parts) not in (2, 3):
                 raise ValueError(
-                    f"`{name}` must yield (inputs, labels) or (inputs, labels, sample weights). "
+                    f"The {name} must yield (inputs, labels) or (inputs, labels, sample weights). "
                     f"Received: {_described(batch)}"
                 )
             batches.append(keras.tree.map_structure(_numpy, parts))
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"`{name}` cannot be read ({first_line(error)}): {_FORMS}.") from error
+        raise ValueError(f"The {name} cannot be read ({first_line(error)}): {_FORMS}.") from error
     if not batches:
-        raise ValueError(f"`{name}` is an empty dataset.")
+        raise ValueError(f"The {name} is an empty dataset.")
     first = keras.tree.flatten(batches[0])
     if any(np.ndim(array) == 0 for array in first):
-        raise ValueError(f"`{name}` yields single examples: put them in batches, `.batch(32)`.")
+        raise ValueError(f"The {name} yields single examples: put them in batches, `.batch(32)`.")
     try:
         joined: Any = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
     except ValueError as error:
         raise ValueError(
-            f"The batches of `{name}` are of different shapes, and have to be of one: pad them to "
-            f"one length ({first_line(error)})."
+            f"The batches of the {name} are of different shapes, and have to be of one: pad them "
+            f"to one length ({first_line(error)})."
         ) from error
     return joined, len(first[0])
 
 
 def _batches(name: str, dataset: Any) -> Iterator[Any]:
-    endless = f"`{name}` is endless: pass a finite dataset, such as dataset.take(100)."
+    endless = f"The {name} is endless: pass a finite dataset, such as dataset.take(100)."
     if isinstance(dataset, keras.utils.PyDataset):
         if dataset.num_batches is None or dataset.num_batches == float("inf"):
             raise ValueError(endless)
@@ -200,20 +202,20 @@ def _check(name: str, data: Data) -> None:
     arrays = keras.tree.flatten(data)
     if not arrays or len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
         raise ValueError(
-            f"`{name}` must hold as many inputs as labels, and at least one. "
+            f"The {name} must hold as many inputs as labels, and at least one. "
             f"Received: {[len(array) for array in arrays]}"
         )
     for kind, part in zip(_KINDS, data, strict=False):
         for array in keras.tree.flatten(part):
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 raise ValueError(
-                    f"`{name}` holds numbers that are not finite, in its {kind}: fill them in, or "
-                    "leave these examples out."
+                    f"The {name} holds numbers that are not finite, in its {kind}: fill them in, "
+                    "or leave these examples out."
                 )
     for array in keras.tree.flatten(data[1]):
         if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
             raise ValueError(
-                f"The labels of `{name}` are text, {str(array.ravel()[0])!r}: number the classes "
+                f"The labels of the {name} are text, {str(array.ravel()[0])!r}: number the classes "
                 "from 0, as np.unique(labels, return_inverse=True)[1] does."
             )
 
@@ -223,7 +225,7 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
     labels = data[1]
     if len(data) == 3:
         raise ValueError(
-            f"`{name}` has sample weights, so that `class_weight` cannot be given: multiply them."
+            f"The {name} has sample weights, so that `class_weight` cannot be given: multiply them."
         )
     if not isinstance(class_weight, dict) or not all(
         isinstance(key, int | np.integer) and isinstance(weight, int | float | np.number)
@@ -240,7 +242,7 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
     classes = np.round(labels.reshape(len(labels), -1)[:, 0]).astype(int)
     if class_weight and not set(class_weight) & set(classes.tolist()):
         raise ValueError(
-            f"`class_weight` weighs none of the classes in `{name}`, "
+            f"`class_weight` weighs none of the classes in the {name}, "
             f"{classes.min()} to {classes.max()}. Received: {class_weight!r}"
         )
     weights = np.array([class_weight.get(int(one), 1.0) for one in classes], "float32")

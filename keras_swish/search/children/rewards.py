@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import is_keras_own
+
 # From labels and outputs to a number; higher is better.
 Reward = Callable[[Any, Any], float]
 
@@ -84,9 +86,13 @@ def name_of(function: Any) -> str:
     if isinstance(function, keras.losses.Loss):
         config = {k: v for k, v in function.get_config().items() if k not in ("name", "fn")}
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
-    if isinstance(function, keras.callbacks.Callback):
-        # Keras knows no config of a callback: what its constructor has kept.
-        kept = {k: v for k, v in vars(function).items() if isinstance(v, numbers.Number | str)}
+    if isinstance(function, keras.callbacks.Callback) and is_keras_own(function):
+        # It has no config: the numbers that its constructor has kept, and no paths or times.
+        kept = {
+            name: value
+            for name, value in vars(function).items()
+            if name == "monitor" or (isinstance(value, numbers.Number) and name != "verbose")
+        }
         return f"{type(function).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
     return getattr(function, "__name__", type(function).__name__)
 

@@ -420,3 +420,12 @@ def test_an_activation_keeps_its_learned_weights_where_it_is_that_already():
 def test_replacements_are_a_dictionary():
     with pytest.raises(TypeError, match=r"must be a dictionary.*Received: 'swish'"):
         keras_swish.replace_activations(sequential(layers.Dense(2)), "swish")
+
+
+def test_patterns_are_any_list_also_an_empty_one():
+    model = sequential(layers.Dense(5, "relu", name="a"), layers.ReLU(name="b"), layers.Dense(2))
+    for where in (["a", "b"], iter(["a", "b"]), {"a", "b"}):
+        _, report = replace(model, {"relu": "swish"}, where=where)
+        assert len(report.replaced) == 2
+    with pytest.raises(ValueError, match="not chosen by `where`"):
+        replace(model, {"relu": "swish"}, where=[])

@@ -53,7 +53,7 @@ def fresh(metrics=None, loss="sparse_categorical_crossentropy", outputs=2):
         ({"max_trials": 0}, "there are none"),
         ({"epochs": 0}, "Received: epochs=0"),
         ({"epochs": 1.5}, "Received: epochs=1.5"),
-        ({"batch_size": "32"}, "Received: batch_size=32"),
+        ({"batch_size": "32"}, "Received: batch_size='32'"),
         ({"child_config": {"epochs": 3}}, r"must be a keras_swish.search.ChildConfig"),
         ({"timeout": -1}, "Received: timeout=-1"),
         ({"verbose": 7}, "Received: verbose=7"),
@@ -92,7 +92,7 @@ def fresh(metrics=None, loss="sparse_categorical_crossentropy", outputs=2):
         ({"loss": "sparse_categorical_crosentropy"}, "Did you mean 'sparse_categorical_cross"),
         ({"class_weight": {"0": 1.0}}, "from classes to numbers"),
         ({"class_weight": {0: "heavy"}}, "from classes to numbers"),
-        ({"class_weight": {5: 1.0}}, "none of the classes in `train`, 0 to 1"),
+        ({"class_weight": {5: 1.0}}, "none of the classes in the training data, 0 to 1"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(
@@ -109,8 +109,11 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(
     [
         (lambda x, y: (x, y + 5), r"lie between 5 and 6, .* classes 0 to 1: number the classes"),
         (lambda x, y: (x, y.astype(str)), "are text, '[01]': number the classes from 0"),
-        (lambda x, y: (x[:, :1], y), r"does not take the inputs of `train`, of shape \(8, 1\)"),
-        (lambda x, y: (x, np.stack([y] * 3, 1)), "labels of `train`, of shape"),
+        (
+            lambda x, y: (x[:, :1], y),
+            r"does not take the inputs of the training data, of shape \(8, 1\)",
+        ),
+        (lambda x, y: (x, np.stack([y] * 3, 1)), "labels of the training data, of shape"),
         (lambda x, y: (x, y[:9]), "as many inputs as labels"),
         (lambda x, y: (x, None), "Pass the labels as `y`"),
         (lambda x, y: (iter(x), y), "pass arrays, as"),
@@ -172,7 +175,7 @@ def test_a_model_is_built_and_a_model(data):
 
 @pytest.mark.parametrize("value", [float("nan"), -1, 0, float("inf"), "0.1", True])
 def test_a_learning_rate_is_a_positive_number(value):
-    with pytest.raises(ValueError, match=f"Received: learning_rate={value}"):
+    with pytest.raises(ValueError, match=f"Received: learning_rate={value!r}"):
         ChildConfig(learning_rate=value)
 
 

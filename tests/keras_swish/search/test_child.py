@@ -230,7 +230,7 @@ def broken(x, y):
         ((x[:8], y[:8]), "larger than the training data, 8 examples"),
         ((x, y[:5]), "as many inputs as labels"),
         ((x[:0], y[:0]), "at least one"),
-        ((np.full_like(x, np.nan), y), "`train` holds numbers that are not finite"),
+        ((np.full_like(x, np.nan), y), "The training data holds numbers that are not finite"),
         (x, "must be a pair"),
     ]
 
@@ -266,14 +266,14 @@ def test_a_reward_below_that_of_what_diverges_is_refused(model, data, space, chi
     assert child.evaluate(candidate, 0).reward == -2
 
 
-@pytest.mark.parametrize("early", [-2.0, float("nan")])
+@pytest.mark.parametrize("early", [-2.0, -0.75, float("nan")])
 def test_a_bad_beginning_is_not_judged_before_the_last_epoch(early, model, data, space):
     found = {"trying out": 0.5, "first": early, "last": 0.5}
     left = iter(found.values())
     config = children.ChildConfig(2, 32, diverged_reward=-1.0)
     child = Child(model, *data, space, config, reward=lambda y, predicted: next(left))
     first, last = child.train_by_epoch(space.candidate(u1="x", u2="x", b="x1*x2"), 0)
-    reward = -2.0 if early == -2 else -1.0
+    reward = max(early, -1.0) if early == early else -1.0  # none is below that of a diverged child
     assert (first.status, first.reward, first.curve) == (children.PRUNED, reward, (reward,))
     assert (last.status, last.reward, last.curve) == (children.OK, 0.5, (reward, 0.5))
 
@@ -467,6 +467,8 @@ def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space,
         child = Child(model, *data, space, child_config, callbacks=[stop])
         prints.append(child.fingerprint())
     assert prints[0] == prints[1] != prints[2]
+    logs = [keras.callbacks.CSVLogger(path) for path in ("a.csv", "b.csv")]
+    assert rewards.name_of(logs[0]) == rewards.name_of(logs[1])
     assert json.loads(json.dumps(prints[0])) == prints[0]
 
 

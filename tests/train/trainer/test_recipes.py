@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_swish import models, optimizers
-from keras_swish.train.trainer import recipes
+from keras_swish.train.trainer import builders, recipes
 
 RECIPE = recipes.Recipe("a test", epochs=10, batch_size=8, learning_rate=0.4, schedule="cosine")
 
@@ -160,3 +160,20 @@ def test_parts_of_a_batch_are_called_one_after_the_other():
 
 def test_every_recipe_cites_its_source():
     assert all(recipe.source for recipe in recipes.RECIPES.values())
+
+
+def test_no_dropout_is_not_the_networks_own():
+    none = dataclasses.replace(recipes.RECIPES["mobilenet"], dropout=0.0)
+    assert recipes.network_arguments(none, "mobilenet", 10) == {"dropout": 0.0}
+    assert recipes.network_arguments(none, "resnet20", 10) == {}
+    own = dataclasses.replace(none, dropout=None)
+    assert recipes.network_arguments(own, "mobilenet", 10) == {}
+
+
+def test_a_builder_of_ones_own_needs_no_schedule_of_drop_path(monkeypatch):
+    recipe = dataclasses.replace(recipes.RECIPES["modern"], drop_path=0.1)
+    monkeypatch.setattr(builders, "parameters", lambda model: ["input_shape", "drop_path"])
+    assert recipes.network_arguments(recipe, "mine:net", 10) == {"drop_path": 0.1}
+    monkeypatch.setattr(builders, "parameters", lambda model: ["drop_path", "drop_path_steps"])
+    both = {"drop_path": 0.1, "drop_path_steps": 10}
+    assert recipes.network_arguments(recipe, "mine:net", 10) == both

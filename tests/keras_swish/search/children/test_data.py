@@ -29,10 +29,10 @@ class Column:
 
 
 def test_arrays_lists_dictionaries_and_tables_become_arrays():
-    (x, y), size = read("train", (X.tolist(), Y.tolist()))
+    (x, y), size = read("training data", (X.tolist(), Y.tolist()))
     np.testing.assert_array_equal(x, X)
     assert (x.dtype, y.tolist(), size) == (keras.config.floatx(), Y.tolist(), None)
-    (x, y), _ = read("train", ({"a": Column(X), "b": [X, Column(X[:, 0])]}, Column(Y)))
+    (x, y), _ = read("training data", ({"a": Column(X), "b": [X, Column(X[:, 0])]}, Column(Y)))
     assert [x["a"].shape, x["b"][0].shape, x["b"][1].shape, y.shape] == [
         (6, 2),
         (6, 2),
@@ -47,7 +47,7 @@ def test_tables_of_pandas_are_read_whatever_their_types():
     mixed = table.assign(b=table.b.astype("int64"))
     optional = table.astype("Float32"), labels.astype("Int64")  # types that may lack values
     for x, y in ((table, labels), (mixed, labels == 1), optional):
-        (x, y), _ = read("train", (x, y))
+        (x, y), _ = read("training data", (x, y))
         np.testing.assert_array_equal(x, X)
         np.testing.assert_array_equal(y, Y[:, None])
         assert x.dtype == keras.config.floatx()
@@ -57,34 +57,34 @@ def test_tables_of_pandas_are_read_whatever_their_types():
         (table.astype("Float32").where(table.a > 1), "not finite, in its inputs"),
     ]:
         with pytest.raises(ValueError, match=message):
-            read("train", (x, labels))
+            read("training data", (x, labels))
     with pytest.raises(ValueError, match="are text, 'n'"):
-        read("train", (table, labels.map({0: "n", 1: "y"}).astype("category")))
+        read("training data", (table, labels.map({0: "n", 1: "y"}).astype("category")))
 
 
 def test_a_list_is_a_pair_where_it_is_no_array():
-    (x, y), _ = read("validation", [X, Y])
+    (x, y), _ = read("validation data", [X, Y])
     assert (x.shape, y.shape) == (X.shape, Y.shape)
     with pytest.raises(ValueError, match="must be a pair"):
-        read("validation", X[:2].tolist())
+        read("validation data", X[:2].tolist())
 
 
 def test_a_dataset_is_read_with_its_weights_and_its_batch_size():
     tf = pytest.importorskip("tensorflow")
     weights = np.linspace(0, 1, 6, dtype="float32")
     dataset = tf.data.Dataset.from_tensor_slices((X, Y, weights)).batch(4)
-    (x, y, w), size = read("train", dataset)
+    (x, y, w), size = read("training data", dataset)
     assert size == 4
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(w, weights)
-    (x, y), size = read("train", Batches())
+    (x, y), size = read("training data", Batches())
     assert (x.shape, y.tolist(), size) == ((6, 2), Y.tolist(), 2)
 
 
 def test_classes_weigh_what_fit_makes_them_weigh():
-    (_, _, weights), _ = read("train", (X, Y), {1: 5.0})
+    (_, _, weights), _ = read("training data", (X, Y), {1: 5.0})
     assert weights.tolist() == [1, 5, 1, 5, 1, 5]
-    (_, _, weights), _ = read("train", (X, keras.utils.to_categorical(Y)), {0: 2.0})
+    (_, _, weights), _ = read("training data", (X, keras.utils.to_categorical(Y)), {0: 2.0})
     assert weights.tolist() == [2, 1, 2, 1, 2, 1]
 
 
@@ -117,20 +117,20 @@ def uneven():
         (([[1.0], [2.0, 3.0]], [0, 1]), "pad_sequences"),
         ((X, np.array(["a", "b"] * 3)), "are text, 'a': number the classes from 0"),
         ((X, Y[:5]), "as many inputs as labels"),
-        ((X, None), "labels of `train` must be arrays"),
+        ((X, None), "labels of the training data must be arrays"),
     ],
 )
 def test_what_is_no_data_is_refused_with_the_remedy(data, message):
     with pytest.raises(ValueError, match=message) as error:
-        read("train", data() if callable(data) else data)
+        read("training data", data() if callable(data) else data)
     assert "\n" not in str(error.value)
 
 
 def test_weights_are_given_once():
     with pytest.raises(ValueError, match="has sample weights"):
-        read("train", (X, Y, np.ones(6)), {0: 2.0})
+        read("training data", (X, Y, np.ones(6)), {0: 2.0})
     with pytest.raises(ValueError, match="must be a dictionary"):
-        read("train", (X, Y), [1.0, 2.0])
+        read("training data", (X, Y), [1.0, 2.0])
 
 
 def test_rows_of_a_structure():
