@@ -64,6 +64,8 @@ class BetaLogger(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the weights before the first epoch."""
+        if _is_another_training(self.epochs, epoch):
+            self.epochs, self.history = [], {}
         if not self.epochs:
             self._record(epoch)
 
@@ -87,6 +89,11 @@ class BetaLogger(keras.callbacks.Callback):
                     some = random.choice(value, min(len(value), _PRE_ACTIVATIONS), replace=False)
                     self._writer.histogram(f"{path}/pre_activation", some, epochs)
             self._writer.flush()
+
+
+def _is_another_training(epochs: list[int], epoch: int) -> bool:
+    """Says whether an epoch begins that is recorded: of another call of `fit`, from its start."""
+    return bool(epochs) and epoch < epochs[-1]
 
 
 def pre_activations(model: keras.Model, samples: Any) -> dict[str, np.ndarray]:
@@ -181,6 +188,8 @@ class StatisticsLogger(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the statistics before the first epoch."""
+        if _is_another_training(self.epochs, epoch):
+            self.epochs, self.history = [], []
         if not self.epochs:
             self._record(epoch)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import constraints, initializers, regularizers
 
 from keras_swish import activations
@@ -44,8 +45,8 @@ class TrainableActivation(keras.layers.Layer):
         self.beta_initializer = beta_initializer and initializers.get(beta_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
-        if shared_axes is not None and not isinstance(shared_axes, Sequence):
-            shared_axes = [shared_axes]
+        if isinstance(shared_axes, int | np.integer):
+            shared_axes = [int(shared_axes)]
         self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
         self.data_format = data_format
         if data_format not in (None, "channels_last", "channels_first"):

@@ -188,9 +188,14 @@ def plot_betas(source: keras.Model | BetaLogger, path: str | os.PathLike | None 
 
 def _draw_betas(panels: Any, name: str, history: list[list[np.ndarray]], epochs: list[int]) -> None:
     """Draws the panels of one weight; `history` has a list of arrays over time for each layer."""
+    # Of a training that diverged, the rest is there to see.
+    history = [[values[np.isfinite(values)] for values in layer] for layer in history]
     last = [values[-1].ravel() for values in history]
     times = [np.concatenate([v.ravel() for v in values]) for values in zip(*history, strict=True)]
-    low, high = np.quantile(np.concatenate(times), [0.001, 0.999])
+    every = np.concatenate(times)
+    if not every.size:
+        raise ValueError(f"No weight {name} is finite.")
+    low, high = np.quantile(every, [0.001, 0.999])
     margin = max(0.05 * (high - low), 0.05)
     bins = np.linspace(low - margin, high + margin, 61)
     panels[0].hist(np.clip(np.concatenate(last), bins[0], bins[-1]), bins, color=PALETTE[0])
@@ -210,13 +215,14 @@ def _draw_distributions(
 
     x = np.array(list(x))
     heights = [np.histogram(np.clip(v, bins[0], bins[-1]), bins)[0] for v in distributions]
-    heights = np.array([height / height.max() for height in heights])
+    heights = np.array([height / max(height.max(), 1) for height in heights])
     edges = np.append(x, x[-1] + 1) - 0.5
     # From transparent to the colour, so that it is read on a dark page, too.
     shades = LinearSegmentedColormap.from_list("shades", [(*to_rgb(PALETTE[0]), 0), PALETTE[0]])
     mesh = panel.pcolormesh(edges, bins, heights.T, cmap=shades, vmin=0, vmax=1, rasterized=True)
     mesh.set_edgecolor("none")
-    panel.plot(x, [np.median(v) for v in distributions], ".", color=PALETTE[1])
+    medians = [np.median(v) if v.size else np.nan for v in distributions]
+    panel.plot(x, medians, ".", color=PALETTE[1])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 

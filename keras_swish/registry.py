@@ -11,6 +11,7 @@ import keras
 
 from keras_swish import activations, catalogue, keras_activations
 from keras_swish.formulas.language import is_formula, parse
+from keras_swish.formulas.primitives import FUNCTIONS
 from keras_swish.keras_activations import keras_names
 from keras_swish.keras_compat import activation_module
 from keras_swish.layers import SearchedActivation, Swish, TrainableActivation
@@ -110,6 +111,8 @@ def register(name: str, formula: str) -> None:
                 f"another name. Received: {formula!r}"
             )
         return
+    if name in FUNCTIONS:
+        raise ValueError(f"{name!r} is a function of the formula language: use another name.")
     classes = {layer_class.__name__ for layer_class in _LAYER_CLASSES.values()}
     if entry or name in {*keras_names(), *classes} or hasattr(activations, name):
         owner = "Keras" if not entry and name in keras_names() else "keras_swish"
@@ -155,7 +158,7 @@ def layer(identifier: Identifier, name: str | None = None) -> keras.layers.Layer
     if identifier is None:
         identifier = "linear"
     if isinstance(identifier, str):
-        return _from_name(identifier, name)
+        return _from_name(identifier.strip(), name)
     if isinstance(identifier, keras.layers.Layer):
         return _like(identifier, name)
     function = identifier.func if isinstance(identifier, functools.partial) else identifier

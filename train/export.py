@@ -47,7 +47,8 @@ def define_flags(flag_values: FlagValues) -> None:
         "outputs",
         "logits",
         ["logits", "probabilities"],
-        "What the file gives for each class.",
+        "What the file gives for each class: what the network gives, or probabilities of a "
+        "network that gives logits.",
         flag_values,
     )
     flags.define_data_dir_flag(flag_values)

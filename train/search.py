@@ -36,6 +36,7 @@ import dataclasses
 import importlib.util
 import itertools
 import pathlib
+import shlex
 import signal
 from typing import Any
 
@@ -200,7 +201,7 @@ def main(flag_values: FlagValues) -> None:
     """Runs the program."""
     if importlib.util.find_spec("optuna") is None:
         raise UsageError("the search needs Optuna: pip install 'keras-swish[search]'")
-    groups.check_seeds(flag_values, flag_values.top_seeds)
+    groups.check_seeds(flag_values, flag_values.top_seeds if flag_values.top else 1)
     executor = executors.from_flags(flag_values, limit_threads=True)
     settings = _child_settings(flag_values)
     if flag_values.pruner != "none" and settings.config.epochs == 1:
@@ -250,8 +251,9 @@ def _introduction(
             f"{flag_values.algorithm} proposes {trials} of them. With each the network is trained "
             f"for {epochs} epoch{'s' * (epochs > 1)} on {images} images; its reward is the "
             f"accuracy on {judging} others. {race}the report ranks all.",
-            f"Results go to {out}. To watch: optuna-dashboard {out / search_report.STUDY}",
-            f"Interrupted, it resumes with the same command and --out={out}.",
+            f"Results go to {out}. To watch: optuna-dashboard "
+            f"{shlex.quote(str(out / search_report.STUDY))}",
+            f"Interrupted, it resumes with the same command and --out={shlex.quote(str(out))}.",
             "A line a training: its number, reward, function, seed and time.",
         ]
     )
@@ -301,7 +303,7 @@ def _search(
             signal.signal(signal.SIGTERM, before)
     written = "results.csv, table.md, report.html"
     print(f"\n{result.table()}\n\nresults: {out} ({written}, {search_report.STUDY})")
-    print(f"\n{result.summary()}\nnext: keras-swish confirm {out}")
+    print(f"\n{result.summary()}\nnext: keras-swish confirm {shlex.quote(str(out))}")
 
 
 def _stop(*_: object) -> None:
@@ -326,6 +328,8 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
             given["filters"] = tuple(map(int, flag_values.filters))
         except ValueError:
             raise ArgumentError("filters", "must be whole numbers, such as 8,16,32") from None
+        if not given["filters"]:
+            raise ArgumentError("filters", "name three, such as 8,16,32")
     elif "model" in given:
         # Any network of the zoo: not all take filters as resnet8 does.
         given["filters"] = None

@@ -121,7 +121,8 @@ def sum_to_shape_of(like: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def _ends_as(y: tf.Tensor, row: tf.TensorShape) -> bool:
-    return row.num_elements() == 1 or bool(y.shape.rank and y.shape[-1] == row[-1])
+    # A size that is not known here is one of x.
+    return row.num_elements() == 1 or bool(y.shape.rank and y.shape[-1] in (None, row[-1]))
 
 
 def _sum_of_rows(rows: tf.Tensor) -> tf.Tensor:

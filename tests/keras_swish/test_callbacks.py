@@ -204,3 +204,14 @@ def test_the_picture_shows_every_weight(tmp_path):
     assert len(keras_swish.plot_betas(logger).axes) == 3 * 3
     with pytest.raises(ValueError, match="has seen no epoch"):
         keras_swish.plot_betas(keras_swish.BetaLogger())
+
+
+def test_a_logger_begins_anew_with_another_training():
+    model = keras.Sequential([keras.Input((3,)), keras_swish.Swish(name="act")])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 3), "float32")
+    loggers = [keras_swish.BetaLogger(), keras_swish.StatisticsLogger(x)]
+    for first, last, expected in [(0, 2, [0, 1, 2]), (2, 3, [0, 1, 2, 3]), (0, 1, [0, 1])]:
+        model.fit(x, x, initial_epoch=first, epochs=last, verbose=0, callbacks=loggers)
+        assert [logger.epochs for logger in loggers] == [expected] * 2
+        assert len(loggers[0].history["act/beta"]) == len(loggers[1].history) == len(expected)

@@ -25,6 +25,7 @@ def built(layer, shape):
         ({"shared_axes": [-1]}, (None, 8, 8, 3), (8, 8, 1)),
         ({"shared_axes": 1}, (None, 8, 3), (1, 3)),
         ({"shared_axes": np.int64(1)}, (None, 8, 3), (1, 3)),
+        ({"shared_axes": np.array([1])}, (None, 8, 3), (1, 3)),
         ({"shared_axes": []}, (None, 8, 8, 3), (8, 8, 3)),
     ],
 )

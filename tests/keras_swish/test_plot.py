@@ -1,6 +1,10 @@
+import warnings
+
+import keras
 import numpy as np
 import pytest
 
+import keras_swish
 from keras_swish import catalogue
 from keras_swish.plot import gallery, plot
 
@@ -35,3 +39,18 @@ def test_gallery_has_a_panel_for_every_entry():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         plot(*arguments)
+
+
+def test_betas_that_diverged_leave_the_others_to_be_seen():
+    layers = [keras_swish.Swish(name=name) for name in ("first", "second")]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    layers[0].beta.assign([np.nan, 1.0, 2.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        figure = keras_swish.plot_betas(model)
+        heights = [patch.get_height() for patch in figure.axes[0].patches]
+        assert sum(heights) == 5
+        for layer in layers:
+            layer.beta.assign(np.full(3, np.inf))
+        with pytest.raises(ValueError, match="No weight beta is finite"):
+            keras_swish.plot_betas(model)

@@ -92,6 +92,9 @@ def test_a_formula_becomes_its_layer():
 
 
 def test_a_template_around_a_layer_gives_every_place_its_own():
+    assert keras_swish.layer(" swish\n").activation is keras_swish.activations.swish
+    with pytest.raises(ValueError, match="'sin' is a function of the formula language"):
+        keras_swish.register("sin", "x * 2")
     plain = keras.layers.Activation("relu", activity_regularizer="l2")
     assert keras_swish.layer(plain).activity_regularizer is plain.activity_regularizer
     template = keras.layers.Activation(keras_swish.SearchedActivation("x**2"), trainable=False)

@@ -252,6 +252,8 @@ def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
         ("--algorithm=luck", "--algorithm=luck: Unknown algorithm 'luck'"),
         ("--model=resnet9", "--model=resnet9: Unknown network 'resnet9'"),
         ("--filters=8,x,3", "must be whole numbers"),
+        ("--filters=", "name three, such as 8,16,32"),
+        ("--top=nan", "--top=nan: is not a finite number"),
         ("--filters=8,4,2", "--filters=8,4,2: `filters` must be three"),
         ("--model=wrn_28_10 --filters=8,8,8", "--filters=8,8,8: wrn_28_10 takes none"),
         ("--run_cpus=2", "--run_cpus=2.0: needs --executor=ray"),

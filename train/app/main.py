@@ -6,9 +6,11 @@ this one run. A user's mistake ends it with one line that names the flag, and ex
 
 import errno
 import inspect
+import math
 import os
 import pathlib
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable
@@ -118,6 +120,10 @@ def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
         raise UsageError(unknown("flag", error.flagname, flag_values, valid)) from error
     except flags.Error as error:
         raise UsageError(_in_words(str(error))) from error
+    for name in flag_values:  # absl's bounds let nan through
+        value = flag_values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ArgumentError(name, "is not a finite number")
     if arguments and not takes_arguments:
         raise UsageError(f"unexpected argument {arguments[0]!r}: every setting is a --flag")
     return arguments
@@ -137,7 +143,7 @@ def _named(flag_values: FlagValues, argument: str) -> str:
 def _how_to_resume(flag_values: FlagValues) -> str:
     # Of programs that do not train, it is a file.
     out = flag_values["out"].value if {"out", "seed"} <= set(flag_values) else None
-    return f"; the same command with --out={out} resumes" if out else ""
+    return f"; the same command with --out={shlex.quote(out)} resumes" if out else ""
 
 
 def fail(message: str, status: int = 2) -> NoReturn:

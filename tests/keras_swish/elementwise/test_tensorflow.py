@@ -366,3 +366,19 @@ def test_one_row_is_not_taken_for_a_weights():
         slope = tape.gradient(y, beta, upstream)
     np.testing.assert_allclose(outer.gradient(slope, beta), -5 * np.sin([0.5]), rtol=1e-6)
     np.testing.assert_allclose(outer.gradient(slope, upstream), np.cos([[0.5] * 5]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("formula", ["beta * x", "x + beta", "x * sigmoid(beta * x)"])
+def test_betas_are_summed_in_slices(formula, monkeypatch):
+    from keras_swish.elementwise import tensorflow as backend
+
+    counted, sum_of_rows = [], backend._sum_of_rows
+    monkeypatch.setattr(backend, "_sum_of_rows", lambda y: counted.append(y) or sum_of_rows(y))
+    backend._differentiable.cache_clear()
+    x, beta = tf.ones((6, 2, 64)), tf.ones((1, 64))  # no rows of these are joined
+    with tf.GradientTape() as tape:
+        tape.watch(beta)
+        y = apply_formula(formula, x, beta=beta)
+    assert tape.gradient(y, beta).shape == (1, 64)
+    assert counted
+    backend._differentiable.cache_clear()

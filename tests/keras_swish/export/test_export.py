@@ -313,3 +313,17 @@ def test_examples_are_cast_as_predict_casts_them_and_0_tolerates_nothing(tmp_pat
     assert 0 < found < 1e-5
     with pytest.raises(ValueError, match="`tolerance` is 0"):
         keras_swish.export(model, tmp_path / "b", representative_data=x, tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [keras.layers.Dense(3, activation="softmax")],
+        [keras.layers.Dense(3), keras.layers.Softmax()],
+        [keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])],
+    ],
+)
+def test_probabilities_are_made_once(end, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), *end])
+    with pytest.raises(ValueError, match=r"of (softmax|sigmoid) already"):
+        keras_swish.export(model, tmp_path / "a", classifier_activation="softmax")
