@@ -23,6 +23,7 @@ from keras_swish import io
 from .app import main as app
 from .errors import ArgumentError, UsageError, as_usage_error
 from .reporting import comparison, runs, search_report
+from .trainer import trainer
 
 
 def define_flags(flag_values: FlagValues) -> None:
@@ -70,15 +71,16 @@ def write(argument: str, out: str | None) -> pathlib.Path:
         raise ArgumentError("out", "is for searches: a comparison has its report in its folder")
     with as_usage_error():
         rows = runs.read_runs(folder)
-        _check_none_lost(folder, len(rows))
+        _check_none_lost(folder)
     if not rows:
         raise UsageError(f"{argument}: no run of this comparison is finished")
     comparison.write(folder, rows)
     return folder / search_report.HTML
 
 
-def _check_none_lost(folder: pathlib.Path, finished: int) -> None:
+def _check_none_lost(folder: pathlib.Path) -> None:
     """Refuses to write the report of a comparison over that of a larger one."""
+    finished = len([*folder.glob(f"runs/*/{trainer.RESULT}")])  # damaged ones are there, too
     try:
         before = len(io.read_csv(folder / runs.TABLE))
     except io.DamagedFileError:  # it is written again

@@ -93,13 +93,14 @@ def _figures(
     blocks[1] = html.figure(dots, "test accuracy of every run", caption)
     versus = f" Grey is {html.code(names[0])}." if several else ""
     parts = []
-    if figures.curves(out, rows, "val_accuracy", 100, out / curves):
+    logs = {row["folder"]: runs.read_log(out, row) for row in rows if row["status"] == "ok"}
+    if figures.curves(logs, rows, "val_accuracy", 100, out / curves):
         caption = (
             "Validation accuracy in percent over the epochs, mean and range of the seeds; the axis "
             f"shows what the last half of the epochs needs.{versus}"
         )
         parts.append(html.figure(curves, "learning curves", caption))
-    if figures.curves(out, rows, "loss", 1, out / losses):
+    if figures.curves(logs, rows, "loss", 1, out / losses):
         caption = f"Training loss over the epochs, with the penalty of weight decay.{versus}"
         figure = html.figure(losses, "training losses", caption)
         parts.append(html.fold("Training losses", figure))

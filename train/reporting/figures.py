@@ -14,6 +14,9 @@ from . import runs
 from .runs import Row
 from .verdicts import Verdict, verdicts
 
+# Of a run, as `runs.read_log` returns it.
+Log = list[dict[str, float]]
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -175,14 +178,14 @@ def _jitter(values: np.ndarray, near: float) -> np.ndarray:
 
 
 def curves(
-    out: pathlib.Path, rows: list[Row], column: str, scale: float, path: pathlib.Path
+    logs: dict[str, Log], rows: list[Row], column: str, scale: float, path: pathlib.Path
 ) -> bool:
     """Draws what the logs say over the epochs, a panel for each activation against the baseline.
 
     The axis shows what the last half of the epochs needs.
 
     Args:
-        out: Folder of the comparison.
+        logs: The log of each run, by its folder.
         rows: The runs that count.
         column: Column of the logs.
         scale: What its values are multiplied with.
@@ -193,12 +196,12 @@ def curves(
     """
     drawn = {}
     for model, model_rows in runs.group(rows, "model").items():
-        logs = {
-            name: _logs(out, activation_rows, column, scale)
+        values = {
+            name: _values(logs, activation_rows, column, scale)
             for name, activation_rows in runs.group(model_rows, "activation").items()
         }
-        if any(log.size for log in logs.values()):
-            drawn[model] = logs
+        if any(each.size for each in values.values()):
+            drawn[model] = values
     if not drawn:
         return False
     lines = [
@@ -211,12 +214,12 @@ def curves(
     with drawing.style():
         figure, panels = _figure(len(lines), columns, WIDTH / columns, [1.9] * len(lines))
         for (model, names), line in zip(lines, panels, strict=True):
-            logs = drawn[model]
-            limits = _end(logs)
+            values = drawn[model]
+            limits = _end(values)
             for panel in line[len(names) :]:
                 panel.set_axis_off()
             for panel, name in zip(line, names, strict=False):
-                _curve(panel, logs, name, limits)
+                _curve(panel, values, name, limits)
                 title = f"{model}, {name}" if len(drawn) > 1 else name
                 panel.set_title(_wrapped(title, 24), fontsize="small")
         figure.supxlabel("epoch", fontsize="medium")
@@ -224,12 +227,12 @@ def curves(
     return True
 
 
-def _logs(out: pathlib.Path, rows: list[Row], column: str, scale: float) -> np.ndarray:
+def _values(logs: dict[str, Log], rows: list[Row], column: str, scale: float) -> np.ndarray:
     """Returns the values of the runs that came to the end, `(runs, epochs)`."""
-    logs = [runs.read_log(out, row) for row in rows if row["status"] == "ok"]
+    ended = [logs[row["folder"]] for row in rows if row["status"] == "ok"]
     # Of a log that was damaged the rest may be there.
-    length = max(map(len, logs), default=0)
-    return np.array([[scale * row[column] for row in log] for log in logs if len(log) == length])
+    length = max(map(len, ended), default=0)
+    return np.array([[scale * row[column] for row in log] for log in ended if len(log) == length])
 
 
 def _end(logs: dict[str, np.ndarray]) -> tuple[float, float]:

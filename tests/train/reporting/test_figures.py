@@ -43,5 +43,5 @@ def test_what_cannot_be_seen_is_said(curve, note):
 
 def test_where_no_log_can_be_read_no_curves_are_drawn(tmp_path):
     row = {"model": "resnet8", "activation": "relu", "seed": 0, "status": "ok", "folder": "lost"}
-    assert not figures.curves(tmp_path, [row], "val_accuracy", 100.0, tmp_path / "curves.svg")
+    assert not figures.curves({"lost": []}, [row], "val_accuracy", 100, tmp_path / "curves.svg")
     assert not (tmp_path / "curves.svg").exists()
