@@ -174,7 +174,7 @@ def draw(runs: Runs, out: pathlib.Path) -> None:
     panel.set(
         yticks=range(len(compared)),
         yticklabels=[row["network"] for row in compared],
-        xlabel="Swish minus ReLU, each at its best rate: points of test accuracy, 95% interval",
+        xlabel="Swish minus ReLU, each at its best rate:\npoints of test accuracy, 95% interval",
     )
     panel.invert_yaxis()
     drawing.save(figure, out / "depth.svg")
