@@ -125,7 +125,7 @@ def _load_run(
         if normalization is None:
             normalization = data.load(flag_values, vars(run), test_only=True).normalization
     settings = {**vars(run), **given}
-    dataset = data.load(flag_values, settings, True, normalization)
+    dataset = data.load(flag_values, settings, test_only=True, normalization=normalization)
     if flag_values.checkpoint is None:
         return networks.load_classifier(path), dataset
     folder, best = networks.network_file(path).parent, flag_values.checkpoint == "best"

@@ -54,7 +54,7 @@ def surround(
     prepared = inputs if preprocessing is None else preprocessing(inputs, training=False)
     outputs: Any = model(prepared, training=False)
     if classifier_activation is not None:
-        if (already := output_activation(model)) is not None:
+        if (already := _output_activation(model)) is not None:
             raise ValueError(
                 f"`classifier_activation` is for a model whose outputs are logits; those of "
                 f"{model.name!r} are of {already} already. Received: {classifier_activation!r}"
@@ -65,15 +65,13 @@ def surround(
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def output_activation(model: Any) -> str | None:
+def _output_activation(model: Any) -> str | None:
     """Returns which activation makes probabilities of a model's first output, if one does."""
     while getattr(model, "outputs", None):
         model = producer(model.outputs[0])[0]
     # A layer or an operation that is one, or a layer that has one.
-    names = (
-        type(model).__name__.lower(),
-        getattr(getattr(model, "activation", None), "__name__", ""),
-    )
+    held = getattr(model, "activation", None)
+    names = type(model).__name__.lower(), getattr(held, "__name__", "")
     return next((name for name in names if name in ("softmax", "sigmoid")), None)
 
 

@@ -143,14 +143,21 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
 
 def _choosing_seeds(rows: Iterable[Row]) -> dict[tuple[str, str], set[int]]:
     """Returns the seeds that every learning rate was run with, where there are several rates."""
-    seeds: dict[tuple[str, str], dict[float, set[int]]] = {}
-    for row in rows:
-        by_rate = seeds.setdefault((row["model"], row["activation"]), {})
-        by_rate.setdefault(row["learning_rate"], set()).add(row["seed"])
     return {
-        pair: set.intersection(*by_rate.values()) if len(by_rate) > 1 else set()
-        for pair, by_rate in seeds.items()
+        pair: set.intersection(*({row["seed"] for row in tried} for tried in by_rate.values()))
+        if len(by_rate) > 1
+        else set()
+        for pair, by_rate in _by_rate(rows).items()
     }
+
+
+def _by_rate(rows: Iterable[Row]) -> dict[tuple[str, str], dict[float, list[Row]]]:
+    """Returns the rows by network and activation, and then by learning rate."""
+    groups: dict[tuple[str, str], dict[float, list[Row]]] = {}
+    for row in rows:
+        by_rate = groups.setdefault((row["model"], row["activation"]), {})
+        by_rate.setdefault(row["learning_rate"], []).append(row)
+    return groups
 
 
 def counted(rows: Iterable[Row], count_choosing_seed: bool = False) -> list[Row]:
@@ -192,14 +199,15 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
         >>> runs.choose_learning_rates(rows)
         {('resnet8', 'relu'): 0.2}
     """
-    accuracies_by_rate: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
-    for row in rows:
-        accuracy = row["validation_accuracy"]
-        rates = accuracies_by_rate.setdefault((row["model"], row["activation"]), {})
-        by_seed = rates.setdefault(row["learning_rate"], {})
-        by_seed[row["seed"]] = -math.inf if accuracy is None else accuracy
     best = {}
-    for key, rates in accuracies_by_rate.items():
+    for key, by_rate in _by_rate(rows).items():
+        rates = {
+            rate: {
+                row["seed"]: -math.inf if (found := row["validation_accuracy"]) is None else found
+                for row in tried
+            }
+            for rate, tried in by_rate.items()
+        }
         seeds = set.intersection(*map(set, rates.values()))
         means = {
             rate: float(np.mean([rates[rate][seed] for seed in seeds])) if seeds else -math.inf
@@ -221,10 +229,7 @@ def rates_tried(rows: Iterable[Row]) -> int:
         ...                   for name, rate in (("relu", 0.1), ("swish", 0.05))])
         1
     """
-    rates: dict[tuple[str, str], set[float]] = {}
-    for row in rows:
-        rates.setdefault((row["model"], row["activation"]), set()).add(row["learning_rate"])
-    return max(map(len, rates.values()), default=0)
+    return max(map(len, _by_rate(rows).values()), default=0)
 
 
 def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
