@@ -7,7 +7,6 @@ Reads the folder of `keras-swish search --algorithm=exhaustive`, and trains noth
 """
 
 import argparse
-import json
 import pathlib
 from typing import Any
 
@@ -149,7 +148,7 @@ def main() -> None:
         "child": record["config"]["child"],
         "commits": sorted({start["environment"]["git"] for start in record["starts"]}),
         "environment": record["starts"][-1]["environment"],
-        "space": json.loads(json.dumps(study.space.config())),
+        "space": io.as_json(study.space.config()),
         "sha256": sums,
     }
     io.write_json(out / benchmark.CARD, card)

@@ -53,6 +53,17 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def as_json(value: Any) -> Any:
+    """Returns a value as JSON gives it back.
+
+    Example:
+        >>> from keras_swish import io
+        >>> io.as_json({"filters": (8, 16), 1: None})
+        {'filters': [8, 16], '1': None}
+    """
+    return json.loads(json.dumps(value))
+
+
 def lock(path: pathlib.Path) -> contextlib.ExitStack:
     """Locks a file against other processes, until what it returns is closed or this one ends.
 

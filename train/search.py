@@ -45,7 +45,7 @@ import numpy as np
 from absl import flags
 from absl.flags import FlagValues
 
-from keras_swish import models
+from keras_swish import io, models
 from keras_swish.search import (
     Child,
     ChildConfig,
@@ -176,7 +176,11 @@ def define_flags(flag_values: FlagValues) -> None:
         "test_split"
     ].help = "Split that the dataset has for tests, by default 'test'; a search leaves it alone."
     groups.define_seed_flag(flag_values)
-    groups.define_recipe_fields(flag_values, _CONFIG_FLAGS)
+    groups.define_recipe_fields(flag_values, (*_CONFIG_FLAGS, "learning_rates"))
+    flag_values["learning_rates"].help = (
+        "Learning rates, such as 0.1,0.03, in place of --learning_rate: a child is trained with "
+        "each, and its reward is the best."
+    )
     executors.define_ray_flags(flag_values)
     groups.define_output_flags(flag_values)
 
@@ -206,6 +210,8 @@ def main(flag_values: FlagValues) -> None:
     settings = _child_settings(flag_values)
     if flag_values.pruner != "none" and settings.config.epochs == 1:
         raise ArgumentError("pruner", "stops children between epochs, and they have a single one")
+    if flag_values.pruner != "none" and len(settings.config.rates) > 1:
+        raise ArgumentError("pruner", "takes children of one learning rate; leave it out")
     space = SearchSpace(flag_values.core_units)
     with as_argument_error("algorithm"):
         algorithm = algorithms.create(flag_values.algorithm, space, flag_values.seed)
@@ -216,7 +222,7 @@ def main(flag_values: FlagValues) -> None:
     config = {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
-        "child": {**dataclasses.asdict(settings), "filters": list(settings.filters or ())},
+        "child": io.as_json({**dataclasses.asdict(settings), "filters": settings.filters or ()}),
         "core_units": space.core_units,
         "backend": keras.backend.backend(),
     }
@@ -240,6 +246,8 @@ def _introduction(
     trials = "as many as it finds"
     if flag_values.max_trials != _UNLIMITED:
         trials = f"up to {flag_values.max_trials}" if flag_values.max_trials else "none"
+    rates = ", ".join(f"{rate:g}" for rate in settings.config.rates)
+    rates = f", at each of the learning rates {rates}" if "," in rates else ""
     race = f"Then the best {flag_values.top:.0%} get {flag_values.top_seeds} seeds in all, and "
     if not flag_values.top or flag_values.top_seeds == 1:
         race = "Then "
@@ -249,7 +257,7 @@ def _introduction(
             f"{flag_values.dataset} best.",
             f"Functions of {units}: {size}.",
             f"{flag_values.algorithm} proposes {trials} of them. With each the network is trained "
-            f"for {epochs} epoch{'s' * (epochs > 1)} on {images} images; its reward is the "
+            f"for {epochs} epoch{'s' * (epochs > 1)} on {images} images{rates}; its reward is the "
             f"accuracy on {judging} others. {race}the report ranks all.",
             f"Results go to {out}. To watch: optuna-dashboard "
             f"{shlex.quote(str(out / search_report.STUDY))}",
@@ -337,6 +345,11 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
     for name, value in _given(flag_values, _CONFIG_FLAGS).items():
         with as_argument_error(name):
             config = dataclasses.replace(config, **{name: value})
+    if flag_values.learning_rates is not None:
+        if flag_values.learning_rate is not None:
+            raise ArgumentError("learning_rates", "stands in place of --learning_rate; give one")
+        with as_argument_error("learning_rates"):
+            config = dataclasses.replace(config, learning_rate=flag_values.learning_rates)
     settings = dataclasses.replace(settings, **given, config=config)
     check_models("model", [settings.model])
     return settings

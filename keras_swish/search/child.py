@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import importlib
 import math
+import numbers
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_swish import io
 from keras_swish.messages import first_line
 from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
@@ -153,6 +155,8 @@ class Child:
         ]
         self._optimizer_start = read_values(self._optimizer_variables())
         self._try_out()
+        # An optimizer keeps the learning rate that it was compiled with.
+        self._at_other_rates = [self._at_rate(rate) for rate in self.config.rates[1:]]
 
     @property
     def batch_size(self) -> int:
@@ -166,15 +170,18 @@ class Child:
 
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
-        return _rebuild, (
-            _Modules({type(layer).__module__ for layer in inner_layers(self.model)}),
-            type(self),
+        modules = _Modules({type(layer).__module__ for layer in inner_layers(self.model)})
+        return _rebuild, (modules, type(self), *self._parts())
+
+    def _parts(self, **config: Any) -> tuple[Any, ...]:
+        """Returns what makes a child like this one; its config with changes, if there are any."""
+        return (
             self.model,
             self.train_data,
             self.validation,
             self.space,
             # With the batch size of a dataset that was read.
-            dataclasses.replace(self.given_config, batch_size=self.batch_size),
+            dataclasses.replace(self.given_config, batch_size=self.batch_size, **config),
             self.loss,
             self.reward,
             self._activations,
@@ -182,6 +189,9 @@ class Child:
             None,
             self.callbacks,
         )
+
+    def _at_rate(self, rate: float) -> "Child":
+        return type(self)(*self._parts(learning_rate=rate))
 
     def _try_out(self) -> None:
         """Finds before the first training what would fail after it."""
@@ -226,16 +236,25 @@ class Child:
 
         The outcome is that of `plain(candidate, seed)`, compiled and trained on its own, as any
         activation that is no candidate of the space is: its formula or name may be given instead.
+        With several learning rates it is the best of theirs.
         """
-        start = time.perf_counter()
-        return self.train(self._prepare(candidate, seed), seed, start)
+        outcomes = []
+        for child in (self, *self._at_other_rates):
+            start = time.perf_counter()
+            outcomes.append(child.train(child._prepare(candidate, seed), seed, start))
+        return Outcome.best_of(outcomes) if self._at_other_rates else outcomes[0]
 
     def train_by_epoch(self, candidate: Candidate | str, seed: int) -> Iterator[Outcome]:
         """Trains as `evaluate` does, and yields after each epoch the outcome if it stops there.
 
         The last one is that of `evaluate`, with the curve of rewards; those before are "pruned".
         No other candidate may be trained until then.
+
+        Raises:
+            ValueError: If there are several learning rates.
         """
+        if self._at_other_rates:
+            raise ValueError("A child of several learning rates has no epochs of its own.")
         start = time.perf_counter()
         return self._train(self._prepare(candidate, seed), seed, start, each_epoch=True)
 
@@ -257,7 +276,7 @@ class Child:
             "network": digest(structure(template).encode(), *kept_weights(template)),
             "train": digest(*keras.tree.flatten(self.train_data)),
             "validation": digest(*keras.tree.flatten(self.validation)),
-            "config": dataclasses.asdict(self.given_config),
+            "config": io.as_json(dataclasses.asdict(self.given_config)),
             "loss": rewards.name_of(self.loss),
             "reward": rewards.name_of(self.reward) if self.reward else str(self.objective),
             "backend": keras.backend.backend(),
@@ -266,7 +285,10 @@ class Child:
         }
 
     def compile(self, network: keras.Model) -> None:
-        """Compiles a network as the children are, and lets its batch statistics converge."""
+        """Compiles a network as the children are, and lets its batch statistics converge.
+
+        Of several learning rates the first counts.
+        """
         self._compiler.compile(network, self.config.epochs * self.steps_per_epoch)
         network.train_steps = make_train_steps(network, self.batch_size)
 
@@ -329,10 +351,18 @@ class Child:
             reward = self._validate(network) if is_finite else None
             if reward is None:
                 seconds = time.perf_counter() - start
-                yield Outcome(self._diverged, DIVERGED, steps, seconds, curve)
+                yield Outcome(
+                    self._diverged,
+                    DIVERGED,
+                    steps,
+                    seconds,
+                    curve,
+                    _logged(network) if callbacks else {},
+                )
                 return
             curve = (*curve, reward) if keeps_curve else ()
-            yield Outcome(reward, OK, steps, time.perf_counter() - start, curve)
+            seconds = time.perf_counter() - start
+            yield Outcome(reward, OK, steps, seconds, curve, _logged(network) if callbacks else {})
             return
 
     @property
@@ -346,7 +376,9 @@ class Child:
         network.stop_training = False
         if not self.callbacks:
             return None
-        started = keras.callbacks.CallbackList(copy.deepcopy(self.callbacks), model=network)
+        # The history, which becomes the network's, comes last: so it has what they add to the logs.
+        copies = [*copy.deepcopy(self.callbacks), keras.callbacks.History()]
+        started = keras.callbacks.CallbackList(copies, model=network)
         started.set_params(
             {"epochs": self.config.epochs, "steps": self.steps_per_epoch, "verbose": 0}
         )
@@ -493,6 +525,16 @@ def _import_all(names: list[str]) -> None:
 def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "Child":
     """Makes a child of its parts; the modules are imported before these are read."""
     return child_class(*parts)
+
+
+def _logged(network: keras.Model) -> dict[str, float]:
+    """Returns the finite numbers that were logged of the last epoch."""
+    last = {name: values[-1] for name, values in network.history.history.items()}
+    return {
+        name: float(value)
+        for name, value in last.items()
+        if isinstance(value, numbers.Real) and np.isfinite(float(value))
+    }
 
 
 def _is_optimizer(value: Any) -> bool:

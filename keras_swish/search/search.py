@@ -87,7 +87,8 @@ class Search:
 
     Raises:
         ValueError: If the study was begun with another seed, or is in use by another process, or
-            its snapshot is of an algorithm of another size.
+            its snapshot is of an algorithm of another size; or if there is a pruner, and children
+            of several learning rates.
     """
 
     def __init__(
@@ -106,6 +107,11 @@ class Search:
         self.child, self.study, self.algorithm = child, study, algorithm
         self.name, self.seed, self.on_child = name, int(seed), on_child  # of NumPy's, too
         self.executor = executor or executors.start_for(child)
+        if pruner and len(child.config.rates) > 1:
+            raise ValueError(
+                "A pruner stops children between epochs: it takes those of a single learning rate. "
+                f"Received: learning_rate={child.config.rates}"
+            )
         self.pruner, self.on_race = pruner, on_race
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self.progress = Progress()

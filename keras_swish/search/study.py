@@ -25,6 +25,7 @@ from keras_swish.search.journal import claim, import_optuna, open_journal
 from keras_swish.search.space import Candidate, SearchSpace
 
 _CONFIG, _PROPOSALS, _REFERENCE = "keras_swish", "proposals", "reference"
+_LOGS, _RATES = "logs", "rates"
 # In place of the name of an algorithm: the functions that the user began with, and those that
 # every search compares with.
 START, REFERENCE = "start", "reference"
@@ -237,9 +238,7 @@ class Study:
             "candidate": list(candidate),
             "seed": seed,
             "algorithm": algorithm,
-            "status": outcome.status,
-            "steps": outcome.steps,
-            "seconds": round(outcome.seconds, 3),
+            **_attributes(outcome),
         }
         if proposals:
             index = self.space.index
@@ -283,9 +282,7 @@ class Study:
                     "algorithm": algorithm,
                     "formula": formula,
                     "seed": seed,
-                    "status": outcome.status,
-                    "steps": outcome.steps,
-                    "seconds": round(outcome.seconds, 3),
+                    **_attributes(outcome),
                 },
             )
         )
@@ -453,20 +450,43 @@ class Study:
         return entries
 
 
+def _attributes(outcome: Outcome) -> dict[str, Any]:
+    """Returns what a trial keeps of an outcome besides its reward and curve."""
+    kept = {
+        "status": outcome.status,
+        "steps": outcome.steps,
+        "seconds": round(outcome.seconds, 3),
+        _LOGS: outcome.logs,
+        _RATES: [
+            {"reward": one.reward, "curve": list(one.curve), **_attributes(one)}
+            for one in outcome.rates
+        ],
+    }
+    return {name: value for name, value in kept.items() if value or name not in (_LOGS, _RATES)}
+
+
 def _outcome(trial: Any) -> Outcome:
     """Returns the outcome of a stored child.
 
     Raises:
         ValueError: If it is damaged.
     """
-    attrs = trial.user_attrs
-    if attrs["status"] not in (OK, DIVERGED, PRUNED):
-        raise ValueError(f"its status is {attrs['status']!r}")
+    if not isinstance(trial.user_attrs["seed"], int):
+        raise ValueError(f"its seed is {trial.user_attrs['seed']!r}")
     curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-    numbers = trial.value, attrs["steps"], attrs["seconds"], *curve
-    if not isinstance(attrs["seed"], int) or not all(map(math.isfinite, numbers)):
+    return _read(trial.value, curve, trial.user_attrs)
+
+
+def _read(reward: float, curve: list[float], attributes: dict[str, Any]) -> Outcome:
+    """Returns the outcome of which `_attributes` are kept."""
+    status, steps, seconds = (attributes[name] for name in ("status", "steps", "seconds"))
+    if status not in (OK, DIVERGED, PRUNED):
+        raise ValueError(f"its status is {status!r}")
+    logs = dict(attributes.get(_LOGS, {}))
+    if not all(map(math.isfinite, (reward, steps, seconds, *curve, *logs.values()))):
         raise ValueError("its numbers are not finite")
-    return Outcome(trial.value, attrs["status"], attrs["steps"], attrs["seconds"], tuple(curve))
+    rates = [_read(one["reward"], one["curve"], one) for one in attributes.get(_RATES, ())]
+    return Outcome(reward, status, steps, seconds, tuple(curve), logs, tuple(rates))
 
 
 def _check_file(url: str) -> None:

@@ -229,6 +229,22 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     assert (out / "study.log").read_bytes() == before
 
 
+def test_a_child_of_several_learning_rates_counts_by_its_best(call, narrow, tmp_path):
+    out = tmp_path / "out"
+    more = ("--epochs=5", "--images=1024")
+    begun = (*SHORT, *more, "--max_trials=1", "--learning_rates=0.3,0.0001", f"--out={out}")
+    code, printed, err = call(*begun)
+    assert code == 0, err
+    assert "on 1024 images, at each of the learning rates 0.3, 0.0001; its reward" in printed
+    with open(out / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        of_rates = list(map(float, row["rates of seed 0"].split()))
+        assert len(set(of_rates)) == 2
+        assert max(of_rates) == pytest.approx(float(row["seed 0"]), abs=1e-5)
+    assert call(*begun)[0] == 0  # resumes
+
+
 def test_the_help_says_that_a_search_does_not_test(call):
     assert "a search leaves it alone" in call("search", "--help")[1]
 
@@ -270,6 +286,10 @@ def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
         ("--core_units=2 --algorithm=exhaustive", "Only a space of one core unit"),
         ("--max_trials=many", "must be a whole number, or 'none' for no limit"),
         ("--max_trials=0", "--max_trials=0: trains the functions of --start alone"),
+        ("--learning_rates=0.1,x", "--learning_rates=0.1,x: 'x' is not a number"),
+        ("--learning_rates=0.1,0.1", "must be a positive number, or several different ones"),
+        ("--learning_rate=0.1 --learning_rates=0.1,0.2", "stands in place of --learning_rate"),
+        ("--learning_rates=0.1,0.2 --pruner=halving", "takes children of one learning rate"),
         ("--learning_rate=0", "--learning_rate=0.0: `learning_rate` must be a positive number"),
         ("--bn_momentum=1", "--bn_momentum=1.0: `bn_momentum` must be in [0, 1)"),
         ("--seed=5000000000", "5000000000 is not an integer in the range [0, 4294967295]"),

@@ -154,7 +154,8 @@ def rows(study: Study, entries: list[Entry]) -> list[Row]:
     """Returns a row for each candidate, with its choices and the reward with each seed.
 
     Functions that are compared with the candidates follow; they have no rank. Where rewards after
-    each epoch are known, they are in the row, too: see `Outcome.curve`.
+    each epoch are known, they are in the row, too: see `Outcome.curve`; and those with each
+    learning rate where there are several.
     """
     compared = study.reference_entries()
     seeds = sorted({seed for entry in [*entries, *compared] for seed in entry.rewards})
@@ -190,6 +191,11 @@ def _row(study: Study, entry: Entry, seeds: list[int]) -> Row:
             f"epochs of seed {seed}": " ".join(f"{reward:.5f}" for reward in outcome.curve)
             for seed, outcome in sorted(by_seed.items())
             if outcome.curve
+        },
+        **{
+            f"rates of seed {seed}": " ".join(f"{one.reward:.5f}" for one in outcome.rates)
+            for seed, outcome in sorted(by_seed.items())
+            if outcome.rates
         },
     }
 

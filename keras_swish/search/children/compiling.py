@@ -94,7 +94,7 @@ class Compiler:
                     "keras.saving, or pass a ChildConfig with another `optimizer`."
                 ) from error
         schedule = optimizers.learning_rate_schedule(
-            "cosine", config.rate, steps, round(config.warmup * steps)
+            "cosine", config.rates[0], steps, round(config.warmup * steps)
         )
         return OPTIMIZERS[config.optimizer or "sgd"](schedule)
 

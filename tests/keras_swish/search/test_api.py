@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import keras
 import numpy as np
@@ -173,10 +174,19 @@ def test_a_model_is_built_and_a_model(data):
         found(keras.Sequential([keras.layers.Dense(2)]), data)
 
 
-@pytest.mark.parametrize("value", [float("nan"), -1, 0, float("inf"), "0.1", True])
+@pytest.mark.parametrize(
+    "value", [float("nan"), -1, 0, float("inf"), "0.1", True, (), (0.1, 0.0), [0.1, 0.1], ["0.1"]]
+)
 def test_a_learning_rate_is_a_positive_number(value):
-    with pytest.raises(ValueError, match=f"Received: learning_rate={value!r}"):
+    with pytest.raises(ValueError, match=re.escape(f"Received: learning_rate={value!r}")):
         ChildConfig(learning_rate=value)
+
+
+def test_several_learning_rates_are_kept_as_numbers():
+    assert ChildConfig(learning_rate=[1, np.float64(0.5)]) == ChildConfig(learning_rate=(1.0, 0.5))
+    assert ChildConfig(learning_rate=[0.5]) == ChildConfig(learning_rate=0.5)
+    rates = [ChildConfig(learning_rate=rate).rates for rate in (None, 0.5, (1.0, 0.5))]
+    assert rates == [(0.1,), (0.5,), (1.0, 0.5)]
 
 
 def test_an_objective_is_reported_as_the_model_measures_it(data):

@@ -460,6 +460,49 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     assert stop.best is None or not np.isfinite(stop.best)
 
 
+def test_with_several_learning_rates_the_best_counts(model, data, space, child_config):
+    rates = (1e-4, 0.1, 1e30)
+    child = Child(model, *data, space, dataclasses.replace(child_config, learning_rate=list(rates)))
+    candidate, _ = swish_and_sine(space)
+    outcome = child.evaluate(candidate, 3)
+    singles = [
+        Child(model, *data, space, dataclasses.replace(child_config, learning_rate=rate))
+        for rate in rates
+    ]
+    wanted = [single.evaluate(candidate, 3) for single in singles]
+    assert [one.reward for one in outcome.rates] == [one.reward for one in wanted]
+    assert [one.status for one in outcome.rates] == [children.OK, children.OK, children.DIVERGED]
+    assert (outcome.reward, outcome.status) == (wanted[1].reward, children.OK)
+    assert wanted[1].reward > wanted[0].reward
+    assert outcome.steps == sum(one.steps for one in wanted)
+    # Also what is no candidate, in a process of its own, and in a storage.
+    assert len(child.evaluate("gelu", 3).rates) == 3
+    again = pickle.loads(pickle.dumps(child)).evaluate(candidate, 3)
+    assert [one.reward for one in again.rates] == [one.reward for one in wanted]
+    assert json.loads(json.dumps(child.fingerprint())) == child.fingerprint()
+    with pytest.raises(ValueError, match="several learning rates"):
+        next(child.train_by_epoch(candidate, 3))
+
+
+class Adds(keras.callbacks.Callback):
+    """Adds to what is logged."""
+
+    def on_epoch_end(self, epoch, logs):
+        logs["added"] = float(epoch)
+        logs["infinite"] = np.inf
+        logs["words"] = "many"
+
+
+def test_an_outcome_has_what_the_last_epoch_logged(model, data, space, child_config):
+    candidate, _ = swish_and_sine(space)
+    child = Child(model, *data, space, child_config, callbacks=[Adds()])
+    logs = child.evaluate(candidate, 0).logs
+    assert logs.keys() == {"loss", "val_loss", "added"}
+    assert logs["added"] == child_config.epochs - 1
+    assert logs["val_loss"] == pytest.approx(child._evaluate(child._network)["val_loss"])
+    assert Child(model, *data, space, child_config).evaluate(candidate, 0).logs == {}
+
+
 def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space, child_config):
     prints = []
     for patience in (1, 1, 50):

@@ -114,7 +114,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path, space):
         (b'"child":{"fake":true', b'"child":[{"fake":true', "no search is stored|is damaged"),
         (b'"candidate":[', b'"candidate":[77,', "is no candidate of the space"),
         (b'"status":"ok"', b'"status":"of"', "its status is 'of'"),
-        (b'"seed":0', b'"seed":null', "its numbers are not finite"),
+        (b'"seed":0', b'"seed":null', "its seed is None"),
         (b'"steps":10', b'"steps":"a"', "trial 0 is damaged"),
         (b'"proposals":[[', b'"proposals":[[-', "is the number of no candidate"),
     ],

@@ -160,6 +160,20 @@ def test_unknown_pruners_say_what_came(space):
         Pruner("having", Study(space, {}))
 
 
+def test_children_of_several_learning_rates_are_not_stopped_early(space):
+    child = Staged(space)
+    child.config = ChildConfig(epochs=EPOCHS, learning_rate=(0.1, 0.03))
+    study = Study(space, {})
+    with pytest.raises(ValueError, match=r"a single learning rate. Received: .*\(0.1, 0.03\)"):
+        Search(
+            child,
+            study,
+            algorithms.create("random", space),
+            "random",
+            pruner=Pruner("halving", study),
+        )
+
+
 def test_children_of_a_search_without_a_pruner_are_not_compared_with(space):
     """They have rewards by epoch as well, where these are cheap."""
     study = Study(space, {})

@@ -76,6 +76,22 @@ def test_what_diverged_comes_after_all_others_also_where_rewards_are_negative(sp
     assert [entry.candidate for entry in study.entries()] == [good, bad, cut]
 
 
+def test_what_each_learning_rate_came_to_is_kept(tmp_path):
+    space, journal = SearchSpace(), tmp_path / "study.log"
+    rates = (
+        Outcome(0.0, DIVERGED, 3, 0.5),
+        Outcome(0.75, OK, 10, 1.5, (0.5, 0.75), {"loss": 0.25, "test_accuracy": 0.5}),
+    )
+    best = Outcome.best_of(rates)
+    study = Study(space, {}, journal)
+    study.add((0, 0, 1), 4, best)
+    study.add_reference("gelu", "gelu", 4, best)
+    loaded = Study.load(journal)
+    assert loaded.outcomes[0, 0, 1][4] == loaded.references["gelu"][4] == best
+    assert best.rates == rates
+    assert best.curve == (0.5, 0.75)
+
+
 def test_a_storage_of_another_search_is_refused_and_left_alone(tmp_path):
     journal = tmp_path / "study.log"
     search(Fake(SearchSpace()), journal).explore(5)
