@@ -13,6 +13,7 @@ missing (their number is in the table):
 import collections
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,15 @@ COLORS = {OURS: drawing.PALETTE[0], BASELINE: drawing.PALETTE[1]}
 Runs = dict[tuple[str, str, float], dict[int, tuple[float, float]]]
 
 
-def read(folder: pathlib.Path) -> Runs:
+def read(
+    folder: pathlib.Path, seeds: Sequence[int] = SEEDS, rates: Sequence[float] = RATES
+) -> Runs:
     """Returns the finished runs of the plan."""
     runs: Runs = collections.defaultdict(dict)
     for path in sorted(folder.glob("*/results.csv")):
         for row in io.read_csv(path):
             key = row["model"], row["activation"], float(row["learning_rate"])
-            if key[0] in NETWORKS and key[2] in RATES and int(row["seed"]) in SEEDS:
+            if key[0] in NETWORKS and key[2] in rates and int(row["seed"]) in seeds:
                 diverged = row["status"] != "ok"
                 accuracies = row["validation_accuracy"], row["test_accuracy"]
                 runs[key][int(row["seed"])] = (

@@ -38,6 +38,7 @@ import itertools
 import pathlib
 import shlex
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -379,13 +380,20 @@ def _dataset(flag_values: FlagValues, settings: DatasetChild) -> in_memory.Image
     return dataset
 
 
-def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchSpace) -> Child:
+def build(
+    dataset: in_memory.ImageArrays,
+    settings: DatasetChild,
+    space: SearchSpace,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Child:
     """Returns the child of a dataset.
 
     Args:
         dataset: What to train and validate on.
         settings: Its network, and how it is trained.
         space: The search space.
+        callbacks: Keras's callbacks, of which each child gets copies. They are told loss and
+            accuracy of each epoch, and its outcome has those of the last one.
     """
     if builders.is_own(settings.model):
         with as_argument_error("model"):
@@ -394,15 +402,19 @@ def build(dataset: in_memory.ImageArrays, settings: DatasetChild, space: SearchS
     else:
         model, from_logits = _of_the_zoo(dataset, settings), True
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits)
-    train, validation = dataset.train[: settings.images], dataset.validation
+    if callbacks:
+        # Or each epoch would be validated once for them, and once more for the reward.
+        model.compile(loss=loss, metrics=["accuracy"])
     with as_argument_error("dataset"):
         return Child(
             model,
-            _arrays(dataset, train),
-            _arrays(dataset, validation),
+            arrays(dataset, dataset.train[: settings.images]),
+            arrays(dataset, dataset.validation),
             space,
             settings.config,
             loss,
+            objective="val_accuracy" if callbacks else None,
+            callbacks=callbacks,
         )
 
 
@@ -423,9 +435,7 @@ def _of_the_zoo(dataset: in_memory.ImageArrays, settings: DatasetChild) -> keras
             raise ArgumentError("filters", f"{settings.model} takes none") from error
 
 
-def _arrays(
-    dataset: in_memory.ImageArrays, split: in_memory.Split
-) -> tuple[np.ndarray, np.ndarray]:
+def arrays(dataset: in_memory.ImageArrays, split: in_memory.Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split's images, normalised, and its labels."""
     images, _ = Batches(dataset, split, len(split))[0]
     return images, split.labels
