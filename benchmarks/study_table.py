@@ -9,7 +9,7 @@ surrogate hears of one only if it proposes it.
 
 functions.csv ranks the functions by the mean of the further seeds, then by their first reward;
 trainings.csv has a row for each function, seed and rate: the validation accuracy after each epoch,
-test accuracy and loss of the last one, status and seconds. Both are written also when it is stopped.
+test accuracy and loss of the last one, status and seconds. A command that is stopped writes both.
 Kept in a journal, study.log: given again, the command resumes, also with a larger --led or --best.
 """
 
