@@ -1,9 +1,10 @@
-"""Makes a look-up benchmark of an exhaustive search, as `keras_swish.search.benchmark` loads it.
+"""Makes a look-up benchmark of a search, as `keras_swish.search.benchmark` loads it.
 
     python benchmarks/search_table.py results/search --name fashion_mnist_resnet8 \
         --out keras_swish/search/tables
 
-Reads the folder of `keras-swish search --algorithm=exhaustive`, and trains nothing. Half a minute.
+Reads the folder of `keras-swish search --algorithm=exhaustive`, and trains nothing; with --partial
+that of any search, also one that `study_table.py` made. Half a minute.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from scipy.spatial import KDTree
 
 from keras_swish import io
 from keras_swish.search import SearchSpace, Study, benchmark
-from keras_swish.search.child import OK
+from keras_swish.search.child import OK, Outcome
+from keras_swish.search.functions import find
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
 
@@ -75,14 +77,15 @@ def _normalised(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
     return values / np.abs(values).max(axis=1, keepdims=True)
 
 
-def tables(study: Study) -> dict[str, list[dict[str, Any]]]:
-    """Returns the rows of each file."""
+def tables(study: Study, partial: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Returns the rows of each file, of a part of all functions if that is allowed."""
     space = study.space
-    survey = space.survey()
-    candidates = survey.candidates
-    missing = [candidate for candidate in candidates if candidate not in study.outcomes]
-    if missing:
-        raise ValueError(f"{len(missing)} of {len(candidates)} functions are not trained")
+    outcomes = _outcomes(study)
+    everything = space.survey().candidates
+    candidates = [candidate for candidate in everything if candidate in outcomes]
+    missing = len(everything) - len(candidates)
+    if missing and not partial:
+        raise ValueError(f"{missing} of {len(everything)} functions are not trained")
     numbers = {candidate: number for number, candidate in enumerate(candidates)}
     epochs = study.child["config"]["epochs"]
     functions, trainings, spellings = [], [], []
@@ -99,26 +102,45 @@ def tables(study: Study) -> dict[str, list[dict[str, Any]]]:
                 "mirror": "" if mirror is None else mirror,
             }
         )
-        for seed, outcome in sorted(study.outcomes[candidate].items()):
-            # By epoch, where that was recorded; what diverged or was pruned has its reward alone.
-            curve = outcome.curve if outcome.status == OK else ()
-            for epoch, reward in {**dict(enumerate(curve, 1)), epochs: outcome.reward}.items():
-                trainings.append(
-                    {
-                        "function": number,
-                        "seed": seed,
-                        "epoch": epoch,
-                        "reward": reward,
-                        "status": outcome.status,
-                        "seconds": outcome.seconds,
-                    }
-                )
+        for seed, outcome in sorted(outcomes[candidate].items()):
+            row = {"function": number, "seed": seed}
+            if not outcome.rates:
+                trainings += [{**row, **values} for values in _by_epoch(outcome, epochs)]
+            rates = study.child["config"]["learning_rate"] if outcome.rates else ()
+            for rate, one in zip(rates, outcome.rates, strict=True):
+                logged = {key: one.logs.get(key, "") for key in ("test_accuracy", "loss")}
+                for values in _by_epoch(one, epochs):
+                    # Of the last epoch alone.
+                    more = logged if values["epoch"] == epochs else dict.fromkeys(logged, "")
+                    trainings.append({**row, "learning_rate": rate, **values, **more})
     for index in range(len(space)):
         candidate = space.from_index(index)
         reason = space.reason(candidate)
-        same = "" if reason else numbers[space.canonical(candidate)]
+        same = "" if reason else numbers.get(space.canonical(candidate), "")
         spellings.append({**space.choices(candidate), "function": same, "reason": reason or ""})
     return {"functions.csv": functions, "spellings.csv": spellings, "trainings.csv": trainings}
+
+
+def _outcomes(study: Study) -> dict[Candidate, dict[int, Outcome]]:
+    """Returns what was trained, also to compare with, by candidate and seed."""
+    found = {candidate: dict(by_seed) for candidate, by_seed in study.outcomes.items()}
+    for text, by_seed in study.references.items():
+        candidate = find(text, study.space).candidate
+        if candidate is not None:
+            found[candidate] = {**by_seed, **found.get(candidate, {})}
+    return found
+
+
+def _by_epoch(outcome: Outcome, epochs: int) -> list[dict[str, Any]]:
+    """Returns the reward after each epoch, where that was recorded.
+
+    What diverged or was pruned has its reward alone.
+    """
+    curve = outcome.curve if outcome.status == OK else ()
+    return [
+        {"epoch": epoch, "reward": reward, "status": outcome.status, "seconds": outcome.seconds}
+        for epoch, reward in {**dict(enumerate(curve, 1)), epochs: outcome.reward}.items()
+    ]
 
 
 def main() -> None:
@@ -126,16 +148,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=pathlib.Path, help="folder of an exhaustive search")
+    parser.add_argument("results", type=pathlib.Path, help="folder of a search")
     parser.add_argument("--name", required=True, help="the benchmark's name")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the tables")
+    parser.add_argument("--partial", action="store_true", help="a part of all functions will do")
     arguments = parser.parse_args()
     record = io.read_json(arguments.results / "config.json")
     study = Study.load(arguments.results / "study.log")
     out = arguments.out / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     sums = {}
-    for name, rows in tables(study).items():
+    for name, rows in tables(study, arguments.partial).items():
         io.write_csv(out / name, rows)
         sums[name] = benchmark.checksum((out / name).read_text(encoding="utf-8"))
         print(f"{out / name}: {len(rows)} rows")

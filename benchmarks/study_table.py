@@ -29,7 +29,9 @@ from keras_swish.search.child import OK, Child, Outcome
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
 from keras_swish.train import search
+from keras_swish.train.app import folder
 from keras_swish.train.datasets import in_memory
+from keras_swish.train.errors import ArgumentError
 from keras_swish.train.trainer import trainer
 
 # Of the plan: the seed of all, and those that judge the best.
@@ -172,7 +174,15 @@ def main() -> None:
     )
     space = SearchSpace()
     references = functions.read(arguments.references, space)
+    described = {**dataclasses.asdict(settings), "filters": settings.filters or ()}
+    try:
+        # As a search's, which `keras-swish report` reports on.
+        made_by = {"dataset": "fashion_mnist", "child": io.as_json(described), "core_units": 1}
+        folder.claim(arguments, "search", made_by)
+    except ArgumentError as error:
+        parser.error(str(error))
     child = build(settings, space, arguments.data_dir)
+    folder.record_start(arguments.out)
     study = Study(space, child.fingerprint(), arguments.out / "study.log")
 
     def tell(candidate: Candidate, seed: int, outcome: Outcome) -> None:
@@ -190,7 +200,7 @@ def main() -> None:
     finally:
         ranked, trainings = rows(study)
         io.write_csv(arguments.out / "functions.csv", ranked)
-        recording.write(arguments.out, "trainings", trainings)
+        io.write_csv(arguments.out / "trainings.csv", trainings)
     for row in ranked[:10]:
         print(row["judged"] or row["reward"], row["function"])
 

@@ -37,14 +37,20 @@ class Training:
     """What the training of a child came to.
 
     Attributes:
-        reward: Its validation accuracy, 0 to 1.
+        reward: Its validation accuracy, 0 to 1; the best of all learning rates.
         status: "ok" or "diverged".
-        seconds: What it took, on one core.
+        seconds: What it took, on one core, at all learning rates.
+        test_accuracy: On the test split after the last epoch; None where it was not recorded.
+        loss: On the training data in the last epoch; None where it was not recorded.
+        rates: The training at each learning rate, where there are several.
     """
 
     reward: float
     status: str
     seconds: float
+    test_accuracy: float | None = None
+    loss: float | None = None
+    rates: dict[float, "Training"] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +91,8 @@ class Benchmark:
     Attributes:
         name: Its name.
         card: How it was made: dataset, child, command, licence, checksums.
-        space: The search space.
-        functions: All different functions of the space.
+        space: The search space; its survey lists the functions that were trained.
+        functions: All functions that were trained; of some tables all different ones of the space.
         seeds: The seeds; functions that did badly with the first one have no other.
         epochs: The epoch after which children were stopped.
     """
@@ -108,12 +114,13 @@ class Benchmark:
             if row["function"]:
                 self._numbers[candidate] = int(row["function"])
                 spellings[int(row["function"])].append(candidate)
-            else:
+            elif row["reason"]:
                 self._reasons[candidate] = row["reason"]
         trainings: dict[int, dict[tuple[int, int], Training]] = collections.defaultdict(dict)
         for row in rows["trainings.csv"]:
-            training = Training(float(row["reward"]), row["status"], float(row["seconds"]))
-            trainings[int(row["function"])][int(row["seed"]), int(row["epoch"])] = training
+            of_function = trainings[int(row["function"])]
+            key, training = (int(row["seed"]), int(row["epoch"])), _training(row)
+            of_function[key] = _with_rate(of_function.get(key), row, training)
         self.functions = [
             Function(
                 number,
@@ -127,6 +134,8 @@ class Benchmark:
             )
             for number, row in enumerate(rows["functions.csv"])
         ]
+        if len(self._numbers) + len(self._reasons) < len(self.space):
+            self.space = self.space.confined(f.spellings[0] for f in self.functions)
         keys = {key for function in self.functions for key in function.trainings}
         self.seeds = sorted({seed for seed, _ in keys})
         self.epochs = max(epoch for _, epoch in keys)
@@ -142,8 +151,8 @@ class Benchmark:
                 "x * sigmoid(x)" or "swish".
 
         Raises:
-            ValueError: If the space has no such function, or the function cannot be an
-                activation.
+            ValueError: If the space has no such function, or it was not trained, such as one that
+                cannot be an activation.
 
         Example:
             >>> from keras_swish.search import benchmark
@@ -154,13 +163,13 @@ class Benchmark:
             >>> table.find(candidate) is table.find("x * sigmoid(x)")
             True
         """
-        found = candidate
-        if isinstance(candidate, str):
-            found = functions.find(candidate, self.space).candidate
-        if found in self._reasons:
-            raise ValueError(f"{self.space.formula(found)} was not trained: {self._reasons[found]}")
-        if found not in self._numbers:
+        is_text = isinstance(candidate, str)
+        found = functions.find(candidate, self.space).candidate if is_text else candidate
+        if found is None or found not in self.space:
             raise ValueError(f"The search space has no such function. Received: {candidate!r}")
+        if found not in self._numbers:
+            reason = self._reasons.get(found, f"{self.name} has a part of all functions")
+            raise ValueError(f"{self.space.formula(found)} was not trained: {reason}")
         return self.functions[self._numbers[found]]
 
     def query(
@@ -241,14 +250,17 @@ class Session:
         self.proposals, self.repeats = 0, 0
         self._seen: set[int] = set()
 
-    def train(self, candidate: Candidate) -> float:
+    def train(self, candidate: Candidate) -> float | None:
         """Returns the reward of a candidate as if it were trained, and lets the clock run on.
 
-        What cannot be an activation, and so is not trained, has a reward of 0.
+        What cannot be an activation, and so is not trained, has a reward of 0; what could be one
+        and was not trained for this table, None.
         """
         self.proposals += 1
-        if self.benchmark._reasons.get(candidate):
+        if candidate in self.benchmark._reasons:
             return 0.0
+        if candidate not in self.benchmark._numbers:
+            return None
         function = self.benchmark.find(candidate)
         if function.number in self._seen:
             self.repeats += 1
@@ -262,7 +274,7 @@ class Session:
         """Lets an algorithm search until so many different functions are trained.
 
         It ends earlier if the algorithm has nothing left to propose, or only repeats itself. Call
-        it again for more.
+        it again for more. What the table lacks costs nothing, and the algorithm is not told of it.
 
         Args:
             algorithm: Made for the benchmark's space.
@@ -277,9 +289,10 @@ class Session:
                 return
             reward = self.train(proposal.candidate)
             idle = 0 if len(self.trained) > before else idle + 1
-            start = time.process_time()
-            algorithm.tell(proposal, reward)
-            self.thinking += time.process_time() - start
+            if reward is not None:
+                start = time.process_time()
+                algorithm.tell(proposal, reward)
+                self.thinking += time.process_time() - start
 
     @functools.cached_property
     def ranked(self) -> list[Function]:
@@ -344,6 +357,23 @@ def load(name: str) -> Benchmark:
 def checksum(text: str) -> str:
     """Returns the SHA-256 of a text, whichever line ends a checkout gave it."""
     return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def _training(row: dict[str, str]) -> Training:
+    accuracy, loss = (
+        float(row[key]) if row.get(key) else None for key in ("test_accuracy", "loss")
+    )
+    return Training(float(row["reward"]), row["status"], float(row["seconds"]), accuracy, loss)
+
+
+def _with_rate(before: Training | None, row: dict[str, str], one: Training) -> Training:
+    """Returns what a training came to at the learning rates before and that of a row."""
+    if "learning_rate" not in row:
+        return one
+    rates = {**(before.rates if before else {}), float(row["learning_rate"]): one}
+    best = max(rates.values(), key=lambda training: (training.status == "ok", training.reward))
+    seconds = sum(training.seconds for training in rates.values())
+    return dataclasses.replace(best, seconds=seconds, rates=rates)
 
 
 def _tables() -> Traversable:

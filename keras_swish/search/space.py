@@ -9,11 +9,12 @@ Source: Ramachandran et al. 2017, section 2.
 """
 
 import collections
+import copy
 import dataclasses
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -406,6 +407,17 @@ class SearchSpace:
                 f"Received: core_units={self.core_units}, {len(self):,} candidates"
             )
         return self._surveyed
+
+    def confined(self, candidates: Iterable[Candidate]) -> "SearchSpace":
+        """Returns a space of one unit of which a survey finds no other functions than these.
+
+        What proposes of a survey, as `surrogate` and `exhaustive` do, proposes these alone.
+        """
+        kept = {self.canonical(candidate) for candidate in candidates}
+        found = tuple(one for one in self.survey().candidates if one in kept)
+        space = copy.copy(self)
+        space._surveyed = dataclasses.replace(self.survey(), candidates=found)
+        return space
 
     @functools.cached_property
     def _surveyed(self) -> Survey:
