@@ -36,7 +36,7 @@ FINALISTS = "finalists.txt"
 
 def choose(rows: list[dict[str, str]], space: SearchSpace, count: int = COUNT) -> list[str]:
     """Returns the best function of each of the best shapes of a table."""
-    judged = [row for row in rows if row["kind"] == "searched" and row["judged"]]
+    judged = [row for row in rows if row["kind"] != "reference" and row["judged"]]
     judged.sort(key=lambda row: -float(row["judged"]))
     candidates = [space.candidate(**{key: row[key] for key in space.names}) for row in judged]
     best: dict[int, str] = {}

@@ -38,6 +38,8 @@ from keras_swish.train.trainer import trainer
 SEED, JUDGING = 400, range(401, 404)
 RATES = (0.1, 0.03)
 REFERENCES = pathlib.Path("results/study/proxy/functions.txt")
+# What functions are in the table for: drawn at random, led to by the surrogate, to compare with.
+DRAWN, LED, REFERENCE = "drawn", "led", "reference"
 # Divides the 10,000 images of the test split.
 TEST_BATCH = 500
 
@@ -103,8 +105,17 @@ def judge(
             study.add(function, seed, outcome, "judged")
 
 
-def rows(study: Study) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns the rows of functions.csv, the best first, and those of trainings.csv."""
+def rows(study: Study, drawn: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the rows of functions.csv, the best first, and those of trainings.csv.
+
+    Args:
+        study: The study.
+        drawn: How many of its proposals were drawn at random.
+    """
+    proposed = [one.same for trial in study.trials() for one in trial.proposals]
+    kinds = {candidate: LED for candidate in study.outcomes} | dict.fromkeys(
+        proposed[:drawn], DRAWN
+    )
     rates = study.child["config"]["learning_rate"]
     ranked, trainings = [], []
     found: list[tuple[str, Candidate, dict[int, Outcome]]] = [
@@ -113,7 +124,7 @@ def rows(study: Study) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ] + [(text, (), outcomes) for text, outcomes in study.references.items()]
     for formula, candidate, outcomes in found:
         judged = [outcomes[seed].reward for seed in JUDGING if seed in outcomes]
-        kind = "searched" if candidate else "reference"
+        kind = kinds[candidate] if candidate else REFERENCE
         name = readable(formula) if candidate else formula
         ranked.append(
             {
@@ -198,7 +209,7 @@ def main() -> None:
             searching.explore(arguments.random + arguments.led)
             judge(study, executor, likeliest(study, arguments.best), references)
     finally:
-        ranked, trainings = rows(study)
+        ranked, trainings = rows(study, arguments.random)
         io.write_csv(arguments.out / "functions.csv", ranked)
         io.write_csv(arguments.out / "trainings.csv", trainings)
     for row in ranked[:10]:

@@ -29,7 +29,7 @@ def table(tmp_path):
     for u1, u2, b, judged in TABLE:
         choices = {"u1": u1, "u2": u2, "b": b}
         formula = str(space.formula(space.candidate(**choices)))
-        rows.append({"formula": formula, "kind": "searched", **choices, "judged": judged})
+        rows.append({"formula": formula, "kind": "led", **choices, "judged": judged})
     rows.append({**dict.fromkeys(rows[0], ""), "formula": "gelu", "kind": "reference", "judged": 1})
     rows.append({**rows[0], "judged": ""})
     (tmp_path / "table").mkdir()

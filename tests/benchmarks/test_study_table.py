@@ -71,13 +71,15 @@ def test_the_best_and_the_references_are_judged_by_other_seeds(table, trained):
 
 def test_the_tables_have_all_rates_and_the_judged_first(table, trained):
     study, best = trained
-    ranked, trainings = table.rows(study)
+    ranked, trainings = table.rows(study, 10)
     judged = [row for row in ranked if row["judging seeds"]]
     assert ranked[: len(judged)] == judged
     assert len(judged) == len(best) + 3
     assert [row["judged"] for row in judged] == sorted(
         (row["judged"] for row in judged), reverse=True
     )
+    kinds = [row["kind"] for row in ranked]
+    assert [kinds.count(kind) for kind in ("drawn", "led", "reference")] == [10, 20, 3]
     assert len(trainings) == 2 * (30 + 3 * 4 + 3 * 4)
     swish = [row for row in trainings if row["formula"] == "swish" and row["seed"] == 402]
     assert [row["learning_rate"] for row in swish] == list(RATES)
