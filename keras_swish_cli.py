@@ -13,7 +13,7 @@ import re
 import runpy
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Name of each program, which is that of its module in keras_swish.train, and what it does.
 COMMANDS = {
@@ -59,13 +59,26 @@ def main() -> None:
             print(f"keras-swish {_version()}")
         else:
             with without_noise():
-                from keras_swish.train import cli
-
-                run = cli.imported()
+                run = _imported()
             run()
     except KeyboardInterrupt:  # while it is imported
         print("keras-swish: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def _imported() -> Callable[[], None]:
+    """Returns what runs the program."""
+    backend = os.environ.get("KERAS_BACKEND")
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        if not backend:  # of Keras's own configuration file, which it knows better
+            raise
+        print(f"keras-swish: KERAS_BACKEND={backend} cannot be used ({error})", file=sys.stderr)
+        sys.exit(2)
+    from keras_swish.train import cli
+
+    return cli.imported()
 
 
 def help_text() -> str:

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 
 from keras_swish import io
 from keras_swish.search import SearchSpace, Study, benchmark
-from keras_swish.search.child import OK, Outcome
+from keras_swish.search.child import OK, PRUNED, Outcome
 from keras_swish.search.functions import find
 from keras_swish.search.insight.naming import readable
 from keras_swish.search.space import Candidate
@@ -80,6 +80,8 @@ def _normalised(space: SearchSpace, candidates: list[Candidate]) -> np.ndarray:
 def tables(study: Study, partial: bool = False) -> dict[str, list[dict[str, Any]]]:
     """Returns the rows of each file, of a part of all functions if that is allowed."""
     space = study.space
+    if space.core_units > 1:
+        raise ValueError("a table is of functions of one core unit, which alone can be listed")
     outcomes = _outcomes(study)
     everything = space.survey().candidates
     candidates = [candidate for candidate in everything if candidate in outcomes]
@@ -109,7 +111,11 @@ def tables(study: Study, partial: bool = False) -> dict[str, list[dict[str, Any]
             rates = study.child["config"]["learning_rate"] if outcome.rates else ()
             for rate, one in zip(rates, outcome.rates, strict=True):
                 logged = {key: one.logs.get(key, "") for key in ("test_accuracy", "loss")}
-                for values in _by_epoch(one, epochs):
+                of_epochs = _by_epoch(one, epochs)
+                if one.status != OK:
+                    # After each epoch, or it would not be among the rates there.
+                    of_epochs = [{**of_epochs[0], "epoch": epoch + 1} for epoch in range(epochs)]
+                for values in of_epochs:
                     # Of the last epoch alone.
                     more = logged if values["epoch"] == epochs else dict.fromkeys(logged, "")
                     trainings.append({**row, "learning_rate": rate, **values, **more})
@@ -122,23 +128,32 @@ def tables(study: Study, partial: bool = False) -> dict[str, list[dict[str, Any]
 
 
 def _outcomes(study: Study) -> dict[Candidate, dict[int, Outcome]]:
-    """Returns what was trained, also to compare with, by candidate and seed."""
+    """Returns what was trained to its end, also to compare with, by candidate and seed."""
     found = {candidate: dict(by_seed) for candidate, by_seed in study.outcomes.items()}
     for text, by_seed in study.references.items():
         candidate = find(text, study.space).candidate
         if candidate is not None:
             found[candidate] = {**by_seed, **found.get(candidate, {})}
-    return found
+    ended = {
+        candidate: {seed: outcome for seed, outcome in by_seed.items() if outcome.status != PRUNED}
+        for candidate, by_seed in found.items()
+    }
+    return {candidate: by_seed for candidate, by_seed in ended.items() if by_seed}
 
 
 def _by_epoch(outcome: Outcome, epochs: int) -> list[dict[str, Any]]:
     """Returns the reward after each epoch, where that was recorded.
 
-    What diverged or was pruned has its reward alone.
+    Each epoch takes as long as another. What diverged has its reward alone.
     """
     curve = outcome.curve if outcome.status == OK else ()
     return [
-        {"epoch": epoch, "reward": reward, "status": outcome.status, "seconds": outcome.seconds}
+        {
+            "epoch": epoch,
+            "reward": reward,
+            "status": outcome.status,
+            "seconds": outcome.seconds * epoch / epochs if epoch < epochs else outcome.seconds,
+        }
         for epoch, reward in {**dict(enumerate(curve, 1)), epochs: outcome.reward}.items()
     ]
 
@@ -155,10 +170,14 @@ def main() -> None:
     arguments = parser.parse_args()
     record = io.read_json(arguments.results / "config.json")
     study = Study.load(arguments.results / "study.log")
+    try:
+        made = tables(study, arguments.partial)
+    except ValueError as error:
+        parser.error(str(error))
     out = arguments.out / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     sums = {}
-    for name, rows in tables(study, arguments.partial).items():
+    for name, rows in made.items():
         io.write_csv(out / name, rows)
         sums[name] = benchmark.checksum((out / name).read_text(encoding="utf-8"))
         print(f"{out / name}: {len(rows)} rows")

@@ -21,6 +21,7 @@ import numpy as np
 import recording
 import search_table
 import study_depth
+import study_table
 
 from keras_swish import io
 from keras_swish.search import SearchSpace, functions
@@ -36,7 +37,13 @@ FINALISTS = "finalists.txt"
 
 def choose(rows: list[dict[str, str]], space: SearchSpace, count: int = COUNT) -> list[str]:
     """Returns the best function of each of the best shapes of a table."""
-    judged = [row for row in rows if row["kind"] != "reference" and row["judged"]]
+    judged = [
+        row
+        for row in rows
+        if row["kind"] != "reference" and int(row["judging seeds"]) == len(study_table.JUDGING)
+    ]
+    if not judged:
+        return []
     judged.sort(key=lambda row: -float(row["judged"]))
     candidates = [space.candidate(**{key: row[key] for key in space.names}) for row in judged]
     best: dict[int, str] = {}
@@ -141,6 +148,9 @@ def main() -> None:
         if arguments.table is None:
             parser.error(f"{chosen}: not chosen yet; name a --table to choose them from")
         found = choose(io.read_csv(arguments.table / "functions.csv"), space)
+        if not found:
+            parser.error(f"--table: no function of {arguments.table} has all judging seeds yet")
+        arguments.folder.mkdir(parents=True, exist_ok=True)
         io.write_text(chosen, "\n".join([*found, *REFERENCES]) + "\n")
     finalists = chosen.read_text(encoding="utf-8").splitlines()
     runs = study_depth.read(arguments.folder / "rates", CHOOSING, RATES)

@@ -15,6 +15,7 @@ Kept in a journal, study.log: given again, the command resumes, also with a larg
 
 import dataclasses
 import pathlib
+import signal
 from typing import Any
 
 import keras
@@ -73,8 +74,7 @@ def likeliest(study: Study, count: int) -> list[Candidate]:
         return []
     candidates = sorted(first)
     features = surrogate.shape_features(study.space, candidates)
-    length = surrogate.LENGTH * surrogate.median_distance(features)
-    process = surrogate.GaussianProcess(features, length, surrogate.NOISE)
+    process = surrogate.GaussianProcess(features, surrogate.LENGTH, surrogate.NOISE)
     for place in range(len(candidates)):
         process.observe(place)
     rewards = [first[candidate].reward for candidate in candidates]
@@ -153,8 +153,19 @@ def rows(study: Study, drawn: int) -> tuple[list[dict[str, Any]], list[dict[str,
                         "seconds": round(one.seconds, 1),
                     }
                 )
-    ranked.sort(key=lambda row: (row["judging seeds"] == 0, -(row["judged"] or row["reward"] or 0)))
+    ranked.sort(key=lambda row: (row["judging seeds"] == 0, -worth(row)))
     return ranked, trainings
+
+
+def _lines(file: pathlib.Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and line not in functions.REFERENCES]
+
+
+def worth(row: dict[str, Any]) -> float:
+    """Returns what ranks a function: the mean of the judging seeds, or its first reward."""
+    known = [row[key] for key in ("judged", "reward") if row[key] != ""]
+    return known[0] if known else 0.0
 
 
 def main() -> None:
@@ -173,8 +184,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.out is None:
         parser.error("--out: name a folder, in which the command resumes")
-    if len(arguments.rates) < 2:
+    if len(set(arguments.rates)) < 2:
         parser.error("--rates: name two or more")
+    if not arguments.references.is_file():
+        parser.error(f"--references: there is no file {arguments.references}")
     config = dataclasses.replace(search.DEFAULT_CHILD.config, learning_rate=arguments.rates)
     settings = dataclasses.replace(
         search.DEFAULT_CHILD,
@@ -184,7 +197,7 @@ def main() -> None:
         config=config,
     )
     space = SearchSpace()
-    references = functions.read(arguments.references, space)
+    references = functions.read([*functions.REFERENCES, *_lines(arguments.references)], space)
     described = {**dataclasses.asdict(settings), "filters": settings.filters or ()}
     try:
         # As a search's, which `keras-swish report` reports on.
@@ -201,6 +214,7 @@ def main() -> None:
         name = readable(space.formula(candidate))
         print(f"{len(study):4}  {of_rates}  {name}  ({outcome.seconds:.0f} s)", flush=True)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     algorithm = algorithms.create("surrogate", space, SEED, initial=arguments.random)
     try:
         with executors.start_for(child, arguments.executor) as executor:
@@ -213,7 +227,7 @@ def main() -> None:
         io.write_csv(arguments.out / "functions.csv", ranked)
         io.write_csv(arguments.out / "trainings.csv", trainings)
     for row in ranked[:10]:
-        print(row["judged"] or row["reward"], row["function"])
+        print(worth(row), row["function"])
 
 
 if __name__ == "__main__":

@@ -123,3 +123,17 @@ os.execv(sys.executable, [sys.executable, "-m", "keras_swish_cli", "plot", "relu
 """
     python("-c", code, cwd=tmp_path)
     assert (tmp_path / "a.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("backend", ["tensorflwo", "no_backend"])
+def test_a_backend_that_is_none_ends_with_one_line(python, backend):
+    outcome = python(
+        "-c",
+        "import keras_swish_cli; keras_swish_cli.main()",
+        "models",
+        check=False,
+        KERAS_BACKEND=backend,
+    )
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith(f"keras-swish: KERAS_BACKEND={backend} cannot be used (")
+    assert outcome.stderr.count("\n") == 1

@@ -175,7 +175,8 @@ def main(flag_values: FlagValues) -> None:
     for run in {run.model: run for run in grid.trials()}.values():
         training.check_network(run, dataset, devices)
     out = _out_directory(flag_values, grid, dataset)
-    _draw_inputs(out, dataset, flag_values.seed)
+    _check_rates(flag_values, grid, finished_runs.read_runs(out))
+    _draw_inputs(out, dataset, grid)
 
     trials = grid.trials()
     count = len(trials) + len(grid.rates) * (len(grid.seeds) - 1)
@@ -273,6 +274,36 @@ def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pat
     return folder.out_directory(flag_values, "compare", config, networks=networks)
 
 
+def _check_rates(flag_values: FlagValues, grid: Grid, rows: list[finished_runs.Row]) -> None:
+    """Refuses learning rates that cannot be compared with those that the folder has runs of.
+
+    Raises:
+        ArgumentError: If they were left out, or none of the seeds would have been run with all.
+    """
+    for pair, rates in grid.rates.items():
+        model, activation = pair
+        seeds: dict[float, set[int]] = {rate: {grid.seeds[0]} for rate in rates}
+        for row in rows:
+            if (row["model"], row["activation"]) == pair:
+                seeds.setdefault(row["learning_rate"], set()).add(row["seed"])
+        is_given = flag_values.learning_rate is not None or flag_values.learning_rates is not None
+        if seeds.keys() > set(rates) and not is_given:
+            tried = [
+                row["learning_rate"] for row in rows if (row["model"], row["activation"]) == pair
+            ]
+            tried = sorted(set(tried), reverse=True)
+            flag = f"--learning_rate{'s' * (len(tried) > 1)}={','.join(map('{:g}'.format, tried))}"
+            raise ArgumentError(
+                "out", f"has runs of {model} with {activation} by {flag}: give it again, or others"
+            )
+        if len(seeds) > 1 and not set.intersection(*seeds.values()):
+            raise ArgumentError(
+                "seed",
+                f"{grid.seeds[0]} is not the seed with which the folder tried other learning rates "
+                f"of {model} with {activation}: all have to be tried with one",
+            )
+
+
 def _recorded(recipe: recipes.Recipe) -> dict[str, Any]:
     """Returns a recipe without the fields in which the runs differ."""
     fields = dataclasses.asdict(dataclasses.replace(recipe, learning_rates=()))
@@ -280,10 +311,11 @@ def _recorded(recipe: recipes.Recipe) -> dict[str, Any]:
     return fields
 
 
-def _draw_inputs(out: pathlib.Path, dataset: Dataset, seed: int) -> None:
+def _draw_inputs(out: pathlib.Path, dataset: Dataset, grid: Grid) -> None:
     if not (out / "inputs.png").exists():
+        recipe = next(iter(grid.recipe_of.values()))
         with dataset.errors():
-            sample = loggers.sample_inputs(dataset, seed)
+            sample = loggers.sample_inputs(dataset, grid.seeds[0], recipes.augmentation(recipe))
         figures.inputs(loggers.as_images(sample), out / "inputs.png")
 
 

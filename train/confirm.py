@@ -18,7 +18,8 @@ Examples:
 
 By default the network is the one that the dataset has in `keras-swish compare`, or that of the
 search where it was named there, in its full width, whatever filters the search gave it; the images
-have the size of the search's; the recipe is "short", for four times the epochs of a child. The
+have the size of the search's; the recipe is "short", for four times the epochs of a child, with the
+learning rates of a search that has tried several. The
 results are those of a comparison with two baselines, ReLU and Swish, with the same report: p (Holm)
 is corrected for all comparisons with both, and decides. They go to the folder `confirm` within that
 of the search. Cut off and given again, it resumes.
@@ -71,7 +72,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
             if not flag_values[flag].present:
                 needed = f"has to be given, such as --{flag}={example}"
                 raise ArgumentError(flag, f"{needed}: {arguments[0]} is in no folder of a search")
-        _train_longer(flag_values, study.child.get("config", {}))
+        _take_training(flag_values, study.child.get("config", {}))
     else:
         flags.set_unless_given(flag_values, out=str(folder / "confirm"))
         _take_settings(flag_values, search_report.settings(folder))
@@ -126,10 +127,14 @@ def _take_settings(flag_values: FlagValues, searched: dict[str, Any]) -> None:
     is_named = child["model"] != default.model or not child["filters"]
     if is_named and not flag_values["models"].present:
         flags.set_unless_given(flag_values, model=child["model"])
-    _train_longer(flag_values, child["config"])
+    _take_training(flag_values, child["config"])
 
 
-def _train_longer(flag_values: FlagValues, child_config: dict[str, Any]) -> None:
+def _take_training(flag_values: FlagValues, child_config: dict[str, Any]) -> None:
+    """Trains longer than a child, and with its learning rates where it has several."""
+    rates = child_config.get("learning_rate")
+    if isinstance(rates, list) and flag_values.learning_rate is None:
+        flags.set_unless_given(flag_values, learning_rates=rates)
     if "epochs" in child_config and not flags.given(flag_values, ["recipe", "steps"]):
         flags.set_unless_given(flag_values, epochs=EPOCHS * child_config["epochs"])
 

@@ -34,7 +34,7 @@ from keras_swish.messages import first_line
 
 from .app import data, flags, networks
 from .app import main as app
-from .datasets import imagenet, in_memory
+from .datasets import imagenet
 from .datasets.base import ImageDataset
 from .errors import ArgumentError, UsageError
 from .trainer import builders, checkpoints, trainer
@@ -120,10 +120,8 @@ def _load_run(
     if flag_values.checkpoint is None and not networks.network_file(path).exists():
         raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
     given, normalization = flags.given(flag_values, _DATA), None
-    if run.image_files is None and given.keys() - {"test_split"}:
-        normalization = in_memory.known_normalization(run.dataset, run.image_size)
-        if normalization is None:
-            normalization = data.load(flag_values, vars(run), test_only=True).normalization
+    if given.keys() - {"test_split"}:
+        normalization = data.normalization_of(flag_values, run)
     settings = {**vars(run), **given}
     dataset = data.load(flag_values, settings, test_only=True, normalization=normalization)
     if flag_values.checkpoint is None:

@@ -22,6 +22,7 @@ training.
 """
 
 import dataclasses
+import math
 import pathlib
 import sys
 from collections.abc import Callable
@@ -45,6 +46,8 @@ from .trainer import builders, distribution, recipes, trainer
 from .trainer import model as model_building
 
 STAGES = "stages.json"
+# Flags of the data by which images in memory are normalised.
+_NORMALIZING = ("dataset", "train_split", "image_size")
 # Fields of a recipe for parts that a trained network has already, or for several learning rates.
 _OTHER_FIELDS = (
     "dropout",
@@ -99,11 +102,13 @@ class Finetuning(trainer.Run):
         beta_initializer: What new betas start from.
         beta_learning_rate: Their highest learning rate; None for the recipe's.
         digest: Of the file.
+        builder: The builder of the user's own that made the network, whose module has its classes.
     """
 
     beta_initializer: str | None = None
     beta_learning_rate: float | None = None
     digest: str | None = None
+    builder: str | None = None
 
 
 def replacements(text: str) -> dict[str, str]:
@@ -117,6 +122,10 @@ def replacements(text: str) -> dict[str, str]:
     pairs = [[side.strip() for side in part.partition(":")[::2]] for part in flags.split(text)]
     if not pairs or not all(old and new for old, new in pairs):
         raise ArgumentError("replace", "name an old and a new activation, as 'relu:swish_beta'")
+    olds = [old for old, _ in pairs]
+    for old in olds:
+        if olds.count(old) > 1:
+            raise ArgumentError("replace", f"replaces {old!r} twice")
     return dict(pairs)
 
 
@@ -175,6 +184,8 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
             initializer = float(initializer)
         except ValueError:
             raise ArgumentError("beta_initializer", "is no number and not 'relu_like'") from None
+        if not math.isfinite(initializer):
+            raise ArgumentError("beta_initializer", "is not a finite number")
     with as_argument_error("replace"):
         model, report = keras_swish.replace_activations(
             original,
@@ -182,6 +193,9 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
             beta_initializer=initializer,
             return_report=True,
         )
+    for flag in ("beta_initializer", "beta_learning_rate"):
+        if getattr(run, flag) is not None and not weighted_layers(model):
+            raise ArgumentError(flag, "is for betas, and no new activation has one")
     words = f"{len(report.replaced)} activations replaced"
     if report.scaled:
         words += f", {len(report.scaled)} batch normalisations given a gamma"
@@ -319,10 +333,17 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
         if not flag_values["dataset"].present:
             names = ["dataset", "train_split", "test_split", "validation_split"]
             names += ["image_size", "flip"]
-            names += [] if of_files else ["pad"]
+            names += ["color_distortion"] if of_files else ["pad"]
             flags.set_unless_given(flag_values, **{name: getattr(run, name) for name in names})
             facts = {"image_files": run.image_files} if of_files else {}
-    return {**settings_of(flag_values, name, recipe="finetune"), **facts}
+    chosen = {**settings_of(flag_values, name, recipe="finetune"), **facts}
+    if run is not None:
+        chosen["builder"] = run.model if builders.is_own(run.model) else networks.builder(name)
+        is_other = run.normalization or any(flag_values[flag].present for flag in _NORMALIZING)
+        if is_other and chosen.get("image_files") is None:
+            # The network goes on to get images as it was trained.
+            chosen["normalization"] = data.normalization_of(flag_values, run)
+    return chosen
 
 
 def main(flag_values: FlagValues, arguments: list[str]) -> None:

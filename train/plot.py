@@ -41,6 +41,10 @@ def main(flag_values: FlagValues, identifiers: list[str]) -> None:
     """Runs the program."""
     with as_usage_error():
         low, high = flag_values.low, flag_values.high
+        is_plot = bool(identifiers) and not _network(identifiers[0])
+        for flag in ("low", "high"):
+            if flag_values[flag].present and not is_plot:
+                raise ArgumentError(flag, "is for a figure of activations that are named")
         if len(identifiers) == 1 and (model := _network(identifiers[0])):
             figure = plot_betas(networks.load(model))
         else:

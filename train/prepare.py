@@ -16,6 +16,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import zlib
 from typing import Any
 
 from absl import flags
@@ -59,8 +60,24 @@ def main(flag_values: FlagValues) -> None:
             "source",
             f"does not hold {', '.join(missing)}; on Debian: apt-get install dataset-fashion-mnist",
         )
+    _check_whole(source)
     print("Keras:", _link(source))
     print("TFDS:", _prepare(source, flag_values.data_dir))
+
+
+def _check_whole(source: pathlib.Path) -> None:
+    """Reads all files before anything is made of them.
+
+    Raises:
+        ArgumentError: If one is damaged.
+    """
+    for name in FILES:
+        try:
+            with gzip.open(source / name) as packed:
+                while packed.read(1 << 20):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            raise ArgumentError("source", f"{name} is damaged ({error})") from error
 
 
 def _link(source: pathlib.Path) -> pathlib.Path:

@@ -20,7 +20,7 @@ from keras_swish.search.children.checks import check_model
 from keras_swish.search.children.rewards import Reward
 from keras_swish.search.display import VERBOSE, Display
 from keras_swish.search.executors import Executor
-from keras_swish.search.pruning import Pruner
+from keras_swish.search.pruning import Pruner, check_rates
 from keras_swish.search.result import Result, measure_of
 from keras_swish.search.search import OnChild, Race, Search, is_whole
 from keras_swish.search.space import Candidate, SearchSpace
@@ -117,7 +117,8 @@ def search_activations(
     Raises:
         TypeError: If `model` is no Keras model.
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
-            objective, algorithm, executor or pruner is unknown, the algorithm is of another space,
+            objective, algorithm, executor or pruner is unknown, there is a pruner and several
+            learning rates, the algorithm is of another space,
             no worker fits into the Ray cluster, or the storage is of another search or first seed,
             or in use by another process.
 
@@ -151,6 +152,7 @@ def search_activations(
     given = {name: value for name, value in given.items() if value is not None}
     if child_config is None or isinstance(child_config, ChildConfig):  # else `Child` refuses it
         child_config = dataclasses.replace(child_config or ChildConfig(), **given)
+        check_rates(pruner, child_config.rates)
     executor = executors.get(executor)
     if isinstance(algorithm, str):
         name, space = algorithm, space or SearchSpace()

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import importlib
 import math
-import numbers
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +190,9 @@ class Child:
         )
 
     def _at_rate(self, rate: float) -> "Child":
-        return type(self)(*self._parts(learning_rate=rate))
+        child = type(self)(*self._parts(learning_rate=rate))
+        child.train_data, child.validation = self.train_data, self.validation  # no copies
+        return child
 
     def _try_out(self) -> None:
         """Finds before the first training what would fail after it."""
@@ -337,7 +338,7 @@ class Child:
             taken, is_finite, logs = self._train_epoch(network, seed, epoch, callbacks)
             steps += taken
             is_last = epoch + 1 == self.config.epochs or network.stop_training
-            if is_last and callbacks:
+            if callbacks and (is_last or not is_finite):
                 callbacks.on_train_end()  # some give back the weights of the best epoch
             if is_finite and not is_last:
                 if keeps_curve:
@@ -357,12 +358,12 @@ class Child:
                     steps,
                     seconds,
                     curve,
-                    _logged(network) if callbacks else {},
+                    _logged(callbacks),
                 )
                 return
             curve = (*curve, reward) if keeps_curve else ()
             seconds = time.perf_counter() - start
-            yield Outcome(reward, OK, steps, seconds, curve, _logged(network) if callbacks else {})
+            yield Outcome(reward, OK, steps, seconds, curve, _logged(callbacks))
             return
 
     @property
@@ -376,8 +377,8 @@ class Child:
         network.stop_training = False
         if not self.callbacks:
             return None
-        # The history, which becomes the network's, comes last: so it has what they add to the logs.
-        copies = [*copy.deepcopy(self.callbacks), keras.callbacks.History()]
+        # Comes last, and so has what they add to the logs.
+        copies = [*copy.deepcopy(self.callbacks), _LastLogs()]
         started = keras.callbacks.CallbackList(copies, model=network)
         started.set_params(
             {"epochs": self.config.epochs, "steps": self.steps_per_epoch, "verbose": 0}
@@ -527,14 +528,29 @@ def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "C
     return child_class(*parts)
 
 
-def _logged(network: keras.Model) -> dict[str, float]:
+class _LastLogs(keras.callbacks.Callback):
+    """Keeps what was logged of the last epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: dict[str, Any] = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keeps them."""
+        self.logs = logs or {}
+
+
+def _logged(callbacks: keras.callbacks.CallbackList | None) -> dict[str, float]:
     """Returns the finite numbers that were logged of the last epoch."""
-    last = {name: values[-1] for name, values in network.history.history.items()}
-    return {
-        name: float(value)
-        for name, value in last.items()
-        if isinstance(value, numbers.Real) and np.isfinite(float(value))
-    }
+    if callbacks is None:
+        return {}
+    found = {}
+    for name, value in callbacks.callbacks[-1].logs.items():
+        if not isinstance(value, str) and np.size(value) == 1:
+            number = np.asarray(keras.ops.convert_to_numpy(value)).item()
+            if isinstance(number, int | float) and math.isfinite(number):
+                found[name] = float(number)
+    return found
 
 
 def _is_optimizer(value: Any) -> bool:

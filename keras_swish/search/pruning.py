@@ -14,6 +14,19 @@ LATEST = 1000
 PRUNERS = {"halving": ("SuccessiveHalvingPruner", {"min_resource": 1, "reduction_factor": 3})}
 
 
+def check_rates(pruner: "Pruner | str | None", rates: tuple[float, ...]) -> None:
+    """Refuses a pruner for children that are trained with several learning rates.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if pruner and len(rates) > 1:
+        raise ValueError(
+            "A pruner stops children between epochs: it takes those of a single learning rate. "
+            f"Received: learning_rate={rates}"
+        )
+
+
 class Pruner:
     """A pruner of Optuna, which compares a child with those before it.
 

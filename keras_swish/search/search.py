@@ -13,7 +13,7 @@ from keras_swish.search.algorithms import Algorithm, Proposal
 from keras_swish.search.child import OK, PRUNED, Child, Outcome
 from keras_swish.search.executors import Executor, WorkerLostError
 from keras_swish.search.functions import Function
-from keras_swish.search.pruning import Pruner
+from keras_swish.search.pruning import Pruner, check_rates
 from keras_swish.search.result import Progress
 from keras_swish.search.space import Candidate
 from keras_swish.search.study import REFERENCE, START, Proposed, Study
@@ -107,11 +107,7 @@ class Search:
         self.child, self.study, self.algorithm = child, study, algorithm
         self.name, self.seed, self.on_child = name, int(seed), on_child  # of NumPy's, too
         self.executor = executor or executors.start_for(child)
-        if pruner and len(child.config.rates) > 1:
-            raise ValueError(
-                "A pruner stops children between epochs: it takes those of a single learning rate. "
-                f"Received: learning_rate={child.config.rates}"
-            )
+        check_rates(pruner, child.config.rates)
         self.pruner, self.on_race = pruner, on_race
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self.progress = Progress()

@@ -67,17 +67,20 @@ class Survey:
         rejected: How many of them cannot be activations, by reason.
         repeated: How many are the same function as one before them.
         candidates: The others, the first of each function, in the order of their indices.
+        left_out: How many different functions a confined space leaves out.
     """
 
     choices: int
     rejected: dict[str, int]
     repeated: int
     candidates: tuple[Candidate, ...]
+    left_out: int = 0
 
     def __str__(self):
         rejected = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+        left_out = f"{self.left_out} left out, " if self.left_out else ""
         return (
-            f"{self.choices}: {rejected}, {self.repeated} repeated, "
+            f"{self.choices}: {rejected}, {self.repeated} repeated, {left_out}"
             f"{len(self.candidates)} different functions"
         )
 
@@ -154,6 +157,8 @@ class SearchSpace:
         # Grid points that no function is likely to treat alike: multiples of the golden ratio.
         inner = np.sort(np.arange(1, POINTS - 2) * (math.sqrt(5) - 1) / 2 % 1)
         self.grid = np.sort([low, high, min(max(0.0, low), high), *(low + (high - low) * inner)])
+        # What a survey is to find alone; None: everything.
+        self._confined_to: tuple[Candidate, ...] | None = None
         self._betas_of = functools.cache(self._initial_betas)
         self._betas = np.random.default_rng(0).uniform(0.3, 1.7, (SETS - 1, SLOTS * core_units))
 
@@ -162,7 +167,8 @@ class SearchSpace:
 
     def __reduce__(self):
         # Without what it has computed of candidates.
-        return type(self), (self.core_units, self.interval, *self.primitives.values())
+        arguments = (self.core_units, self.interval, *self.primitives.values())
+        return type(self), arguments, {"_confined_to": self._confined_to}
 
     def __contains__(self, candidate):
         return len(candidate) == len(self.sizes) and all(
@@ -413,10 +419,8 @@ class SearchSpace:
 
         What proposes of a survey, as `surrogate` and `exhaustive` do, proposes these alone.
         """
-        kept = {self.canonical(candidate) for candidate in candidates}
-        found = tuple(one for one in self.survey().candidates if one in kept)
         space = copy.copy(self)
-        space._surveyed = dataclasses.replace(self.survey(), candidates=found)
+        space._confined_to = tuple(sorted({self.canonical(candidate) for candidate in candidates}))
         return space
 
     @functools.cached_property
@@ -426,11 +430,13 @@ class SearchSpace:
         rejected = collections.Counter(reason for reason, _ in identities if reason)
         fit = sum(not reason for reason, _ in identities)
         firsts = dict.fromkeys(same for reason, same in identities if not reason)
+        kept = firsts if self._confined_to is None else self._confined_to
         return Survey(
             len(everything),
             {reason: rejected[reason] for reason in REASONS},
             fit - len(firsts),
-            tuple(firsts),
+            tuple(first for first in firsts if first in kept),
+            len(firsts) - len(kept),
         )
 
     def values(self, candidates: list[Candidate]) -> np.ndarray:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pickle
 
 import pytest
 
@@ -94,6 +95,10 @@ def test_a_part_of_the_functions_is_a_table_of_these_alone(maker, space, monkeyp
     assert (training.reward, training.status, training.seconds) == (0.7, "ok", 2.5)
     assert (training.test_accuracy, training.loss) == (0.6, 0.25)
     assert [training.rates[rate].status for rate in (0.1, 0.03)] == ["diverged", "ok"]
+    # Half of the time is over after the first of two epochs, but of what diverged.
+    after_one = table.query(first, 7, 1)
+    assert (after_one.reward, after_one.seconds) == (0.4, 0.5 + 2.0 / 2)
+    assert after_one.rates.keys() == {0.1, 0.03}
     # After the first epoch the other rate was ahead.
     assert table.query(second, 7, 1).reward == 0.4
     assert table.query(second, 7).rates.keys() == {0.1, 0.03}
@@ -103,6 +108,10 @@ def test_a_part_of_the_functions_is_a_table_of_these_alone(maker, space, monkeyp
     session = table.session(0)
     assert session.train(left) is None
     assert session.train(first) == pytest.approx(0.7)
+    assert len(pickle.loads(pickle.dumps(table.space)).survey().candidates) == 3
+    assert f"{len(space.survey().candidates) - 3} left out, 3 different" in str(
+        table.space.survey()
+    )
     for name in algorithms.ALGORITHMS:
         session = table.session(1)
         options = {"population": 2, "sample": 1} if name == "evolution" else {}

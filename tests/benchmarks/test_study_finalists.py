@@ -29,9 +29,13 @@ def table(tmp_path):
     for u1, u2, b, judged in TABLE:
         choices = {"u1": u1, "u2": u2, "b": b}
         formula = str(space.formula(space.candidate(**choices)))
-        rows.append({"formula": formula, "kind": "led", **choices, "judged": judged})
+        rows.append(
+            {"formula": formula, "kind": "led", **choices, "judged": judged, "judging seeds": 3}
+        )
     rows.append({**dict.fromkeys(rows[0], ""), "formula": "gelu", "kind": "reference", "judged": 1})
-    rows.append({**rows[0], "judged": ""})
+    rows.append({**rows[0], "judged": "", "judging seeds": 0})
+    # Of two of three seeds: not judged yet.
+    rows.append({**rows[0], "judged": 0.99, "judging seeds": 2})
     (tmp_path / "table").mkdir()
     io.write_csv(tmp_path / "table" / "functions.csv", rows)
     return tmp_path / "table"

@@ -3,8 +3,10 @@ import pathlib
 import numpy as np
 import pytest
 from fake_child import Fake
+from scipy import stats
 
 from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, functions
+from keras_swish.search.algorithms import surrogate
 from keras_swish.search.child import DIVERGED, OK, Outcome
 from keras_swish.search.executors import Local
 
@@ -63,6 +65,15 @@ def test_the_best_and_the_references_are_judged_by_other_seeds(table, trained):
     assert all(sorted(study.outcomes[candidate]) == [400] for candidate in others)
     assert study.references.keys() == {"relu", "swish", "gelu"}
     assert all(sorted(seeds) == [400, 401, 402, 403] for seeds in study.references.values())
+    # They are those of the highest mean of a Gaussian process of the surrogate's own length.
+    known = sorted(c for c, o in study.outcomes.items() if o[400].status == OK)
+    features = surrogate.shape_features(study.space, known)
+    unit = surrogate.LENGTH * surrogate.median_distance(features)
+    covariance = surrogate.kernel(features, features, unit)
+    scores = surrogate.normal_scores(stats.rankdata([study.outcomes[c][400].reward for c in known]))
+    noisy = covariance + surrogate.NOISE * np.eye(len(known))
+    means = covariance @ np.linalg.solve(noisy, scores)
+    assert best == [known[place] for place in np.argsort(-means)[:4]]
     # What the surrogate's mean likes is good, if not the luckiest.
     rewards = [study.outcomes[candidate][400].reward for candidate in study.outcomes]
     likely = [study.outcomes[candidate][400].reward for candidate in best]
@@ -88,3 +99,15 @@ def test_the_tables_have_all_rates_and_the_judged_first(table, trained):
     assert swish[0]["test_accuracy"] == pytest.approx(swish[0]["reward"] - 0.01, abs=1e-4)
     diverged = [row for row in trainings if row["status"] == DIVERGED]
     assert all(row["test_accuracy"] == row["loss"] == "" for row in diverged)
+
+
+def test_what_diverges_with_the_seeds_that_judge_is_ranked_by_them(table):
+    space = SearchSpace()
+    study = Study(space, {"config": {"learning_rate": list(RATES)}})
+    lucky, good = space.survey().candidates[:2]
+    for candidate, rewards in ((lucky, [0.9, 0.0, 0.0, 0.0]), (good, [0.8] * 4)):
+        for seed, reward in enumerate(rewards, 400):
+            one = Outcome(reward, OK if reward else DIVERGED, 1, 1.0)
+            study.add(candidate, seed, Outcome.best_of([one, one]))
+    ranked, _ = table.rows(study, 0)
+    assert [row["judged"] for row in ranked] == [0.8, 0.0]

@@ -279,3 +279,26 @@ def test_rates_of_which_none_was_chosen_are_not_called_so(call, trained, tmp_pat
     for text in (printed, (tmp_path / "out/table.md").read_text()):
         assert "validates best" not in text
         assert "## Learning rates" not in text
+
+
+def test_learning_rates_are_not_left_out_in_silence(call, trained, tmp_path):
+    flags = [*QUICK, "--activations=relu,swish", f"--out={tmp_path / 'out'}"]
+    assert call("compare", *flags, "--learning_rates=0.05,0.02", "--seeds=2")[0] == 0
+    count = len(trained)
+    code, _, err = call("compare", *flags, "--seeds=3")
+    assert code == 2
+    assert "has runs of resnet8 with relu by --learning_rates=0.05,0.02: give it again" in err
+    code, _, err = call("compare", *flags, "--seeds=2", "--seed=5", "--learning_rates=0.1,0.2")
+    assert code == 2
+    assert "--seed=5: 5 is not the seed with which the folder tried other learning rates" in err
+    assert len(trained) == count
+    assert call("compare", *flags, "--learning_rates=0.05,0.02", "--seeds=3")[0] == 0
+    assert len(trained) == count + 2
+
+
+def test_one_learning_rate_is_not_left_out_in_silence(call, trained, tmp_path):
+    flags = [*QUICK, "--activations=relu", "--seeds=1", f"--out={tmp_path / 'out'}"]
+    assert call("compare", *flags, "--learning_rate=0.05")[0] == 0
+    code, _, err = call("compare", *flags)
+    assert code == 2
+    assert "has runs of resnet8 with relu by --learning_rate=0.05: give it again" in err

@@ -144,6 +144,18 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     assert "is not that of a run" in refused(call, tmp_path)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"model_type": "x"}', '{"config": [1]}', "no JSON"])
+def test_a_lone_file_next_to_a_file_of_another_program(call, tmp_path, content):
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    model.save(tmp_path / "net.keras")
+    (tmp_path / "config.json").write_text(content)
+    code, printed, err = call("evaluate", tmp_path / "net.keras", "--dataset=digits")
+    assert code == 0, err
+    assert "top-1 accuracy" in printed
+
+
 def test_logits_and_probabilities_have_the_same_loss(call, tmp_path):
     keras.utils.set_random_seed(0)
     logits = keras.Sequential(

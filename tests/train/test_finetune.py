@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import sys
 
 import image_files
 import keras
@@ -191,6 +193,10 @@ def test_an_application_gets_the_pixels_that_it_knows(monkeypatch):
         (["--replace=relu"], "name an old and a new activation"),
         (["--replace=relu:swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
         (["--replace=gelu:swish"], "--replace=gelu:swish:"),
+        (["--replace=relu:swish_beta,relu:gelu"], "--replace=relu:swish_beta,relu:gelu: replaces"),
+        (["--beta_initializer=nan"], "--beta_initializer=nan: is not a finite number"),
+        (["--replace=relu:swish", "--beta_initializer=1"], "no new activation has one"),
+        (["--replace=relu:swish", "--beta_learning_rate=1"], "no new activation has one"),
         (["--beta_initializer=high"], "is no number and not 'relu_like'"),
         (["--dataset=digits", "--image_size=16"], "is from (None, 8, 8, 1)"),
         (["--strategy=data_paralel"], "--strategy=data_paralel: "),
@@ -231,3 +237,61 @@ def test_betas_alone_are_not_trained_by_a_multiple_of_nothing(call, network, tmp
     assert code == 2
     assert "--learning_rate=0.0: must be above 0" in err
     assert not (tmp_path / "run").exists()
+
+
+def test_other_data_is_normalised_as_the_network_was_trained(call, tmp_path):
+    """The digits at another size have no known normalization: it is that of the split."""
+    short = ["--epochs=1", "--batch_size=32"]
+    splits = ["--train_split=train[:200]", "--test_split=test[:100]", "--image_size=12"]
+    assert call("cifar", *splits, *short, "--activation=relu", f"--out={tmp_path / 'run'}")[0] == 0
+    part = "--train_split=train[100:300]"
+    code, printed, err = call(
+        "finetune", tmp_path / "run", *short, part, f"--out={tmp_path / 'tuned'}"
+    )
+    assert code == 0, err
+    (before,) = re.findall(r"before ([\d.]+%)", printed)
+    assert f"top-1 accuracy {before}" in call("evaluate", tmp_path / "run")[1]
+    config = io.read_json(tmp_path / "tuned/config.json")["config"]
+    dataset = in_memory.load("digits", None, "train[:200]", "test[:100]", 12)
+    assert [list(part) for part in dataset.normalization] == config["normalization"]
+    (end,) = re.findall(r"at the end ([\d.]+%)", printed)
+    assert f"top-1 accuracy {end}" in call("evaluate", tmp_path / "tuned")[1]
+
+
+OWN = """
+import keras
+
+@keras.saving.register_keras_serializable(package="{module}")
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+def small(input_shape, classes, activation="relu"):
+    return keras.Sequential([
+        keras.Input(input_shape), keras.layers.Flatten(), Twice(),
+        keras.layers.Dense(8, activation), keras.layers.Dense(classes),
+    ])
+"""
+
+
+def test_a_tuned_network_of_an_own_builder_is_loaded_in_another_process(
+    call, tmp_path, monkeypatch
+):
+    (tmp_path / "own_small.py").write_text(OWN.format(module="own_small"))
+    monkeypatch.chdir(tmp_path)
+    flags = [*QUICK, "--activation=relu", "--model=own_small:small", f"--out={tmp_path / 'run'}"]
+    code, _, err = call("cifar", *flags)
+    assert code == 0, err
+    run, tuned, again = (tmp_path / name for name in ("run", "tuned", "again"))
+    short = ["--epochs=1", "--batch_size=32"]
+    code, _, err = call("finetune", run, *short, f"--out={tuned}")
+    assert code == 0, err
+    other = ["--replace=swish_beta:gelu", *short, f"--out={again}"]
+    for arguments in (["evaluate", tuned], ["finetune", tuned, *other], ["evaluate", again]):
+        # As a process that has not imported the module.
+        keras.saving.get_custom_objects().pop("own_small>Twice", None)
+        monkeypatch.delitem(sys.modules, "own_small", raising=False)
+        code, _, err = call(*arguments)
+        assert code == 0, err
+    config = io.read_json(again / "config.json")["config"]
+    assert config["builder"] == "own_small:small"

@@ -31,3 +31,9 @@ def test_plot_draws_the_betas_of_a_run(call, tmp_path):
         code, _, err = call("plot", argument, f"--out={out}")
         assert code == 0, err
         assert out.stat().st_size > 5_000
+
+
+def test_the_ends_of_an_axis_that_is_not_drawn_are_refused(call, tmp_path):
+    code, _, err = call("plot", "--low=-8", f"--out={tmp_path / 'gallery.svg'}")
+    assert code == 2
+    assert "--low=-8.0: is for a figure of activations that are named" in err

@@ -35,6 +35,18 @@ def test_keras_finds_the_linked_files(source, tmp_path, monkeypatch):
     assert all((cache / name).exists() for name in prepare.FILES)
 
 
+def test_damaged_files_are_refused_before_anything_is_linked(source, tmp_path, monkeypatch, call):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    file = source / prepare.FILES[0]
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"junk", whole[:-9] + b"123456789"):
+        file.write_bytes(content)
+        code, _, err = call("prepare", f"--source={source}", f"--data_dir={tmp_path}")
+        assert code == 2
+        assert f"{file.name} is damaged" in err
+        assert not (tmp_path / "keras").exists()
+
+
 @pytest.mark.slow
 def test_prepared_images_are_loaded_through_tfds(source, tmp_path, monkeypatch, call):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

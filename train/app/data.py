@@ -9,7 +9,7 @@ from absl.flags import FlagValues
 from ..datasets import imagenet, in_memory
 from ..datasets.base import ImageDataset
 from ..errors import ArgumentError
-from ..trainer import recipes
+from ..trainer import recipes, trainer
 from . import flags, networks, settings
 
 # Flags that say how image files are read.
@@ -123,7 +123,7 @@ def load(
         flag_values: The flags: where the data is and how it is read.
         settings: The settings. The facts in them about TFRecords hold where no flag is given.
         test_only: Whether there need be no training split.
-        normalization: Of images in memory; by default that of the dataset.
+        normalization: Of images in memory; by default that of the settings, or of the dataset.
 
     Raises:
         ArgumentError: If it cannot be loaded.
@@ -142,7 +142,7 @@ def load(
             settings["pad"],
             settings["flip"],
             settings.get("validation_split") or in_memory.VALIDATION,
-            normalization=normalization,
+            normalization=normalization or settings.get("normalization"),
             test_only=test_only,
         )
     recorded = {name: facts[name] for name in ("classes", "first_label") if name in facts}
@@ -157,3 +157,14 @@ def load(
         validation_split=settings.get("validation_split"),
         **{**recorded, **given},
     )
+
+
+def normalization_of(flag_values: FlagValues, run: trainer.Run) -> in_memory.Normalization | None:
+    """Returns what the network of a run wants other images in memory normalised with.
+
+    None for images of ImageNet's form, which are all normalised in one way.
+    """
+    if run.image_files is not None:
+        return None
+    known = run.normalization or in_memory.known_normalization(run.dataset, run.image_size)
+    return known or load(flag_values, vars(run), test_only=True).normalization

@@ -12,7 +12,7 @@ from keras_swish.messages import first_line
 
 from ..errors import UsageError
 from ..trainer import builders, trainer
-from ..trainer.environment import CONFIG
+from ..trainer.environment import CONFIG, read_record
 
 
 def run_of(path: pathlib.Path) -> trainer.Run | None:
@@ -28,8 +28,13 @@ def run_of(path: pathlib.Path) -> trainer.Run | None:
         raise UsageError(f"{path} is not there")
     folder = path if path.is_dir() else path.parent
     try:
-        record = io.read_json(folder / CONFIG)
+        record = read_record(folder)
         config = None if record is None else record["config"]
+    except io.DamagedFileError as error:
+        if path.is_file():  # next to something of another program
+            return None
+        raise UsageError(f"{folder / CONFIG} is not that of a run ({error})") from error
+    try:
         # A comparison's folder, which may hold files of others, leaves the activation open.
         if config and {"activation", "seed", "recipe"} <= config.keys():
             # From before a run said so itself.
@@ -68,14 +73,24 @@ def load(path: pathlib.Path) -> keras.Model:
     if not file.exists():
         raise UsageError(f"{file} is not there: the run has not ended")
     run = run_of(path)
-    if run is not None and builders.is_own(run.model):
+    own = run.model if run is not None and builders.is_own(run.model) else builder(file)
+    if own is not None:
         with contextlib.suppress(ValueError):  # not every file names classes of its module
-            builders.find(run.model)
+            builders.find(own)
     try:
         model: Any = keras.saving.load_model(file, compile=False)
         return model
     except Exception as error:  # of a damaged file it may be any, zipfile's and h5py's too
         raise UsageError(f"{file} cannot be loaded ({first_line(error)})") from error
+
+
+def builder(file: str | pathlib.Path) -> str | None:
+    """Returns the builder of the user's own that made a fine-tuned network, if one did."""
+    try:
+        record = read_record(pathlib.Path(file).parent)
+    except io.DamagedFileError:  # of somebody else
+        return None
+    return (record or {}).get("config", {}).get("builder")
 
 
 def load_classifier(path: pathlib.Path) -> keras.Model:

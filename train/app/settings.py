@@ -165,6 +165,9 @@ def started_devices(flag_values: FlagValues) -> distribution.Devices:
     else:
         if flag_values.strategy == "multi_host" and flag_values.out is None:
             raise ArgumentError("out", "--strategy=multi_host needs a folder that all hosts share")
+        for flag in ("coordinator", "hosts", "host"):
+            if flag_values[flag].value is not None and flag_values.strategy != "multi_host":
+                raise ArgumentError(flag, "needs --strategy=multi_host")
         hosts = flag_values.coordinator, flag_values.hosts, flag_values.host
         devices = distribution.start(flag_values.strategy, *hosts)
     if flag_values.per_device_batch is not None:

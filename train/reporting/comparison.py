@@ -193,19 +193,26 @@ def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
         "so differences are taken seed by seed. The interval is that of the mean difference "
         "(Student's t); p is that of the two-sided sign-flip permutation test over the seeds."
     ]
-    if any(len({frozenset(seeds) for seeds in each.values()}) > 1 for each in by_model):
+    has_groups = any(
+        not runs.are_paired(theirs, ours)
+        for each in by_model
+        for theirs in [*each.values()][:baselines]
+        for ours in each.values()
+    )
+    if has_groups:
         lines.append(
-            "An activation with more or fewer seeds than the baseline is compared with it as two "
-            "groups: Welch's interval, and the two-sided permutation test over the splits of all "
-            "runs into groups of these sizes."
+            "An activation with more or fewer seeds than the baseline, or none that both have, is "
+            "compared with it as two groups: Welch's interval, and the two-sided permutation test "
+            "over the splits of all runs into groups of these sizes."
         )
     functions = max(map(len, by_model))
     compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
+        least = f", which none can be with fewer than {seeds_needed(compared)} seeds"
         lines.append(
             f"Of {compared} comparisons some look good by chance: p (Holm) is corrected for that, "
-            "and decides what is statistically significant, which no comparison can be with fewer "
-            f"than {seeds_needed(compared)} seeds. The intervals are not corrected."
+            f"and decides what is statistically significant{'' if has_groups else least}. The "
+            "intervals are not corrected."
         )
     if chose := sorted({row["seed"] for row in rows if row.get("chose")}):
         seeds = f"Seed{'s' * (len(chose) > 1)} {', '.join(map(str, chose))}"

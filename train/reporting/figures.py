@@ -42,7 +42,8 @@ def label(activation: str, baselines: list[str]) -> str:
 
 def _wrapped(name: str, width: int = 28) -> str:
     """Returns a name in a few short lines, as long formulas would leave no room for the panel."""
-    return textwrap.fill(textwrap.shorten(name, 3 * width, placeholder="..."), width)
+    short = name if len(name) <= 3 * width else f"{name[: 3 * width - 3]}..."
+    return textwrap.fill(short, width)
 
 
 def differences(rows: list[Row], baselines: int, path: pathlib.Path) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # The lines between which a page folds something away; GitHub shows them as a browser does.
 _FOLD = re.compile(r"<details><summary>[\w ,.:()%'-]+</summary>|</details>")
 
+# A space that is kept where it is while a line is broken.
+_KEPT = "\ue000"
+
 _TEMPLATE = string.Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -167,9 +170,19 @@ def join(blocks: list[str]) -> str:
 
 def _wrapped(block: str) -> str:
     return "\n".join(
-        line if line.startswith(("#", "|", "*", "!", " ", "<")) else textwrap.fill(line, 100)
+        line if line.startswith(("#", "|", "*", "!", " ", "<")) else _filled(line)
         for line in block.split("\n")
     )
+
+
+def _filled(line: str) -> str:
+    """Returns a line broken into several, but not within code.
+
+    A line that began with the minus of a formula would be an item of a list.
+    """
+    kept = re.sub(r"(`+).+?\1", lambda span: span[0].replace(" ", _KEPT), line)
+    filled = textwrap.fill(kept, 100, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(_KEPT, " ")
 
 
 def origin(record: dict[str, Any]) -> tuple[str, str]:

@@ -24,6 +24,8 @@ from .statistics import Comparison
 
 Row = dict[str, Any]
 TABLE = "results.csv"
+# Letters of a formula in the name of a folder: file systems take 255 in all.
+LONGEST = 80
 
 
 def slug(activation: str, seed: int) -> str:
@@ -37,8 +39,8 @@ def slug(activation: str, seed: int) -> str:
     return f"{_readable(activation)}-seed{seed}"
 
 
-def _readable(name: str) -> str:
-    readable = re.sub(r"\W+", "_", name).strip("_")
+def _readable(name: str, most: int | None = LONGEST) -> str:
+    readable = re.sub(r"\W+", "_", name).strip("_")[:most]
     if readable != name:
         # Different formulas may read alike: x + 1 and x - 1.
         readable += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -63,10 +65,11 @@ def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     Its name has the settings that the comparison's config.json does not: before networks and
     learning rates could be compared, it had both.
     """
-    common = settings(out)
+    common, rate = settings(out), run.recipe.learning_rate
     name = slug(run.activation, run.seed)
-    if common["recipe"].get("learning_rate") != run.recipe.learning_rate:
-        name = f"lr{run.recipe.learning_rate:g}-{name}"
+    # Folders of before, of rates that are told apart by six digits.
+    if common["recipe"].get("learning_rate") != rate:
+        name = f"lr{rate:g}-{name}" if float(f"{rate:g}") == rate else f"lr{rate!r}-{name}"
     if common.get("model") != run.model:
         name = f"{_readable(run.model)}-{name}"
     return out / "runs" / name
@@ -188,8 +191,10 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     """Returns the learning rate of each model and activation with the best validation accuracy.
 
     The mean is taken over the seeds that every learning rate was run with: that is the first
-    one, because only the best is repeated. A run that diverged is worse than every other, and
-    among equals the lowest learning rate is taken. The test accuracy plays no part.
+    one, because only the best is repeated. Where there is none, as its result with one of them is
+    damaged, the rate that was repeated counts, the one with most runs. A run that diverged is worse
+    than every other, and among equals the lowest learning rate is taken. The test accuracy plays no
+    part.
 
     Example:
         >>> from keras_swish.train.reporting import runs
@@ -209,11 +214,14 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
             for rate, tried in by_rate.items()
         }
         seeds = set.intersection(*map(set, rates.values()))
-        means = {
-            rate: float(np.mean([rates[rate][seed] for seed in seeds])) if seeds else -math.inf
-            for rate in sorted(rates)
+        merits = {
+            rate: (
+                0 if seeds else len(by_seed),
+                float(np.mean([by_seed[seed] for seed in seeds or by_seed])),
+            )
+            for rate, by_seed in sorted(rates.items())
         }
-        best[key] = max(means, key=lambda rate: means[rate])
+        best[key] = max(merits, key=lambda rate: merits[rate])
     return best
 
 
@@ -300,12 +308,17 @@ def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, 
     return by_baseline
 
 
+def are_paired(ours: dict[int, float], theirs: dict[int, float]) -> bool:
+    """Says whether accuracies by seed are compared seed by seed, and not as two groups."""
+    return len(ours) == len(theirs) and bool(ours.keys() & theirs.keys())
+
+
 def _compare(ours: dict[int, float], theirs: dict[int, float]) -> Comparison | None:
     finite, baseline = (
         {seed: value for seed, value in by_seed.items() if math.isfinite(value)}
         for by_seed in (ours, theirs)
     )
-    if len(ours) == len(theirs) and ours.keys() & theirs.keys():
+    if are_paired(ours, theirs):
         seeds = [seed for seed in finite if seed in baseline]
         both = [finite[seed] for seed in seeds], [baseline[seed] for seed in seeds]
         return statistics.paired(*both, seeds) if seeds else None

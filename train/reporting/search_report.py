@@ -419,8 +419,11 @@ def _provenance(study: Study, entries: list[Entry], record: dict[str, Any] | Non
         child = {k: v for k, v in study.child.get("config", {}).items() if v is not None}
         facts.append(f"Child: {html.code(', '.join(f'{k} {v}' for k, v in child.items()))}.")
         if "reward" in study.child:
-            name = re.sub(r"^Objective\(name='([^']*)'.*", r"\1", str(study.child["reward"]))
-            facts.append(f"Reward: {html.code(name)}, larger being better.")
+            reward = str(study.child["reward"])
+            objective = re.match(r"Objective\(name='([^']*)', direction='(\w+)'\)", reward)
+            name, direction = objective.groups() if objective else (reward, "max")
+            minus = "minus " * (direction == "min")
+            facts.append(f"Reward: {minus}{html.code(name)}, larger being better.")
     return "\n".join(f"* {fact}" for fact in facts)
 
 

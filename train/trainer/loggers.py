@@ -13,14 +13,26 @@ import numpy as np
 import keras_swish
 from keras_swish.keras_compat import train_writer
 
+from . import recipes
+
 if TYPE_CHECKING:
-    from ..datasets.base import Dataset
+    from ..datasets.base import Augmentation, Dataset
     from .trainer import Run
 
 
-def sample_inputs(dataset: "Dataset", seed: int, count: int = 32) -> np.ndarray:
-    """Returns the first training images as the network gets them: normalised and augmented."""
-    batches = dataset.training(min(count, dataset.training_images), seed, 0, 1)
+def sample_inputs(
+    dataset: "Dataset", seed: int, augmentation: "Augmentation | None" = None, count: int = 32
+) -> np.ndarray:
+    """Returns the first training images as the network gets them: normalised and augmented.
+
+    Args:
+        dataset: The data.
+        seed: Seed of order and augmentation.
+        augmentation: That of the recipe, if it has one.
+        count: How many; an even number, of which an augmentation may mix each with another.
+    """
+    most = dataset.training_images
+    batches = dataset.training(min(count, most), seed, 0, 1, augmentation=augmentation)
     return np.asarray(keras.ops.convert_to_numpy(next(iter(batches))[0]))
 
 
@@ -64,7 +76,8 @@ def callbacks(
     """
     loggers: list[keras.callbacks.Callback] = []
     if tensorboard:
-        log, sample = directory / "tensorboard", sample_inputs(dataset, run.seed)
+        log = directory / "tensorboard"
+        sample = sample_inputs(dataset, run.seed, recipes.augmentation(run.recipe))
         loggers.append(_TensorBoard(log, as_images(sample), run.recipe.batch_size))
         # TensorBoard follows one file a folder.
         loggers.append(keras_swish.BetaLogger(log / "activations", sample))

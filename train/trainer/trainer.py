@@ -29,10 +29,11 @@ from .stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
+    from ..datasets.in_memory import Normalization
 
 CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
 # What every result has.
-_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy"}
+_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy", "status", "seconds"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Run:
         weights_digest: What tells that file from another.
         image_files: Of ImageNet's form: how many classes there are, and images in each split; None
             for images in memory.
+        normalization: Means and standard deviations of the channels of images in memory, where they
+            are not those of the dataset: of the run whose network is trained on.
     """
 
     dataset: str
@@ -80,6 +83,7 @@ class Run:
     weights: str | None = None
     weights_digest: str | None = None
     image_files: dict[str, int] | None = None
+    normalization: "Normalization | None" = None
 
     def config(self) -> dict[str, Any]:
         """Returns the settings in the form in which JSON returns them."""

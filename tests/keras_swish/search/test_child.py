@@ -489,18 +489,44 @@ class Adds(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs):
         logs["added"] = float(epoch)
+        logs["tensor"] = keras.ops.convert_to_tensor(0.5)
+        logs["array"] = np.array(0.25)
         logs["infinite"] = np.inf
         logs["words"] = "many"
+        if epoch == 0:
+            logs["of the first"] = 1.0
 
 
 def test_an_outcome_has_what_the_last_epoch_logged(model, data, space, child_config):
     candidate, _ = swish_and_sine(space)
     child = Child(model, *data, space, child_config, callbacks=[Adds()])
     logs = child.evaluate(candidate, 0).logs
-    assert logs.keys() == {"loss", "val_loss", "added"}
+    assert logs.keys() == {"loss", "val_loss", "added", "tensor", "array"}
+    assert (logs["tensor"], logs["array"]) == (0.5, 0.25)
     assert logs["added"] == child_config.epochs - 1
     assert logs["val_loss"] == pytest.approx(child._evaluate(child._network)["val_loss"])
     assert Child(model, *data, space, child_config).evaluate(candidate, 0).logs == {}
+
+
+class Ended(keras.callbacks.Callback):
+    """Counts beginnings and ends; shared by its copies."""
+
+    counts: dict = {}  # noqa: RUF012
+
+    def on_train_begin(self, logs=None):
+        Ended.counts["begun"] = Ended.counts.get("begun", 0) + 1
+
+    def on_train_end(self, logs=None):
+        Ended.counts["ended"] = Ended.counts.get("ended", 0) + 1
+
+
+def test_callbacks_are_told_the_end_also_of_what_diverges(model, data, space, child_config):
+    Ended.counts.clear()
+    config = dataclasses.replace(child_config, learning_rate=(1e30, 0.1))
+    child = Child(model, *data, space, config, callbacks=[Ended()])
+    outcome = child.evaluate(swish_and_sine(space)[0], 0)
+    assert [one.status for one in outcome.rates] == [children.DIVERGED, children.OK]
+    assert Ended.counts == {"begun": 2, "ended": 2}
 
 
 def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space, child_config):

@@ -174,6 +174,20 @@ def test_children_of_several_learning_rates_are_not_stopped_early(space):
         )
 
 
+def test_a_call_with_a_pruner_and_several_rates_leaves_no_storage(model, data, tmp_path):
+    config = ChildConfig(epochs=2, batch_size=32, learning_rate=(0.1, 0.03))
+    with pytest.raises(ValueError, match="a single learning rate"):
+        keras_swish.search_activations(
+            model,
+            *data[0],
+            validation_data=data[1],
+            pruner="halving",
+            child_config=config,
+            storage=tmp_path / "study.log",
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_children_of_a_search_without_a_pruner_are_not_compared_with(space):
     """They have rewards by epoch as well, where these are cheap."""
     study = Study(space, {})

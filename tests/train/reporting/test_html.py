@@ -32,3 +32,15 @@ def test_a_fold_is_let_through_and_no_other_html(tmp_path):
     assert page.count("<script>") == 1  # the page's own
     assert "<details open>" not in page
     assert not re.search(r"<p>\s*</p>", page)
+
+
+def test_a_line_is_not_broken_within_code(tmp_path):
+    formula = (
+        "abs(max(x, 0)) - 0.1 * min(x, sin(x)) + beta * tanh(x) * sigmoid(x) - 0.0005 * cos(x)"
+    )
+    text = (
+        f"Of two comparisons with {html.code(formula + ' * x')}, none is significant, as it seems."
+    )
+    page = html.render(html.join(["# Title", text]), tmp_path)
+    assert "<li>" not in page
+    assert f"<code>{formula} * x</code>" in page

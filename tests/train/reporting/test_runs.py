@@ -1,8 +1,10 @@
+import dataclasses
 import json
 
 import pytest
 
 from keras_swish.train.reporting import runs
+from keras_swish.train.trainer import recipes, trainer
 
 
 def row(activation, seed, accuracy, model="resnet8", rate=0.1, validation=0.5):
@@ -13,6 +15,8 @@ def row(activation, seed, accuracy, model="resnet8", rate=0.1, validation=0.5):
         "seed": seed,
         "test_accuracy": accuracy,
         "validation_accuracy": validation,
+        "status": "ok" if accuracy is not None else "diverged: loss",
+        "seconds": 1.0,
     }
 
 
@@ -83,6 +87,34 @@ def test_the_seeds_that_only_the_best_has_do_not_unseat_it():
         row("relu", 1, 0.5, rate=0.2, validation=0.1),
     ]
     assert runs.choose_learning_rates(rows) == {("resnet8", "relu"): 0.2}
+
+
+def test_without_a_seed_of_all_rates_the_one_with_most_runs_counts():
+    """The result of the seed that chose is damaged with the rate that it chose."""
+    rows = [
+        row("relu", 0, 0.5, rate=0.05, validation=0.3),
+        row("relu", 1, 0.5, rate=0.1, validation=0.9),
+        row("relu", 2, 0.5, rate=0.1, validation=0.9),
+    ]
+    assert runs.choose_learning_rates(rows) == {("resnet8", "relu"): 0.1}
+
+
+def test_folders_of_long_formulas_and_near_rates_have_names_of_their_own(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"recipe": {}}, "starts": []}))
+    long = " + ".join(["max(x, sin(x))"] * 20)
+    names = set()
+    for activation, rate in (
+        (long, 0.1),
+        (long + " + x", 0.1),
+        ("relu", 1 / 30),
+        ("relu", 0.0333333),
+    ):
+        recipe = dataclasses.replace(recipes.RECIPES["short"], learning_rate=rate)
+        run = trainer.Run("digits", "resnet8", activation, 0, recipe)
+        name = runs.directory(tmp_path, run).name
+        assert len(name) < 150
+        names.add(name)
+    assert len(names) == 4
 
 
 def write_runs(out, rows, **common):
