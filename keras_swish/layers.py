@@ -253,9 +253,17 @@ class SearchedActivation(TrainableActivation):
         """Returns the formula's value at the inputs."""
         return apply_formula(self.tree, inputs, **self.betas)
 
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the shape of a symbolic input, with the dtype that `call` returns."""
+        spec = super().compute_output_spec(inputs)
+        keeps_dtype = not self.autocast and keras.backend.is_float_dtype(inputs.dtype)
+        return keras.KerasTensor(spec.shape, inputs.dtype) if keeps_dtype else spec
+
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same layer."""
-        return {"formula": self.formula, **super().get_config()}
+        # Keras's own configuration leaves it out.
+        autocast = {} if self.autocast else {"autocast": False}
+        return {"formula": self.formula, **super().get_config(), **autocast}
 
 
 def weighted_layers(model: keras.Layer) -> list[TrainableActivation]:

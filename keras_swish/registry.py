@@ -309,9 +309,10 @@ def _without_weights(identifier: str) -> Any:
     if entry and entry.initial_values:
         raise ValueError(_needs_a_layer(f"The activation {identifier!r}", identifier))
     is_function = entry and not entry.is_registered
-    if is_function or (not entry and identifier.isidentifier()):
+    if is_function or (not entry and not is_formula(identifier)):
         return identifier
-    activation = SearchedActivation(entry.formula if entry else identifier)
+    # In the dtype of its host, as a function computes, whatever Keras's global dtype policy is.
+    activation = SearchedActivation(entry.formula if entry else identifier, autocast=False)
     if activation.initial_values:
         text = activation.formula
         raise ValueError(_needs_a_layer(f"The formula {text!r}", text))

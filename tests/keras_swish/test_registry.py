@@ -149,6 +149,7 @@ def test_homogeneous_is_what_is_known_to_be(identifier, known):
     ("activation", "advice"),
     [
         ("swish_beta", r"use the layer keras_swish.layer\('swish_beta'\) behind"),
+        ("beta", r"use the layer keras_swish.layer\('beta'\) behind"),
         ("x*sigmoid(beta*x)", r"use the layer keras_swish.layer\('x \* sigmoid\(beta \* x\)'\)"),
         (keras_swish.Swish(), "put it behind the other layer"),
         (keras_swish.SearchedActivation("x + beta"), "put it behind the other layer"),
@@ -178,6 +179,51 @@ def test_a_formula_without_weights_works_as_a_string_and_is_saved(tmp_path):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded(X)), expected)
     with pytest.raises(ValueError, match="did you mean 'sin'"):
         keras.layers.Dense(2, activation="sen(x)")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
+@pytest.mark.parametrize("identifier", ["max(x, -x)", "bent", "max_sigmoid"])
+def test_a_string_computes_in_the_dtype_of_its_host(identifier, policy, registered, tmp_path):
+    def dtype(y):
+        return keras.backend.standardize_dtype(y.dtype)
+
+    keras.config.set_dtype_policy(policy)
+    try:
+        for host, x in (("float32", 70000.0), ("float64", 1 + 1e-12), ("mixed_bfloat16", 1.0)):
+            if host == "float64" and keras.backend.backend() == "jax":
+                continue  # without x64, JAX has none
+            dense = keras.layers.Dense(1, identifier, kernel_initializer="ones", dtype=host)
+            plain = keras.layers.Dense(1, kernel_initializer="ones", dtype=host)
+            model = keras.Sequential([keras.Input((1,), dtype=host.removeprefix("mixed_")), dense])
+            x = np.full((1, 1), x)
+            expected = numpy(keras_swish.layer(identifier, "f").call(plain(x)))
+            assert dtype(dense(x)) == dense.compute_dtype
+            np.testing.assert_array_equal(numpy(dense(x)), expected)
+            model.save(tmp_path / "model.keras")
+            loaded = keras.saving.load_model(tmp_path / "model.keras").layers[-1]
+            np.testing.assert_array_equal(numpy(loaded(x)), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_formula_as_a_string_works_in_recurrent_layers_of_any_dtype():
+    x = np.ones((1, 3, 3))
+    for dtype in ("float64", "mixed_bfloat16"):
+        y = keras.layers.GRU(2, activation="cos(x) - x", dtype=dtype)(x)
+        assert keras.layers.LSTM(2, activation="cos(x) - x", dtype=dtype)(x).dtype == y.dtype
+
+
+def test_the_activation_of_a_string_has_the_dtype_of_a_symbolic_input():
+    activation = keras.activations.get("cos(x) - x")
+    assert activation(keras.Input((3,), dtype="bfloat16")).dtype == "bfloat16"
+    assert activation(keras.Input((3,), dtype="int32")).dtype == "float32"
+
+
+@pytest.mark.parametrize("formula", ["x", "pi"])
+def test_a_formula_that_is_one_name_works_as_a_string(formula):
+    host = keras.layers.Dense(13, formula, kernel_initializer="identity")
+    expected = X if formula == "x" else np.full_like(X, np.pi)
+    np.testing.assert_array_equal(numpy(host(X)), expected)
 
 
 @pytest.fixture
