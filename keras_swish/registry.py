@@ -235,7 +235,11 @@ def _registered_formula(identifier: Any) -> str:
 def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
     if type(template) is keras.layers.Activation:
         if isinstance(template.activation, keras.layers.Layer):
-            return _like(template.activation, name)
+            layer = _like(template.activation, name)
+            layer.dtype_policy, layer.autocast = template.dtype_policy, template.autocast
+            layer.trainable = template.trainable
+            layer.activity_regularizer = template.activity_regularizer
+            return layer
         # Through the function itself: a user's own one cannot be found by its name.
         return keras.layers.Activation(
             template.activation,

@@ -103,6 +103,16 @@ def test_a_template_around_a_layer_gives_every_place_its_own():
     assert not keras_swish.layer(keras.layers.Activation("relu", trainable=False)).trainable
 
 
+@pytest.mark.parametrize("activation", ["max_sigmoid", "cos(x) - x", keras.layers.ReLU()])
+def test_a_template_around_an_activation_keeps_its_settings(activation):
+    settings = {"dtype": "mixed_bfloat16", "trainable": False, "activity_regularizer": "l2"}
+    layer = keras_swish.layer(keras.layers.Activation(activation, **settings))
+    assert layer.dtype_policy.name == "mixed_bfloat16"
+    assert keras.backend.standardize_dtype(layer(X).dtype) == "bfloat16"
+    assert not layer.trainable
+    assert layer.activity_regularizer
+
+
 def test_models_and_classes_without_a_name_serve_as_templates():
     template = keras.Sequential([keras.layers.ReLU()])
     np.testing.assert_array_equal(keras_swish.layer(template)(X), np.maximum(X, 0))
