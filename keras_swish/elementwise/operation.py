@@ -50,6 +50,8 @@ _PLAIN: contextvars.ContextVar[dict[str, Callable] | None] = contextvars.Context
 # How much the gradient of a formula may cost to compile, in functions. Value and gradient of 29
 # nested sines, of cost 60, took 7 s of a CPU, of 25 nested sinc, of cost 52, 10 s.
 MAX_COST = 60
+# What costs as little as an operator.
+_AS_CHEAP = ("neg", "zero_product", "zero_quotient")
 
 
 @contextlib.contextmanager
@@ -204,7 +206,7 @@ def _cost(formulas: Sequence[Formula]) -> float:
     for formula in formulas:
         number(formula)
     functions = [key[0] for key in numbers if isinstance(key[0], str)]
-    operators = sum(name in OPERATORS or name == "neg" for name in functions)
+    operators = sum(name in (*OPERATORS, *_AS_CHEAP) for name in functions)
     return len(functions) - 0.9 * operators
 
 

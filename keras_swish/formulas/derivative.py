@@ -129,9 +129,14 @@ def _power_derivative(power: Call, inner: list[Formula], lowered: bool) -> Formu
         return product(product(product(exponent, base), base), dbase)
     if isinstance(exponent, Number) and exponent.value == 2:
         return product(product(exponent, base), dbase)
+    less = _number(exponent.value - 1) if isinstance(exponent, Number) else None
+    lower_power = Call("**", (base, less or Call("-", (exponent, ONE))))
+    if lowered:
+        # At a base of 0, where the lower power or the logarithm may be infinite.
+        by_base = _zero_product(dbase, _zero_product(exponent, lower_power))
+        by_exponent = _zero_product(dexponent, _zero_product(power, Call("log", (base,))))
+        return add("+", by_exponent, by_base)
     if dexponent == ZERO:
-        less = _number(exponent.value - 1) if isinstance(exponent, Number) else None
-        lower_power = Call("**", (base, less or Call("-", (exponent, ONE))))
         return product(product(exponent, lower_power), dbase)
     logarithm = product(dexponent, Call("log", (base,)))
     return product(power, add("+", logarithm, product(exponent, _quotient(dbase, base))))
@@ -171,6 +176,12 @@ def product(a: Formula, b: Formula) -> Formula:
     if isinstance(a, Call) and a.function == "neg":
         return _neg(product(a.arguments[0], b))
     return Call("*", (a, b))
+
+
+def _zero_product(a: Formula, b: Formula) -> Formula:
+    """Returns a * b, which is 0 where a is 0 and b infinite."""
+    is_plain = ZERO in (a, b) or isinstance(a, Number)
+    return product(a, b) if is_plain else Call("zero_product", (a, b))
 
 
 def _quotient(a: Formula, b: Formula) -> Formula:

@@ -110,6 +110,22 @@ def quotient(a: Tensor, b: Tensor) -> Tensor:
     return ops.where(ops.isinf(b), ops.zeros_like(found), found)
 
 
+def zero_product(a: Tensor, b: Tensor) -> Tensor:
+    """Returns a * b, also 0 where a is 0 and b infinite.
+
+    In the derivative of f(g(x)) a slope g'(x) = 0 outweighs that of f: max(x, 0)**1.5 is constant
+    for x < 0, though the derivative of its derivative there is infinite.
+    """
+    product = a * b
+    return ops.where((a == 0) & ops.isinf(b), ops.zeros_like(product), product)
+
+
+def zero_quotient(a: Tensor, b: Tensor) -> Tensor:
+    """Returns a / b, also 0 where both are 0: see `zero_product`."""
+    quotient = a / b
+    return ops.where((a == 0) & (b == 0), ops.zeros_like(quotient), quotient)
+
+
 def add_eps(x: Tensor) -> Tensor:
     """Returns x + 1e-7, exact also where they cancel: 1e-7 is no float32."""
     if uses_backend_ops(x):

@@ -172,6 +172,68 @@ def test_second_derivatives_where_the_function_does_not_depend_on_x():
         np.testing.assert_allclose(numpy(ours), numpy(theirs), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("text", "beta", "by_x", "by_beta"),
+    [
+        ("max(x, 0)**beta", 1.5, 1.5 * 2**0.5, 2**1.5 * np.log(2)),
+        ("max(x, 0)**beta", 0.9, 0.9 * 2**-0.1, 2**0.9 * np.log(2)),
+        ("max(x, 0)**(2 * beta)", 0.5, 1, 4 * np.log(2)),
+        ("max(x, 0)**beta + beta", 1.0, 1, 2 * np.log(2) + 1),
+        ("beta * max(x, 0)**0.5", 1.0, 0.5**1.5, 2**0.5),
+        ("beta * sqrt(max(x, 0))", 1.0, 0.5**1.5, 2**0.5),
+        ("max(beta * x, 0)**beta", 1.0, 1, 2 * np.log(2) + 2),
+        ("max(x, 0)**max(x, beta)", 3.0, 12, 8 * np.log(2)),
+    ],
+)
+def test_a_power_of_0_and_a_root_of_0_have_gradients(text, beta, by_x, by_beta):
+    x = keras.ops.convert_to_tensor(np.float32([-1.0, 0.0, 2.0]))
+    betas = keras.ops.ones((3,)) * beta
+    tensors, upstream = [x, betas], keras.ops.ones((3,))
+    found = gradients(lambda x, beta: apply_formula(text, x, beta=beta), tensors, upstream)
+    rest = 1 if text.endswith("+ beta") else 0
+    np.testing.assert_allclose(numpy(found[0]), [0, 0, by_x], rtol=1e-5)
+    np.testing.assert_allclose(numpy(found[1]), [rest, rest, by_beta], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["abs(x)**beta", "sqrt(abs(x)) + beta", "log(max(x, 0)) + beta", "max(x, 0)**(beta - 1)"],
+)
+def test_a_slope_of_0_outweighs_an_infinite_one(text):
+    tensors, upstream = [keras.ops.zeros((1,)), keras.ops.ones((1,))], keras.ops.ones((1,))
+    found = gradients(lambda x, beta: apply_formula(text, x, beta=beta), tensors, upstream)
+    assert float(found[0][0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max(x, 0)**1.5", 0.75 * 2**-0.5),
+        ("sqrt(max(x, 0))", -0.25 * 2**-1.5),
+        ("max(x, 0)**2.5", 3.75 * 2**0.5),
+    ],
+)
+def test_a_power_of_0_and_a_root_of_0_have_second_derivatives(text, expected):
+    x = keras.ops.convert_to_tensor(np.float32([-1.0, 2.0]))
+    if BACKEND == "torch":
+        x.requires_grad_()
+    second = gradient(gradient(lambda x: apply_formula(text, x)))
+    np.testing.assert_allclose(numpy(second(x)), [0, expected], rtol=1e-5)
+
+
+def test_the_gradient_by_an_exponent_has_one_by_x_at_a_power_of_0():
+    x = keras.ops.convert_to_tensor(np.float32([-1.0, 2.0]))
+    if BACKEND == "torch":
+        x.requires_grad_()
+
+    def by_beta(x):
+        beta = keras.ops.ones_like(x) * 1.5
+        return gradient(lambda beta: apply_formula("max(x, 0)**beta", x, beta=beta))(beta)
+
+    expected = [0, 2**0.5 * (1.5 * np.log(2) + 1)]
+    np.testing.assert_allclose(numpy(gradient(by_beta)(x)), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("far", [0.0, 1e5, 3e38])
 def test_one_huge_number_changes_nothing_for_its_neighbours(far):
     x = np.float32([0.3, -2.0, far, 9999.0])
