@@ -21,6 +21,7 @@ from keras_swish.keras_compat import (
     name_for_files,
     read_from_bytes,
     readable,
+    sublayers,
     unallocated,
     written_as_bytes,
 )
@@ -227,8 +228,9 @@ def _make_savable(
         return notes
     earlier = vars(copy).pop(_RECORD, None)
     copy.__class__ = plain_class(original)
-    # A layer inside another one is written by itself only where somebody takes it out of there.
-    if is_outermost and not _why_not_back(copy, original):
+    # A layer inside another one is written by itself only where somebody takes it out of there. One
+    # with a record keeps it: it may be all that tells what an earlier replacement changed.
+    if is_outermost and earlier is None and not _why_not_back(copy, original):
         return []
     sites = [_saved_site(original, copier, one, key, inside) for one, key in here]
     is_wrapped = _wrap(original, copy, sites, _inner(original, copier), earlier)
@@ -341,6 +343,8 @@ def _addresses_below(address: Address, layer: Any, seen: set[int]) -> Iterator[t
 def _why_not_back(layer: Any, original: keras.Layer) -> str:
     """Returns why a layer's configuration does not give it back; empty where it does."""
     reason = ""
+    # What the replacement has not changed is Keras's affair, and the original's class's.
+    changed = _settings(layer) - _settings(original)
     with readable(own_classes(layer)):
         for without_weights in (True, False):  # some classes need weights to be made
             try:
@@ -348,7 +352,7 @@ def _why_not_back(layer: Any, original: keras.Layer) -> str:
                     again = keras.saving.deserialize_keras_object(_written(layer))
                     if not all(one.built for one in all_layers(again)):
                         call_for_shapes(original, again)
-                    is_same = _outline(again) == _outline(layer)
+                    is_same = _outline(again) == _outline(layer) and changed <= _settings(again)
             except Exception as error:
                 reason = first_line(_first(error))
             else:
@@ -386,6 +390,39 @@ def _outline(layer: keras.Layer) -> tuple[list, list]:
             if name := name_of_text(text):
                 lines.append((repr(address), repr(key), name, 0))
     return sorted(lines), sorted(tuple(v.shape) for v in layer.variables)
+
+
+# What a class may set of the layers in it that changes nothing of what they compute.
+_WITHOUT_EFFECT = {"name", "trainable", "dtype"}
+
+
+def _settings(layer: keras.Layer) -> set[tuple[str, str, str]]:
+    """Returns what tells activations of one name apart: functions themselves, and parameters."""
+    lines = set()
+    for address, owner in _addresses(layer):
+        for key, child in children(owner) if isinstance(owner, keras.Layer) else ():
+            text = _settings_of(child)
+            if text is not None:
+                lines.add((repr(address), repr(key), text))
+    return lines
+
+
+def _settings_of(child: Any) -> str | None:
+    function = function_of(child)
+    if isinstance(function, functools.partial):
+        return repr((id(function.func), function.args, function.keywords))
+    if not isinstance(function, keras.Operation):
+        return repr(id(function))  # two lambdas have one name, and a file makes another one
+    if not isinstance(child, keras.Layer) or isinstance(child, Replaced) or sublayers(child):
+        return None
+    if recognise(child) is None and is_keras(type(child)):  # such as a table of words
+        return None
+    try:
+        config: Any = keras.saving.serialize_keras_object(child.get_config())
+        config = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
+        return f"{type(child).__qualname__} {json.dumps(config, sort_keys=True)}"
+    except Exception:  # of a layer that has none, or none that can be written
+        return None
 
 
 # When a file is read.

@@ -318,3 +318,86 @@ def test_what_is_set_after_replacing_is_saved_too(tmp_path):
     assert {site.old for site in keras_swish.find_activations(loaded)} == {"max(x, beta * x)"}
     assert_equal(loaded, again, X)
     assert loaded.twice(X).shape == (4, 2)
+
+
+@serializable
+class Snake(layers.Layer):
+    def __init__(self, alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, x):
+        return x + keras.ops.sin(self.alpha * x)
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha}
+
+
+class OfOneActivation(layers.Layer):
+    """Makes its activation in its own code, which its configuration says nothing of."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.act = layers.Dense(6), self.make()
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.act(self.dense(x))
+
+
+@serializable
+class OfLeakyReLU(OfOneActivation):
+    make = staticmethod(lambda: layers.LeakyReLU(0.3))
+
+
+@serializable
+class OfSnake(OfOneActivation):
+    make = Snake
+
+
+@serializable
+class OfLambda(OfOneActivation):
+    make = staticmethod(lambda: layers.Activation(lambda x: keras.ops.tanh(x) * 3))
+
+
+@pytest.mark.parametrize(
+    ("host", "old", "new", "second"),
+    [
+        (OfLeakyReLU, "leaky_relu", layers.LeakyReLU(0.01), layers.LeakyReLU(0.1)),
+        (OfSnake, Snake, Snake(5.0), Snake(7.0)),
+    ],
+)
+def test_a_file_gives_back_what_differs_in_a_parameter_alone(host, old, new, second, tmp_path):
+    model = disturbed(around(host()))
+    changed = replace(model, {old: new})
+    assert differ(model, changed, X)
+    assert_equal(file(changed, tmp_path, ".keras"), changed, X)
+    again = replace(changed, {old: second})
+    assert differ(changed, again, X)
+    assert_equal(file(again, tmp_path, ".keras"), again, X)
+
+
+def test_what_an_earlier_replacement_changed_comes_back_after_another_one(tmp_path):
+    class Both(OfLeakyReLU):
+        def call(self, x):
+            return keras.ops.add(self.act(self.dense(x)), self.functions["f"](x))
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.functions = {"f": keras.activations.relu}
+
+    serializable(Both)
+    changed = replace(disturbed(around(Both())), {"leaky_relu": layers.LeakyReLU(0.01)})
+    again = replace(replace(changed, {"relu": "swish"}), {"swish": "relu"})
+    assert_equal(file(again, tmp_path, ".keras"), changed, X)
+
+
+def test_a_lambda_in_place_of_another_one_is_refused_when_it_is_saved(tmp_path):
+    model = disturbed(around(OfLambda()))
+    old = model.layers[0].act.activation
+    with pytest.warns(UserWarning, match="no file gives back the layer 'of_lambda'"):
+        changed = replace(model, {old: lambda x: keras.ops.tanh(x) * 0.1})
+    with pytest.raises(CannotSaveError, match="'of_lambda' of class OfLambda cannot be saved"):
+        changed.save(tmp_path / "model.keras")
