@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_swish import registry
 from keras_swish.keras_compat import (
     add_gamma,
     call_symbolically,
@@ -109,8 +110,7 @@ class Copier:
         count = self._call_counts[id(operation)] = self._call_counts[id(operation)] + 1
         if count > 1 and not self.shared:
             every_call = next(each for each in self.calls.values() if each[0] is operation)
-            config = {**operation.get_config(), "name": f"{operation.name}_{count}"}
-            operation = type(operation).from_config(config)
+            operation = registry.layer(operation, name=f"{operation.name}_{count}")
             every_call.append(operation)
             self.activations.append(operation)
         first = [*args, *kwargs.values()][0]

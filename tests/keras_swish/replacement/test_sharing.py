@@ -371,3 +371,13 @@ def test_what_changes_the_shape_is_not_replaced_by_what_does_not():
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.ops.glu(inputs)))
     with pytest.raises(ValueError, match=r"changes the shape .* from \(None, 4\) to \(None, 2\)"):
         keras_swish.replace_activations(model, {"glu": "swish"})
+
+
+def test_each_call_of_a_shared_layer_gets_a_function_of_the_users_own():
+    act, inputs = keras.layers.ReLU(name="act"), keras.Input((4,))
+    x = act(keras.layers.Dense(4)(act(keras.layers.Dense(4)(inputs))))
+    model = disturbed(keras.Model(inputs, keras.layers.Dense(1)(x)))
+    new = {"relu": lambda x: keras.ops.tanh(x) * 2}
+    apart = keras_swish.replace_activations(model, new, shared=False)
+    assert [layer.name for layer in apart.layers if "act" in layer.name] == ["act", "act_2"]
+    assert have_the_same_bits(apart, keras_swish.replace_activations(model, new), normal(3, 4))
