@@ -10,14 +10,15 @@ from keras_swish import registry
 from keras_swish.keras_compat import (
     add_gamma,
     call_symbolically,
-    calls,
     sublayers,
     track_torch_parameters,
 )
+from keras_swish.messages import first_line
 from keras_swish.replacement.copying.duplication import Duplicator
 from keras_swish.replacement.copying.errors import CannotCopyError
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key, is_graph, is_keras, is_sequence, members, put
+from keras_swish.replacement.watching.running import arguments
 
 # Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
 Factory = Callable[[Any], Any]
@@ -160,15 +161,30 @@ class Copier:
     # Those of which only a call of a layer around them tells the shapes.
 
     def _build_new_activations(self, pairs: list[tuple[keras.Layer, keras.Layer]]) -> None:
+        failed: list[tuple[keras.Layer, Exception]] = []
         for old, copy in reversed(pairs):  # the inner ones first
             waiting = [one for one in self.activations if not one.built]
-            if not waiting:
+            if not (waiting or failed):
                 return
             if is_graph(old) or is_sequence(old):
                 continue
             inside = {id(layer) for layer in _inside(copy)}
-            if any(id(one) in inside for one in waiting):
-                call_for_shapes(old, copy)
+            if any(id(one) in inside for one in [*waiting, *(layer for layer, _ in failed)]):
+                try:
+                    is_called = call_for_shapes(old, copy)
+                except Exception as error:  # a layer around it may know more of its arguments
+                    failed.append((copy, error))
+                    continue
+                if is_called:
+                    failed = [each for each in failed if id(each[0]) not in inside]
+        if failed:
+            layer, error = failed[0]
+            raise ValueError(
+                f"The layer {layer.name!r} of class {type(layer).__name__} cannot be called with "
+                f"its new activations, which have weights ({first_line(error)}). Where its code "
+                "applies one activation to inputs of several sizes, give each a layer or an "
+                "attribute of its own."
+            ) from error
 
     # Check.
 
@@ -235,34 +251,36 @@ def _fits(activation: keras.Layer, shape: Any) -> bool:
     return has_rank and all(shape[axis] in (None, size) for axis, size in sizes.items())
 
 
-def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> None:
-    """Builds what is not built in a layer by calling it as the original was, symbolically."""
-    shapes = old.get_build_config() or {}
-    if isinstance(copy, keras.layers.Wrapper):  # its `call` may pass by its layer's `build`
+def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> bool:
+    """Builds what is not built in a layer by calling it as the original was, symbolically.
+
+    Returns:
+        Whether it is known how the original was called; a layer around it may know it.
+    """
+    if isinstance(copy, keras.layers.Wrapper) and is_keras(type(copy)):
+        # Its `call` may pass by its layer's `build`.
+        shapes = old.get_build_config() or {}
         if "input_shape" in shapes:
             type(copy).build(copy, shapes["input_shape"])
-        return
-    node = next(iter(calls(old)), None)
-    if node is not None:
-        args, kwargs = node.arguments.args, node.arguments.kwargs
-    elif shapes.get("input_shape") is not None:
-        args, kwargs = [_symbolic(shapes["input_shape"], old)], {}
-    else:  # a layer around it may know
-        return
-    call_symbolically(copy.call, *args, **kwargs)
-
-
-def _symbolic(shape: Any, layer: keras.Layer) -> Any:
-    return keras.tree.map_shape_structure(
-        lambda one: keras.KerasTensor(one, dtype=layer.compute_dtype), shape
-    )
+        return "input_shape" in shapes
+    failure = None
+    for args, kwargs in next(iter(arguments(old)), ()):
+        try:
+            call_symbolically(copy.call, *args, **kwargs)
+        except Exception as error:
+            failure = failure or error
+        else:
+            return True
+    if failure is not None:
+        raise failure
+    return False
 
 
 def activated_shape(host: keras.Layer) -> Any:
     """Returns the shape of what a layer applies its activation to, where that is known."""
     shape = (host.get_build_config() or {}).get("input_shape")
     units = getattr(host, "units", None) or getattr(host, "filters", None)
-    if hasattr(host, "state_size") and units:  # the cell of a recurrent layer
+    if hasattr(host, "state_size") and units and is_keras(type(host)):  # a recurrent layer's cell
         sizes = [None] * getattr(host, "rank", 0)
         is_first = getattr(host, "data_format", None) == "channels_first"
         return (None, units, *sizes) if is_first else (None, *sizes, units)

@@ -488,3 +488,93 @@ def test_a_layer_that_cannot_be_copied_is_named():
     told = r"'running' of class Running cannot be copied: its attribute 'results' holds .*generator"
     with pytest.raises(ValueError, match=told):
         replace(model, {"relu": "swish"})
+
+
+class Conditioned(layers.Layer):
+    """Takes two tensors; an activation in it has a shape that no configuration tells."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.activation = layers.Dense(4), keras.activations.relu
+
+    def call(self, x, condition):
+        return self.activation(self.dense(x) + condition)
+
+
+class ConditionedModel(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner, self.condition, self.last = Conditioned(), layers.Dense(4), layers.Dense(2)
+
+    def call(self, x):
+        return self.last(self.inner(x, self.condition(x)))
+
+
+@keras.saving.register_keras_serializable("test_copying")
+class GatedCell(layers.Layer):
+    """A recurrent cell whose activation sees twice as many features as it has units."""
+
+    def __init__(self, units, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.units = self.state_size = units
+        self.activation = keras.activations.get(activation)
+        self.dense = layers.Dense(2 * units)
+
+    def build(self, shape):
+        self.dense.build((None, shape[-1] + self.units))
+
+    def call(self, x, states):
+        both = self.activation(self.dense(keras.ops.concatenate([x, states[0]], -1)))
+        state = both[:, : self.units] - both[:, self.units :]
+        return state, [state]
+
+
+class Scaled(layers.Wrapper):
+    """A wrapper with a weight of its own, which cannot be built twice."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.activation = keras.activations.relu
+
+    def build(self, shape=None):
+        super().build(shape)
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        return self.activation(self.layer(x) * self.scale)
+
+
+def conditioned():
+    model = ConditionedModel()
+    model(X)
+    return disturbed(model)
+
+
+@pytest.mark.parametrize(
+    ("make", "x", "betas"),
+    [
+        (conditioned, X, 4),
+        (lambda: sequential(layers.RNN(GatedCell(5)), layers.Dense(2), shape=(5, 6)), STEPS, 10),
+        (lambda: sequential(Scaled(layers.Dense(3)), layers.Dense(2)), X, 3),
+    ],
+    ids=["two tensors", "a cell", "a wrapper"],
+)
+def test_a_new_activation_is_built_where_only_a_call_tells_its_shape(make, x, betas):
+    model = make()
+    changed = there_and_back(model, x)
+    assert changed.count_params() == model.count_params() + betas
+
+
+@pytest.mark.parametrize("new", [keras.activations.relu, layers.ReLU()], ids=["function", "layer"])
+def test_one_activation_at_two_widths_in_the_code_of_a_layer_is_refused_by_name(new):
+    class TwoWidths(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first, self.second, self.activation = layers.Dense(3), layers.Dense(5), new
+
+        def call(self, x):
+            return self.activation(self.second(self.activation(self.first(x))))
+
+    model = sequential(TwoWidths(name="two"), layers.Dense(2))
+    with pytest.raises(ValueError, match=r"layer 'two' of class TwoWidths cannot be called .*size"):
+        replace(model, {"relu": "swish_beta"})
