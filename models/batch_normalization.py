@@ -6,6 +6,9 @@ import keras
 
 from keras_swish.registry import Identifier, is_homogeneous
 
+# The dtypes of inputs that TensorFlow's fused operation takes.
+_FUSED = ("float32", "float16", "bfloat16")
+
 
 def has_gamma(published: bool, activation: Identifier) -> bool:
     """Says whether the batch normalisations of a network have a gamma: the scale rule.
@@ -57,7 +60,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
             keras.backend.backend() == "tensorflow"
             and mask is None
             and len(inputs.shape) == 4
-            and keras.backend.standardize_dtype(inputs.dtype) != "float64"
+            and keras.backend.standardize_dtype(inputs.dtype) in _FUSED
+            # It takes gamma and beta in float32, whatever the inputs are.
+            and self.variable_dtype == "float32"
             # The fused operation for channels_first has no kernel on CPUs.
             and self.axis in (-1, 3)
             and not self.synchronized

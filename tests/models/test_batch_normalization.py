@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_swish import models
 from keras_swish.models.batch_normalization import BatchNormalization
 
 
@@ -76,16 +77,46 @@ def test_in_half_precision_the_statistics_are_in_float32(dtype):
         np.testing.assert_allclose(v, w, rtol=2e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}])
+def test_weights_of_another_dtype_than_float32_are_left_to_keras(dtype, options):
+    x = np.random.default_rng(1).normal(2, 3, (4, 3, 3, 2))
+    ours, theirs = pair(x.shape, dtype=dtype, **options)
+    a, b = (keras.ops.cast(layer(x, training=True), "float32") for layer in (ours, theirs))
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
+    assert ours.compute_dtype == dtype
+
+
+def test_integers_are_normalised_as_keras_does():
+    x = np.arange(96).reshape(4, 3, 4, 2).astype("int32")
+    ours, theirs = pair(x.shape)
+    a, b = ours(x, training=True), theirs(x, training=True)
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_a_network_trains_under_a_half_policy(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = models.create("resnet8", input_shape=(8, 8, 3), filters=(2, 2, 4))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    model.train_on_batch(np.ones((2, 8, 8, 3), "float32"), np.array([0, 1]))
+    assert np.isfinite(model.predict_on_batch(np.ones((2, 8, 8, 3)))).all()
+
+
 def test_it_is_saved_under_the_names_of_keras(tmp_path):
-    models = [
+    pairs = [
         keras.Sequential([keras.Input((4, 4, 3)), layer()])
         for layer in (BatchNormalization, keras.layers.BatchNormalization)
     ]
-    models[0].set_weights([w + 1 for w in models[0].get_weights()])
-    models[0].save_weights(tmp_path / "a.weights.h5")
-    models[1].load_weights(tmp_path / "a.weights.h5")
-    for a, b in zip(models[0].get_weights(), models[1].get_weights()):
+    pairs[0].set_weights([w + 1 for w in pairs[0].get_weights()])
+    pairs[0].save_weights(tmp_path / "a.weights.h5")
+    pairs[1].load_weights(tmp_path / "a.weights.h5")
+    for a, b in zip(pairs[0].get_weights(), pairs[1].get_weights()):
         np.testing.assert_array_equal(a, b)
-    models[0].save(tmp_path / "a.keras")
+    pairs[0].save(tmp_path / "a.keras")
     loaded = keras.saving.load_model(tmp_path / "a.keras")
     assert type(loaded.layers[0]) is BatchNormalization
