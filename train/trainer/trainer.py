@@ -189,7 +189,10 @@ def train(
             _fit(model, run, dataset, devices, callback, restored.get("trained"))
             is_known = getattr(dataset, "validates_on_test", False)
             test = _last_validation(callback, restored) if is_known else {}
-            test = test or callback.evaluate("test")
+            # Saved in the test, the last step's checkpoint is written again: it may be the best.
+            rows = callback.log.rows
+            validated = rows[-1]["val_accuracy"] if rows else None
+            test = test or callback.evaluate("test", val_accuracy=validated)
     except DivergedError as error:
         status = f"diverged: {error}"
 

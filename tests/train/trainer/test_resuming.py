@@ -196,6 +196,25 @@ def test_sigterm_saves_and_the_run_resumes_from_there(
     assert_same_outcome(whole, tmp_path)
 
 
+def test_the_best_checkpoint_survives_sigterm_in_the_test(tiny, tmp_path, monkeypatch):
+    evaluate, accuracies = trainer.evaluate, iter([0.1, 0.2, 0.3, 0.4])
+    terminations = iter([terminate, terminate])
+
+    def evaluated(model, dataset, split, *rest):
+        if split == "test":
+            next(terminations, int)()
+            return evaluate(model, dataset, split, *rest)
+        return {"loss": 1.0, "accuracy": next(accuracies)}
+
+    monkeypatch.setattr(trainer, "evaluate", evaluated)
+    for _ in range(2):  # the second time the run is resumed for the test alone
+        with pytest.raises(PreemptedError):
+            trainer.train(run(), tiny, tmp_path)
+    trainer.train(run(), tiny, tmp_path)
+    (best,) = (tmp_path / trainer.CHECKPOINTS).iterdir()
+    assert best.name == "step-0000000016.npz"
+
+
 @pytest.mark.jax
 @SLOW
 def test_sigterm_on_jax(python, root):
