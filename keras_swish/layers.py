@@ -24,6 +24,10 @@ class TrainableActivation(keras.layers.Layer):
 
     Attributes:
         initial_values: The initial value of each weight, by name.
+        data_format: Where the channels are; None before the layer is built, unless it is known,
+            and after that for an input of two axes.
+        given_data_format: The argument `data_format`, whatever was found out later: where this
+            layer is a template, other layers get no more than that.
         scope: Path of the layer that holds it as an attribute, under which the paths of its
             weights are; None where Keras finds the path.
     """
@@ -48,7 +52,7 @@ class TrainableActivation(keras.layers.Layer):
         if isinstance(shared_axes, int | np.integer):
             shared_axes = [int(shared_axes)]
         self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
-        self.data_format = data_format
+        self.data_format = self.given_data_format = data_format
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
                 "`data_format` must be 'channels_last' or 'channels_first'. "
@@ -58,10 +62,12 @@ class TrainableActivation(keras.layers.Layer):
     def add_betas(self, input_shape: Shape) -> dict[str, keras.Variable]:
         """Creates the weights for inputs of this shape."""
         # Not before: until then somebody who knows what comes before this layer may say it.
-        self.data_format = self.data_format or keras.config.image_data_format()
+        rank = len(input_shape)
+        if rank > 2:
+            self.data_format = self.data_format or keras.config.image_data_format()
         if not self.initial_values:
             return {}
-        rank, sizes = len(input_shape), self._unshared_sizes(input_shape)
+        sizes = self._unshared_sizes(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes=sizes)
         return {
             name: self.add_weight(

@@ -250,7 +250,11 @@ def _like(template: keras.layers.Layer, name: str | None) -> keras.layers.Layer:
         )
     try:
         # One model cannot have two layers of one name: None lets Keras find one.
-        return type(template).from_config({**template.get_config(), "name": name})
+        config = {**template.get_config(), "name": name}
+        if isinstance(template, TrainableActivation) and "data_format" in config:
+            # Where the template's channels were says nothing of other places.
+            config["data_format"] = template.given_data_format
+        return type(template).from_config(config)
     except Exception as error:
         raise ValueError(
             f"The layer {template.name!r} of class {type(template).__name__} cannot be made "

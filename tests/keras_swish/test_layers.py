@@ -88,6 +88,12 @@ def test_the_session_s_data_format_is_read_when_the_layer_is_built(tmp_path):
     assert layer.get_config()["data_format"] == "channels_first"
 
 
+def test_two_axes_say_nothing_of_a_data_format():
+    layer = Swish()
+    layer.build((None, 7))
+    assert layer.get_config()["data_format"] is None
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_dtype_policies(policy):
     layer = Swish(dtype=policy)

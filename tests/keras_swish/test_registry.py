@@ -6,6 +6,7 @@ import pytest
 
 import keras_swish
 from keras_swish import activations, models
+from keras_swish.layers import betas
 from keras_swish.registry import is_homogeneous
 from keras_swish.replacement.recognise import recognise
 
@@ -52,6 +53,26 @@ def test_template_keeps_its_settings_and_not_its_weights():
     assert not layer.built
     assert not layer.trainable
     assert layer.shared_axes == [1]
+
+
+def test_a_template_that_was_built_says_nothing_of_the_channels_of_other_places():
+    model = keras.Sequential(
+        [
+            keras.Input((3, 8, 8)),
+            keras.layers.Conv2D(5, 3, activation="relu", data_format="channels_first"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1),
+        ]
+    )
+    for shape in [(2, 4), (2, 3, 4)]:
+        template = keras_swish.Swish()
+        template.build(shape)
+        changed = keras_swish.replace_activations(model, {"relu": template})
+        assert [tuple(beta.shape) for beta in betas(changed).values()] == [(5, 1, 1)]
+        assert keras_swish.layer(changed.layers[0].activation).data_format is None
+    told = keras_swish.Swish(data_format="channels_first")
+    told.build((None, 3, 4))
+    assert keras_swish.layer(told).data_format == "channels_first"
 
 
 def test_unknown_name_is_answered_with_the_nearest():
