@@ -92,8 +92,11 @@ class BetaLogger(keras.callbacks.Callback):
 
 
 def _is_another_training(epochs: list[int], epoch: int) -> bool:
-    """Says whether an epoch begins that is recorded: of another call of `fit`, from its start."""
-    return bool(epochs) and epoch < epochs[-1]
+    """Says whether an epoch begins that is recorded: of another call of `fit`, from its start.
+
+    Of a training that ended within its first epoch only the beginning is recorded.
+    """
+    return bool(epochs) and (epoch < epochs[-1] or epochs == [epoch])
 
 
 def pre_activations(model: keras.Model, samples: Any) -> dict[str, np.ndarray]:

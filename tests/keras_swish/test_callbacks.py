@@ -1,5 +1,7 @@
 """The betas of a model while it is trained: recorded, logged, drawn."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -215,3 +217,21 @@ def test_a_logger_begins_anew_with_another_training():
         model.fit(x, x, initial_epoch=first, epochs=last, verbose=0, callbacks=loggers)
         assert [logger.epochs for logger in loggers] == [expected] * 2
         assert len(loggers[0].history["act/beta"]) == len(loggers[1].history) == len(expected)
+
+
+def test_a_logger_begins_anew_after_a_training_that_ended_in_its_first_epoch():
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    x = np.ones((4, 3), "float32")
+    loggers = [keras_swish.BetaLogger(), keras_swish.StatisticsLogger(x)]
+    for name, others in [("first", [Interrupt()]), ("second", [])]:
+        model = keras.Sequential([keras.Input((3,)), keras_swish.Swish(name=name)])
+        model.compile("sgd", "mse")
+        with contextlib.suppress(KeyboardInterrupt):
+            model.fit(x, x, epochs=2, verbose=0, callbacks=[*loggers, *others])
+    assert [logger.epochs for logger in loggers] == [[0, 1, 2]] * 2
+    assert list(loggers[0].history) == ["second/beta"]
+    assert len(loggers[0].history["second/beta"]) == len(loggers[1].history) == 3
+    assert loggers[1].history[0].rows[0].site == "second"
