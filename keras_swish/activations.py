@@ -5,6 +5,7 @@ given; `relu` and `relu6` are Keras's; the others compute the entry's formula, t
 `keras_swish.register` adds too.
 """
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,8 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
     `x / 2`, and as `beta` grows Swish tends to ReLU.
 
     Args:
-        x: Tensor of a float dtype, of any shape; a symbolic one goes through a layer.
+        x: Tensor of a float dtype, of any shape; a symbolic one goes through a layer, with a
+            number as beta.
         beta: A number, or a tensor that broadcasts to the shape of `x`.
 
     Returns:
@@ -40,9 +42,12 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
 
     Source: Ramachandran et al. 2017, section 4.
     """
-    if isinstance(beta, (int, float)) and beta == 1:
-        if isinstance(x, keras.KerasTensor):
-            return keras.layers.Activation(swish)(x)
+    is_number = isinstance(beta, numbers.Real)
+    if is_number and isinstance(x, keras.KerasTensor):
+        # By its formula, which files have, too: Keras knows those.
+        function = swish if beta == 1 else f"x * sigmoid({float(beta)!r} * x)"
+        return keras.layers.Activation(function)(x)
+    if is_number and beta == 1:
         return apply_formula(_SWISH, x)
     return apply_formula(_SWISH_BETA, x, beta=beta)
 

@@ -79,4 +79,14 @@ def test_a_symbolic_tensor_goes_through_a_layer():
     np.testing.assert_allclose(keras.models.clone_model(model)(x), expected, rtol=1e-6)
     assert [site.old for site in keras_swish.find_activations(model)] == ["swish", "mish"]
     with pytest.raises(TypeError, match=r"Use a layer instead.*Received: x=<KerasTensor"):
-        activations.swish(inputs, beta=2.0)
+        activations.swish(inputs, beta=np.ones(3))
+
+
+@pytest.mark.parametrize("beta", [1, np.float32(1), 2.0, np.float32(0.1), -3, 1e-5])
+def test_a_symbolic_tensor_goes_through_a_layer_with_a_number_as_beta(beta, tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, activations.swish(inputs, beta=beta))
+    x = np.float32([[-1.0, 0.0, 2.0]])
+    model.save(tmp_path / "model.keras")
+    for each in (model, keras.models.load_model(tmp_path / "model.keras")):
+        np.testing.assert_allclose(each(x), activations.swish(x, beta=beta), rtol=1e-6)
