@@ -160,7 +160,7 @@ def _as_weight(value: Tensor, dtype: str) -> Tensor:
 
 def _for_flat_values(x: Tensor, name: str, weight: Tensor) -> Tensor:
     """Returns a weight that broadcasts with what a ragged tensor holds as with the tensor."""
-    weight = ops.convert_to_tensor(weight)
+    weight = _as_weight(weight, compute_dtype(as_float(x.flat_values)))
     shape = list(weight.shape)
     while shape and shape[0] == 1:
         shape.pop(0)

@@ -193,6 +193,8 @@ def test_ragged_tensors():
         np.testing.assert_array_equal(f(x).row_splits, expected.row_splits)
     with pytest.raises(ValueError, match=r"ragged axis\. Received: x of shape \(2, None\)"):
         activations.swish(x, beta=tf.ones(3))
+    double = tf.RaggedTensor.from_row_splits(tf.constant([3.0], "float64"), [0, 1])
+    assert apply_formula("beta * x", double, beta=0.1).flat_values[0] == 3.0 * 0.1
     channels = tf.RaggedTensor.from_row_splits(tf.ones((3, 2)), [0, 1, 3])
     layer = keras_swish.Swish()
     layer.build((None, None, 2))
