@@ -3,16 +3,19 @@
 import dataclasses
 import math
 
-from keras_swish.elementwise.operation import apply_formula
 from keras_swish.formulas.derivative import derivative
+from keras_swish.formulas.evaluate import evaluate
 from keras_swish.formulas.language import (
     Formula,
     FormulaError,
+    as_tree,
     initial_value,
     parse,
     to_text,
     weights,
 )
+from keras_swish.formulas.lowering import lowered
+from keras_swish.keras_compat import ops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,5 +239,7 @@ def describe_formula(formula: str, initial_values: dict[str, float]) -> dict[str
 
 
 def _at_0(formula: Formula | str, initial_values: dict[str, float]) -> float:
-    used = {name: initial_values[name] for name in weights(formula)}
-    return float(apply_formula(formula, [0.0], **used)[0])
+    # Not as training computes it, which compiles a gradient, and refuses those of high cost.
+    values = {"x": 0.0, **{name: initial_values[name] for name in weights(formula)}}
+    tensors = {name: ops.convert_to_tensor(value, "float32") for name, value in values.items()}
+    return float(evaluate([lowered(as_tree(formula))], tensors, "float32")[0])

@@ -15,7 +15,7 @@ from keras_swish.callbacks import BetaLogger
 from keras_swish.drawing import INK, PALETTE
 from keras_swish.formulas import language
 from keras_swish.formulas.derivative import derivative
-from keras_swish.formulas.language import Formula
+from keras_swish.formulas.language import Formula, FormulaError
 from keras_swish.keras_compat import ops
 from keras_swish.layers import betas
 from keras_swish.messages import unknown
@@ -72,8 +72,8 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
         looks = itertools.cycle(itertools.product(("-", "--", ":"), PALETTE))
         for (name, (tree, beta)), (line, color) in zip(trees.items(), looks, strict=False):
             look = {"ls": line, "color": color, "label": _label(name, tree)}
-            for panel, drawn in zip(panels, (tree, derivative(tree)), strict=True):
-                panel.plot(x, _values(drawn, tree, beta, x), **look)
+            for panel, y in zip(panels, _function_and_slope(tree, beta, x), strict=True):
+                panel.plot(x, y, **look)
         for panel, title in zip(panels, ("function", "derivative"), strict=True):
             _draw_zero(panel)
             panel.set(title=title, xlabel="x", xlim=(low, high))
@@ -121,9 +121,9 @@ def gallery(
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, title, (tree, beta) in zip(panels, titles or identifiers, trees, strict=False):
             _draw_zero(panel)
-            slope = _values(derivative(tree), tree, beta, x)
+            y, slope = _function_and_slope(tree, beta, x)
             panel.plot(x, slope, color=PALETTE[1], lw=1, ls="--", label="derivative")
-            panel.plot(x, _values(tree, tree, beta, x), color=PALETTE[0], ls="-", label="function")
+            panel.plot(x, y, color=PALETTE[0], ls="-", label="function")
             panel.set(ylim=(-4, 6), xlim=(-5, 5), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
             panel.set_title(textwrap.fill(title, _TITLE), fontsize="small")
         for panel in panels[len(identifiers) :]:
@@ -326,6 +326,16 @@ def _tree(identifier: str) -> tuple[Formula, float | None]:
     if entry is None:
         return language.parse(identifier), None
     return language.parse(entry.formula), entry.beta
+
+
+def _function_and_slope(
+    tree: Formula, beta: float | None, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    y = _values(tree, tree, beta, x)
+    try:
+        return y, _values(derivative(tree), tree, beta, x)
+    except FormulaError:  # The language has no name for the derivative of sinc'.
+        return y, np.gradient(y, x)
 
 
 def _values(drawn: Formula, tree: Formula, beta: float | None, x: np.ndarray) -> np.ndarray:

@@ -75,6 +75,15 @@ def test_value_and_slope_at_0_are_stated():
     assert "at 0: value 1, slope -1\n" in keras_swish.describe("cos_minus_x")
 
 
+def test_what_costs_too_much_to_train_is_described(own_names):
+    keras_swish.register("deep", "sin(" * 26 + "x" + ")" * 26)
+    keras_swish.register("snake_like", "sin(beta * x)**2 / x")
+    keras_swish.register("slope_of_sinc", "dsinc(x) + 1")
+    assert "at 0: value 0, slope 1\n" in keras_swish.describe("deep")
+    assert "at 0: value 0, slope" in keras_swish.describe("snake_like")
+    assert "at 0: value 1\n" in keras_swish.describe("slope_of_sinc")
+
+
 def test_description_of_an_unknown_name():
     with pytest.raises(ValueError, match="Did you mean 'swish'"):
         keras_swish.describe("swich")

@@ -19,6 +19,14 @@ def test_functions_and_derivatives_are_drawn():
     assert labels == ["swish: x * sigmoid(x)", "max(x, 0)"]
 
 
+def test_a_derivative_that_the_language_cannot_write_is_drawn():
+    x, y = plot("dsinc(x)").axes[1].lines[0].get_data()
+    with np.errstate(all="ignore"):
+        slope = -np.sin(x) / x - 2 * (np.cos(x) - np.sin(x) / x) / x**2
+    np.testing.assert_allclose(y, np.where(x == 0, -1 / 3, slope), atol=2e-3)
+    assert len(gallery(["dsinc(x)"]).axes) == 1
+
+
 def test_one_name_needs_no_list():
     assert len(plot("beta * x").axes[0].lines) == 3  # and the axes
 
