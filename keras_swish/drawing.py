@@ -74,7 +74,14 @@ def save(figure: "Figure", path: pathlib.Path) -> None:
     Args:
         figure: A figure that was made within `style`.
         path: The file.
+
+    Raises:
+        ValueError: If the path has no suffix, or one that is no format of matplotlib's.
     """
+    if not path.suffix:
+        raise ValueError(
+            f"The file of a figure needs a suffix, such as .svg or .png. Received: {str(path)!r}"
+        )
     has_alpha = path.suffix.lower() not in (".jpg", ".jpeg")
     options: dict[str, Any] = {"facecolor": "none" if has_alpha else "white"}
     if path.suffix == ".svg":

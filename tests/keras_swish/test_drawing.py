@@ -67,6 +67,12 @@ def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
     drawing.save(figure, tmp_path / "a.svg")
 
 
+def test_a_file_without_a_suffix_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"needs a suffix, such as .svg or .png. Received: .*fig"):
+        drawing.save(plot.plot("swish"), tmp_path / "fig")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_page_gives_the_ink_more_contrast():
     svg = f'<?xml version="1.0"?><svg width="1"><g style="fill: {drawing.INK}"/></svg>'
     text = drawing.on_page(svg)
