@@ -73,19 +73,26 @@ class TrainableActivation(keras.layers.Layer):
             name: self.add_weight(
                 name=name,
                 shape=[sizes.get(axis, 1) for axis in range(1, rank)],
-                initializer=self._initializer(value),
+                initializer=self._initializer(number, value),
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
             )
-            for name, value in self.initial_values.items()
+            for number, (name, value) in enumerate(self.initial_values.items())
         }
 
-    def _initializer(self, initial_value: float) -> Any:
-        if self.beta_initializer is None:
+    def _initializer(self, number: int, initial_value: float) -> Any:
+        initializer: Any = self.beta_initializer
+        if initializer is None:
             return initializers.Constant(initial_value)
-        # A Keras initializer draws the same values at each call: each weight needs another one.
-        clone = getattr(self.beta_initializer, "clone", None)
-        return clone() if clone else self.beta_initializer
+        # A Keras initializer draws the same values at each call, unless its seed is a generator:
+        # each weight needs another one, and of an integer another seed.
+        has_generator = isinstance(getattr(initializer, "seed", None), keras.random.SeedGenerator)
+        if has_generator or not hasattr(initializer, "clone"):
+            return initializer
+        config = initializer.get_config()
+        if number and isinstance(config.get("seed"), int):
+            return type(initializer).from_config({**config, "seed": config["seed"] + number})
+        return initializer.clone()
 
     def _unshared_sizes(self, input_shape: Shape) -> dict[int, int]:
         """Returns the axes that a weight is not shared over, with their sizes."""

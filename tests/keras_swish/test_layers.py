@@ -173,6 +173,20 @@ def test_random_weights_of_one_formula_differ():
     assert not np.array_equal(beta1, beta2)
 
 
+def test_random_weights_of_one_formula_differ_with_a_seed_and_are_the_same_each_time():
+    def weights(seed):
+        initializer = keras.initializers.RandomUniform(0, 1, seed=seed)
+        layer = keras_swish.SearchedActivation("beta1 * x + beta2 * max(x, 0)", initializer)
+        layer.build((None, 5))
+        return np.array([numpy(beta) for beta in layer.betas.values()])
+
+    assert not np.array_equal(*weights(3))
+    np.testing.assert_array_equal(weights(3), weights(3))
+    expected = keras.initializers.RandomUniform(0, 1, seed=3)((5,))
+    np.testing.assert_array_equal(weights(3)[0], numpy(expected))
+    assert not np.array_equal(*weights(keras.random.SeedGenerator(3)))
+
+
 def test_searched_activation_of_the_swish_formula_is_swish():
     x = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
     ours = keras_swish.SearchedActivation("x * sigmoid(beta * x)", "random_normal")
