@@ -190,9 +190,14 @@ def is_homogeneous(identifier: Identifier) -> bool:
     """
     if type(identifier) is keras.layers.Activation:
         identifier = identifier.activation
+    if type(identifier) is keras.layers.ReLU:
+        return identifier.max_value is None and not identifier.threshold
+    if isinstance(identifier, str):
+        identifier = identifier.strip()
     names = ["linear", *(name for name, entry in catalogue.ENTRIES.items() if entry.homogeneous)]
     functions = [activations.BY_NAME.get(name) for name in names]
     functions += [getattr(keras.activations, name, None) for name in names]
+    functions += [keras.ops.relu, keras.layers.ReLU]
     return identifier in [None, *names, *functions]
 
 
