@@ -318,11 +318,17 @@ def map_graph_again(graph: Any) -> None:
         parts = map_graph(graph._inputs, graph._outputs)
         graph._nodes, graph._nodes_by_depth, graph._operations, graph._operations_by_depth = parts
     if isinstance(graph, keras.Layer):
-        _list_layers(graph)
+        _list_layers(graph, graph.layers)
 
 
-def _list_layers(model: Any) -> None:
-    layers, listed = model.layers, model._layers
+def list_layers_of_graph(model: Any) -> None:
+    """Lists the layers that the graph of a Sequential model has besides the model's own."""
+    if model._functional is not None:
+        _list_layers(model, model._functional.layers)
+
+
+def _list_layers(model: Any, layers: list[Any]) -> None:
+    listed = model._layers
     for index in reversed(range(len(layers))):
         if any(layers[index] is one for one in listed):
             continue

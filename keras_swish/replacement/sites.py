@@ -8,6 +8,7 @@ import keras
 
 from keras_swish.keras_compat import calls, graph_nodes, producer
 from keras_swish.replacement.handing import Holder, handed_on
+from keras_swish.replacement.masks import StopMask
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -24,6 +25,7 @@ _PASSING = (
     keras.layers.Permute,
     keras.layers.Identity,
     keras.layers.Dropout,
+    StopMask,
 )
 
 
