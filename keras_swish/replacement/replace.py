@@ -159,8 +159,8 @@ def replace_activations(
             `"block5_*"`, a compiled regular expression, a list of these, or a function from
             `ActivationSite` to bool. By default all. The gates of recurrent layers are among them
             only where a pattern names them: `where="*recurrent_activation"`.
-        except_last: Whether the activations that make the model's outputs stay; in a subclassed
-            model, those of the last layer that it owns.
+        except_last: Whether the activations that make the model's outputs stay, of those outputs
+            that no other layer takes; in a subclassed model, those of the last layer that it owns.
         shared: Whether an activation layer that is called several times stays shared; otherwise
             each call has a layer of its own. An activation that a shared layer holds stays shared.
         beta_initializer: What the new trainable betas start from: a Keras initializer, a

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import calls, graph_nodes, producer
+from keras_swish.keras_compat import calls, graph_nodes, is_keras_own, producer
 from keras_swish.replacement.handing import Holder, handed_on
 from keras_swish.replacement.masks import StopMask
 from keras_swish.replacement.members import (
@@ -27,6 +27,11 @@ _PASSING = (
     keras.layers.Dropout,
     StopMask,
 )
+# The same of Keras's operations, by the names of their classes.
+_PASSING_OPERATIONS = {
+    *("Cast", "ExpandDims", "GetItem", "Moveaxis", "Ravel", "Reshape", "Squeeze", "StopGradient"),
+    *("Swapaxes", "Transpose"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,5 +197,7 @@ def _makers(tensor: keras.KerasTensor) -> set[int]:
 
 
 def _passes(operation: keras.Operation) -> bool:
+    if is_keras_own(operation) and not isinstance(operation, keras.Layer):
+        return type(operation).__name__ in _PASSING_OPERATIONS
     is_linear = isinstance(operation, keras.layers.Activation) and recognise(operation) == "linear"
     return is_linear or isinstance(operation, _PASSING)

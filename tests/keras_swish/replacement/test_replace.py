@@ -270,6 +270,23 @@ def test_output_activations_stay_unless_asked_for():
     assert len(replace(model, {"relu": "swish"}, except_last=False)[1].replaced) == 3
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: keras.ops.squeeze(x, -1),
+        lambda x: keras.ops.cast(x, "float64"),
+        lambda x: keras.ops.transpose(keras.ops.expand_dims(x, 1))[:, 0],
+    ],
+)
+def test_what_makes_the_output_is_seen_through_operations_that_change_no_value(end):
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(4, "sigmoid", name="hidden")(inputs)
+    model = keras.Model(inputs, end(layers.Dense(1, "sigmoid", name="last")(hidden)))
+    _, report = replace(model, {"sigmoid": "swish"})
+    assert [site.path for site in report.replaced] == ["hidden"]
+    assert [site.path for site in report.kept] == ["last"]
+
+
 def test_gates_of_recurrent_layers_are_replaced_only_where_they_are_named():
     lstm = layers.LSTM(4, return_sequences=True, name="lstm")
     model = sequential(
