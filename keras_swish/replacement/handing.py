@@ -183,4 +183,5 @@ def _is_function(value: Any) -> bool:
         return callable(keras.activations.get(value))
     if isinstance(value, dict):
         value = keras.saving.deserialize_keras_object(value)
-    return isinstance(value, (types.FunctionType, functools.partial, keras.Layer))
+    is_known = isinstance(value, (types.FunctionType, functools.partial, keras.Layer))
+    return is_known or recognise(value) is not None  # such as a compiled one

@@ -60,9 +60,11 @@ def _members(key: Key, value: Any) -> Iterator[tuple[Key, Any]]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _members((*key, name), item)
-    elif isinstance(value, (types.FunctionType, functools.partial)) and (
-        is_activation_attribute(key) or recognise(value) is not None
-    ):
+    elif is_activation_attribute(key):
+        # A function of any kind: compiled, a method, an object that can be called.
+        if callable(value) and not isinstance(value, type):
+            yield key, value
+    elif isinstance(value, (types.FunctionType, functools.partial)) and recognise(value):
         yield key, value
 
 

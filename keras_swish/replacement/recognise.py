@@ -94,7 +94,12 @@ def recognise(candidate: Any) -> str | None:
         return None
     if candidate in activations.REGISTERED:
         return name_of_formula(activations.REGISTERED[candidate])
-    return _FUNCTIONS.get(candidate)
+    if candidate in _FUNCTIONS:
+        return _FUNCTIONS[candidate]
+    # Not above: that module needs this one.
+    from keras_swish.replacement.watching.frameworks import name_in_framework
+
+    return name_in_framework(candidate) if callable(candidate) else None
 
 
 def name_of_formula(formula: str) -> str:
@@ -131,7 +136,9 @@ def describe(candidate: Any) -> str:
         return f"partial of {describe(candidate.func)}"
     if isinstance(candidate, keras.Operation):
         return type(candidate).__name__
-    return f"{candidate.__module__}.{getattr(candidate, '__qualname__', type(candidate).__name__)}"
+    function = getattr(candidate, "__wrapped__", candidate)  # inside one that is compiled
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 # Parameters that activations of one name differ in, with the values that our names stand for.
@@ -160,8 +167,10 @@ def unlike_ours(candidate: Any) -> str:
     elif isinstance(inner, functools.partial):
         value = inner.keywords.get(parameter, ours)
     else:
-        value = inspect.signature(inner).parameters
-        value = value[parameter].default if parameter in value else ours
+        taken = inspect.signature(inner).parameters
+        # TensorFlow's slope is an `alpha`.
+        taken = [taken[each] for each in (parameter, "alpha") if each in taken]
+        value = taken[0].default if taken else ours
     return "" if value == ours else f"{parameter}={value}"
 
 

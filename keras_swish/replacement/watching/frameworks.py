@@ -22,6 +22,8 @@ _MODULES = {
     "torch": ("torch.nn.functional", "torch"),
 }
 
+_FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
+
 # Elementwise functions that an activation may be made of, without being one.
 _PARTS = {
     *("maximum", "minimum", "where", "select", "select_n", "heaviside", "sign", "abs", "absolute"),
@@ -91,6 +93,28 @@ def known_by_code() -> dict[int, KnownFunction]:
     return known
 
 
+def name_in_framework(function: Any) -> str | None:
+    """Returns the name of the activation that a function of a framework is, compiled or not.
+
+    Example:
+        >>> from keras_swish.replacement.watching.frameworks import name_in_framework
+        >>> name_in_framework(len) is None
+        True
+    """
+    if keras.backend.backend() == "torch" and isinstance(function, types.BuiltinFunctionType):
+        known = known_builtin(function)
+        return known and known.name
+    while hasattr(function, "__wrapped__"):
+        # What a decorator of the user's own computes is not known.
+        is_function = isinstance(function, types.FunctionType)
+        around = function.__globals__["__name__"] if is_function else type(function).__module__
+        if around.partition(".")[0] not in _FRAMEWORKS:
+            return None
+        function = function.__wrapped__
+    known = known_by_code().get(id(getattr(function, "__code__", None)))
+    return known.name if known and known.function is not apply_formula else None
+
+
 def known_builtin(function: Any) -> KnownFunction | None:
     """Returns what a function of PyTorch's is that has no Python code."""
     attribute = getattr(function, "__name__", "").strip("_")
@@ -104,7 +128,11 @@ def code_of(function: Any) -> types.CodeType | None:
     """Returns the code of a function that a layer holds, also of a partial one."""
     while isinstance(function, functools.partial):
         function = function.func
-    return _code(function)
+    code = _code(function)
+    if code is None and not isinstance(function, (type, keras.Operation)):  # of a class with it
+        call = inspect.getattr_static(type(function), "__call__", None)
+        code = getattr(call, "__code__", None)
+    return code
 
 
 def _code(function: Any) -> types.CodeType | None:

@@ -446,3 +446,58 @@ def test_patterns_are_any_list_also_an_empty_one():
         assert len(report.replaced) == 2
     with pytest.raises(ValueError, match="not chosen by `where`"):
         replace(model, {"relu": "swish"}, where=[])
+
+
+class Callable:
+    def __call__(self, x):
+        return keras.ops.relu(x)
+
+
+def of_the_backend(name):
+    """A function of Keras's backend, and the same compiled."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        function = getattr(jax.nn, name)
+        return [function, jax.jit(function)]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        function = getattr(tf.nn, name)
+        return [function, tf.function(function)]
+    import torch
+
+    return [getattr(torch.nn.functional, name), getattr(torch, name)]
+
+
+def test_functions_of_the_backend_have_their_names_in_an_attribute_too():
+    for function in of_the_backend("relu"):
+        model = sequential(layers.Dense(4, function), layers.Dense(4, "relu"), layers.Dense(2))
+        assert [site.old for site in keras_swish.find_activations(model)] == ["relu", "relu"]
+        changed, report = replace(model, {"relu": "swish"})
+        assert len(report.replaced) == 2
+        assert differ(model, changed, X)
+
+
+def test_a_wrapper_of_the_users_own_around_a_known_function_is_another_one():
+    for function in [keras.ops.relu, *of_the_backend("relu")]:
+
+        @functools.wraps(function)
+        def scaled(x, function=function):
+            return 2 * function(x)
+
+        assert recognise(scaled) is None
+
+
+def test_every_callable_in_an_activation_attribute_is_a_site():
+    for own in (Callable(), Callable().__call__):
+        model = sequential(layers.Dense(4, own), layers.Dense(4, "relu"), layers.Dense(2))
+        names = [site.old for site in keras_swish.find_activations(model)]
+        assert names[0].startswith(f"{__name__}.Callable")
+        # Its code calls the function of the name.
+        with pytest.raises(ValueError, match=r"called in the code .*keras.ops.relu"):
+            replace(model, {"relu": "swish"})
+        changed, report = replace(model, {own: "swish", "relu": "swish"})
+        assert len(report.replaced) == 2
+        assert differ(model, changed, X)
+        assert len(replace(model, {names[0]: "swish"})[1].replaced) == 1
