@@ -1,9 +1,11 @@
 """The entries of a replacement: what is replaced, and what makes its successor."""
 
+import numbers
 from collections.abc import Collection
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_swish import registry
 from keras_swish.keras_compat import set_scope
@@ -87,6 +89,8 @@ class Rule:
         new.dtype_policy = policy
         if place.path is not None:
             set_scope(new, place.path)
+        if isinstance(new, keras.layers.PReLU) and self.beta_initializer is not None:
+            new.alpha_initializer = self.beta_initializer
         if isinstance(new, TrainableActivation):
             new.scope = place.scope
             if place.channels and new.shared_axes is None and new.data_format is None:
@@ -106,9 +110,13 @@ def _initializer(
                 f"{', '.join(RELU_LIKE)}. Received: {name!r}"
             )
         beta_initializer = RELU_LIKE[name]
-    if isinstance(beta_initializer, (int, float)):
-        return keras.initializers.Constant(beta_initializer)
-    initializer: Any = keras.initializers.get(beta_initializer) if beta_initializer else None
+    if isinstance(beta_initializer, np.ndarray) and beta_initializer.ndim == 0:
+        beta_initializer = beta_initializer.item()
+    if isinstance(beta_initializer, (numbers.Real, np.number)):
+        return keras.initializers.Constant(float(beta_initializer))
+    initializer: Any = None
+    if beta_initializer is not None:
+        initializer = keras.initializers.get(beta_initializer)
     return initializer
 
 

@@ -362,6 +362,17 @@ def test_relu_like_betas_start_where_the_function_is_relu():
     assert (keras.ops.convert_to_numpy(changed.layers[1].beta) == 3).all()
 
 
+@pytest.mark.parametrize("value", [0, np.float32(0), np.int64(0), np.array(0.0), np.float32(2)])
+def test_betas_start_from_any_number_also_in_keras_s_prelu(value):
+    model = sequential(layers.ReLU(), layers.Dense(2))
+    for new in ("swish_beta", layers.PReLU, layers.PReLU("ones")):
+        changed, _ = replace(model, {"relu": new}, beta_initializer=value)
+        [weights] = changed.layers[0].weights
+        np.testing.assert_array_equal(weights, np.full(6, value))
+    changed, _ = replace(model, {"relu": layers.PReLU("ones")}, beta_initializer="relu_like")
+    assert_equal(changed, model, X)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_relu_like_betas_give_relu_in_every_format(dtype):
     layer = keras_swish.layer("swish_beta")
