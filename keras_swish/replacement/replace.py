@@ -170,7 +170,8 @@ def replace_activations(
         strict: Whether to raise where an activation cannot be replaced: where the Python code of
             a layer calls one that is neither a layer nor in one of its attributes (otherwise a
             warning says so), and where a softmax layer is called with a mask, which only another
-            softmax takes (otherwise it is kept, with that reason).
+            softmax takes, or is over another axis than the last one, which the new one would be
+            over (otherwise it is kept, with that reason).
         return_report: Whether to return a `ReplacementReport` too.
 
     Returns:
@@ -180,7 +181,7 @@ def replace_activations(
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
             made again, or with `strict=True` an activation is called from Python code, or with a
-            mask that the new one does not take.
+            mask or an axis that the new one does not take.
 
     Example:
         >>> import keras, keras_swish
@@ -216,14 +217,15 @@ def replace_activations(
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
     kept_last = output_makers(model) if except_last else set()
     chosen, kept = _select(found, rules, where, kept_last)
-    chosen, masked = _without_masked(chosen, found.observations.masked)
-    if masked and strict:
+    chosen, refused = _without_masks_and_axes(chosen, found.observations.masked)
+    if refused and strict:
         raise ValueError(
-            "Some softmax layers are called with a mask, which only a softmax takes: "
-            f"{'; '.join(f'{site.path} by {site.new}' for site in masked)}. Leave them out with "
+            "Some softmax layers are called with a mask, or are over another axis than the last "
+            "one, which the new activations do not take: "
+            f"{'; '.join(f'{site.path} by {site.new}' for site in refused)}. Leave them out with "
             "`where`, or pass strict=False to replace the others alone."
         )
-    kept += [dataclasses.replace(site, new=None) for site in masked]
+    kept += [dataclasses.replace(site, new=None) for site in refused]
     calls, kept_calls = _select_calls(found, rules, where, [each for each, _ in chosen])
     direct_calls = [str(call) for call in calls]
     if strict:
@@ -297,14 +299,18 @@ def _not_called(located: LocatedActivation, never_called: Mapping[int, str]) -> 
     return reasons[0] if all(reasons) else None
 
 
-def _without_masked(
+def _without_masks_and_axes(
     chosen: list[tuple[LocatedActivation, Rule]], masked: Collection[int]
 ) -> tuple[list[tuple[LocatedActivation, Rule]], list[ActivationSite]]:
-    """Takes out the softmax layers called with a mask that the new activation would not take."""
+    """Takes out those whose mask, or whose axis, the new activation would not take."""
     possible, refused = [], []
     for located, rule in chosen:
+        reason = ""
         if id(located.activation) in masked and not rule.takes_masks:
             reason = f"is called with a mask, which {rule.name} does not take"
+        elif rule.loses_axis(located.activation) and not rule.is_identity(located.site.old):
+            reason = f"is over another axis than the last one, which {rule.name} would be over"
+        if reason:
             refused.append(dataclasses.replace(located.site, new=rule.name, reason=reason))
         else:
             possible.append((located, rule))

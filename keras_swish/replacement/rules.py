@@ -8,17 +8,21 @@ import keras
 import numpy as np
 
 from keras_swish import registry
-from keras_swish.keras_compat import set_scope
+from keras_swish.keras_compat import calls, set_scope
 from keras_swish.layers import TrainableActivation
 from keras_swish.registry import Identifier, is_homogeneous
 from keras_swish.replacement.places import NOWHERE, Place
-from keras_swish.replacement.recognise import describe, function_of, matcher
+from keras_swish.replacement.recognise import describe, function_of, matcher, recognise
 
 BetaInitializer = str | float | keras.initializers.Initializer | None
 
 # The beta with which a function is as close to ReLU as it gets, by the function's name. Swish
 # is within 0.28 / beta of it; this is the largest power of two that float16 has.
 RELU_LIKE = {"swish_beta": 2.0**15, "prelu": 0.0}
+
+
+# Functions over an axis, which is the last one of what a name or a function makes.
+_OVER_AN_AXIS = {"softmax", "log_softmax", "sparsemax", "glu"}
 
 
 class Rule:
@@ -58,6 +62,8 @@ class Rule:
         """Makes the layer that replaces a layer or operation."""
         if self.keeps_softmax(old):
             new = type(old).from_config({**old.get_config(), "name": old.name})
+        elif self.takes_masks and self._means_function and not _is_over_the_last(old):
+            new = keras.layers.Softmax(axis=old.axis, name=old.name)
         else:
             new = registry.layer(self.new, name=old.name)
         if isinstance(old, keras.Layer):
@@ -76,6 +82,10 @@ class Rule:
         """Says whether a softmax layer is replaced by its function: its axes and mask stay."""
         is_softmax = isinstance(old, keras.layers.Softmax)
         return is_softmax and self.takes_masks and self._means_function
+
+    def loses_axis(self, old: Any) -> bool:
+        """Says whether an activation is over an axis that the new one would not be over."""
+        return self.name in _OVER_AN_AXIS and not self.takes_masks and not _is_over_the_last(old)
 
     def is_identity(self, name: str) -> bool:
         """Says whether an activation's name is replaced by itself, which changes nothing.
@@ -118,6 +128,15 @@ def _initializer(
     if beta_initializer is not None:
         initializer = keras.initializers.get(beta_initializer)
     return initializer
+
+
+def _is_over_the_last(old: Any) -> bool:
+    """Says whether a softmax, or the like, is over the last axis; True for all else."""
+    axis = getattr(old, "axis", -1)
+    if recognise(old) not in _OVER_AN_AXIS or axis == -1:
+        return True
+    node = next(iter(calls(old)), None)
+    return node is not None and axis == len(node.input_tensors[0].shape) - 1
 
 
 def _policy(old: Any) -> keras.DTypePolicy:

@@ -459,6 +459,34 @@ def test_patterns_are_any_list_also_an_empty_one():
         replace(model, {"relu": "swish"}, where=[])
 
 
+@pytest.mark.parametrize(
+    ("old", "make"),
+    [
+        ("softmax", lambda x: keras.ops.softmax(x, axis=1)),
+        ("softmax", layers.Softmax(axis=1)),
+        ("log_softmax", lambda x: keras.ops.log_softmax(x, axis=1)),
+    ],
+    ids=["operation", "layer", "logarithm"],
+)
+def test_a_softmax_stays_over_its_axis_or_is_kept(old, make, tmp_path):
+    inputs = keras.Input((5, 6))
+    model = disturbed(keras.Model(inputs, layers.Dense(1)(make(inputs))))
+    changed, _ = replace(model, {old: keras.activations.softmax})
+    changed.save(tmp_path / "model.keras")
+    for each in (changed, keras.saving.load_model(tmp_path / "model.keras")):
+        y = keras.Model(each.inputs, each.layers[1].output)(STEPS)
+        np.testing.assert_allclose(keras.ops.sum(y, axis=1), np.ones((2, 6)), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"another axis than the last one.* by log_softmax"):
+        replace(model, {old: keras.activations.log_softmax})
+    both = keras.Model(inputs, layers.Dense(1)(layers.ReLU()(model.layers[1].output)))
+    rules = {old: "sparsemax", "relu": "swish"}
+    _, report = replace(both, rules, strict=False)
+    assert [site.old for site in report.replaced] == ["relu"]
+    assert [site.reason for site in report.kept] == [
+        "is over another axis than the last one, which sparsemax would be over"
+    ]
+
+
 class Callable:
     def __call__(self, x):
         return keras.ops.relu(x)
