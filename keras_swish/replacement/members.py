@@ -102,4 +102,7 @@ def with_value(container: Any, key: Sequence[str | int], value: Any) -> Any:
     items = list(container)
     index: Any = key[0]
     items[index] = with_value(items[index], key[1:], value)
-    return tuple(items) if isinstance(container, tuple) else items
+    if not isinstance(container, tuple):
+        return items
+    make: Any = getattr(container, "_make", tuple)  # which a named tuple has
+    return make(items)

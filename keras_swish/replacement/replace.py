@@ -5,7 +5,7 @@ import fnmatch
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 import keras
@@ -211,7 +211,7 @@ def replace_activations(
         )
     if where is not None and not callable(where):
         # Once: an iterator would be at its end behind the first site.
-        where = [where] if isinstance(where, str | re.Pattern) else list(where)
+        where = _patterns(where)
     found = survey(model, tuple(key for key in replacements if callable(key)))
     printed = {site.old for site in found.sites()}
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
@@ -256,6 +256,17 @@ def replace_activations(
         (*notes, *copy.notes, *_differences(chosen)),
         found.observations.not_examined,
     )
+
+
+def _patterns(where: Any) -> list[str | re.Pattern]:
+    is_one = isinstance(where, str | re.Pattern)
+    patterns = [where] if is_one else list(where) if isinstance(where, Iterable) else None
+    if patterns is None or not all(isinstance(one, str | re.Pattern) for one in patterns):
+        raise TypeError(
+            "`where` must be a pattern such as 'block5_*', a compiled regular expression, a list "
+            f"of these, or a function of an ActivationSite. Received: {where!r}"
+        )
+    return patterns
 
 
 # Why a site is kept that only the code that looks it up can replace.
@@ -364,7 +375,11 @@ def _fits(site: ActivationSite, pattern: str | re.Pattern) -> bool:
 
 def _differences(chosen: list[tuple[LocatedActivation, Rule]]) -> list[str]:
     """Returns notes on the new activations whose names mean something else in Keras."""
-    names = [rule.name for located, rule in chosen if not rule.is_identity(located.site.old)]
+    names = [
+        rule.name
+        for located, rule in chosen
+        if rule.is_ours and not rule.is_identity(located.site.old)
+    ]
     notes = {name: difference_from_keras(name) for name in names}
     return [f"{name}: {note}" for name, note in notes.items() if note]
 

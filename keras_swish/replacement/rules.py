@@ -39,6 +39,7 @@ class Rule:
         name: What reports call the new one.
         takes_masks: Whether the new one can stand where a softmax is called with a mask.
         homogeneous: Whether the new one is positively homogeneous.
+        is_ours: Whether the new one is a function or layer of this package.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Rule:
         template = registry.layer(new)
         self.name = describe(template)
         self.takes_masks = self.name == "softmax"
+        self.is_ours = getattr(function_of(template), "__module__", "").startswith("keras_swish.")
         self._means_function = not isinstance(template, keras.layers.Softmax)
         self.beta_initializer = _initializer(beta_initializer, self.name)
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -115,6 +116,7 @@ def test_the_report_says_where_a_name_means_another_function_than_keras_s():
     assert "rounds otherwise" in report.notes[0]
     assert "rounds otherwise" in keras_swish.describe("gelu")
     assert replace(model, {"gelu": "relu"})[1].notes == ()
+    assert replace(model, {"leaky_relu": layers.LeakyReLU(0.5)})[1].notes == ()
 
 
 class OwnActivation(layers.Layer):
@@ -457,6 +459,9 @@ def test_patterns_are_any_list_also_an_empty_one():
         assert len(report.replaced) == 2
     with pytest.raises(ValueError, match="not chosen by `where`"):
         replace(model, {"relu": "swish"}, where=[])
+    for where in (3, [3]):
+        with pytest.raises(TypeError, match=r"`where` must be a pattern such as .*Received: \[?3"):
+            replace(model, {"relu": "swish"}, where=where)
 
 
 @pytest.mark.parametrize(
@@ -540,3 +545,22 @@ def test_every_callable_in_an_activation_attribute_is_a_site():
         assert len(report.replaced) == 2
         assert differ(model, changed, X)
         assert len(replace(model, {names[0]: "swish"})[1].replaced) == 1
+
+
+class Functions(NamedTuple):
+    hidden: Any
+    scale: float
+
+
+def test_a_named_tuple_stays_one():
+    class Holder(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.functions = Functions(keras.activations.relu, 2.0)
+
+        def call(self, x):
+            return self.functions.hidden(x) * self.functions.scale
+
+    changed, _ = replace(sequential(Holder(), layers.Dense(2)), {"relu": "tanh"})
+    assert type(changed.layers[0].functions) is Functions
+    assert changed.layers[0].functions.hidden is keras.activations.tanh
