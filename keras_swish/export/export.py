@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -72,7 +72,7 @@ def export(
         representative_data: Inputs as `model.predict` (or `preprocessing`) takes them, an array or
             a list or dict of arrays, `(n, ...)`. For `quantize` they are needed, and fix the range
             of each tensor: about 100 typical examples. Else they are what outputs are compared
-            on, by default random numbers.
+            on, by default random numbers. A model of a fixed batch size needs as many at least.
         hard_swish: Writes Swish as `x * relu6(beta * x + 3) / 6`, which is cheaper on phones and
             another function: outputs are compared with those of the model that computes so.
         tolerance: The largest difference from the model's outputs to accept, as a share of the
@@ -105,14 +105,15 @@ def export(
     )
     _check_strings(model, path, target)
     inputs = _examples(model, representative_data)
-    compared = keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)
+    batches = _batches(model, inputs)
     names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
     functions = target.functions
     if hard_swish:
         functions = {**functions, **portable.gates(portable.hard_sigmoid)}
     with plain_operations(functions) if hard_swish else contextlib.nullcontext():
-        tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, compared)
-        expected = keras.tree.flatten(_computed(model, tensors, preprocessing is not None))
+        expected = _concatenated(
+            _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
+        )
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         with plain_operations(functions), _one_line(f"{path} could not be written"):
@@ -120,7 +121,7 @@ def export(
             if class_names is not None and target.add_class_names is not None:
                 target.add_class_names(temporary, class_names)
         with _one_line(f"{path} was not kept, as it does not run"):
-            outputs = target.run(temporary, compared, names)
+            outputs = _concatenated(target.run(temporary, batch, names) for batch in batches)
         difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
         limit = _INT8_TOLERANCE if quantize else target.tolerance
         limit = limit if tolerance is None else tolerance
@@ -230,6 +231,33 @@ def _examples(model: keras.Model, data: Any) -> Any:
     if any(tensor.dtype == "string" for tensor in keras.tree.flatten(symbolic)):
         raise ValueError("`representative_data` is needed: the model takes strings.")
     return keras.tree.map_structure(_random, symbolic)
+
+
+def _batches(model: keras.Model, inputs: Any) -> list[Any]:
+    """Returns the examples to compare: one batch, or few of the only size that the model takes."""
+    size = serving.batch_size(model)
+    if size is None:
+        return [keras.tree.map_structure(lambda x: x[:_COMPARED], inputs)]
+    count = min(len(x) for x in keras.tree.flatten(inputs))
+    if count < size:
+        raise ValueError(
+            f"`representative_data` needs {size} examples at least: {model.name!r} has inputs of "
+            f"that fixed batch size. Received: {count}"
+        )
+    parts = [slice(i, i + size) for i in range(0, count - size + 1, size)[:_EXAMPLES]]
+    return [keras.tree.map_structure(lambda x, part=part: x[part], inputs) for part in parts]
+
+
+def _tensors(arrays: Any) -> Any:
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, arrays)
+
+
+def _concatenated(batches: Iterable[Any]) -> list[np.ndarray]:
+    """Returns the outputs of all batches, in the order of the model's outputs."""
+    outputs = [[_as_array(one) for one in keras.tree.flatten(batch)] for batch in batches]
+    return (
+        outputs[0] if len(outputs) == 1 else [np.concatenate(x) for x in zip(*outputs, strict=True)]
+    )
 
 
 def _as_inputs(symbolic: Any, data: Any) -> Any:

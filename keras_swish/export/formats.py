@@ -63,10 +63,11 @@ def write_litert(model: keras.Model, path: pathlib.Path, inputs: Any, quantize: 
 
     specs, options = signature(model, inputs), {}
     if quantize:
+        size = serving.batch_size(model) or 1
         ops_set = tf.lite.OpsSet
         options = {
             "optimizations": [tf.lite.Optimize.DEFAULT],
-            "representative_dataset": lambda: _one_by_one(inputs, specs),
+            "representative_dataset": lambda: _batches(inputs, specs, size),
             "target_spec": {
                 "supported_ops": [ops_set.TFLITE_BUILTINS_INT8, ops_set.TFLITE_BUILTINS]
             },
@@ -74,10 +75,10 @@ def write_litert(model: keras.Model, path: pathlib.Path, inputs: Any, quantize: 
     model.export(path, format="litert", input_signature=[specs], verbose=False, **options)
 
 
-def _one_by_one(inputs: Any, specs: Any) -> Iterator[dict[str, np.ndarray]]:
-    names = [spec.name for spec in keras.tree.flatten(specs)]
-    for row in zip(*keras.tree.flatten(inputs), strict=True):
-        yield {name: x[None] for name, x in zip(names, row, strict=True)}
+def _batches(inputs: Any, specs: Any, size: int) -> Iterator[dict[str, np.ndarray]]:
+    names, arrays = [spec.name for spec in keras.tree.flatten(specs)], keras.tree.flatten(inputs)
+    for start in range(0, len(arrays[0]) - size + 1, size):
+        yield {name: x[start : start + size] for name, x in zip(names, arrays, strict=True)}
 
 
 def run_litert(path: pathlib.Path, inputs: Any, names: list[str]) -> list:

@@ -81,6 +81,12 @@ def structure(model: Any) -> Any:
     return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
 
 
+def batch_size(model: Any) -> int | None:
+    """Returns the number of examples that a model takes, where that is fixed."""
+    tensors = keras.tree.flatten(structure(model))
+    return next((tensor.shape[0] for tensor in tensors if tensor is not None), None)
+
+
 def _check_class_names(model: keras.Model, class_names: Sequence[str]) -> None:
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
         raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")

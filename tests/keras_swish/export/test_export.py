@@ -327,3 +327,17 @@ def test_probabilities_are_made_once(end, tmp_path):
     model = keras.Sequential([keras.Input((4,)), *end])
     with pytest.raises(ValueError, match=r"of (softmax|sigmoid) already"):
         keras_swish.export(model, tmp_path / "a", classifier_activation="softmax")
+
+
+@pytest.mark.parametrize("form", SUFFIXES)
+def test_a_model_of_a_fixed_batch_size_takes_examples(form, tmp_path):
+    require(form)
+    model = keras.Sequential([keras.Input(batch_shape=(2, 4)), keras.layers.Dense(3, "relu")])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    suffix = SUFFIXES[form]
+    assert keras_swish.export(model, tmp_path / f"a{suffix}", representative_data=x) < 1e-5
+    if form == "litert":
+        options = {"quantize": "int8", "representative_data": x}
+        assert keras_swish.export(model, tmp_path / f"b{suffix}", **options) < 0.1
+    with pytest.raises(ValueError, match=r"needs 2 examples at least.*Received: 1"):
+        keras_swish.export(model, tmp_path / f"c{suffix}", representative_data=x[:1])
