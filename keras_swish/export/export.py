@@ -100,8 +100,9 @@ def export(
     target = _format(path, format, quantize)
     _import(target.packages)
     names_are_outputs = class_names is not None and target.add_class_names is None
+    original = model
     model = serving.surround(
-        model, preprocessing, classifier_activation, class_names, names_are_outputs
+        original, preprocessing, classifier_activation, class_names, names_are_outputs
     )
     _check_strings(model, path, target)
     inputs = _examples(model, representative_data)
@@ -111,6 +112,11 @@ def export(
     if hard_swish:
         functions = {**functions, **portable.gates(portable.hard_sigmoid)}
     with plain_operations(functions) if hard_swish else contextlib.nullcontext():
+        if classifier_activation is not None:
+            logits = serving.surround(original, preprocessing, None, None, False)
+            serving.check_logits(
+                original, _computed(logits, _tensors(batches[0]), preprocessing is not None)
+            )
         expected = _concatenated(
             _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_swish.keras_compat import producer
 
@@ -73,6 +74,29 @@ def _output_activation(model: Any) -> str | None:
     held = getattr(model, "activation", None)
     names = type(model).__name__.lower(), getattr(held, "__name__", "")
     return next((name for name in names if name in ("softmax", "sigmoid")), None)
+
+
+def check_logits(model: keras.Model, outputs: Any) -> None:
+    """Refuses a model whose outputs are probabilities, whatever in it makes them.
+
+    Args:
+        model: The model.
+        outputs: Its outputs at some examples.
+
+    Raises:
+        ValueError: If all rows of an output are non-negative and sum to 1.
+    """
+    for output in keras.tree.flatten(outputs):
+        y = np.asarray(keras.ops.convert_to_numpy(output))
+        if y.dtype == object or y.ndim < 2 or not y.size:
+            continue
+        y = y.astype("float64")
+        # A sum as exact as that of float16 or bfloat16.
+        if np.all(y >= 0) and np.allclose(y.sum(-1), 1, atol=0.02):
+            raise ValueError(
+                "`classifier_activation` is for a model whose outputs are logits; those of "
+                f"{model.name!r} are probabilities already: they sum to 1."
+            )
 
 
 def structure(model: Any) -> Any:

@@ -321,11 +321,15 @@ def test_examples_are_cast_as_predict_casts_them_and_0_tolerates_nothing(tmp_pat
         [keras.layers.Dense(3, activation="softmax")],
         [keras.layers.Dense(3), keras.layers.Softmax()],
         [keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])],
+        # The end of a network in float16.
+        [keras.layers.Dense(3, "softmax"), keras.layers.Activation("linear", dtype="float32")],
+        [keras.layers.Dense(3), keras.layers.Lambda(keras.ops.softmax)],
+        [keras.layers.Dense(3, activation=keras.layers.Softmax()), keras.layers.Reshape((3,))],
     ],
 )
 def test_probabilities_are_made_once(end, tmp_path):
     model = keras.Sequential([keras.Input((4,)), *end])
-    with pytest.raises(ValueError, match=r"of (softmax|sigmoid) already"):
+    with pytest.raises(ValueError, match=r"are (of (softmax|sigmoid)|probabilities) already"):
         keras_swish.export(model, tmp_path / "a", classifier_activation="softmax")
 
 
