@@ -5,27 +5,26 @@ import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
 import numpy as np
 
 import keras_swish
-from keras_swish.layers import weighted_layers as activation_layers
+from keras_swish.keras_compat import all_layers, graph_nodes, own_variables
+from keras_swish.layers import TrainableActivation
 from keras_swish.messages import first_line
 from keras_swish.registry import Identifier
+
+from .drop_path import DropPath
 
 if TYPE_CHECKING:
     from .network import Published
 
-_WEIGHTED = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.BatchNormalization,
-    keras.layers.Dense,
-)
+_Activation = TrainableActivation | keras.layers.PReLU
+# A layer with its own weights, in the order in which networks correspond.
+_Weighted = tuple[keras.Layer, list[keras.Variable]]
 
 
 def check(
@@ -94,7 +93,7 @@ def load(
     messages = []
     missing = transfer(source, model)
     if missing:
-        messages.append(f"the file has no {_few(missing)}: initial values kept")
+        messages.append(f"the file has no {few(missing)}: initial values kept")
     if not _computes_the_same(activation, published.activation):
         messages.append(
             f"they were trained with {published.activation!r}, not with {activation!r}: fine-tune "
@@ -128,76 +127,73 @@ def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = Fa
     """Copies the weights of a network into another one of the same architecture.
 
     Layers correspond by their position in the graph, not by their names: see `weighted_layers`.
-    Weights of activations, and layers that only an auxiliary output needs, are left alone.
+    Weights of activations are copied where both networks have the same activation at the same
+    position. Layers that only an auxiliary output needs are left alone.
 
     Args:
-        source: The network to copy from.
+        source: The network to copy from, functional or a built Sequential.
         target: The network to copy into; its main output is its first.
         new_classifier: Whether the last layer keeps its values where it is for other classes;
             otherwise that is an error.
 
     Returns:
-        The names of the target's weights that the source does not have, which keep
-        their values: gamma, where only the target has a scale, the auxiliary head, and the
-        classifier, if it is a new one.
+        The paths of the target's weights that the source does not have, which keep
+        their values: gamma, where only the target has a scale, the auxiliary head, those of other
+        activations, and the classifier, if it is a new one.
 
     Raises:
-        ValueError: If the architectures differ; the target is then unchanged.
+        ValueError: If the architectures differ, or a network has no graph; the target is then
+            unchanged.
 
     Example:
         >>> from keras_swish import models
         >>> from keras_swish.models.weights import transfer
         >>> relu = models.create("resnet8", input_shape=(8, 8, 1))
         >>> swish = models.create("resnet8", input_shape=(8, 8, 1), activation="swish_beta")
-        >>> transfer(relu, swish)
+        >>> transfer(swish, relu)
         []
+        >>> transfer(relu, swish)[0]
+        'act/beta'
     """
-    from_layers, to_layers = weighted_layers(source), weighted_layers(target)
+    from_layers, from_activations = _split(_in_graph(source))
+    to_layers, to_activations = _split(_in_graph(target))
     if len(from_layers) != len(to_layers):
         raise ValueError(
             f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
             f"weights. Received: {source.name!r} with {len(from_layers)}"
         )
-    pairs, missing = [], []
-    for from_layer, to_layer in zip(from_layers, to_layers, strict=True):
-        if new_classifier and to_layer is to_layers[-1] and not _fits(from_layer, to_layer):
-            missing += [f"{to_layer.name}/{variable.name}" for variable in to_layer.weights]
+    pairs = _of_activations(from_activations, to_activations)
+    for (from_layer, theirs), (to_layer, ours) in zip(from_layers, to_layers, strict=True):
+        if new_classifier and to_layer is to_layers[-1][0] and not _fit(theirs, ours):
             continue
-        values = {variable.name: variable for variable in from_layer.weights}
-        for variable in to_layer.weights:
-            value = values.pop(variable.name, None)
+        values = _by_name(theirs)
+        for name, variable in _by_name(ours).items():
+            value = values.pop(name, None)
             if value is None and variable.name == "gamma":
-                missing.append(f"{to_layer.name}/gamma")
+                continue
             # A classifier may be a 1x1 convolution in one network and dense in the other.
-            elif value is None or _as_dense(value.shape) != _as_dense(variable.shape):
+            if value is None or _as_dense(value.shape) != _as_dense(variable.shape):
                 raise ValueError(
                     f"The weights must be of {target.name!r}: {to_layer.name!r} has "
                     f"{variable.name} of shape {tuple(variable.shape)}. Received: "
-                    f"{from_layer.name!r} of {source.name!r} with {_shapes(from_layer)}"
+                    f"{from_layer.name!r} of {source.name!r} with {_shapes(theirs)}"
                 )
-            else:
-                pairs.append((variable, value))
+            pairs.append((variable, value))
         if values:
             raise ValueError(
                 f"The weights must be of {target.name!r}, where {to_layer.name!r} has no "
-                f"{', '.join(values)}. Received: {from_layer.name!r} of {source.name!r} with "
-                f"{_shapes(from_layer)}"
+                f"{', '.join(name for name, _ in values)}. Received: {from_layer.name!r} of "
+                f"{source.name!r} with {_shapes(theirs)}"
             )
-    for variable, value in pairs:
-        # A copy: on JAX a step of one network would else delete the other one's weights.
-        variable.assign(np.reshape(value.numpy(), variable.shape))
-    targets = {id(layer) for layer in to_layers}
-    for layer in target.layers:
-        if isinstance(layer, _WEIGHTED) and id(layer) not in targets:
-            missing += [f"{layer.name}/{variable.name}" for variable in layer.weights]
-    return missing
+    return _copy(pairs, target)
 
 
 def transfer_in_order(source: keras.Model, target: keras.Model) -> list[str]:
     """Copies the weights of any network into one that was built by the same code.
 
     Weights correspond by their order, as layers of any kind may have them. Those of activations
-    are left alone; the last layer keeps its values where it is for other classes.
+    are copied where both networks have the same activation at the same position; the last layer
+    keeps its values where it is for other classes.
 
     Args:
         source: The network to copy from.
@@ -217,76 +213,148 @@ def transfer_in_order(source: keras.Model, target: keras.Model) -> list[str]:
         >>> [path.rpartition("head")[2] for path in transfer_in_order(*networks)]
         ['/kernel', '/bias']
     """
-    theirs, ours = _layers_in_order(source), _layers_in_order(target)
-    if len(theirs) != len(ours):
+    from_layers, from_activations = _split(_in_order(source))
+    to_layers, to_activations = _split(_in_order(target))
+    if len(from_layers) != len(to_layers):
         raise ValueError(
-            f"The weights must be of {target.name!r}, which has {len(ours)} layers with weights. "
-            f"Received: {source.name!r} with {len(theirs)}"
+            f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
+            f"weights. Received: {source.name!r} with {len(from_layers)}"
         )
-    pairs, missing = [], []
-    for from_layer, to_layer in zip(theirs, ours, strict=True):
-        values = {variable.name: variable for variable in from_layer}
-        kept = {v.name for v in to_layer if v.name == "gamma" and v.name not in values}
-        rest = [variable for variable in to_layer if variable.name not in kept]
-        if [(v.name, tuple(v.shape)) for v in rest] != [
-            (v.name, tuple(v.shape)) for v in from_layer
-        ]:
-            if to_layer is not ours[-1] or len(rest) != len(from_layer):
-                raise ValueError(
-                    f"The weights must be of {target.name!r}, which has {to_layer[0].path!r} of "
-                    f"shape {tuple(to_layer[0].shape)}. Received: {from_layer[0].path!r} of "
-                    f"{source.name!r} of shape {tuple(from_layer[0].shape)}"
-                )
-            rest, kept = [], {variable.name for variable in to_layer}
-        missing += [variable.path for variable in to_layer if variable.name in kept]
-        pairs += [(variable, values[variable.name]) for variable in rest]
-    for variable, value in pairs:
-        variable.assign(value.numpy())  # a copy, as in `transfer`
-    return missing
-
-
-def _layers_in_order(model: keras.Model) -> list[list[keras.Variable]]:
-    """Returns the weights of each layer but activations, in their order."""
-    activations = {id(v) for layer in activation_layers(model) for v in layer.weights}
-    by_layer: dict[str, list[keras.Variable]] = {}
-    for variable in model.weights:
-        if id(variable) not in activations:
-            by_layer.setdefault(variable.path.rpartition("/")[0], []).append(variable)
-    return list(by_layer.values())
-
-
-def _fits(source: keras.Layer, target: keras.Layer) -> bool:
-    ours, theirs = ([_as_dense(v.shape) for v in layer.weights] for layer in (target, source))
-    return ours == theirs
+    pairs = _of_activations(from_activations, to_activations)
+    for (_, theirs), (to_layer, ours) in zip(from_layers, to_layers, strict=True):
+        has_gamma = any(v.name == "gamma" for v in theirs)
+        rest = [v for v in ours if has_gamma or v.name != "gamma"]
+        if [(v.name, tuple(v.shape)) for v in rest] == [(v.name, tuple(v.shape)) for v in theirs]:
+            pairs += zip(rest, theirs, strict=True)
+        elif to_layer is not to_layers[-1][0] or len(rest) != len(theirs):
+            raise ValueError(
+                f"The weights must be of {target.name!r}, which has {ours[0].path!r} of "
+                f"shape {tuple(ours[0].shape)}. Received: {theirs[0].path!r} of "
+                f"{source.name!r} of shape {tuple(theirs[0].shape)}"
+            )
+    return _copy(pairs, target)
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the convolutions, normalisations and dense layers that lead to the first output.
+    """Returns the layers with weights, but activations, that lead to the first output.
 
     They come in the order in which a walk from that output back to the inputs leaves them,
     the inputs of each layer in their order. So it depends on the graph alone: not on names,
-    nor on the order in which layers were made.
+    nor on the order in which layers were made. In the place of a nested model are its layers.
+
+    Raises:
+        ValueError: If the model has no graph: if it is subclassed, or a Sequential not yet built.
     """
-    producers = {
-        id(tensor): operation
-        for operation in model.operations
-        for tensor in keras.tree.flatten(operation.output)
-    }
-    layers, seen = [], set()
-    pending = [(producers[id(model.outputs[0])], False)]
+    return [layer for layer, _ in _split(_in_graph(model))[0]]
+
+
+def _in_graph(model: keras.Model) -> list[_Weighted]:
+    """Returns the layers with weights that lead to the first output, activations too."""
+    if not graph_nodes(model):
+        raise ValueError(
+            "The model must be functional, or a Sequential that is built. Received: "
+            f"{model.name!r} of class {type(model).__name__}"
+        )
+    weighted: list[_Weighted] = []
+    for layer in _walk(model, model.outputs[:1]):
+        held = [one for one in all_layers(layer) if isinstance(one, _Activation) and one.weights]
+        others = {id(v) for one in held if one is not layer for v in one.weights}
+        weighted.append((layer, [v for v in layer.weights if id(v) not in others]))
+        weighted += [(one, one.weights) for one in held if one is not layer]
+    return weighted
+
+
+def _walk(model: Any, outputs: Sequence[keras.KerasTensor]) -> list[keras.Layer]:
+    made_by = {id(tensor): node for node in graph_nodes(model) for tensor in node.outputs}
+    layers: dict[int, keras.Layer] = {}
+    seen = set()
+    pending = [(made_by[id(tensor)], False) for tensor in reversed(outputs)]
     while pending:
-        operation, is_done = pending.pop()
-        if is_done:
-            if isinstance(operation, _WEIGHTED):
-                layers.append(operation)
-        elif id(operation) not in seen:
-            seen.add(id(operation))
-            pending.append((operation, True))
-            if isinstance(operation, keras.layers.InputLayer):
-                continue
-            inputs = [producers.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
-            pending += [(before, False) for before in reversed(inputs) if before is not None]
-    return layers
+        node, is_done = pending.pop()
+        operation = node.operation
+        if not is_done:
+            if id(node) not in seen:
+                seen.add(id(node))
+                pending.append((node, True))
+                inputs = [made_by.get(id(tensor)) for tensor in node.input_tensors]
+                pending += [(before, False) for before in reversed(inputs) if before is not None]
+        elif graph_nodes(operation):
+            layers.update(
+                {id(v): v for v in _walk(operation, operation.outputs) if id(v) not in layers}
+            )
+        elif isinstance(operation, keras.Layer) and operation.weights:
+            layers.setdefault(id(operation), operation)
+    return list(layers.values())
+
+
+def _in_order(model: keras.Model) -> list[_Weighted]:
+    """Returns all layers that own weights, activations too, in the order of the weights."""
+    # Not by path: layers of two nested models may share one.
+    owners = {id(v): layer for layer in all_layers(model) for v in own_variables(layer)}
+    weighted: dict[int, _Weighted] = {}
+    for variable in model.weights:
+        owner = owners[id(variable)]
+        weighted.setdefault(id(owner), (owner, []))[1].append(variable)
+    return list(weighted.values())
+
+
+def _split(
+    weighted: list[_Weighted],
+) -> tuple[list[_Weighted], dict[tuple[int, int], _Activation]]:
+    """Returns the layers, and the activations by how many layers and activations are before."""
+    layers: list[_Weighted] = []
+    activations: dict[tuple[int, int], _Activation] = {}
+    since = 0
+    for layer, variables in weighted:
+        if isinstance(layer, _Activation):
+            activations[len(layers), since] = layer
+            since += 1
+        elif variables and not isinstance(layer, DropPath):  # whose step is that of its training
+            layers.append((layer, variables))
+            since = 0
+    return layers, activations
+
+
+def _of_activations(
+    source: dict[tuple[int, int], _Activation], target: dict[tuple[int, int], _Activation]
+) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Returns the pairs of weights of those activations that are the same in both networks."""
+    pairs = []
+    for place in source.keys() & target.keys():
+        theirs, ours = (
+            (type(each), getattr(each, "formula", None), [tuple(v.shape) for v in each.weights])
+            for each in (source[place], target[place])
+        )
+        if theirs == ours:
+            pairs += zip(target[place].weights, source[place].weights, strict=True)
+    return pairs
+
+
+def _copy(pairs: list[tuple[keras.Variable, keras.Variable]], target: keras.Model) -> list[str]:
+    """Assigns the second of each pair to the first; returns what of the target is in none."""
+    for variable, value in pairs:
+        # A copy: on JAX a step of one network would else delete the other one's weights.
+        variable.assign(np.reshape(value.numpy(), variable.shape))
+    layers = all_layers(target)
+    for layer in layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with constants that it makes from its weights
+    copied = {id(variable) for variable, _ in pairs}
+    copied |= {id(v) for layer in layers if isinstance(layer, DropPath) for v in layer.weights}
+    return [v.path for v in target.weights if id(v) not in copied]
+
+
+def _by_name(variables: list[keras.Variable]) -> dict[tuple[str, int], keras.Variable]:
+    """Returns variables by name and number: a layer that holds others has names several times."""
+    by_name: dict[tuple[str, int], keras.Variable] = {}
+    for variable in variables:
+        same = sum(name == variable.name for name, _ in by_name)
+        by_name[variable.name, same] = variable
+    return by_name
+
+
+def _fit(theirs: list[keras.Variable], ours: list[keras.Variable]) -> bool:
+    return [_as_dense(v.shape) for v in theirs] == [_as_dense(v.shape) for v in ours]
 
 
 def _count_saved(path: str | os.PathLike[str]) -> int:
@@ -311,11 +379,12 @@ def _as_dense(shape: Sequence[int]) -> tuple[int, ...]:
     return shape[2:] if len(shape) == 4 and shape[:2] == (1, 1) else shape
 
 
-def _shapes(layer: keras.Layer) -> str:
-    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
+def _shapes(variables: list[keras.Variable]) -> str:
+    return ", ".join(f"{v.name} {tuple(v.shape)}" for v in variables)
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """Returns the first names of a list, and how many more there are."""
     first = ", ".join(names[:3])
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more such weights"
 

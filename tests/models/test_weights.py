@@ -10,9 +10,12 @@ import keras
 import numpy as np
 import pytest
 
+import keras_swish
 from keras_swish import models
+from keras_swish.layers import betas
 from keras_swish.models import mobilenet, resnet
-from keras_swish.models.weights import transfer, weighted_layers
+from keras_swish.models.drop_path import DropPath
+from keras_swish.models.weights import transfer, transfer_in_order, weighted_layers
 
 
 @pytest.fixture
@@ -196,3 +199,141 @@ def test_the_order_of_layers_is_that_of_the_graph_not_of_their_making():
 
     for model in (build(False), build(True)):
         assert [layer.units for layer in weighted_layers(model)] == [3, 5, 2]
+
+
+TRANSFERS = pytest.mark.parametrize("transfer", [transfer, transfer_in_order])
+
+
+def assert_same_weights(ours, theirs):
+    for v, w in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(v, w)
+
+
+@TRANSFERS
+def test_betas_go_with_the_same_activation(transfer):
+    source, target = (
+        models.create("resnet8", input_shape=(8, 8, 1), activation="swish_beta") for _ in range(2)
+    )
+    equality.disturb(source)
+    assert transfer(source, target) == []
+    assert_same_weights(target, source)
+
+
+@TRANSFERS
+@pytest.mark.parametrize("activation", ["relu", "max(x, beta * x)"])
+def test_betas_of_another_activation_are_left_alone_and_named(transfer, activation):
+    source, target = (
+        models.create("resnet8", input_shape=(8, 8, 1), activation=name)
+        for name in (activation, "swish_beta")
+    )
+    equality.disturb(source)
+    assert sorted(transfer(source, target)) == sorted(betas(target))
+    assert all(np.all(np.asarray(beta) == 1) for beta in betas(target).values())
+
+
+@TRANSFERS
+def test_betas_go_where_other_activations_differ(transfer):
+    def build(second):
+        image = keras.Input((4,))
+        x = keras_swish.layer("swish_beta", name="first")(keras.layers.Dense(3)(image))
+        x = keras_swish.layer(second, name="second")(keras.layers.Dense(3)(x))
+        x = keras_swish.layer("swish_beta", name="third")(keras.layers.Dense(3)(x))
+        return keras.Model(image, x)
+
+    source, target = build("relu"), build("swish_beta")
+    equality.disturb(source)
+    assert transfer(source, target) == ["second/beta"]
+    for name in ("first", "third"):
+        assert_same_weights(target.get_layer(name), source.get_layer(name))
+
+
+def nested():
+    def tower():
+        image = keras.Input((4, 4, 3))
+        x = keras.layers.Conv2D(4, 3, name="hidden")(image)
+        return keras.Model(image, keras_swish.Swish()(keras.layers.GroupNormalization(2)(x)))
+
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.Concatenate()([tower()(image), tower()(image)])
+    inner = keras.Sequential([keras.layers.Conv2DTranspose(2, 3), keras.layers.Flatten()])
+    return keras.Model(image, keras.layers.Dense(2)(inner(x)))
+
+
+class Block(keras.layers.Layer):
+    """Layers with names that occur twice, and an activation."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [keras.layers.Dense(3), keras.layers.Dense(3), keras_swish.Swish()]
+
+    def build(self, input_shape):
+        for part in self.parts:
+            part.build(input_shape)
+
+    def call(self, inputs):
+        for part in self.parts:
+            inputs = part(inputs)
+        return inputs
+
+
+NETWORKS = {
+    "nested": nested,
+    "sequential": lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]),
+    "block": lambda: keras.Sequential([keras.Input((3,)), Block()]),
+    "recurrent": lambda: keras.Sequential(
+        [keras.Input((5, 3)), keras.layers.Bidirectional(keras.layers.GRU(2))]
+    ),
+    "prelu": lambda: keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2), keras.layers.PReLU()]
+    ),
+}
+
+
+@TRANSFERS
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_weight_of_a_network_is_copied(transfer, name):
+    source, target = (NETWORKS[name]() for _ in range(2))
+    random = np.random.default_rng(0)
+    source.set_weights([random.normal(size=w.shape) for w in source.get_weights()])
+    assert transfer(source, target) == []
+    assert_same_weights(target, source)
+
+
+@TRANSFERS
+def test_a_normalization_computes_with_what_was_copied(transfer):
+    def build():
+        normalization = keras.layers.Normalization()
+        normalization.build((None, 3))
+        return normalization, keras.Sequential([keras.Input((3,)), normalization])
+
+    x = np.random.default_rng(0).normal(5, 3, (8, 3)).astype("float32")
+    (normalization, source), (_, target) = build(), build()
+    normalization.adapt(x)
+    transfer(source, target)
+    np.testing.assert_allclose(target(x), source(x), rtol=1e-6)
+
+
+@TRANSFERS
+def test_the_steps_of_drop_path_are_left_alone(transfer):
+    def build(steps):
+        image = keras.Input((4,))
+        x = keras.layers.Dense(4)(image)
+        return keras.Model(image, DropPath(0.5, steps=steps)(x))
+
+    for source, target in ((build(5), build(None)), (build(None), build(5))):
+        assert transfer(source, target) == []
+
+
+def test_a_layer_that_is_called_twice_counts_once():
+    image = keras.Input((4,))
+    shared = keras.layers.Dense(4)
+    assert weighted_layers(keras.Model(image, shared(shared(image)))) == [shared]
+
+
+def test_a_model_without_a_graph_is_refused():
+    class Own(keras.Model):
+        pass
+
+    for model in (Own(), keras.Sequential([keras.layers.Dense(2)])):
+        with pytest.raises(ValueError, match="must be functional, or a Sequential that is built"):
+            weighted_layers(model)

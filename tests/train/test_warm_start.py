@@ -1,12 +1,15 @@
 """Runs that start from the weights of another network."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
 import pytest
 from small_run import run
 
+from keras_swish.layers import betas
+from keras_swish.train.errors import ArgumentError
 from keras_swish.train.trainer import model as model_building
 from keras_swish.train.trainer import trainer
 
@@ -40,6 +43,31 @@ def test_only_a_classifier_of_other_classes_is_new(tiny, tmp_path):
     for path, value in started.items():
         expected = fresh[path] if value.shape[-1:] == (3,) else trained[path]
         np.testing.assert_array_equal(value, expected, err_msg=path)
+
+
+@pytest.mark.usefixtures("small")
+def test_trained_betas_are_taken_and_others_are_named(tiny, tmp_path):
+    file = tmp_path / "source.keras"
+    source = model_building.classifier(trainer.build(run("swish_beta", seed=5), tiny))
+    for beta in betas(source).values():
+        beta.assign(np.full(beta.shape, 3.0))
+    source.save(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        started = trainer.build(run("swish_beta", weights=str(file)), tiny)
+    values = by_path(started)
+    for path, value in by_path(source).items():
+        np.testing.assert_array_equal(values[path], value, err_msg=path)
+    with pytest.warns(UserWarning, match="source.keras has no .*beta.*: initial values kept"):
+        trainer.build(run("prelu", weights=str(file)), tiny)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_file_of_a_sequential_of_another_network_is_refused(tiny, tmp_path):
+    file = tmp_path / "source.keras"
+    keras.Sequential([keras.Input(tiny.input_shape), keras.layers.Flatten()]).save(file)
+    with pytest.raises(ArgumentError, match=r"Received: 'sequential.*' with 0"):
+        trainer.build(run("relu", weights=str(file)), tiny)
 
 
 def test_a_run_starts_where_another_one_ended(call, tmp_path):

@@ -1,6 +1,7 @@
 """The network of a run: built, compiled, with weights drawn from the run's seed."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,8 @@ def for_training(network: keras.Model, recipe: recipes.Recipe) -> keras.Model:
 def warm_start(model: keras.Model, run: "Run") -> None:
     """Gives a network the weights that its run starts from, a classifier of other classes none.
 
+    A warning names the weights that keep their initial values.
+
     Raises:
         ArgumentError: If they are those of another network, or cannot be loaded.
     """
@@ -208,9 +211,13 @@ def warm_start(model: keras.Model, run: "Run") -> None:
         except Exception as error:  # Keras raises no other than this where it is offline
             raise ValueError(f"cannot be loaded ({first_line(error)})") from error
         if builders.is_own(run.model):
-            weights.transfer_in_order(source, model)
+            missing = weights.transfer_in_order(source, model)
         else:
-            weights.transfer(source, model, new_classifier=True)
+            missing = weights.transfer(source, model, new_classifier=True)
+    if missing:
+        warnings.warn(
+            f"{run.weights} has no {weights.few(missing)}: initial values kept", stacklevel=2
+        )
 
 
 def _loss(label_smoothing: float, from_logits: bool = True) -> keras.losses.Loss:
