@@ -51,6 +51,45 @@ def test_multiply_adds_need_a_size():
         models.multiply_adds(models.create("resnet8", input_shape=(None, None, 3)))
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (keras.layers.Dense(8), (3,), 3 * 8),
+        (keras.layers.Dense(8), (16, 16, 3), 16 * 16 * 3 * 8),
+        (keras.layers.Conv1D(8, 3), (16, 3), 14 * 3 * 3 * 8),
+        (keras.layers.Conv2D(8, 3, groups=2), (16, 16, 4), 14 * 14 * 9 * 2 * 8),
+        (keras.layers.Conv3D(8, 3), (4, 4, 4, 2), 8 * 27 * 2 * 8),
+        (keras.layers.Conv2DTranspose(8, 2, strides=2), (16, 16, 3), 16 * 16 * 4 * 3 * 8),
+        (keras.layers.DepthwiseConv2D(3), (16, 16, 4), 14 * 14 * 9 * 4),
+        (keras.layers.SeparableConv2D(8, 3), (16, 16, 4), 14 * 14 * (9 * 4 + 4 * 8)),
+        (keras.layers.Conv2D(8, 3, data_format="channels_first"), (4, 16, 16), 14**2 * 9 * 4 * 8),
+        (keras.layers.GroupNormalization(2), (16, 16, 4), 0),
+        (keras.layers.LayerNormalization((1, 2)), (16, 4), 0),
+        (keras_swish.Swish(shared_axes=[]), (16, 4), 0),
+    ],
+)
+def test_multiply_adds_of_a_layer(layer, shape, expected):
+    image = keras.Input(shape)
+    assert models.multiply_adds(keras.Model(image, layer(image))) == expected
+
+
+def test_multiply_adds_of_every_call_and_nested_model_count():
+    image = keras.Input((4, 4, 3))
+    shared = keras.layers.Conv2D(3, 3, padding="same")
+    inner = keras.Model(image, shared(shared(image)))
+    outer = keras.Sequential([keras.Input((4, 4, 3)), inner, keras.layers.ReLU(), inner])
+    once = 16 * 9 * 3 * 3
+    assert [models.multiply_adds(model) for model in (inner, outer)] == [2 * once, 4 * once]
+
+
+def test_multiply_adds_that_cannot_be_known_are_refused():
+    recurrent = keras.Sequential([keras.Input((5, 3)), keras.layers.GRU(2, name="gru")])
+    with pytest.raises(ValueError, match="Received: 'gru' of class GRU"):
+        models.multiply_adds(recurrent)
+    with pytest.raises(ValueError, match="functional, or a Sequential that is built"):
+        models.multiply_adds(keras.Sequential([keras.layers.Dense(2)]))
+
+
 def test_every_activation_of_a_network_is_the_given_one(network):
     model = network("swish_beta")
     assert not [v for v in model.layers if isinstance(v, keras.layers.Activation)]
