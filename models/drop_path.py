@@ -73,6 +73,11 @@ class DropPath(keras.layers.Layer):
         kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
         return inputs * ops.cast(ops.cast(kept, "float32") / keep, inputs.dtype)
 
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the counter of steps, where both the file and this layer have one."""
+        if self.steps is not None and len(store):
+            super().load_own_variables(store)
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""
         return input_shape

@@ -89,7 +89,8 @@ class Network:
             `None` stands for the published activation, `"linear"` for no activation.
         include_top: Whether the network ends in its classifier.
         weights: `None` for random ones; `"imagenet"` for those of `keras.applications`,
-            whatever the activation; or the path of a file saved from the same network.
+            whatever the activation; or the path of a file saved from the same network. A warning
+            says if they were trained with another activation.
         input_tensor: Keras tensor to build the network on, in place of a new input.
         input_shape: Shape of one image, in Keras's image data format; height and width may
             be `None` where the network does not need them. By default the published shape;
@@ -322,7 +323,9 @@ class Network:
         inputs = keras.utils.get_source_inputs(self.image)
         inputs = inputs[0] if len(inputs) == 1 else inputs
         model = keras.Model(inputs, outputs, name=self.name)
-        weight_files.load(model, self.weights, self.published, self.include_top, self.activation)
+        weight_files.load(
+            model, self.weights, self.published, self.include_top, self.activation, self.image
+        )
         return model
 
     def _image(

@@ -1,7 +1,9 @@
 """Weights for the networks: from `keras.applications`, from a file, from one another."""
 
 import contextlib
+import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from keras_swish.keras_compat import all_layers, graph_nodes, own_variables
 from keras_swish.layers import TrainableActivation
 from keras_swish.messages import first_line
 from keras_swish.registry import Identifier
+from keras_swish.replacement.recognise import describe
 
 from .drop_path import DropPath
 
@@ -72,16 +75,27 @@ def load(
     published: "Published",
     include_top: bool,
     activation: Identifier,
+    image: keras.KerasTensor,
 ) -> None:
     """Loads the weights that the argument `weights` of a network's builder names.
+
+    Layers before `image`, on which the network was built, keep theirs, unless a file has them too.
+    A warning says what the file lacks, and that it was trained with another activation; which one,
+    "imagenet" and a .keras file tell, and of a .weights.h5 file only how many weights that has.
 
     Raises:
         ValueError: If the weights are those of another network.
     """
     if weights is None:
         return
+    part = _part_from(image, model)
     if weights != "imagenet":
-        load_file(model, weights)
+        with_front = part is not model and _count_saved(weights) == _count(model)
+        load_file(model if with_front else part, weights)
+        trained = _saved_activation(weights, model, activation)
+        if trained is not None:
+            message = _trained_with(trained, activation)
+            warnings.warn(f"Weights of {model.name}: {message}", stacklevel=4)
         return
     assert published.application is not None  # `check` has refused it
     application = getattr(keras.applications, published.application)
@@ -91,34 +105,75 @@ def load(
             weights="imagenet", include_top=include_top, **published.application_arguments
         )
     messages = []
-    missing = transfer(source, model)
+    missing = transfer(source, part)
     if missing:
         messages.append(f"the file has no {few(missing)}: initial values kept")
     if not _computes_the_same(activation, published.activation):
-        messages.append(
-            f"they were trained with {published.activation!r}, not with {activation!r}: fine-tune "
-            "the network before using it, with the recipe 'finetune' of keras_swish.train"
-        )
+        messages.append(_trained_with(published.activation, activation))
     if messages:
         warnings.warn(f"ImageNet weights of {model.name}: {'; '.join(messages)}", stacklevel=4)
+
+
+def _part_from(image: keras.KerasTensor, model: keras.Model) -> keras.Model:
+    """Returns the part of a model from a tensor on; the model, if no weights are before that."""
+    if not _walk(model, [image]):
+        return model
+    outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+    return keras.Model(image, outputs, name=model.name)
+
+
+def _trained_with(trained: Identifier, activation: Identifier) -> str:
+    return (
+        f"they were trained with {trained!r}, not with {activation!r}: fine-tune "
+        "the network before using it, with the recipe 'finetune' of keras_swish.train"
+    )
+
+
+def _saved_activation(
+    file: str | os.PathLike[str], model: keras.Model, activation: Identifier
+) -> str | None:
+    """Returns the activation of the network in a .keras file, if it computes something else."""
+    if not os.fspath(file).endswith(".keras"):
+        return None
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))["config"]
+    saved = {layer["config"].get("name"): layer for layer in config.get("layers", ())}
+    # The activations of a network are the same everywhere: one tells.
+    kind = type(keras_swish.layer(activation))
+    ours = next((v for v in model.layers if type(v) is kind and v.name in saved), None)
+    if ours is None:
+        return None
+    try:
+        theirs: Any = keras.saving.deserialize_keras_object(saved[ours.name])
+        # Two formulas may differ only when their weights have been trained.
+        if describe(theirs) == describe(ours) or not ours.weights:
+            return None if _computes_the_same(theirs, ours) else describe(theirs)
+        return describe(theirs)
+    except Exception:  # a function of the user's own, which is not registered
+        return None
 
 
 def load_file(model: keras.Model, file: str | os.PathLike[str]) -> None:
     """Loads a file of weights that was saved from the same network.
 
+    The steps that drop path has counted may be in the file or not. The activation is not compared,
+    except that it must have as many weights.
+
     Raises:
-        ValueError: If it is that of another one, or of other classes or another activation.
+        ValueError: If it is that of another one, of one with other parts or classes, or a whole
+            model as HDF5.
     """
     try:
         # Keras itself would pass over what the file has and the network has not.
         saved = _count_saved(file)
-        if saved != len(model.weights):
-            raise ValueError(f"{saved} weights, the network has {len(model.weights)}")
+        if saved != (count := _count(model)):
+            raise ValueError(f"{saved} weights, the network has {count}")
         model.load_weights(file)
     except Exception as error:
         raise ValueError(
             f"`weights` must be a file saved from this network, {model.name!r}, with the same "
-            f"activation and classes. Received: weights={os.fspath(file)!r} "
+            "`activation`, `classes`, `include_top`, `bn_scale` and `auxiliary`, where it has "
+            f"them. Received: weights={os.fspath(file)!r} "
             f"({first_line(error)})"
         ) from error
 
@@ -335,12 +390,11 @@ def _copy(pairs: list[tuple[keras.Variable, keras.Variable]], target: keras.Mode
     for variable, value in pairs:
         # A copy: on JAX a step of one network would else delete the other one's weights.
         variable.assign(np.reshape(value.numpy(), variable.shape))
-    layers = all_layers(target)
-    for layer in layers:
+    for layer in all_layers(target):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with constants that it makes from its weights
     copied = {id(variable) for variable, _ in pairs}
-    copied |= {id(v) for layer in layers if isinstance(layer, DropPath) for v in layer.weights}
+    copied |= {id(variable) for variable in _steps(target)}
     return [v.path for v in target.weights if id(v) not in copied]
 
 
@@ -370,8 +424,22 @@ def _count_saved(path: str | os.PathLike[str]) -> int:
         if os.fspath(path).endswith(".keras"):
             archive = stack.enter_context(zipfile.ZipFile(path))
             file = stack.enter_context(archive.open("model.weights.h5"))
-        stack.enter_context(h5py.File(file)).visititems(collect)
-    return sum("seed_generator" not in name for name in names)
+        weights = stack.enter_context(h5py.File(file))
+        if "model_config" in weights.attrs:
+            raise ValueError("a whole model as HDF5: save it as .keras, or its weights alone")
+        weights.visititems(collect)
+    return sum(not re.search(r"seed_generator|/drop_path(_\d+)?/", name) for name in names)
+
+
+def _count(model: keras.Model) -> int:
+    """Counts the weights of a model as `_count_saved` does."""
+    return len(model.weights) - len(_steps(model))
+
+
+def _steps(model: keras.Model) -> list[keras.Variable]:
+    """Returns the counters of steps of drop path, which belong to a training."""
+    paths = [layer for layer in all_layers(model) if isinstance(layer, DropPath)]
+    return [variable for layer in paths for variable in layer.weights]
 
 
 def _as_dense(shape: Sequence[int]) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from keras_swish import models
 from keras_swish.layers import betas
 from keras_swish.models import mobilenet, resnet
 from keras_swish.models.drop_path import DropPath
-from keras_swish.models.weights import transfer, transfer_in_order, weighted_layers
+from keras_swish.models.weights import load_file, transfer, transfer_in_order, weighted_layers
 
 
 @pytest.fixture
@@ -337,3 +337,81 @@ def test_a_model_without_a_graph_is_refused():
     for model in (Own(), keras.Sequential([keras.layers.Dense(2)])):
         with pytest.raises(ValueError, match="must be functional, or a Sequential that is built"):
             weighted_layers(model)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_file_with_the_steps_of_drop_path_goes_with_a_network_without(tmp_path, suffix):
+    def build(steps):
+        image = keras.Input((4,))
+        return keras.Model(image, DropPath(0.5, steps=steps)(keras.layers.Dense(4)(image)))
+
+    for steps, others in ((5, None), (None, 5)):
+        saved, loaded = build(steps), build(others)
+        path = tmp_path / f"a{suffix}"
+        (saved.save if suffix == ".keras" else saved.save_weights)(path)
+        load_file(loaded, path)
+        assert_same_weights(loaded.layers[1], saved.layers[1])
+
+
+def test_a_file_with_other_parts_or_of_a_whole_model_is_refused_in_words(tmp_path):
+    model = models.create("resnet8", input_shape=(8, 8, 3), include_top=False)
+    model.save_weights(tmp_path / "a.weights.h5")
+    model.save(tmp_path / "a.h5")
+    for name, message in {
+        "a.weights.h5": "`include_top`, `bn_scale` and `auxiliary`.*the network has",
+        "a.h5": "whole model as HDF5: save it as .keras",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            models.create("resnet8", input_shape=(8, 8, 3), weights=tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("saved", "loaded", "warns"),
+    [
+        ("relu", "swish", True),
+        ("max(x, beta * x)", "x * tanh(beta * x)", True),
+        ("relu", "max(x, 0)", False),
+        ("swish", "silu", False),
+    ],
+)
+def test_a_file_of_another_activation_is_loaded_with_a_warning(tmp_path, saved, loaded, warns):
+    options = {"input_shape": (8, 8, 3), "filters": (2, 2, 4)}
+    models.create("resnet8", activation=saved, **options).save(tmp_path / "a.keras")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        models.create("resnet8", activation=loaded, weights=tmp_path / "a.keras", **options)
+    messages = [str(each.message) for each in caught if "trained with" in str(each.message)]
+    assert len(messages) == warns
+    assert not warns or "recipe 'finetune'" in messages[0]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_file_goes_with_a_network_behind_layers_with_weights(tmp_path, suffix):
+    def behind(weights=None):
+        image = keras.Input((8, 8, 1))
+        rgb = keras.layers.Conv2D(3, 1, name="to_rgb")(image)
+        return models.create("resnet8", input_tensor=rgb, weights=weights, filters=(2, 2, 4))
+
+    def save(model):
+        equality.disturb(model)
+        path = tmp_path / f"a{suffix}"
+        (model.save if suffix == ".keras" else model.save_weights)(path)
+        return path
+
+    bare = models.create("resnet8", input_shape=(8, 8, 3), filters=(2, 2, 4))
+    loaded = behind(save(bare))
+    assert weighted_layers(loaded)[0].name == "to_rgb"
+    for a, b in zip(weighted_layers(loaded)[1:], weighted_layers(bare), strict=True):
+        assert_same_weights(a, b)
+    whole = behind()
+    assert_same_weights(behind(save(whole)), whole)
+
+
+def test_imagenet_weights_go_with_a_network_behind_layers_with_weights(published):
+    theirs, _ = published("MobileNet", alpha=0.25, include_top=False)
+    rgb = keras.layers.Conv2D(3, 1)(keras.Input((32, 32, 1)))
+    options = {"include_top": False, "activation": "relu6"}
+    ours = mobilenet.mobilenet(0.25, weights="imagenet", input_tensor=rgb, **options)
+    for a, b in zip(weighted_layers(ours)[1:], weighted_layers(theirs), strict=True):
+        for v, w in zip(a.get_weights(), b.get_weights(), strict=True):
+            np.testing.assert_array_equal(v.ravel(), w.ravel())
