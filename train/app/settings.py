@@ -62,8 +62,6 @@ def chosen_recipe(
         if value is not None:
             values[field] = tuple(value) if isinstance(value, list) else value
     recipe = _with_parts_of(recipe, model, values, None if flag_values.recipe is None else name)
-    if activation is not None and "learning_rate" not in values:
-        recipe = recipes.for_activation(recipe, activation)
     if "batch_size" in values:
         scaling = values.get("batch_scaling", recipe.batch_scaling)
         recipe = dataclasses.replace(recipe, batch_scaling=scaling)
@@ -76,6 +74,8 @@ def chosen_recipe(
     if is_other_length and "bn_momentum" not in values and recipe.bn_momentum is not None:
         values = {"bn_converges": True, **values}
     recipe = dataclasses.replace(recipe, **values)
+    if activation is not None and "learning_rate" not in values:
+        recipe = recipes.for_activation(recipe, activation)
     if builders.is_builder(model):
         recipes.network_arguments(recipe, model, calls=1)  # refuses what the network lacks
     return recipe

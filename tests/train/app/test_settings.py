@@ -50,6 +50,27 @@ def test_nasnets_recipe_follows_the_batch(call, batch, rate, steps, window):
     assert rates == pytest.approx([rate, 0.75 * rate, 0.5 * rate])
 
 
+@pytest.mark.parametrize("program", ["imagenet", "cifar"])
+def test_swishs_learning_rate_is_obeyed_and_not_scaled(call, program):
+    model = {"imagenet": "inception_v3", "cifar": "resnet8"}[program]
+    asked = [program, f"--model={model}", "--print_recipe", "--swish_learning_rate=0.01"]
+    for flags, rate in (
+        (["--activation=swish"], 0.01),
+        (["--activation=swish", "--batch_size=64"], 0.01),
+        (["--activation=swish", "--learning_rate=0.5"], 0.5),
+        (["--activation=relu", "--learning_rate=0.5"], 0.5),
+    ):
+        assert float(printed_recipe(call, *asked, *flags)["learning_rate"]) == rate
+    usual = float(printed_recipe(call, *asked, "--activation=relu")["learning_rate"])
+    assert usual == {"imagenet": 0.045, "cifar": 0.1}[program]
+
+
+def test_swishs_learning_rate_of_the_recipe_follows_the_batch(call):
+    swish = ["imagenet", "--model=inception_v3", "--activation=swish", "--print_recipe"]
+    recipe = printed_recipe(call, *swish, "--batch_size=64")
+    assert float(recipe["learning_rate"]) == 0.0675
+
+
 @pytest.mark.parametrize(
     ("rule", "rate"), [("linear", 0.32), ("sqrt", 0.04 * 8**0.5), ("none", 0.04)]
 )
