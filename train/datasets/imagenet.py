@@ -152,7 +152,7 @@ class ImageFiles:
     def evaluation(
         self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1), pad: bool = False
     ) -> Any:
-        """Returns all batches of a split, "validation" or "test".
+        """Returns all batches of a split, "validation" or "test", but those without a good image.
 
         With `pad`, the weights make the mean over all batches that over the split. Images that are
         corrupt count in it with a loss of 0.
@@ -175,12 +175,11 @@ class ImageFiles:
             corrupt_log=self.corrupt_log,
             max_corrupt=self.max_corrupt,
         )
-        longest = math.ceil(source.examples / shard[1])
-        count = math.ceil(longest / host_batch)
-        # Without the number, Keras warns at the end that the data ran out.
-        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         if not pad:
             return batches
+        longest = math.ceil(source.examples / shard[1])
+        count = math.ceil(longest / host_batch)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         # As `augmentation.Batches`.
         weight = count * host_batch * shard[1] / source.examples
         return batches.map(lambda images, labels, weights: (images, labels, weights * weight))

@@ -59,7 +59,8 @@ def batches(
         batch_size: Images in a batch of this host.
         image_size: Side of the images that come out.
         training: True: an endless stream of full batches, a new order each epoch, distorted.
-            False: each image once, in a fixed order, its centre; the last batch may be smaller.
+            False: each image once, in a fixed order, its centre; the last batch may be smaller, as
+            are those with corrupt images, and one of nothing else is left out.
         seed: Seed of order and distortion.
         start_step: The training step to begin with. Class folders begin there at once; of
             TFRecords those before it in its epoch are read, not decoded.
@@ -125,6 +126,9 @@ def batches(
     if chunk < batch_size:
         decoded = decoded.batch(batch_size // chunk).map(_merge_chunks)
     checked = _limit_corrupt(decoded, source, corrupt_log, max_corrupt)
+    if not training and not pad:
+        # Without one good image it would be an empty batch, which no network takes.
+        checked = checked.filter(lambda *parts: tf.reduce_any(parts[-1]))
     options = tf.data.Options()
     options.deterministic = True
     # Each host has its own part already.

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -396,12 +397,15 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns loss and metrics of a compiled network on the "validation" or "test" split."""
     batches = dataset.evaluation(split, batch_size, devices.shard, devices.even)
-    return model.evaluate(
-        batches,
-        callbacks=list(callbacks),
-        verbose=0,  # pyright: ignore[reportArgumentType]
-        return_dict=True,
-    )
+    with warnings.catch_warnings():
+        # Data in files says how many batches have a good image by ending, of which Keras warns.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        return model.evaluate(
+            batches,
+            callbacks=list(callbacks),
+            verbose=0,  # pyright: ignore[reportArgumentType]
+            return_dict=True,
+        )
 
 
 def make_deterministic(wanted: bool | None = None) -> None:

@@ -8,8 +8,10 @@ import image_files
 import numpy as np
 import pytest
 
+from keras_swish import models
 from keras_swish.train.datasets import imagenet
 from keras_swish.train.errors import ArgumentError
+from keras_swish.train.trainer import model, trainer
 
 pytest.importorskip("tensorflow")
 from keras_swish.train.datasets import sources
@@ -91,6 +93,22 @@ def test_padding_changes_no_mean_over_the_split(source):
     means = [np.mean(images * weights[:, None, None, None]) for images, _, weights in batches]
     assert len(whole) == 12
     assert np.mean(means) == pytest.approx(whole.mean(), rel=1e-4)
+
+
+def test_a_last_batch_of_one_corrupt_image_changes_no_result(folder, tmp_path, recwarn):
+    shutil.copytree(folder / "train", tmp_path / "train")
+    image_files.make_folder(tmp_path / "validation", classes=12, per_class=1, seed=1)
+    last = max((tmp_path / "validation").glob("*/*"))
+    last.write_bytes(b"broken")
+    dataset = imagenet.load(str(tmp_path), image_size=16)
+    shape = dataset.input_shape
+    network = models.create("resnet8", input_shape=shape, classes=12, classifier_activation=None)
+    model.compile_for(network)
+    # Of 12 images, the last is alone in its batch, or with four others.
+    alone, others = (trainer.evaluate(network, dataset, "test", size) for size in (11, 7))
+    assert alone == pytest.approx(others, rel=1e-5)
+    assert alone["accuracy"] * 11 == pytest.approx(round(alone["accuracy"] * 11), abs=1e-5)
+    assert not [one for one in recwarn if "ran out of data" in str(one.message)]
 
 
 @pytest.mark.parametrize(

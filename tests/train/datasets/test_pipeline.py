@@ -284,6 +284,19 @@ def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
     assert said == f"left out: 3 images cannot be decoded, the first {bad[0]} (all in {log})"
 
 
+def test_an_evaluation_batch_without_a_good_image_is_left_out(broken, tmp_path):
+    folder, bad = broken
+    log = tmp_path / "corrupt.txt"
+    source = sources.open_folder(str(folder))
+    # The first two broken ones follow each other.
+    batches = take(source, 12, training=False, batch_size=2, corrupt_log=log)
+    assert [len(images) for images, _ in batches].count(2) == 10
+    assert [len(images) for images, _ in batches].count(1) == 1
+    assert len(batches) == 11
+    assert pipeline.corrupt_names(log) == bad
+    assert len(take(source, 13, training=False, batch_size=2, pad=True)) == 12
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_too_many_corrupt_images_end_the_data(broken, tmp_path, training):
     folder, _ = broken
