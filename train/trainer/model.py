@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_swish import models
 from keras_swish.keras_compat import all_layers, ema_momentum
+from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line
 from keras_swish.models import weights
 
@@ -326,13 +327,15 @@ def decayed_variables(model: keras.Model, recipe: recipes.Recipe) -> list[keras.
     decayed = []
     for layer in _leaves(model):
         kernels = [v for v in layer.trainable_variables if v.name.endswith("kernel")]
-        is_activation = not kernels and not isinstance(layer, keras.layers.BatchNormalization)
         if isinstance(layer, keras.layers.DepthwiseConv2D) and not recipe.decay_depthwise:
             continue
         if not recipe.decay_depthwise:
             kernels = [v for v in kernels if v.name != "depthwise_kernel"]
         decayed += kernels
-        if is_activation and recipe.decay_activations:
+    if recipe.decay_activations:
+        # Other layers may hold them; Keras's PReLU is in networks of one's own.
+        prelus = [x for x in all_layers(model) if isinstance(x, keras.layers.PReLU)]
+        for layer in (*weighted_layers(model), *prelus):
             decayed += layer.trainable_variables
     return decayed
 

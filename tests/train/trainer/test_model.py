@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_run import run
 
+import keras_swish
 from keras_swish import models
 from keras_swish.keras_compat import all_layers
 from keras_swish.train.trainer import model as model_building
@@ -105,6 +106,27 @@ def test_kernels_are_decayed_and_a_beta_only_on_request():
     assert decayed == kernels
     asked = dataclasses.replace(RECIPE, decay_activations=True)
     assert {id(v) for v in model_building.decayed_variables(model, asked)} == kernels | betas
+
+
+def test_betas_inside_layers_are_decayed_and_other_normalisations_are_not():
+    layers = [
+        keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+        keras.layers.LayerNormalization(),
+        keras.layers.DepthwiseConv2D(3, activation="relu", name="deep"),
+        keras.layers.GroupNormalization(2),
+        keras.layers.PReLU(shared_axes=[1, 2], name="prelu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2, name="dense"),
+    ]
+    net = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    net = keras_swish.replace_activations(net, {"relu": "swish_beta"})
+    conv, deep, prelu, dense = map(net.get_layer, ("conv", "deep", "prelu", "dense"))
+    recipe = dataclasses.replace(RECIPE, decay_activations=True, decay_depthwise=False)
+    kernels = {id(conv.kernel), id(dense.kernel)}
+    betas = {id(v) for v in (conv.activation.beta, deep.activation.beta, prelu.alpha)}
+    assert {id(v) for v in model_building.decayed_variables(net, recipe)} == kernels | betas
+    plain = dataclasses.replace(recipe, decay_activations=False)
+    assert {id(v) for v in model_building.decayed_variables(net, plain)} == kernels
 
 
 def test_weight_decay_adds_the_weight_times_the_coefficient_to_the_gradient():
