@@ -237,8 +237,8 @@ def compile_for(
 
     Args:
         model: The network.
-        input_shape: Shape of one image, to find out whether it gives logits or probabilities;
-            None: it gives logits.
+        input_shape: Shape of one image, to find out whether each of its outputs is logits or
+            probabilities; None: all are logits.
         label_smoothing: As in a recipe.
         optimizer: The optimizer of its training; None if it is only tested.
     """
@@ -246,20 +246,25 @@ def compile_for(
     metrics: list[str | keras.metrics.Metric] = ["accuracy"]
     if classes > 10:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
-    from_logits = input_shape is None or not gives_probabilities(model, input_shape)
+    from_logits = [
+        input_shape is None or not gives_probabilities(model, input_shape, number)
+        for number in range(len(model.outputs))
+    ]
+    if isinstance(model, TrainingNetwork):
+        model.auxiliary_loss = _loss(label_smoothing, from_logits[-1])
     model.compile(
         optimizer,  # pyright: ignore[reportArgumentType]
-        _loss(label_smoothing, from_logits),
+        _loss(label_smoothing, from_logits[0]),
         weighted_metrics=metrics,
     )
 
 
-def gives_probabilities(model: keras.Model, input_shape: tuple[int, ...]) -> bool:
-    """Returns whether the outputs of a network for images are probabilities, and no logits."""
+def gives_probabilities(model: keras.Model, input_shape: tuple[int, ...], output: int = 0) -> bool:
+    """Returns whether an output of a network for images is probabilities, and no logits."""
     images = np.random.default_rng(0).standard_normal((8, *input_shape)).astype("float32")
-    outputs = model(keras.ops.convert_to_tensor(images), training=False)
-    outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
-    return bool(outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2))
+    outputs = keras.tree.flatten(model(keras.ops.convert_to_tensor(images), training=False))
+    array = np.asarray(keras.ops.convert_to_numpy(outputs[output]), "float32")
+    return bool(array.min() >= 0 and np.allclose(array.sum(-1), 1, atol=1e-2))
 
 
 def make_metrics(model: keras.Model) -> None:

@@ -38,6 +38,32 @@ def test_the_auxiliary_classifier_takes_part_in_training_alone(tiny):
     assert len(model_building.classifier(model).outputs) == 1
 
 
+@pytest.mark.parametrize(
+    ("activation", "auxiliary"),
+    [("softmax", "softmax"), (None, "softmax"), ("softmax", None), (None, None)],
+)
+def test_each_loss_takes_its_output_for_what_it_is(activation, auxiliary):
+    image = keras.Input((4, 4, 1))
+    x = keras.layers.Flatten()(image)
+    outputs = [keras.layers.Dense(3, activation=each)(x) for each in (activation, auxiliary)]
+    recipe = dataclasses.replace(RECIPE, auxiliary_weight=0.5, label_smoothing=0.1)
+    model = model_building.for_training(keras.Model(image, outputs), recipe)
+    model_building.compile_for(model, (4, 4, 1), recipe.label_smoothing)
+    batch = np.random.default_rng(0).normal(size=(4, 4, 4, 1)).astype("float32")
+    labels = np.eye(3, dtype="float32")[[0, 2, 1, 1]]
+
+    def cross_entropy(logits):
+        smooth = 0.9 * labels + 0.1 / 3
+        return -np.mean(np.sum(smooth * np.log(np.exp(logits) / np.exp(logits).sum(1)[:, None]), 1))
+
+    given = [keras.ops.convert_to_numpy(each) for each in model(batch)]
+    pairs = zip(given, (activation, auxiliary), strict=True)
+    main, second = (cross_entropy(np.log(each) if name else each) for each, name in pairs)
+    # Arrays: of a tensor from a softmax layer, TensorFlow's loss takes the logits by itself.
+    loss = model.compute_loss(None, labels, given, training=True)
+    assert float(loss) == pytest.approx(main + 0.5 * second, rel=1e-4)
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("others", [{"auxiliary_weight": 0.4}, {"accumulation_steps": 2}])
 def test_the_moving_statistics_are_averaged_as_the_weights_are(tiny, others):
