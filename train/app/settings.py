@@ -113,7 +113,7 @@ def check_fits(recipe: recipes.Recipe, images: int, devices: distribution.Device
 
     Raises:
         ArgumentError: If a batch is larger than the split, or the warm-up than the run, or the
-            devices cannot share a batch.
+            devices cannot share a batch; or if images cannot be mixed as it says.
     """
     if recipe.batch_size > images:
         raise ArgumentError(
@@ -126,6 +126,7 @@ def check_fits(recipe: recipes.Recipe, images: int, devices: distribution.Device
     if is_shared and keras.backend.backend() == "tensorflow":
         raise ArgumentError("accumulation_steps", "on several devices needs KERAS_BACKEND=jax")
     recipes.learning_rate_schedule(recipe, images // recipe.batch_size)
+    recipes.augmentation(recipe)
 
 
 def check_activations(flag: str, identifiers: list[str]) -> None:

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from ..errors import ArgumentError
 
+# Of mixup and CutMix.
+SMALLEST_ALPHA = 0.05
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -18,12 +21,21 @@ class Augmentation:
         random_erasing: Probability that a part of an image is erased.
         mixup: Alpha of mixup's Beta distribution; 0: none.
         cutmix: Alpha of CutMix's; 0: none. With both, a batch gets one of them.
+
+    Raises:
+        ArgumentError: If an alpha is too small to be drawn with.
     """
 
     rand_augment: float = 0.0
     random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("mixup", "cutmix"):
+            # Of smaller ones TensorFlow draws both gammas of a Beta as the smallest float: halves.
+            if 0 < getattr(self, name) < SMALLEST_ALPHA:
+                raise ArgumentError(name, f"must be 0 or at least {SMALLEST_ALPHA}")
 
 
 def held_out_share(validation_split: str | float) -> float | None:

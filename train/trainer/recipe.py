@@ -134,12 +134,15 @@ class Recipe:
         upper_bound=1,
     )
     mixup: float = _field(
-        "Alpha of mixup; 0: none. With --cutmix too, each batch gets one of the two.",
+        "Alpha of mixup, at least 0.05; 0: none. With --cutmix too, each batch gets one of the "
+        "two.",
         0.0,
         lower_bound=0,
         upper_bound=1,
     )
-    cutmix: float = _field("Alpha of CutMix; 0: none.", 0.0, lower_bound=0, upper_bound=1)
+    cutmix: float = _field(
+        "Alpha of CutMix, at least 0.05; 0: none.", 0.0, lower_bound=0, upper_bound=1
+    )
     auxiliary_weight: float = _field(
         "Weight of the auxiliary classifier's loss; 0: the network is trained without one.",
         0.0,

@@ -72,6 +72,9 @@ def bn_momentum(recipe: Recipe, calls: int) -> float:
 def augmentation(recipe: Recipe) -> Augmentation | None:
     """Returns what a recipe does to training batches, or None where it is nothing.
 
+    Raises:
+        ArgumentError: If images cannot be mixed as it says.
+
     Example:
         >>> from keras_swish.train.trainer import recipes
         >>> recipes.augmentation(recipes.RECIPES["modern"]).mixup

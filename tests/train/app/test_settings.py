@@ -150,3 +150,11 @@ def test_devices_that_cannot_share_a_batch_leave_no_folder(
         assert code == 2
         assert message in err
         assert not (tmp_path / "out").exists()
+
+
+def test_an_alpha_that_cannot_be_drawn_with_leaves_no_folder(call, tmp_path):
+    for flag in ("--mixup=0.01", "--cutmix=0.01"):
+        code, _, err = call("cifar", flag, f"--out={tmp_path / 'out'}")
+        assert code == 2
+        assert f"{flag}: must be 0 or at least 0.05" in err
+        assert not (tmp_path / "out").exists()

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
+from keras_swish.train.errors import ArgumentError
+
 pytest.importorskip("tensorflow")
-from keras_swish.train.datasets.base import Augmentation
+from keras_swish.train.datasets.base import SMALLEST_ALPHA, Augmentation
 
 ALL = Augmentation(rand_augment=9, random_erasing=0.25, mixup=0.8, cutmix=1.0)
 
@@ -67,3 +70,14 @@ def test_hosts_mix_differently(tiny):
     assert all(images.shape[0] == 8 for part in parts for images, _ in part)
     weights = [np.sort(labels.max(1)) for part in parts for _, labels in part[:1]]
     assert not np.allclose(*weights)
+
+
+def test_an_alpha_too_small_to_be_drawn_with_is_refused():
+    for name in ("mixup", "cutmix"):
+        with pytest.raises(ArgumentError, match=r"must be 0 or at least 0\.05") as caught:
+            Augmentation(**{name: 0.01})
+        assert caught.value.argument == name
+    # Of the smallest alpha, as good as none of the shares are the half of two equal numbers.
+    mix_up = keras.layers.MixUp(SMALLEST_ALPHA, seed=0)
+    drawn = mix_up.get_random_transformation(np.zeros((20_000, 1, 1, 1), "float32"))
+    assert np.mean(np.asarray(drawn["mix_weight"]) == 0.5) < 1e-3
