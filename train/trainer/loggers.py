@@ -3,8 +3,7 @@
 import contextlib
 import hashlib
 import pathlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -87,13 +86,15 @@ def callbacks(
 
 
 @contextlib.contextmanager
-def finishing() -> Iterator[None]:
-    """Ends the report to Weights & Biases, if there is one, at the end of the block."""
+def finishing(loggers: Iterable[keras.callbacks.Callback]) -> Iterator[None]:
+    """Ends the reports to Weights & Biases that these callbacks began, at the end of the block."""
     try:
         yield
     finally:
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].finish()
+        for logger in loggers:
+            begun = getattr(logger, "begun", None)
+            if begun is not None:
+                begun.finish()
 
 
 class _TensorBoard(keras.callbacks.TensorBoard):
@@ -120,7 +121,8 @@ def _wandb(run: "Run", directory: pathlib.Path) -> keras.callbacks.Callback:
         WandbMetricsLogger,
     )
 
-    wandb.init(
+    running = wandb.run
+    report = wandb.init(
         project="keras-swish",
         name=f"{run.model}, {run.activation}, seed {run.seed}",
         # A resumed run is the same one there.
@@ -129,4 +131,7 @@ def _wandb(run: "Run", directory: pathlib.Path) -> keras.callbacks.Callback:
         config=run.config(),
         dir=directory,
     )
-    return WandbMetricsLogger()
+    logger: Any = WandbMetricsLogger()
+    # One that was running before is its owner's to end: `init` may have returned it.
+    logger.begun = None if report is running else report
+    return logger

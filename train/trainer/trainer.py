@@ -165,6 +165,9 @@ def train(
     if not counter.step:
         about = _summary(run.recipe, dataset.training_images, devices)
     preemption = Preemption()
+    reports = (
+        loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else []
+    )
     callback = RunCallback(
         model,
         counter,
@@ -176,7 +179,7 @@ def train(
         getattr(dataset, "unreadable", lambda: None),
         EpochLog(directory, counter.epochs, devices.writes, restored.get("log")),
         ProgressBar(f"{title}: {about}", counter, devices.writes),
-        loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else (),
+        reports,
     )
 
     status, test = "ok", {"accuracy": None, "loss": None}
@@ -185,7 +188,7 @@ def train(
             preemption.watched(),
             contextlib.closing(checkpoints),
             devices.watching_hosts(),
-            loggers.finishing(),
+            loggers.finishing(reports),
         ):
             _fit(model, run, dataset, devices, callback, restored.get("trained"))
             is_known = getattr(dataset, "validates_on_test", False)

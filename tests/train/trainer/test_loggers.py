@@ -1,3 +1,6 @@
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +16,43 @@ def test_tensorboard_log_is_written(tiny, tmp_path):
     trainer.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
     assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
     assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """Stands in for Weights & Biases: `finished` has the runs that were ended."""
+    module, integration = types.ModuleType("wandb"), types.ModuleType("wandb.integration.keras")
+    module.run, module.finished = None, []
+
+    def init(**settings):
+        # As Weights & Biases does, it returns the run that there is.
+        module.run = module.run or types.SimpleNamespace(**settings)
+        module.run.finish = lambda run=module.run: module.finished.append(run)
+        return module.run
+
+    module.init, module.finish = init, lambda: module.finished.append(module.run)
+    integration.WandbMetricsLogger = keras.callbacks.Callback
+    for each in (module, types.ModuleType("wandb.integration"), integration):
+        monkeypatch.setitem(sys.modules, each.__name__, each)
+    return module
+
+
+def report(directory, wanted):
+    reports = loggers.callbacks(run(), None, directory, tensorboard=False, wandb=wanted)
+    with loggers.finishing(reports):
+        pass
+
+
+def test_a_report_to_wandb_is_ended(wandb, tmp_path):
+    report(tmp_path, True)
+    assert [each.project for each in wandb.finished] == ["keras-swish"]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_wandb_run_of_ones_own_stays_open(wanted, wandb, tmp_path):
+    wandb.init(project="mine")
+    report(tmp_path, wanted)
+    assert wandb.finished == []
 
 
 def test_inputs_of_two_channels_are_shown_as_one(monkeypatch):
