@@ -315,7 +315,7 @@ def _draw_inputs(out: pathlib.Path, dataset: Dataset, grid: Grid) -> None:
     if not (out / "inputs.png").exists():
         recipe = next(iter(grid.recipe_of.values()))
         with dataset.errors():
-            sample = loggers.sample_inputs(dataset, grid.seeds[0], recipes.augmentation(recipe))
+            sample = loggers.sample_inputs(dataset, grid.seeds[0], recipe)
         figures.inputs(loggers.as_images(sample), out / "inputs.png")
 
 

@@ -115,8 +115,9 @@ def test_a_mistake_ends_with_one_line_and_code_2(call, tmp_path, arguments, mess
 
 
 def test_the_sample_is_of_the_first_batch(tiny):
-    sample = loggers.sample_inputs(tiny, seed=0, count=8)
-    np.testing.assert_array_equal(sample, Batches(tiny, tiny.train, 8, 0)[0][0])
+    recipe = recipes.Recipe("a test", 2, 16, learning_rate=0.1, schedule="cosine")
+    sample = loggers.sample_inputs(tiny, 0, recipe, count=8)
+    np.testing.assert_array_equal(sample, Batches(tiny, tiny.train, 16, 0)[0][0][:8])
     images = loggers.as_images(sample)
     assert images.shape == (8, 8, 8, 1)
     assert (images.min(), images.max()) == (0, 1)

@@ -15,24 +15,24 @@ from keras_swish.keras_compat import train_writer
 from . import recipes
 
 if TYPE_CHECKING:
-    from ..datasets.base import Augmentation, Dataset
+    from ..datasets.base import Dataset
     from .trainer import Run
 
 
 def sample_inputs(
-    dataset: "Dataset", seed: int, augmentation: "Augmentation | None" = None, count: int = 32
+    dataset: "Dataset", seed: int, recipe: recipes.Recipe, count: int = 32
 ) -> np.ndarray:
-    """Returns the first training images as the network gets them: normalised and augmented.
+    """Returns images of a run's first batch as the network gets them: normalised and augmented.
 
     Args:
         dataset: The data.
         seed: Seed of order and augmentation.
-        augmentation: That of the recipe, if it has one.
-        count: How many; an even number, of which an augmentation may mix each with another.
+        recipe: That of the run. Another batch would have other random numbers.
+        count: How many, at most.
     """
-    most = dataset.training_images
-    batches = dataset.training(min(count, most), seed, 0, 1, augmentation=augmentation)
-    return np.asarray(keras.ops.convert_to_numpy(next(iter(batches))[0]))
+    augmentation = recipes.augmentation(recipe)
+    batches = dataset.training(recipe.part, seed, 0, 1, augmentation=augmentation)
+    return np.asarray(keras.ops.convert_to_numpy(next(iter(batches))[0][:count]))
 
 
 def as_images(inputs: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def callbacks(
     loggers: list[keras.callbacks.Callback] = []
     if tensorboard:
         log = directory / "tensorboard"
-        sample = sample_inputs(dataset, run.seed, recipes.augmentation(run.recipe))
+        sample = sample_inputs(dataset, run.seed, run.recipe)
         loggers.append(_TensorBoard(log, as_images(sample), run.recipe.batch_size))
         # TensorBoard follows one file a folder.
         loggers.append(keras_swish.BetaLogger(log / "activations", sample))

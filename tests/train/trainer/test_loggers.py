@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_run import run
 
-from keras_swish.train.trainer import loggers, trainer
+from keras_swish.train.trainer import loggers, recipes, trainer
 
 
 @pytest.mark.usefixtures("small")
@@ -53,6 +53,16 @@ def test_a_wandb_run_of_ones_own_stays_open(wanted, wandb, tmp_path):
     wandb.init(project="mine")
     report(tmp_path, wanted)
     assert wandb.finished == []
+
+
+@pytest.mark.parametrize("others", [{}, {"accumulation_steps": 2}, {"mixup": 0.8}])
+def test_the_sample_is_what_the_run_is_trained_on_first(others, tiny):
+    pytest.importorskip("tensorflow")
+    recipe = run(batch_size=48, **others).recipe
+    augmentation = recipes.augmentation(recipe)
+    batches = tiny.training(recipe.part, 3, 0, 4, augmentation=augmentation)
+    expected = np.asarray(next(iter(batches))[0])[:32]
+    np.testing.assert_array_equal(loggers.sample_inputs(tiny, 3, recipe), expected)
 
 
 def test_inputs_of_two_channels_are_shown_as_one(monkeypatch):
