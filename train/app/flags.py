@@ -18,11 +18,9 @@ from ..trainer import distribution, recipes
 # The largest seed that NumPy takes.
 MOST_SEED = 2**32 - 1
 _SMALL_NETWORKS = ", ".join(f"{spec.model} for {name}" for name, spec in in_memory.SPECS.items())
-# The fields of a recipe that are flags: all but those that only record where it comes from.
+# The fields of a recipe, each of which is a flag.
 RECIPE_FIELDS = {
-    field.name: field
-    for field in dataclasses.fields(recipes.Recipe)
-    if field.name not in ("source", "reference_batch")
+    field.name: field for field in dataclasses.fields(recipes.Recipe) if field.name != "source"
 }
 
 

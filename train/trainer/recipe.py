@@ -48,9 +48,9 @@ class Recipe:
         enum_values=SCHEDULES,
     )
     reference_batch: int | None = _field(
-        "Images a step, over all replicas, in the recipe's source, where they are not the "
-        "recipe's; only a record.",
+        "Images a step, over all replicas, in the recipe's source; by default --batch_size.",
         None,
+        lower_bound=1,
     )
     batch_scaling: str = _field(
         "How the learning rates follow --batch_size from the recipe's: 'linear' (Goyal et al. "

@@ -1,8 +1,7 @@
 """Recipes: everything about a training run but its data, network, activation and seed.
 
 What they hold is in `recipe`, those that there are in `published`; here is how they are followed.
-Each field, but those that are mere records, is also a flag of the programs, whose help is the text
-next to it.
+Each field is also a flag of the programs, whose help is the text next to it.
 """
 
 import dataclasses

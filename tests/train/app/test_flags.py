@@ -43,13 +43,7 @@ def test_a_field_of_the_recipe_is_a_flag_with_its_help_and_limits():
 
 def test_fields_that_a_program_does_not_obey_are_left_out():
     everything = set(flags.RECIPE_FIELDS)
-    assert set(recipes.DEFAULTS) - {"reference_batch"} <= everything
+    assert set(recipes.DEFAULTS) <= everything
     flag_values = FlagValues()
     flags.define_recipe_flags(flag_values, without=["dropout", "drop_path"])
     assert set(flag_values) == everything - {"dropout", "drop_path"} | {"recipe", "print_recipe"}
-
-
-def test_what_a_recipe_only_records_is_no_flag():
-    for flag in ("--source=mine", "--reference_batch=64"):
-        with pytest.raises(absl_flags.UnrecognizedFlagError):
-            parsed(flag)
