@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import warnings
 from typing import Any
 
 import keras
@@ -61,6 +62,9 @@ def chosen_recipe(
         value = flag_values[field].value if field in flag_values else None
         if value is not None:
             values[field] = tuple(value) if isinstance(value, list) else value
+    if "reference_batch" in values:
+        text = "--reference_batch does nothing: the learning rate follows --batch_size. It will go."
+        warnings.warn(text, FutureWarning, stacklevel=2)
     recipe = _with_parts_of(recipe, model, values, None if flag_values.recipe is None else name)
     if "batch_size" in values:
         scaling = values.get("batch_scaling", recipe.batch_scaling)

@@ -48,7 +48,7 @@ class Recipe:
         enum_values=SCHEDULES,
     )
     reference_batch: int | None = _field(
-        "Images a step, over all replicas, in the recipe's source; by default --batch_size.",
+        "Images a step, over all replicas, in the recipe's source: a record that changes nothing.",
         None,
         lower_bound=1,
     )

@@ -158,3 +158,10 @@ def test_an_alpha_that_cannot_be_drawn_with_leaves_no_folder(call, tmp_path):
         assert code == 2
         assert f"{flag}: must be 0 or at least 0.05" in err
         assert not (tmp_path / "out").exists()
+
+
+def test_a_flag_that_does_nothing_warns(call):
+    with pytest.warns(FutureWarning, match="--reference_batch does nothing"):
+        code, printed, _ = call("cifar", "--print_recipe", "--reference_batch=64")
+    assert code == 0
+    assert "learning_rate: 0.1\n" in printed
