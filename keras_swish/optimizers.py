@@ -37,13 +37,16 @@ def learning_rate_schedule(
         learning_rate: The highest learning rate.
         steps: Training steps in all.
         warmup_steps: Length of the warm-up: linear from a tenth of the learning rate, or at that
-            constant tenth ("step"; He et al. 2016). "exponential" falls as without one.
+            constant tenth ("step"; He et al. 2016). "exponential" falls as without one. That of
+            "step" is one step longer, and its falls come one step later, as the boundaries of
+            Keras's `PiecewiseConstantDecay` are the last steps before a change.
         milestones: Where the learning rate of "step" falls, as shares of the run.
         decay_factor: What the learning rate of "step" and "exponential" is multiplied by.
         decay_steps: Steps between two falls of "exponential".
 
     Raises:
-        ValueError: If there is no such schedule, or the warm-up leaves no steps for the rest.
+        ValueError: If there is no such schedule, its milestones are no increasing shares, or the
+            warm-up leaves no steps for the rest.
 
     Example:
         >>> from keras_swish.optimizers import learning_rate_schedule
@@ -53,6 +56,11 @@ def learning_rate_schedule(
     """
     if schedule not in SCHEDULES:
         raise ValueError(unknown("schedule", schedule, SCHEDULES))
+    if list(milestones) != sorted(milestones) or not all(0 < share < 1 for share in milestones):
+        raise ValueError(
+            "`milestones` must be increasing shares of the run, such as 0.5. "
+            f"Received: milestones={milestones}"
+        )
     schedules = keras.optimizers.schedules
     boundaries = [int(share * steps) for share in milestones]
     end = boundaries[0] if schedule == "step" and boundaries else steps

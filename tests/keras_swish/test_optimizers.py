@@ -124,3 +124,9 @@ def test_factors_do_not_change_what_is_clipped():
         steps.append([keras.ops.convert_to_numpy(value) - 1 for value in values])
     np.testing.assert_allclose(steps[0], np.full((2, 2), -0.05), rtol=1e-5)
     np.testing.assert_allclose(steps[1], [[-0.05] * 2, [-0.5] * 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("milestones", [(0.75, 0.5), (0.5, 1.5), (0.0, 0.5)])
+def test_milestones_that_do_not_increase_are_refused(milestones):
+    with pytest.raises(ValueError, match="must be increasing shares of the run"):
+        optimizers.learning_rate_schedule("step", 1.0, 100, milestones=milestones)
