@@ -7,6 +7,7 @@ missing (their number is in the table):
 
 * rates.csv: for each network, activation and rate the accuracies and the share of failed runs;
 * depth.csv: for each network the difference of the two activations, each at its best rate;
+* at_each_rate.csv: their difference at each rate, with p not corrected, as the plan tests none;
 * rates.svg and depth.svg, the same as figures.
 """
 
@@ -136,6 +137,31 @@ def depth(runs: Runs) -> list[dict[str, Any]]:
     ]
 
 
+def at_each_rate(runs: Runs) -> list[dict[str, Any]]:
+    """Returns a row for each network and rate with which both activations are trained."""
+    rows = []
+    for network in NETWORKS:
+        for rate in RATES:
+            ours, theirs = (
+                [test for _, test in runs.get((network, activation, rate), {}).values()]
+                for activation in (OURS, BASELINE)
+            )
+            if ours and theirs:
+                outcome = statistics.unpaired(ours, theirs)
+                rows.append(
+                    {
+                        "network": network,
+                        "rate": rate,
+                        "runs": f"{outcome.seeds} and {outcome.baseline_seeds}",
+                        "difference": round(outcome.difference, 4),
+                        "low": round(outcome.low, 4),
+                        "high": round(outcome.high, 4),
+                        "p": float(f"{outcome.p:.3g}"),
+                    }
+                )
+    return rows
+
+
 def draw(runs: Runs, out: pathlib.Path) -> None:
     """Draws accuracy and failures over the rate, and the difference by depth."""
     rows = rates(runs)
@@ -191,7 +217,7 @@ def main() -> None:
     runs = read(arguments.folder)
     if not runs:
         parser.error(f"{arguments.folder}: no */results.csv with runs of the plan")
-    tables = {"rates": rates(runs), "depth": depth(runs)}
+    tables = {"rates": rates(runs), "depth": depth(runs), "at_each_rate": at_each_rate(runs)}
     for name, rows in tables.items():
         for row in rows:
             print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")

@@ -64,6 +64,20 @@ def test_the_rate_is_chosen_by_validation_and_judged_by_the_test(study, folder):
     assert rows["resnet20"]["low"] == pytest.approx(welch.low, abs=1e-4)
 
 
+def test_the_difference_at_each_rate_is_that_of_its_runs(study, folder):
+    runs = study.read(folder)
+    rows = {(row["network"], row["rate"]): row for row in study.at_each_rate(runs)}
+    assert list(rows) == [(name, rate) for name in ("resnet20", "resnet56") for rate in (0.05, 0.2)]
+    ours, theirs = (
+        [test for _, test in runs["resnet56", activation, 0.05].values()]
+        for activation in ("swish", "relu")
+    )
+    row = rows["resnet56", 0.05]
+    assert row["difference"] == pytest.approx(np.mean(ours) - np.mean(theirs), abs=1e-4)
+    welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert row["high"] == pytest.approx(welch.high, abs=1e-4)
+
+
 def test_failed_runs_are_counted_and_a_rate_is_stood_without_them(study, folder):
     rows = {
         (row["network"], row["activation"], row["rate"]): row
@@ -79,6 +93,6 @@ def test_tables_and_figures_are_written(study, folder, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr("sys.argv", ["study_depth.py", str(folder), f"--out={out}"])
     study.main()
-    names = ["depth.csv", "depth.svg", "rates.csv", "rates.svg"]
+    names = ["at_each_rate.csv", "depth.csv", "depth.svg", "rates.csv", "rates.svg"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert "resnet56" in (out / "depth.csv").read_text()
