@@ -8,7 +8,8 @@ missing (their number is in the table):
 * rates.csv: for each network, activation and rate the accuracies and the share of failed runs;
 * depth.csv: for each network the difference of the two activations, each at its best rate;
 * at_each_rate.csv: their difference at each rate, with p not corrected, as the plan tests none;
-* rates.svg and depth.svg, the same as figures.
+* rates.svg and depth.svg, the same as figures;
+* table.md: all of it on a page.
 """
 
 import collections
@@ -22,7 +23,7 @@ import recording
 from matplotlib.figure import Figure
 
 from keras_swish import drawing, io
-from keras_swish.train.reporting import statistics
+from keras_swish.train.reporting import html, statistics
 
 NETWORKS = ("resnet20", "resnet32", "resnet56", "resnet56v2")
 RATES = (0.02, 0.05, 0.1, 0.2)
@@ -162,6 +163,38 @@ def at_each_rate(runs: Runs) -> list[dict[str, Any]]:
     return rows
 
 
+def page(runs: Runs) -> str:
+    """Returns the differences and the accuracies in Markdown."""
+    differences = [["network", "Swish at", "ReLU at", "points", "95% interval", "p", "p (Holm)"]]
+    differences[0].append("runs missing")
+    for row in depth(runs):
+        low, high = (f"{100 * row[end]:+.2f}" for end in ("low", "high"))
+        cells = [row["network"], row["rate of swish"], row["rate of relu"]]
+        cells += [f"{100 * row['difference']:+.2f}", f"{low} to {high}", row["p"], row["p (Holm)"]]
+        differences.append([*map(str, cells), str(row["runs missing"])])
+    accuracies = [["network", "activation", *map(str, RATES)]]
+    found = {(row["network"], row["activation"], row["rate"]): row for row in rates(runs)}
+    for network, activation in dict.fromkeys(key[:2] for key in found):
+        cells = []
+        for rate in RATES:
+            row = found.get((network, activation, rate))
+            cells.append(f"{100 * row['test accuracy']:.2f}" if row else "")
+        accuracies.append([network, activation, *cells])
+    return html.join(
+        [
+            "# Swish against ReLU by depth and learning rate",
+            "Swish minus ReLU, in points of test accuracy, each at the learning rate that "
+            "validates best: Welch's interval, and the exact unpaired permutation test, corrected "
+            "after Holm over the four networks. The plan is docs/study.md.",
+            html.table(differences),
+            html.figure("depth.svg", "difference by depth", "Each at its best learning rate."),
+            "Test accuracy in percent by learning rate, the mean of six seeds if none is missing.",
+            html.table(accuracies),
+            html.figure("rates.svg", "accuracy by learning rate", "Each run is a dot."),
+        ]
+    )
+
+
 def draw(runs: Runs, out: pathlib.Path) -> None:
     """Draws accuracy and failures over the rate, and the difference by depth."""
     rows = rates(runs)
@@ -226,6 +259,7 @@ def main() -> None:
     if arguments.out:
         with drawing.style():
             draw(runs, arguments.out)
+        io.write_text(arguments.out / "table.md", page(runs))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,10 @@ def test_tables_and_figures_are_written(study, folder, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr("sys.argv", ["study_depth.py", str(folder), f"--out={out}"])
     study.main()
-    names = ["at_each_rate.csv", "depth.csv", "depth.svg", "rates.csv", "rates.svg"]
+    names = ["at_each_rate.csv", "depth.csv", "depth.svg", "rates.csv", "rates.svg", "table.md"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert "resnet56" in (out / "depth.csv").read_text()
+    row = study.depth(study.read(folder))[0]
+    low, high = (f"{100 * row[end]:+.2f}" for end in ("low", "high"))
+    page = " ".join((out / "table.md").read_text().split())
+    assert f"{100 * row['difference']:+.2f} | {low} to {high}" in page
