@@ -30,7 +30,9 @@ from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorith
 from keras_swish.train import search
 from keras_swish.train.datasets import in_memory
 
-Outcome = collections.namedtuple("Outcome", "reward status steps seconds curve")
+Outcome = collections.namedtuple(
+    "Outcome", "reward status steps seconds curve logs rates", defaults=({}, ())
+)
 SIGMA = 0.5
 
 

@@ -169,8 +169,9 @@ def page(runs: Runs) -> str:
     differences[0].append("runs missing")
     for row in depth(runs):
         low, high = (f"{100 * row[end]:+.2f}" for end in ("low", "high"))
+        interval = "" if math.isnan(row["low"]) else f"{low} to {high}"  # of a single run
         cells = [row["network"], row["rate of swish"], row["rate of relu"]]
-        cells += [f"{100 * row['difference']:+.2f}", f"{low} to {high}", row["p"], row["p (Holm)"]]
+        cells += [f"{100 * row['difference']:+.2f}", interval, row["p"], row["p (Holm)"]]
         differences.append([*map(str, cells), str(row["runs missing"])])
     accuracies = [["network", "activation", *map(str, RATES)]]
     found = {(row["network"], row["activation"], row["rate"]): row for row in rates(runs)}

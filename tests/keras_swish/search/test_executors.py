@@ -260,7 +260,8 @@ DRIVER = """
     from keras_swish.search import ChildConfig, Search, SearchSpace, Study, algorithms, executors
     from collections import namedtuple
 
-    Outcome = namedtuple("Outcome", "reward status steps seconds curve")
+    fields = "reward status steps seconds curve logs rates"
+    Outcome = namedtuple("Outcome", fields, defaults=((), {}, ()))
 
     class Sleep:
         def __init__(self, space):
@@ -270,7 +271,7 @@ DRIVER = """
             with open("trained", "a") as file:
                 print(self.space.index(candidate), file=file)
             time.sleep(0.3)
-            return Outcome(self.space.index(candidate) % 7 / 10, "ok", 1, 0.3, ())
+            return Outcome(self.space.index(candidate) % 7 / 10, "ok", 1, 0.3)
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     space = SearchSpace()
