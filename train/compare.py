@@ -280,23 +280,20 @@ def _check_rates(flag_values: FlagValues, grid: Grid, rows: list[finished_runs.R
     Raises:
         ArgumentError: If they were left out, or none of the seeds would have been run with all.
     """
-    for pair, rates in grid.rates.items():
-        model, activation = pair
-        seeds: dict[float, set[int]] = {rate: {grid.seeds[0]} for rate in rates}
-        for row in rows:
-            if (row["model"], row["activation"]) == pair:
-                seeds.setdefault(row["learning_rate"], set()).add(row["seed"])
-        is_given = flag_values.learning_rate is not None or flag_values.learning_rates is not None
-        if seeds.keys() > set(rates) and not is_given:
-            tried = [
-                row["learning_rate"] for row in rows if (row["model"], row["activation"]) == pair
-            ]
-            tried = sorted(set(tried), reverse=True)
-            flag = f"--learning_rate{'s' * (len(tried) > 1)}={','.join(map('{:g}'.format, tried))}"
+    is_given = flag_values.learning_rate is not None or flag_values.learning_rates is not None
+    for (model, activation), rates in grid.rates.items():
+        own = [row for row in rows if (row["model"], row["activation"]) == (model, activation)]
+        by_rate = finished_runs.group(own, "learning_rate")
+        if not is_given and by_rate.keys() - set(rates):
+            tried = ",".join(f"{rate:g}" for rate in sorted(by_rate, reverse=True))
+            flag = f"--learning_rate{'s' * (len(by_rate) > 1)}={tried}"
             raise ArgumentError(
                 "out", f"has runs of {model} with {activation} by {flag}: give it again, or others"
             )
-        if len(seeds) > 1 and not set.intersection(*seeds.values()):
+        seeds = {rate: {row["seed"] for row in tried} for rate, tried in by_rate.items()}
+        for rate in rates:
+            seeds.setdefault(rate, set()).add(grid.seeds[0])
+        if not set.intersection(*seeds.values()):
             raise ArgumentError(
                 "seed",
                 f"{grid.seeds[0]} is not the seed with which the folder tried other learning rates "
