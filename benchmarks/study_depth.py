@@ -125,10 +125,7 @@ def depth(runs: Runs) -> list[dict[str, Any]]:
             "rate of swish": rate,
             "rate of relu": baseline_rate,
             "runs": f"{outcome.seeds} and {outcome.baseline_seeds}",
-            "difference": round(outcome.difference, 4),
-            "low": round(outcome.low, 4),
-            "high": round(outcome.high, 4),
-            "p": float(f"{outcome.p:.3g}"),
+            **rounded(outcome),
             "p (Holm)": float(f"{holm_p:.3g}"),
             "runs missing": missing,
         }
@@ -136,6 +133,16 @@ def depth(runs: Runs) -> list[dict[str, Any]]:
             compared, corrected, strict=True
         )
     ]
+
+
+def rounded(outcome: statistics.Comparison) -> dict[str, float]:
+    """Returns the columns that a table has of a comparison."""
+    return {
+        "difference": round(outcome.difference, 4),
+        "low": round(outcome.low, 4),
+        "high": round(outcome.high, 4),
+        "p": float(f"{outcome.p:.3g}"),
+    }
 
 
 def at_each_rate(runs: Runs) -> list[dict[str, Any]]:
@@ -154,10 +161,7 @@ def at_each_rate(runs: Runs) -> list[dict[str, Any]]:
                         "network": network,
                         "rate": rate,
                         "runs": f"{outcome.seeds} and {outcome.baseline_seeds}",
-                        "difference": round(outcome.difference, 4),
-                        "low": round(outcome.low, 4),
-                        "high": round(outcome.high, 4),
-                        "p": float(f"{outcome.p:.3g}"),
+                        **rounded(outcome),
                     }
                 )
     return rows

@@ -128,10 +128,7 @@ def verdicts(
         if row["function"] != BASELINE:
             outcome = outcomes[row["function"]]
             row |= {
-                "difference": round(outcome.difference, 4),
-                "low": round(outcome.low, 4),
-                "high": round(outcome.high, 4),
-                "p": float(f"{outcome.p:.3g}"),
+                **study_depth.rounded(outcome),
                 "p (Holm)": float(f"{corrected[row['function']]:.3g}"),
             }
     return sorted(rows, key=lambda row: -row["test accuracy"])
