@@ -108,7 +108,8 @@ def tables(study: Study, partial: bool = False) -> dict[str, list[dict[str, Any]
             row = {"function": number, "seed": seed}
             if not outcome.rates:
                 trainings += [{**row, **values} for values in _by_epoch(outcome, epochs)]
-            rates = study.child["config"]["learning_rate"] if outcome.rates else ()
+                continue
+            rates = study.child["config"]["learning_rate"]
             for rate, one in zip(rates, outcome.rates, strict=True):
                 logged = {key: one.logs.get(key, "") for key in ("test_accuracy", "loss")}
                 of_epochs = _by_epoch(one, epochs)

@@ -157,11 +157,6 @@ def rows(study: Study, drawn: int) -> tuple[list[dict[str, Any]], list[dict[str,
     return ranked, trainings
 
 
-def _lines(file: pathlib.Path) -> list[str]:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and line not in functions.REFERENCES]
-
-
 def worth(row: dict[str, Any]) -> float:
     """Returns what ranks a function: the mean of the judging seeds, or its first reward."""
     known = [row[key] for key in ("judged", "reward") if row[key] != ""]
@@ -197,7 +192,8 @@ def main() -> None:
         config=config,
     )
     space = SearchSpace()
-    references = functions.read([*functions.REFERENCES, *_lines(arguments.references)], space)
+    named = [one.text for one in functions.read(arguments.references, space)]
+    references = functions.read([*functions.REFERENCES, *named], space)
     described = {**dataclasses.asdict(settings), "filters": settings.filters or ()}
     try:
         # As a search's, which `keras-swish report` reports on.
