@@ -297,10 +297,10 @@ def test_a_layer_that_would_not_come_back_is_refused_when_it_is_saved(tmp_path):
             return x
 
     model = disturbed(around(Growing()))
-    with pytest.warns(UserWarning, match="no file gives back the layer 'growing'"):
+    with pytest.warns(UserWarning, match=r"no file gives back the layer 'growing(_\d+)?'"):
         changed, report = replace(model, {"relu": "swish_beta"}, return_report=True)
     assert len(report.notes) == 1
-    with pytest.raises(CannotSaveError, match="'growing' of class Growing cannot be saved"):
+    with pytest.raises(CannotSaveError, match=r"'growing(_\d+)?' of class Growing cannot be saved"):
         changed.save(tmp_path / "model.keras")
     changed.save_weights(tmp_path / "model.weights.h5")
 
@@ -397,7 +397,7 @@ def test_what_an_earlier_replacement_changed_comes_back_after_another_one(tmp_pa
 def test_a_lambda_in_place_of_another_one_is_refused_when_it_is_saved(tmp_path):
     model = disturbed(around(OfLambda()))
     old = model.layers[0].act.activation
-    with pytest.warns(UserWarning, match="no file gives back the layer 'of_lambda'"):
+    with pytest.warns(UserWarning, match=r"no file gives back the layer 'of_lambda(_\d+)?'"):
         changed = replace(model, {old: lambda x: keras.ops.tanh(x) * 0.1})
-    with pytest.raises(CannotSaveError, match="'of_lambda' of class OfLambda cannot be saved"):
+    with pytest.raises(CannotSaveError, match=r"'of_lambda(_\d+)?' of class OfLambda cannot be saved"):
         changed.save(tmp_path / "model.keras")
