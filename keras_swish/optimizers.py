@@ -14,7 +14,7 @@ from keras_swish.keras_compat import (
     squared_gradients,
     trained_variable,
 )
-from keras_swish.messages import unknown
+from keras_swish.messages import close_matches, unknown
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 SCHEDULES = ("cosine", "step", "exponential")
@@ -149,6 +149,10 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
         factors: By path of a variable, what its learning rate is multiplied by.
         **kwargs: Those of `keras.optimizers.SGD`.
 
+    Raises:
+        ValueError: If there are factors and `weight_decay`, which Keras takes from all variables
+            alike; or, by `build`, if no trainable variable has the path of a factor.
+
     Example:
         >>> from keras_swish.optimizers import SGD
         >>> SGD(0.1, factors={"swish/beta": 0.1}).get_config()["factors"]
@@ -158,6 +162,23 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
     def __init__(self, *args: Any, factors: dict[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.factors = factors or {}
+        if self.factors and self.weight_decay is not None:
+            raise ValueError(
+                "`weight_decay` takes the same part of every variable, whatever its factor: pass "
+                f"one of them. Received: weight_decay={self.weight_decay}, factors={factors}"
+            )
+
+    def build(self, var_list: list) -> None:
+        """Creates the momenta."""
+        paths = [variable.path for variable in var_list]
+        for path in self.factors:
+            if path not in paths:
+                nearest = ", ".join(close_matches(path, paths)) or "none is near it"
+                raise ValueError(
+                    f"`factors` names {path!r}, which is no path of a trainable variable "
+                    f"(nearest: {nearest})."
+                )
+        super().build(var_list)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable by its gradient, which is clipped already."""

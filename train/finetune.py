@@ -223,7 +223,8 @@ def compile_for(model: keras.Model, run: Finetuning, dataset: ImageDataset) -> k
     factors = {}
     if run.beta_learning_rate is not None:
         factor = run.beta_learning_rate / recipe.learning_rate
-        factors = {v.path: factor for layer in weighted_layers(model) for v in layer.weights}
+        betas = [beta for layer in weighted_layers(model) for beta in layer.trainable_weights]
+        factors = {beta.path: factor for beta in betas}
     optimizer = recipes.optimizer(recipe, steps_per_pass, factors)
     model_building.apply_weight_decay(model, recipe, optimizer)
     model_building.compile_for(model, dataset.input_shape, recipe.label_smoothing, optimizer)

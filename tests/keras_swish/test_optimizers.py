@@ -126,6 +126,14 @@ def test_factors_do_not_change_what_is_clipped():
     np.testing.assert_allclose(steps[1], [[-0.05] * 2, [-0.5] * 2], rtol=1e-5)
 
 
+def test_factors_that_would_do_nothing_are_refused():
+    values = [keras.Variable([1.0, 1.0], name=name) for name in ("kernel", "beta")]
+    with pytest.raises(ValueError, match=r"names 'bta', which is no path .*\(nearest: beta\)"):
+        optimizers.SGD(0.1, factors={"bta": 10.0}).build(values)
+    with pytest.raises(ValueError, match=r"`weight_decay` takes the same part .*=0.1, factors="):
+        optimizers.SGD(0.1, factors={"beta": 10.0}, weight_decay=0.1)
+
+
 @pytest.mark.parametrize("milestones", [(0.75, 0.5), (0.5, 1.5), (0.0, 0.5)])
 def test_milestones_that_do_not_increase_are_refused(milestones):
     with pytest.raises(ValueError, match="must be increasing shares of the run"):
