@@ -6,7 +6,7 @@
 Trains nothing: it prints the commands that train what is missing, and is given again after them.
 
 1. finalists.txt: the best shapes of functions.csv of --table by their judging seeds, one function
-   of each, with Swish, Swish with trainable beta and ReLU.
+   of each, with Swish, Swish with trainable beta and ReLU where they are not among them.
 2. FOLDER/rates/RATE: each with the seeds that choose its rate, by mean validation accuracy.
 3. FOLDER/judged/RATE: each at its rate with new seeds. finalists.csv compares them with ReLU, on
    the test split.
@@ -21,6 +21,7 @@ import numpy as np
 import recording
 import search_table
 import study_depth
+import study_proxy
 import study_table
 
 from keras_swish import io
@@ -50,6 +51,12 @@ def choose(rows: list[dict[str, str]], space: SearchSpace, count: int = COUNT) -
     for shape, row in zip(search_table.shapes(space, candidates), judged, strict=True):
         best.setdefault(shape, row["formula"])
     return list(best.values())[:count]
+
+
+def references(found: list[str], space: SearchSpace) -> list[str]:
+    """Returns what the found functions are compared with, less what is among them."""
+    computed = {study_proxy.identity(formula, space) for formula in found}
+    return [name for name in REFERENCES if study_proxy.identity(name, space) not in computed]
 
 
 def has_swishs_shape(formula: str, space: SearchSpace) -> bool:
@@ -139,16 +146,17 @@ def main() -> None:
     parser = recording.parser(__doc__)
     parser.add_argument("folder", type=pathlib.Path, help="where the comparisons are")
     parser.add_argument("--table", type=pathlib.Path, help="folder of the deep child's table")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many shapes to choose")
     arguments = parser.parse_args()
     space, chosen = SearchSpace(), arguments.folder / FINALISTS
     if not chosen.exists():
         if arguments.table is None:
             parser.error(f"{chosen}: not chosen yet; name a --table to choose them from")
-        found = choose(io.read_csv(arguments.table / "functions.csv"), space)
+        found = choose(io.read_csv(arguments.table / "functions.csv"), space, arguments.count)
         if not found:
             parser.error(f"--table: no function of {arguments.table} has all judging seeds yet")
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        io.write_text(chosen, "\n".join([*found, *REFERENCES]) + "\n")
+        io.write_text(chosen, "\n".join([*found, *references(found, space)]) + "\n")
     finalists = chosen.read_text(encoding="utf-8").splitlines()
     runs = study_depth.read(arguments.folder / "rates", CHOOSING, RATES)
     judged = study_depth.read(arguments.folder / "judged", JUDGING, RATES)

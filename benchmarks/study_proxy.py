@@ -40,7 +40,7 @@ def target(folder: pathlib.Path, space: SearchSpace) -> Ranked:
     for row in io.read_csv(folder / "results.csv"):
         has_ended = row["status"] == "ok"
         accuracy = float(row["validation_accuracy"]) if has_ended else CHANCE
-        accuracies[_key(row["activation"], space)].append(accuracy)
+        accuracies[identity(row["activation"], space)].append(accuracy)
         seconds += [float(row["seconds"])] * has_ended
     return _means(accuracies), float(np.mean(seconds))
 
@@ -51,12 +51,13 @@ def child(folder: pathlib.Path, space: SearchSpace) -> Ranked:
     for row in io.read_csv(folder / "results.csv"):
         if row["algorithm"] != "reference":
             found = [float(row[key]) for key in row if key.startswith("seed ") and row[key]]
-            rewards[_key(row["formula"], space)] = found
+            rewards[identity(row["formula"], space)] = found
             seconds += [float(row["seconds"]) / len(found)] * (row["status"] == "ok")
     return _means(rewards), float(np.mean(seconds))
 
 
-def _key(text: str, space: SearchSpace) -> Any:
+def identity(text: str, space: SearchSpace) -> Any:
+    """Returns what two names or formulas have in common that compute the same."""
     candidate = functions.find(text, space).candidate
     return text if candidate is None else space.canonical(candidate)
 
