@@ -38,7 +38,11 @@ def check(family, activation, path, **options):
 
 
 # Each kind of block once; NASNet's is tested below.
-@pytest.mark.parametrize("family", ["resnet", "mobilenet", "cifar_densenet"], indirect=True)
+@pytest.mark.parametrize(
+    "family",
+    ["resnet", pytest.param("mobilenet", marks=pytest.mark.slow), "cifar_densenet"],
+    indirect=True,
+)
 def test_one_step_with_a_formula(family, tmp_path):
     check(family, FORMULA, tmp_path / "model.keras")
 
@@ -49,6 +53,7 @@ def test_one_step_with_every_activation(family, activation, tmp_path):
     check(family, activation, tmp_path / "model.keras")
 
 
+@pytest.mark.slow
 def test_one_step_of_all_that_nasnet_has_for_training(tmp_path):
     from keras_swish.models import nasnet
 

@@ -93,6 +93,7 @@ def test_another_activation_is_said_once(published):
     assert "recipe 'finetune'" in str(caught[0].message)
 
 
+@pytest.mark.slow
 def test_gamma_that_the_file_lacks_keeps_its_value_and_is_named(published):
     theirs, _ = published("InceptionV3", include_top=False)
     options = {"weights": "imagenet", "include_top": False, "input_shape": (75, 75, 3)}

@@ -16,6 +16,7 @@ from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
 
+@pytest.mark.slow
 def test_only_the_best_learning_rate_is_repeated(call, trained, tmp_path):
     flags = [*QUICK, "--models=resnet8,resnet14", "--activations=relu,swish", "--seeds=3"]
     flags += ["--learning_rates=0.1,0.02,0.005", f"--out={tmp_path / 'out'}"]
@@ -124,9 +125,8 @@ def test_the_sample_is_of_the_first_batch(tiny):
     assert np.corrcoef(images.ravel(), sample.ravel())[0, 1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("activation", "betas"), [("swish_beta", 7), pytest.param("relu", 0, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("activation", "betas"), [("swish_beta", 7), ("relu", 0)])
 def test_tensorboard_gets_throughput_inputs_and_histograms(activation, betas, tiny, tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -248,6 +248,7 @@ def test_the_main_job_learns_with_every_activation(tmp_path, python):
     assert "results: " in outcome.stdout
 
 
+@pytest.mark.slow
 def test_what_a_folder_was_begun_with_is_not_left_out_in_silence(call, trained, tmp_path):
     flags = [*QUICK, "--activations=relu", "--seeds=1", f"--out={tmp_path / 'out'}"]
     begun = ["--validation_split=0.2", "--baselines=2", "--count_choosing_seed"]
@@ -282,6 +283,7 @@ def test_rates_of_which_none_was_chosen_are_not_called_so(call, trained, tmp_pat
         assert "## Learning rates" not in text
 
 
+@pytest.mark.slow
 def test_learning_rates_are_not_left_out_in_silence(call, trained, tmp_path):
     flags = [*QUICK, "--activations=relu,swish", f"--out={tmp_path / 'out'}"]
     assert call("compare", *flags, "--learning_rates=0.05,0.02", "--seeds=2")[0] == 0

@@ -103,6 +103,7 @@ def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_p
         assert (out / name).stat().st_size > 1000, name
 
 
+@pytest.mark.slow
 def test_each_network_is_trained_by_its_own_recipe_at_its_own_size(call, folder, trained, tmp_path):
     out = tmp_path / "out"
     flags = [f"--dataset={folder}", f"--models={','.join(PAPER)}", "--batch_size=4"]
@@ -161,6 +162,7 @@ def test_each_network_is_trained_by_its_own_recipe_at_its_own_size(call, folder,
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_too_many_corrupt_images_end_it_with_one_line(call, folder, trained, tmp_path):
     for path in folder.glob("*/*/*"):
         copy = tmp_path / "data" / path.relative_to(folder)
@@ -200,6 +202,7 @@ def test_tfrecords_are_compared_on_too(call, folder, trained, tmp_path):
     assert "--classes: TFRecords do not tell" in err
 
 
+@pytest.mark.slow
 def test_a_folder_of_other_data_is_refused(call, folder, trained, tmp_path):
     digits = ["--model=resnet8", "--seeds=1", f"--out={tmp_path / 'digits'}"]
     assert call("compare", *digits)[0] == 0

@@ -120,6 +120,7 @@ def test_an_interrupted_run_with_a_torn_log_resumes_with_all_of_it(call, folder,
     assert without_seconds((torn / "log.csv").read_text()) == without_seconds(expected)
 
 
+@pytest.mark.slow
 def test_a_start_that_failed_before_its_settings_is_no_obstacle(call, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
@@ -130,6 +131,7 @@ def test_a_start_that_failed_before_its_settings_is_no_obstacle(call, tmp_path):
     assert json.loads((out / "config.json").read_text())["starts"]
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_early_is_no_error(python):
     """As in `keras-swish models | head -1`."""
     code = """

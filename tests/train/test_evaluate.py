@@ -43,6 +43,7 @@ def refused(call, *arguments):
     return err
 
 
+@pytest.mark.slow
 def test_a_run_says_how_its_images_are_read(call, shards, tmp_path, monkeypatch):
     out = tmp_path / "run"
     flags = [*TINY, f"--dataset={shards}", "--classes=12", f"--out={out}"]
@@ -98,6 +99,7 @@ def test_a_checkpoint_is_tested_on_another_split_and_in_other_batches(call, run)
         assert printed == call("evaluate", run, *flags)[1]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(call, run):
     (best,) = (run / trainer.CHECKPOINTS).iterdir()
     printed = call("evaluate", run, "--checkpoint=newest")[1]
@@ -113,6 +115,7 @@ def test_a_damaged_checkpoint_is_passed_over(call, run):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_comparison_is_tested(call, tmp_path):
     out = tmp_path / "out"
     flags = ["--activations=relu", "--seeds=1", f"--out={out}"]
@@ -168,6 +171,7 @@ def test_logits_and_probabilities_have_the_same_loss(call, tmp_path):
     assert "loss" in printed[0]
 
 
+@pytest.mark.slow
 def test_a_runs_network_gets_another_dataset_as_it_was_trained(call, tmp_path, monkeypatch):
     # 12 pixels: the mean is computed, of the run's training images.
     sizes = ["--image_size=12", f"--out={tmp_path / 'run'}"]
@@ -215,6 +219,7 @@ def test_a_file_that_is_no_classifier_of_images_is_refused_in_one_line(call, tmp
         refused(call, tmp_path / "two.keras")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_needs_no_file_that_its_run_started_from(call, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert call("cifar", *QUICK, f"--out={first}")[0] == 0

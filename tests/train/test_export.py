@@ -26,6 +26,7 @@ print(json.dumps({"classes": classes, "scores": outputs["scores"].numpy().tolist
 """
 
 
+@pytest.mark.slow
 def test_a_folder_of_classes_is_served_by_name(call, python, tmp_path):
     for split, per_class in (("train", 2), ("validation", 1)):
         image_files.make_folder(tmp_path / "data" / split, classes=3, per_class=per_class)

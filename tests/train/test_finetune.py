@@ -60,6 +60,7 @@ def test_it_tests_trains_and_saves(call, network, tmp_path):
     assert code == 2
 
 
+@pytest.mark.slow
 def test_the_network_of_a_run_is_tuned_on_the_runs_own_data(call, tmp_path):
     splits = ["--train_split=train[:200]", "--test_split=test[:100]", "--image_size=12", "--pad=2"]
     flags = ["--epochs=1", "--batch_size=32", "--activation=relu", f"--out={tmp_path / 'run'}"]
@@ -74,6 +75,7 @@ def test_the_network_of_a_run_is_tuned_on_the_runs_own_data(call, tmp_path):
     assert configs[1]["model"] == str(tmp_path / "run/model.keras")
 
 
+@pytest.mark.slow
 def test_images_in_files_are_data_as_well(call, tmp_path):
     pytest.importorskip("tensorflow")
     for split in ("train", "validation"):
@@ -220,7 +222,8 @@ def test_mistakes_end_with_one_line(call, network, tmp_path, monkeypatch, argume
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
-@pytest.mark.parametrize("content", ["{}", pytest.param("garbage", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("content", ["{}", "garbage"])
 def test_damaged_tests_before_the_training_are_made_again(call, network, tmp_path, content):
     flags = [*QUICK, "--steps=1", f"--out={tmp_path / 'run'}"]
     _, printed, _ = call("finetune", network, *flags)
@@ -239,6 +242,7 @@ def test_betas_alone_are_not_trained_by_a_multiple_of_nothing(call, network, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_other_data_is_normalised_as_the_network_was_trained(call, tmp_path):
     """The digits at another size have no known normalization: it is that of the split."""
     short = ["--epochs=1", "--batch_size=32"]
@@ -274,6 +278,7 @@ def small(input_shape, classes, activation="relu"):
 """
 
 
+@pytest.mark.slow
 def test_a_tuned_network_of_an_own_builder_is_loaded_in_another_process(
     call, tmp_path, monkeypatch
 ):

@@ -59,6 +59,7 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     assert "takes (None, 32, 32, 3), the data is (8, 8, 1)" in err
 
 
+@pytest.mark.slow
 def test_one_split_for_validation_and_test_is_evaluated_once_an_epoch(
     call, folder, tmp_path, monkeypatch
 ):
@@ -88,6 +89,7 @@ def test_one_split_for_validation_and_test_is_evaluated_once_an_epoch(
     assert {**repeated, **timed} == {**result, **timed}
 
 
+@pytest.mark.slow
 def test_corrupt_images_are_mentioned_and_classes_keep_their_names(call, folder, tmp_path):
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     (bad,) = (damaged / "validation" / image_files.CLASSES[0]).iterdir()

@@ -229,6 +229,7 @@ def test_the_folder_of_another_child_is_refused(call, narrow, tmp_path):
     assert (out / "study.log").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_child_of_several_learning_rates_counts_by_its_best(call, narrow, tmp_path):
     out = tmp_path / "out"
     more = ("--epochs=5", "--images=1024")

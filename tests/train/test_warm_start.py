@@ -70,6 +70,7 @@ def test_a_file_of_a_sequential_of_another_network_is_refused(tiny, tmp_path):
         trainer.build(run("relu", weights=str(file)), tiny)
 
 
+@pytest.mark.slow
 def test_a_run_starts_where_another_one_ended(call, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert call("cifar", *QUICK, "--activation=relu", f"--out={first}")[0] == 0

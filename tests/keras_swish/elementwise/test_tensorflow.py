@@ -136,7 +136,9 @@ def test_jacobian_and_hessian(f):
     "formula",
     ["x * sigmoid(beta1 * x) + beta2", "sin(beta1) + cos(x) / beta2", "tanh(x) + beta1 + beta2"],
 )
-@pytest.mark.parametrize("shape", [(3, 4, 5, 11), (2, 6, 44), (0, 6, 3)])
+@pytest.mark.parametrize(
+    "shape", [pytest.param((3, 4, 5, 11), marks=pytest.mark.slow), (2, 6, 44), (0, 6, 3)]
+)
 def test_rows_that_are_joined_are_computed_as_by_themselves(formula, shape, monkeypatch):
     random = np.random.default_rng(0)
     x, upstream = (tf.constant(random.normal(size=shape), tf.float32) for _ in range(2))

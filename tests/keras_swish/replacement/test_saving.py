@@ -300,7 +300,7 @@ def test_a_layer_that_would_not_come_back_is_refused_when_it_is_saved(tmp_path):
     with pytest.warns(UserWarning, match=r"no file gives back the layer 'growing(_\d+)?'"):
         changed, report = replace(model, {"relu": "swish_beta"}, return_report=True)
     assert len(report.notes) == 1
-    with pytest.raises(CannotSaveError, match=r"'growing(_\d+)?' of class Growing cannot be saved"):
+    with pytest.raises(CannotSaveError, match=r"'growing\S*' of class Growing cannot be saved"):
         changed.save(tmp_path / "model.keras")
     changed.save_weights(tmp_path / "model.weights.h5")
 
@@ -399,5 +399,5 @@ def test_a_lambda_in_place_of_another_one_is_refused_when_it_is_saved(tmp_path):
     old = model.layers[0].act.activation
     with pytest.warns(UserWarning, match=r"no file gives back the layer 'of_lambda(_\d+)?'"):
         changed = replace(model, {old: lambda x: keras.ops.tanh(x) * 0.1})
-    with pytest.raises(CannotSaveError, match=r"'of_lambda(_\d+)?' of class OfLambda cannot be saved"):
+    with pytest.raises(CannotSaveError, match=r"'of_lambda\S*' of class OfLambda cannot be saved"):
         changed.save(tmp_path / "model.keras")

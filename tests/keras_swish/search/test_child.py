@@ -314,6 +314,7 @@ def test_bad_configs_say_what_came():
         children.ChildConfig(epochs=0)
 
 
+@pytest.mark.slow
 def test_another_process_knows_the_layers_of_the_network(data, space, tmp_path, python):
     network = models.create("resnet8", input_shape=(8, 8, 1), classes=3, filters=(4, 4, 4))
     images = np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype("float32")
@@ -565,13 +566,9 @@ def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space
     assert (outcome.status, outcome.reward) == (children.DIVERGED, worst)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "named",
-    [
-        ["recurrent_activation", "relu"],
-        pytest.param(["tanh", "relu"], marks=pytest.mark.slow),
-        pytest.param(["*lstm_cell*"], marks=pytest.mark.slow),
-    ],
+    "named", [["recurrent_activation", "relu"], ["tanh", "relu"], ["*lstm_cell*"]]
 )
 def test_the_gates_of_a_recurrent_layer_are_searched_for_where_they_are_named(named, space):
     random = np.random.default_rng(0)

@@ -15,6 +15,7 @@ def parsed(*arguments, define=flags.define_recipe_flags):
     return flag_values
 
 
+@pytest.mark.slow
 def test_importing_every_program_defines_no_flag(python):
     python(
         "-c",

@@ -11,6 +11,7 @@ import pytest
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
 
+@pytest.mark.slow
 def test_out_of_another_run_is_never_overwritten(call, tmp_path):
     out = tmp_path / "run"
     assert call("cifar", *QUICK, f"--out={out}")[0] == 0
@@ -49,6 +50,7 @@ def test_by_default_results_go_to_a_new_folder_under_runs(call, tmp_path, monkey
     assert f"results: runs/{folder.name}" in printed
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_process_writes_to_is_left_alone(call, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     out = tmp_path / "run"

@@ -174,6 +174,7 @@ def test_sigterm_ends_with_one_line_and_code_143(call, tmp_path, monkeypatch):
     assert "stopped by SIGTERM, and saved; the same command with" in err
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(call, tmp_path, monkeypatch):
     def full(path, *arrays, **named):
         saved.append(path)

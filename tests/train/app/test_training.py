@@ -120,6 +120,7 @@ def run_program(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_a_third_kind_of_data_is_one_class_and_its_program(run_program, tmp_path):
     out = tmp_path / "run"
     flags = ("--epochs=9", "--learning_rate=1", "--batch_size=16", "--activation=swish_beta")

@@ -127,8 +127,9 @@ MODERN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "others", [pytest.param(NASNET, id="nasnet"), pytest.param(MODERN, id="modern", marks=SLOW)]
+    "others", [pytest.param(NASNET, id="nasnet"), pytest.param(MODERN, id="modern")]
 )
 def test_seeds_averages_and_counts_are_resumed_too(others, tiny, tmp_path, monkeypatch):
     given = run(**{"epochs": 2, **others})
@@ -148,6 +149,7 @@ def own(input_shape, classes):
 """
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_builder_is_resumed_too(tiny, tmp_path, monkeypatch):
     (tmp_path / "own_network.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -156,6 +158,7 @@ def test_a_network_of_ones_own_builder_is_resumed_too(tiny, tmp_path, monkeypatc
     assert_same_outcome(uncut, cut)
 
 
+@pytest.mark.slow
 def test_epochs_of_any_length_take_as_many_steps_as_the_recipe_says(tiny, tmp_path, monkeypatch):
     steps = {"steps": 7, "steps_per_epoch": 3}
     uncut, cut = trained_with_and_without_a_cut(run(**steps), 4, tiny, tmp_path, monkeypatch)
@@ -168,7 +171,14 @@ def terminate(*_):
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("where", "step"), [("train", 1), ("validation", 4), ("test", 16)])
+@pytest.mark.parametrize(
+    ("where", "step"),
+    [
+        pytest.param("train", 1, marks=SLOW),
+        ("validation", 4),
+        pytest.param("test", 16, marks=SLOW),
+    ],
+)
 def test_sigterm_saves_and_the_run_resumes_from_there(
     where, step, whole, tiny, tmp_path, monkeypatch, capsys
 ):
@@ -381,6 +391,7 @@ def test_killed_at_a_random_moment_it_ends_with_the_same_weights(
     assert_same_outcome(whole, cut)
 
 
+@pytest.mark.slow
 def test_killed_between_the_last_epoch_and_the_test_it_is_only_tested(
     whole, tiny, tmp_path, monkeypatch
 ):
@@ -398,6 +409,7 @@ def test_killed_between_the_last_epoch_and_the_test_it_is_only_tested(
     assert_same_outcome(whole, tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_the_scale_of_the_loss_in_float16_is_resumed_too(tiny, tmp_path, monkeypatch):
     given = dataclasses.replace(run(epochs=1), dtype_policy="mixed_float16")
     try:

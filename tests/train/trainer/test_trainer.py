@@ -101,6 +101,7 @@ def test_a_network_that_does_not_fit_the_data_is_named(tiny):
         trainer.build(run(), small)
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_and_saves(tiny, tmp_path):
     mixed = trainer.Run("tiny", "resnet8", "swish_beta", 0, RECIPE, dtype_policy="mixed_bfloat16")
     try:

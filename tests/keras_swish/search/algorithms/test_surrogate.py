@@ -178,6 +178,7 @@ def test_it_is_what_a_search_uses_unless_told_otherwise():
     assert flag_values["algorithm"].default == parameters["algorithm"].default == "surrogate"
 
 
+@pytest.mark.slow
 def test_two_core_units_are_searched_through_a_pool(monkeypatch):
     monkeypatch.setattr(surrogate, "_POOL", 500)
     space = SearchSpace(2)
