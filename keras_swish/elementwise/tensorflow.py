@@ -95,6 +95,8 @@ def _without_repetitions(
             renamed[name] = name
             continue
         node.name = ""
+        # `tf.gradients` wants a gradient beside its operation, of which this graph knows nothing.
+        node.attr.pop("_class", None)
         for i, edge in enumerate(node.input):
             source, colon, index = edge.partition(":")
             node.input[i] = renamed[source] + colon + index

@@ -118,6 +118,14 @@ def test_a_weight_alone_has_a_tangent_of_the_output_s_shape():
     np.testing.assert_array_equal(accumulator.jvp(y), np.full((2, 3), 3.0))
 
 
+def test_gradients_that_are_asked_for_in_a_graph():
+    # A function that nothing before has traced: the gradient is, beside its operation.
+    x = tf.constant(X)
+    slope = in_graph(lambda x: tf.gradients(apply_formula("sin(x) * tanh(3 * x)", x), x)[0])
+    expected = np.cos(X) * np.tanh(3 * X) + 3 * np.sin(X) / np.cosh(3 * X) ** 2
+    np.testing.assert_allclose(slope(x), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("f", [swish, pytest.param(formula, marks=pytest.mark.slow)])
 def test_jacobian_and_hessian(f):
     def jacobian(x):
