@@ -257,6 +257,8 @@ class SearchedActivation(TrainableActivation):
         self.formula = str(self.tree)
         self.initial_values = {name: initial_value(self.tree, name) for name in weights(self.tree)}
         self.betas: dict[str, keras.Variable] = {}
+        if not self.initial_values:
+            self.built = True  # as Keras's activations are: `quantize` refuses others
 
     def build(self, input_shape: Shape) -> None:
         """Creates the formula's weights for inputs of this shape."""

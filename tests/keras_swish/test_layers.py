@@ -229,3 +229,15 @@ def test_searched_activation_passes_the_harness_of_keras():
             )
 
     Harness().debug()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras quantises on it by Triton")
+def test_a_formula_without_weights_is_built_as_keras_s_activations_are():
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2, activation="cos(x) - x")])
+    x = np.linspace(-1, 1, 10, dtype="float32").reshape(2, 5)
+    dense = keras.layers.Dense(2)
+    dense.build((None, 5))
+    dense.set_weights(model.get_weights())
+    y = keras.ops.convert_to_numpy(dense(x))
+    model.quantize("int8")  # refuses what is not built, when half of the model is quantised
+    np.testing.assert_allclose(model.predict(x, verbose=0), np.cos(y) - y, atol=0.05)
