@@ -4,6 +4,8 @@ The optimizers are those of TensorFlow 1 on top of Keras's: what the ImageNet re
 with.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -45,8 +47,8 @@ def learning_rate_schedule(
         decay_steps: Steps between two falls of "exponential".
 
     Raises:
-        ValueError: If there is no such schedule, its milestones are no increasing shares, or the
-            warm-up leaves no steps for the rest.
+        ValueError: If there is no such schedule, its milestones are no increasing shares, "step"
+            has none, or the warm-up leaves no steps for the rest.
 
     Example:
         >>> from keras_swish.optimizers import learning_rate_schedule
@@ -56,14 +58,14 @@ def learning_rate_schedule(
     """
     if schedule not in SCHEDULES:
         raise ValueError(unknown("schedule", schedule, SCHEDULES))
-    if list(milestones) != sorted(milestones) or not all(0 < share < 1 for share in milestones):
+    if not are_increasing_shares(milestones) or (schedule == "step" and not milestones):
         raise ValueError(
             "`milestones` must be increasing shares of the run, such as 0.5. "
             f"Received: milestones={milestones}"
         )
     schedules = keras.optimizers.schedules
     boundaries = [int(share * steps) for share in milestones]
-    end = boundaries[0] if schedule == "step" and boundaries else steps
+    end = boundaries[0] if schedule == "step" else steps
     if warmup_steps and warmup_steps >= end:
         raise ValueError(
             f"a warm-up of {warmup_steps} steps is too long for a {schedule} schedule of {steps}"
@@ -84,6 +86,18 @@ def learning_rate_schedule(
     if warmup_steps:
         boundaries, values = [warmup_steps, *boundaries], [learning_rate / 10, *values]
     return schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+def are_increasing_shares(milestones: Sequence[float]) -> bool:
+    """Says whether numbers are shares of a run, each larger than the one before.
+
+    Example:
+        >>> from keras_swish.optimizers import are_increasing_shares
+        >>> are_increasing_shares((0.5, 0.75)), are_increasing_shares((0.5, 0.5))
+        (True, False)
+    """
+    edges = (0, *milestones, 1)
+    return all(low < high for low, high in itertools.pairwise(edges))
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")

@@ -134,7 +134,7 @@ def test_factors_that_would_do_nothing_are_refused():
         optimizers.SGD(0.1, factors={"beta": 10.0}, weight_decay=0.1)
 
 
-@pytest.mark.parametrize("milestones", [(0.75, 0.5), (0.5, 1.5), (0.0, 0.5)])
+@pytest.mark.parametrize("milestones", [(0.75, 0.5), (0.5, 0.5), (0.5, 1.5), (0.0, 0.5), ()])
 def test_milestones_that_do_not_increase_are_refused(milestones):
     with pytest.raises(ValueError, match="must be increasing shares of the run"):
         optimizers.learning_rate_schedule("step", 1.0, 100, milestones=milestones)

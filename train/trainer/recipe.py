@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from keras_swish.optimizers import SCHEDULES
+from keras_swish.optimizers import SCHEDULES, are_increasing_shares
 
 from ..errors import ArgumentError
 
@@ -194,8 +194,8 @@ class Recipe:
                 raise ValueError(
                     f"`{name}` must be one of {valid}. Received: {getattr(self, name)!r}"
                 )
-        if list(self.milestones) != sorted(self.milestones) or not all(
-            0 < share < 1 for share in self.milestones
+        if not are_increasing_shares(self.milestones) or (
+            self.schedule == "step" and not self.milestones
         ):
             raise ArgumentError("milestones", "must be increasing shares of the run, such as 0.5")
         if not all(0 < rate < float("inf") for rate in self.learning_rates):

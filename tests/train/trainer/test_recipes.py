@@ -98,9 +98,9 @@ def test_a_part_that_the_network_lacks_is_named(field, value, message):
 
 
 def test_milestones_and_learning_rates_that_are_none_are_refused():
-    for milestones in ((0.7, 0.5), (0.5, 1.5)):
+    for milestones in ((0.7, 0.5), (0.5, 1.5), (0.5, 0.5), ()):
         with pytest.raises(ValueError, match="increasing shares"):
-            dataclasses.replace(RECIPE, milestones=milestones)
+            dataclasses.replace(RECIPE, schedule="step", milestones=milestones)
     with pytest.raises(ValueError, match="must be positive"):
         dataclasses.replace(RECIPE, learning_rates=(0.1, 0.0))
 
