@@ -463,7 +463,7 @@ def _computes_the_same(activation: Identifier, other: Identifier) -> bool:
         np.asarray(keras.ops.convert_to_numpy(keras_swish.layer(identifier)(x)))
         for identifier in (activation, other)
     )
-    return np.allclose(y, z, atol=1e-6)
+    return np.allclose(y, z, atol=1e-6, equal_nan=True)
 
 
 @contextlib.contextmanager
