@@ -5,6 +5,7 @@ given; `relu` and `relu6` are Keras's; the others compute the entry's formula, t
 `keras_swish.register` adds too.
 """
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,8 @@ def swish(x: Any, beta: Any = 1.0) -> Any:
     """
     is_number = isinstance(beta, numbers.Real)
     if is_number and isinstance(x, keras.KerasTensor):
+        if not math.isfinite(beta):
+            raise ValueError(f"`beta` of a symbolic x must be finite. Received: beta={beta}")
         # By its formula, which files have, too: Keras knows those.
         function = swish if beta == 1 else f"x * sigmoid({float(beta)!r} * x)"
         return keras.layers.Activation(function)(x)

@@ -1,6 +1,7 @@
 """Figures of activation functions and of their trained weights."""
 
 import itertools
+import math
 import os
 import pathlib
 import textwrap
@@ -58,13 +59,11 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
     """
     from matplotlib.figure import Figure
 
-    if not low < high:
-        raise ValueError(f"`low` must be below `high`. Received: low={low}, high={high}")
-    if isinstance(identifiers, str):
-        identifiers = [identifiers]
-    if not identifiers:
-        raise ValueError("Nothing to draw: give at least one name or formula.")
-    trees = {identifier: _tree(identifier) for identifier in identifiers}
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(
+            f"`low` must be below `high`, and both finite. Received: low={low}, high={high}"
+        )
+    trees = {identifier: _tree(identifier) for identifier in _several(identifiers)}
     x = np.linspace(low, high, _POINTS)
     with drawing.style():
         figure = Figure(figsize=(8, 3.6), layout="constrained")
@@ -85,14 +84,15 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
 
 
 def gallery(
-    identifiers: Sequence[str] | None = None,
+    identifiers: str | Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
     columns: int = 4,
 ) -> "Figure":
     """Draws a panel for each function: the function and its derivative.
 
     Args:
-        identifiers: Names of `keras_swish.names()` and formulas; by default the whole catalogue.
+        identifiers: Names of `keras_swish.names()` and formulas, or one of them; by default the
+            whole catalogue.
         titles: What stands above the panels; by default the identifiers.
         columns: How many panels stand side by side.
 
@@ -100,7 +100,8 @@ def gallery(
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If an identifier is neither a name nor a formula, or there is none.
+        ValueError: If an identifier is neither a name nor a formula, or there is none, or no
+            column.
 
     Example:
         >>> from keras_swish.plot import gallery
@@ -109,9 +110,9 @@ def gallery(
     """
     from matplotlib.figure import Figure
 
-    identifiers = list(catalogue.ENTRIES if identifiers is None else identifiers)
-    if not identifiers:
-        raise ValueError("Nothing to draw: give at least one name or formula.")
+    identifiers = _several(catalogue.ENTRIES if identifiers is None else identifiers)
+    if columns < 1:
+        raise ValueError(f"`columns` must be 1 or more. Received: {columns}")
     trees = [_tree(identifier) for identifier in identifiers]
     columns = min(columns, len(identifiers))
     rows = -(-len(identifiers) // columns)
@@ -317,6 +318,14 @@ def _weight_name(path: str) -> str:
 
 def _array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(variable)
+
+
+def _several(identifiers: str | Iterable[str]) -> list[str]:
+    given = [identifiers] if isinstance(identifiers, str) else identifiers
+    identifiers = [identifier.strip() for identifier in given]
+    if not identifiers:
+        raise ValueError("Nothing to draw: give at least one name or formula.")
+    return identifiers
 
 
 def _tree(identifier: str) -> tuple[Formula, float | None]:

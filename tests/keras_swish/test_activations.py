@@ -80,6 +80,8 @@ def test_a_symbolic_tensor_goes_through_a_layer():
     assert [site.old for site in keras_swish.find_activations(model)] == ["swish", "mish"]
     with pytest.raises(TypeError, match=r"Use a layer instead.*Received: x=<KerasTensor"):
         activations.swish(inputs, beta=np.ones(3))
+    with pytest.raises(ValueError, match=r"`beta` of a symbolic x must be finite. .* beta=inf"):
+        activations.swish(inputs, beta=float("inf"))
 
 
 @pytest.mark.parametrize("beta", [1, np.float32(1), 2.0, np.float32(0.1), -3, 1e-5])

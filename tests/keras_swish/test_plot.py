@@ -29,6 +29,7 @@ def test_a_derivative_that_the_language_cannot_write_is_drawn():
 
 def test_one_name_needs_no_list():
     assert len(plot("beta * x").axes[0].lines) == 3  # and the axes
+    assert [panel.get_title() for panel in gallery(" swish ").axes] == ["swish"]
 
 
 def test_gallery_has_a_panel_for_every_entry():
@@ -42,11 +43,17 @@ def test_gallery_has_a_panel_for_every_entry():
         ((["swsh"],), "Did you mean 'swish'"),
         ((["x +"],), "Not a formula"),
         ((["x"], 2, 1), "below"),
+        ((["x"], -np.inf, 1), "finite"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         plot(*arguments)
+
+
+def test_a_gallery_has_columns():
+    with pytest.raises(ValueError, match=r"`columns` must be 1 or more. Received: 0"):
+        gallery(["swish"], columns=0)
 
 
 def test_betas_that_diverged_leave_the_others_to_be_seen():

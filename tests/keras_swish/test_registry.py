@@ -289,7 +289,7 @@ def test_a_registered_name_works_where_ours_do(registered):
     assert "bent" in keras_swish.names()
     assert "bent" in dir(keras_swish.activations)
     assert "formula: tanh(x) + 0.25 * x\n" in keras_swish.describe("bent")
-    assert "at 0: value 0, slope 1.25\n" in keras_swish.describe("bent")
+    assert "at 0: value 0, slope 1.25\n" in keras_swish.describe(" bent ")
     assert "monotone" not in keras_swish.describe("bent")
     assert keras_swish.plot.plot("bent").axes[0].get_legend_handles_labels()[1] == [
         "bent: tanh(x) + 0.25 * x"
