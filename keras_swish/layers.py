@@ -1,5 +1,6 @@
 """Activation layers with weights."""
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -311,12 +312,13 @@ def betas(model: keras.Layer) -> dict[str, keras.Variable]:
         {'act/beta': (3,)}
     """
     by_path: dict[str, keras.Variable] = {}
+    seen: collections.Counter[str] = collections.Counter()
     for layer in weighted_layers(model):
         for variable in layer.weights:
             path = variable.path.removeprefix(f"{model.name}/")
             # Two inner models may each have an "act/beta".
-            same = sum(other.partition(" ")[0] == path for other in by_path)
-            by_path[f"{path} {same + 1}" if same else path] = variable
+            seen[path] += 1
+            by_path[f"{path} {seen[path]}" if seen[path] > 1 else path] = variable
     if not by_path:
         raise ValueError(
             f"The model {model.name!r} has no activation with weights, such as keras_swish.Swish, "

@@ -65,6 +65,16 @@ def test_it_records_what_training_makes_of_them():
     np.testing.assert_array_equal(first, np.ones(5))
 
 
+def test_weights_of_one_path_in_two_inner_models_are_told_apart():
+    def inner():
+        return keras.Sequential([keras.Input((3,)), keras_swish.Swish(name="my act")])
+
+    image = keras.Input((3,))
+    found = betas(keras.Model(image, inner()(inner()(image))))
+    assert [path.rpartition("/")[2] for path in found] == ["beta", "beta 2"]
+    assert len({id(beta) for beta in found.values()}) == 2
+
+
 def test_pre_activations_are_what_flows_in():
     model, (x, _) = network(), data()
     model(x)
