@@ -132,12 +132,14 @@ def unpaired(
     """
     ours, theirs = _checked("ours", ours), _checked("theirs", theirs)
     n, m, difference = len(ours), len(theirs), float(ours.mean() - theirs.mean())
-    values, splits = np.concatenate([ours, theirs]), math.comb(n + m, n)
+    # The smaller group says where the other one is, and has far fewer subsets on the way.
+    smaller, larger = sorted((ours, theirs), key=len)
+    size, values, splits = len(smaller), np.concatenate([smaller, larger]), math.comb(n + m, n)
     exact = splits <= EXACT
-    sums = _subset_sums(values, n) if exact else _drawn_subset_sums(values, n)
-    # By how much the sum of ours is more than what it would be with equal means.
-    distances = np.abs(sums - n * values.mean())
-    observed = abs(ours.sum() - n * values.mean())
+    sums = _subset_sums(values, size) if exact else _drawn_subset_sums(values, size)
+    # By how much the sum of the smaller is off what it would be with equal means.
+    distances = np.abs(sums - size * values.mean())
+    observed = abs(smaller.sum() - size * values.mean())
     p = _share(distances, observed, _rounding(ours, theirs), exact)
     # In groups of one size, the two names can be exchanged.
     smallest = (2 if n == m else 1) / splits if exact else 1 / (DRAWN + 1)

@@ -74,6 +74,14 @@ def test_p_of_two_groups_is_the_share_of_splits(images):
         assert outcome.smallest_p <= outcome.p
 
 
+def test_one_run_beside_many_keeps_no_subsets_of_the_many():
+    many, one = np.linspace(1, 2, 30), np.array([1.9])
+    outcome = statistics.unpaired(many, one)
+    swapped = statistics.unpaired(one, many)
+    assert outcome.p == swapped.p == 8 / 31  # itself, and those at least as far from the mean
+    assert outcome.smallest_p == swapped.smallest_p == 1 / 31
+
+
 def test_two_groups_have_welchs_interval():
     random = np.random.default_rng(0)
     ours, theirs = random.normal(size=12), 2 * random.normal(size=4)
