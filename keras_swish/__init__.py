@@ -12,7 +12,9 @@ from keras_swish.startup import end_quietly
 end_quietly()  # before Keras is imported
 
 # ruff: noqa: E402
-from keras_swish import activations
+# Keras finds a class in a file only if it was imported: `models` and `optimizers` have some.
+from keras_swish import activations, models
+from keras_swish import optimizers as optimizers
 from keras_swish.callbacks import BetaLogger, StatisticsLogger
 from keras_swish.export.export import export
 from keras_swish.layers import SearchedActivation, Swish
@@ -28,7 +30,7 @@ from keras_swish.statistics import ActivationStatistics, SiteStatistics, activat
 from keras_swish.version import __version__
 
 if TYPE_CHECKING:
-    from keras_swish import models, search
+    from keras_swish import search
     from keras_swish.search import search_activations
 
 __all__ = [
@@ -62,8 +64,8 @@ register_with_keras()
 
 def __getattr__(name: str) -> Any:
     # On first use: the search imports SciPy, which takes longer than all the rest.
-    if name in ("models", "search"):
-        return importlib.import_module(f"{__name__}.{name}")
+    if name == "search":
+        return importlib.import_module(f"{__name__}.search")
     if name == "search_activations":
         return importlib.import_module(f"{__name__}.search").search_activations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
