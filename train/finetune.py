@@ -178,6 +178,7 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.dtype_policy)
     original = load(run, dataset)
+    keras.config.set_dtype_policy(model_building.dtype_policy(original))
     initializer = run.beta_initializer
     if initializer not in (None, "relu_like"):
         try:
@@ -372,6 +373,10 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     options = settings.training_options(flag_values)
     # Before the folder is made: a network that does not fit leaves none.
     prepared = _prepare_on(devices, run, dataset)
+    run = dataclasses.replace(run, dtype_policy=model_building.dtype_policy(prepared[0]))
+    if flag_values["dtype_policy"].present and flag_values.dtype_policy != run.dtype_policy:
+        message = f"a trained network keeps its dtype policy, {run.dtype_policy}"
+        raise ArgumentError("dtype_policy", message)
     out = folder.out_directory(flag_values, "finetune", run.config())
     print(prepared[2], flush=True)
     with dataset.errors():

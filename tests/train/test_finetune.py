@@ -151,6 +151,30 @@ def test_the_recipe_is_followed(network):
     assert not model.optimizer.nesterov
 
 
+def test_a_trained_network_keeps_its_dtype_policy(call, network, tmp_path):
+    code, _, err = call("finetune", network, *QUICK, "--dtype_policy=mixed_float16")
+    assert code == 2
+    message = "--dtype_policy=mixed_float16: a trained network keeps its dtype policy, float32"
+    assert message in err
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layers = [keras.layers.Flatten(), keras.layers.Dense(8, "relu"), keras.layers.Dense(10)]
+        keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(network)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    digits, tuning = in_memory.load("digits"), run(network)
+    _, model, _ = finetune.prepare(tuning, digits)
+    keras.utils.clear_session()  # as before a training
+    for changes in ({}, {"ema_momentum": 0.9}):
+        recipe = dataclasses.replace(tuning.recipe, **changes)
+        compiled = finetune.compile_for(model, run(network, recipe=recipe), digits)
+        assert isinstance(compiled.optimizer, keras.optimizers.LossScaleOptimizer)
+    out = tmp_path / "run"
+    code, _, err = call("finetune", network, *QUICK, "--steps=2", f"--out={out}")
+    assert code == 0, err
+    assert io.read_json(out / "config.json")["config"]["dtype_policy"] == "mixed_float16"
+
+
 @pytest.mark.parametrize("activation", [None, "softmax"])
 def test_logits_and_probabilities_have_the_same_loss(activation, tiny):
     keras.utils.set_random_seed(0)

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_swish import models
-from keras_swish.keras_compat import all_layers, ema_momentum
+from keras_swish.keras_compat import all_layers, ema_momentum, own_variables
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line
 from keras_swish.models import weights
@@ -149,7 +149,7 @@ def build(run: "Run", dataset: "Dataset") -> keras.Model:
     # Those of the zoo give logits.
     shape = dataset.input_shape if builders.is_own(run.model) else None
     compile_for(model, shape, recipe.label_smoothing, optimizer)
-    # Not `optimizer`: in float16, Keras wraps it in one that scales the loss.
+    # Not `optimizer`: in float16, one that scales the loss is around it.
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -252,11 +252,22 @@ def compile_for(
     ]
     if isinstance(model, TrainingNetwork):
         model.auxiliary_loss = _loss(label_smoothing, from_logits[-1])
+    if optimizer is not None and dtype_policy(model) == "mixed_float16":
+        # Keras goes by the policy of the model itself, which a file does not have.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     model.compile(
         optimizer,  # pyright: ignore[reportArgumentType]
         _loss(label_smoothing, from_logits[0]),
         weighted_metrics=metrics,
     )
+
+
+def dtype_policy(model: keras.Model) -> str:
+    """Returns the dtype policy of a run whose network computes as the layers of this one do."""
+    # What has no weights, as an input, may have got the policy of the process that loaded it.
+    layers = [x for x in all_layers(model, include_self=False) if own_variables(x)]
+    dtypes = {layer.compute_dtype for layer in layers}
+    return next((f"mixed_{x}" for x in ("float16", "bfloat16") if x in dtypes), "float32")
 
 
 def gives_probabilities(model: keras.Model, input_shape: tuple[int, ...], output: int = 0) -> bool:
