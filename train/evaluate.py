@@ -20,6 +20,7 @@ folder under its runs/.
 import contextlib
 import dataclasses
 import pathlib
+import re
 import sys
 import tempfile
 import types
@@ -39,11 +40,13 @@ from .datasets.base import ImageDataset
 from .errors import ArgumentError, UsageError
 from .trainer import builders, checkpoints, trainer
 from .trainer import model as model_building
+from .trainer.environment import read_record
 
 # Images in one go, for a file that no run has written.
 BATCH_SIZE = 64
 # Flags that name the data.
 _DATA = ("dataset", "train_split", "test_split", "image_size")
+_WORDNET = re.compile(r"n\d{8}")
 
 
 def define_flags(flag_values: FlagValues) -> None:
@@ -71,6 +74,8 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     else:
         model, dataset = _load_run(flag_values, path, run)
     _check_fits(path, model, dataset)
+    if run is not None:
+        _check_class_names(path, dataset)
     model_building.compile_for(model, dataset.input_shape)
     batch_size = flag_values.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
     with _named_corrupt(dataset) as dataset, dataset.errors():
@@ -136,6 +141,19 @@ def _check_fits(path: pathlib.Path, model: keras.Model, dataset: ImageDataset) -
     if not builders.fits(model.output_shape, (None, dataset.classes)):
         classes = model.output_shape[-1]
         raise UsageError(f"{path} knows {classes} classes, the data {dataset.classes}")
+
+
+def _check_class_names(path: pathlib.Path, dataset: ImageDataset) -> None:
+    """Refuses data of which a class's number does not mean what it did in the run."""
+    record = read_record(networks.network_file(path).parent) or {}
+    pairs = zip(record.get("class_names") or (), dataset.class_names or (), strict=False)
+    for number, pair in enumerate(pairs):
+        # Classes without a name have their numbers. ImageNet's have those of WordNet or a text.
+        is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
+        is_text = len(is_wordnet) == 2 and not any(map(str.isdecimal, pair))
+        if pair[0] != pair[1] and str(number) not in pair and not is_text:
+            ours, theirs = map(repr, pair)
+            raise UsageError(f"class {number} of {path} is {ours}, that of the data {theirs}")
 
 
 def load_checkpoint(

@@ -1,12 +1,17 @@
 """What `keras-swish evaluate` reads, and what it refuses."""
 
+import dataclasses
 import json
+import re
+import types
 
 import image_files
 import keras
 import pytest
 
+from keras_swish.train import evaluate
 from keras_swish.train.datasets import imagenet, in_memory
+from keras_swish.train.errors import UsageError
 from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
@@ -145,6 +150,45 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     assert "--classes=3: is for images of ImageNet's form" in refused(call, lone, "--classes=3")
     (tmp_path / "config.json").write_text("[]")
     assert "is not that of a run" in refused(call, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "differs"),
+    [
+        (["cat", "dog"], ["cat", "eel"], ["1", "'dog'", "'eel'"]),
+        (["cat", "dog"], ["dog", "cat"], ["0", "'cat'", "'dog'"]),
+        # Sorted as text, folders with numbers are in another order.
+        (["n01440764", "n01443537", "n01484850"], ["0", "1", "10"], ["2", "'n01484850'", "'10'"]),
+        (["cat", "dog"], ["cat", "dog"], None),
+        (["cat", "dog"], ["0", "1"], None),
+        (["cat", "1"], ["cat", "dog"], None),
+        (["n01440764", "n01443537"], ["tench", "goldfish"], None),
+        (None, ["cat", "dog"], None),
+        (["cat", "dog"], None, None),
+    ],
+)
+def test_data_of_other_classes_than_the_runs_is_refused(tmp_path, ours, theirs, differs):
+    record = {"config": {}} if ours is None else {"config": {}, "class_names": ours}
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    dataset = types.SimpleNamespace(class_names=theirs)
+    if differs is None:
+        return evaluate._check_class_names(tmp_path, dataset)
+    number, *names = differs
+    message = f"class {number} of {tmp_path} is {names[0]}, that of the data {names[1]}"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        evaluate._check_class_names(tmp_path, dataset)
+
+
+def test_a_run_is_not_tested_on_data_of_other_classes(call, run, monkeypatch):
+    names, load = [f"letter {letter}" for letter in "abcdefghij"], in_memory.load
+    monkeypatch.setattr(
+        in_memory, "load", lambda *_, **__: dataclasses.replace(load(*_, **__), class_names=names)
+    )
+    assert call("evaluate", run)[0] == 0  # the digits' names are numbers
+    record = json.loads((run / "config.json").read_text())
+    record["class_names"] = [*names[:8], "letter j", "letter i"]
+    (run / "config.json").write_text(json.dumps(record))
+    assert "class 8 of " in refused(call, run)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"model_type": "x"}', '{"config": [1]}', "no JSON"])
