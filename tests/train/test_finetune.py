@@ -170,7 +170,7 @@ def test_a_trained_network_keeps_its_dtype_policy(call, network, tmp_path):
         compiled = finetune.compile_for(model, run(network, recipe=recipe), digits)
         assert isinstance(compiled.optimizer, keras.optimizers.LossScaleOptimizer)
     out = tmp_path / "run"
-    code, _, err = call("finetune", network, *QUICK, "--steps=2", f"--out={out}")
+    code, _, err = call("finetune", network, *QUICK, f"--out={out}")
     assert code == 0, err
     assert io.read_json(out / "config.json")["config"]["dtype_policy"] == "mixed_float16"
 
@@ -249,7 +249,7 @@ def test_mistakes_end_with_one_line(call, network, tmp_path, monkeypatch, argume
 @pytest.mark.slow
 @pytest.mark.parametrize("content", ["{}", "garbage"])
 def test_damaged_tests_before_the_training_are_made_again(call, network, tmp_path, content):
-    flags = [*QUICK, "--steps=1", f"--out={tmp_path / 'run'}"]
+    flags = [*QUICK, f"--out={tmp_path / 'run'}"]
     _, printed, _ = call("finetune", network, *flags)
     (tmp_path / "run/stages.json").write_text(content)
     code, again, err = call("finetune", network, *flags)

@@ -70,6 +70,8 @@ def chosen_recipe(
         scaling = values.get("batch_scaling", recipe.batch_scaling)
         recipe = dataclasses.replace(recipe, batch_scaling=scaling)
         recipe = recipes.scaled(recipe, values["batch_size"])
+    if {"epochs", "steps"} <= values.keys():
+        raise ArgumentError("steps", "stands in place of --epochs; give one")
     if "epochs" in values:
         # A shortened run keeps the share of its warm-up.
         share = recipe.warmup_epochs / recipe.epochs

@@ -59,6 +59,7 @@ def test_flags_of_a_run_are_gone_in_the_next(call):
         (["cifar", "--activation=glu"], "--activation=glu: 'glu' is no elementwise function"),
         (["cifar", "--activation=threshold"], "'threshold' cannot be applied to images"),
         (["cifar", "--train_split=train[:50]"], "--batch_size: a batch of 64 is larger than"),
+        (["cifar", "--epochs=3", "--steps=2"], "--steps=2: stands in place of --epochs; give one"),
         (["cifar", "--epochs=0"], "--epochs=0"),
         (["compare", "--learning_rate=nan"], "--learning_rate=nan: is not a finite number"),
         (["plot", "swish", "--low=-inf"], "--low=-inf: is not a finite number"),
