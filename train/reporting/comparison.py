@@ -303,15 +303,19 @@ def _compared_with_paper(config: dict[str, Any], rows: list[Row]) -> str:
 
 
 def _as_in_the_paper(config: dict[str, Any]) -> str | None:
-    """Returns the name of the dataset, if all of it was used at the networks' own image size."""
-    if config["image_size"]:
+    """Returns the name of the dataset, if all of it was used at the networks' own image size.
+
+    None also for networks that started from weights, which the paper's did not.
+    """
+    if config["image_size"] or config.get("weights"):
         return None
     if "image_files" in config:  # ImageNet in any form
         classes, training, test = (config["image_files"][k] for k in provenance.COUNTS)
         # Of 1,281,167 and 50,000 images a few may be missing.
         is_imagenet = (classes, round(training, -4), round(test, -3)) == (1000, 1_280_000, 50_000)
         return "imagenet2012" if is_imagenet else None
-    return config["dataset"] if config["train_split"] == "train" else None
+    is_whole = (config["train_split"], config["test_split"]) == ("train", "test")
+    return config["dataset"] if is_whole else None
 
 
 def _sign_count(rows: list[Row]) -> str:

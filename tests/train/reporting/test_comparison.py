@@ -177,7 +177,14 @@ def test_a_seed_that_chose_for_one_function_is_left_out_for_all():
 
 
 @pytest.mark.parametrize(
-    "other", [{"dataset": "fashion_mnist"}, {"train_split": "train[:100]"}, {"image_size": 14}]
+    "other",
+    [
+        {"dataset": "fashion_mnist"},
+        {"train_split": "train[:100]"},
+        {"test_split": "test[:100]"},
+        {"image_size": 14},
+        {"weights": "imagenet"},
+    ],
 )
 def test_what_the_paper_did_not_measure_has_no_section(folder, other):
     record = io.read_json(folder / "config.json")
