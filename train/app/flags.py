@@ -30,8 +30,9 @@ def define_data_flags(flag_values: FlagValues, dataset: str = "digits") -> None:
         "dataset",
         dataset,
         "'digits' (needs no download), 'fashion_mnist', 'cifar10', 'cifar100', or any image "
-        "classification dataset of TensorFlow Datasets. Of ImageNet's form: 'imagenet2012', a "
-        "folder of class folders, a pattern of TFRecord files.",
+        "classification dataset of TensorFlow Datasets. Of ImageNet's form, which `cifar` and "
+        "`search` do not read: 'imagenet2012', a folder of class folders, a pattern of TFRecord "
+        "files.",
         flag_values,
     )
     define_data_dir_flag(flag_values)

@@ -7,7 +7,6 @@ imported when they are opened.
 import contextlib
 import dataclasses
 import math
-import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -193,9 +192,7 @@ def is_image_files(dataset: str) -> bool:
         >>> [imagenet.is_image_files(name) for name in ("imagenet2012", "emnist/letters")]
         [True, False]
     """
-    is_path = dataset.startswith(("/", ".", "~")) or "://" in dataset
-    is_path = is_path or ("/" in dataset and os.path.isdir(dataset))
-    return dataset.startswith("imagenet") or is_path or any(mark in dataset for mark in "*?[")
+    return dataset.startswith("imagenet") or in_memory.is_path(dataset)
 
 
 def load(

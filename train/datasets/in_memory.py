@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.util
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -315,6 +316,10 @@ def _tfds(name: str, data_dir: str | None) -> _Source:
     try:
         builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
+        if is_path(name):
+            message = f"{name!r} is of ImageNet's form, for `keras-swish imagenet` and its runs"
+            raise ArgumentError("dataset", message) from None
+        refuse_folder(name)
         known = {*SPECS, *tfds.list_builders(with_community_datasets=False)}
         valid = f"{', '.join(SPECS)} and every image classification dataset of TensorFlow Datasets"
         raise ArgumentError("dataset", unknown("dataset", name, known, valid)) from None
@@ -347,6 +352,29 @@ def _tfds(name: str, data_dir: str | None) -> _Source:
 
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
     return _Source(sizes, read, features["label"].num_classes, features["label"].names)
+
+
+def is_path(dataset: str) -> bool:
+    """Whether a dataset is named as a folder or a file pattern.
+
+    Example:
+        >>> from keras_swish.train.datasets import in_memory
+        >>> [in_memory.is_path(name) for name in ("/data/flowers", "x/{split}-*", "emnist/letters")]
+        [True, True, False]
+    """
+    is_folder = dataset.startswith(("/", ".", "~")) or "://" in dataset
+    is_folder = is_folder or ("/" in dataset and os.path.isdir(dataset))
+    return is_folder or any(mark in dataset for mark in "*?[")
+
+
+def refuse_folder(name: str) -> None:
+    """Refuses an unknown name of a dataset that is a folder's, which needs a slash.
+
+    Raises:
+        ArgumentError: It says how to write the folder.
+    """
+    if os.path.isdir(name):
+        raise ArgumentError("dataset", f"{name!r} is no dataset but a folder: write './{name}'")
 
 
 @contextlib.contextmanager

@@ -331,6 +331,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     try:
         builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS
+        in_memory.refuse_folder(name)
         known = tfds.list_builders(with_community_datasets=False)
         valid = "imagenet2012, another dataset of TensorFlow Datasets, a folder, a file pattern"
         raise ArgumentError("dataset", unknown("dataset", name, known, valid)) from None

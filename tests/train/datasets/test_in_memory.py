@@ -172,3 +172,19 @@ def test_validation_images_are_held_out_or_named():
         with pytest.raises(ArgumentError) as caught:
             in_memory.load("digits", train_split="train[:1000]", validation_split=split)
         assert caught.value.argument == "validation_split"
+
+
+def test_folders_are_told_from_datasets(call, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flowers").mkdir()
+    folder, image_files = tmp_path / "flowers", "is of ImageNet's form, for `keras-swish imagenet`"
+    for program, name, message in (
+        ("cifar", folder, image_files),
+        ("cifar", "not/there-*", image_files),
+        ("cifar", "flowers", "is no dataset but a folder: write './flowers'"),
+        ("imagenet", "flowers", "is no dataset but a folder: write './flowers'"),
+    ):
+        code, _, err = call(program, f"--dataset={name}")
+        assert code == 2
+        assert f"--dataset={name}: '{name}' {message}" in err
