@@ -340,13 +340,15 @@ def apply_weight_decay(
 
 def decayed_variables(model: keras.Model, recipe: recipes.Recipe) -> list[keras.Variable]:
     """Returns the variables that weight decay acts on."""
-    decayed = []
+    decayed, spared = [], set()
+    if not recipe.decay_depthwise:
+        # Other layers may hold these, too; their kernels have no name of their own.
+        depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
+        spared = {id(x.kernel) for x in all_layers(model) if isinstance(x, depthwise)}
     for layer in _leaves(model):
         kernels = [v for v in layer.trainable_variables if v.name.endswith("kernel")]
-        if isinstance(layer, keras.layers.DepthwiseConv2D) and not recipe.decay_depthwise:
-            continue
         if not recipe.decay_depthwise:
-            kernels = [v for v in kernels if v.name != "depthwise_kernel"]
+            kernels = [v for v in kernels if v.name != "depthwise_kernel" and id(v) not in spared]
         decayed += kernels
     if recipe.decay_activations:
         # Other layers may hold them; Keras's PReLU is in networks of one's own.

@@ -122,6 +122,29 @@ def test_depthwise_kernels_are_decayed_unless_the_recipe_spares_them():
     assert pointwise.name == "pointwise_kernel"
 
 
+class Mixed(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.deep, self.conv = keras.layers.DepthwiseConv2D(3), keras.layers.Conv2D(4, 1)
+
+    def build(self, shape):
+        self.deep.build(shape)
+        self.conv.build(shape)
+
+    def call(self, x):
+        return self.conv(self.deep(x))
+
+
+def test_depthwise_kernels_inside_own_layers_are_spared():
+    layer = Mixed()
+    net = keras.Sequential([keras.Input((8, 8, 2)), layer])
+    both = {id(layer.deep.kernel), id(layer.conv.kernel)}
+    assert {id(v) for v in model_building.decayed_variables(net, RECIPE)} == both
+    spared = dataclasses.replace(RECIPE, decay_depthwise=False)
+    (decayed,) = model_building.decayed_variables(net, spared)
+    assert decayed is layer.conv.kernel
+
+
 def test_kernels_are_decayed_and_a_beta_only_on_request():
     model = models.create("resnet8", activation="swish_beta")
     kernels = {id(v) for v in model.trainable_variables if len(v.shape) in (2, 4)}
