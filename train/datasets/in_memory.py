@@ -392,14 +392,22 @@ def _as_not_available(name: str, place: str) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A range of a split, not read yet."""
+    """A range of a split that an argument names, not read yet."""
 
     source: _Source
+    argument: str
     name: str
     range: range
 
     def read(self) -> Split:
-        return self.source.read(self.name)[self.range.start : self.range.stop]
+        split = self.source.read(self.name)[self.range.start : self.range.stop]
+        last = self.source.classes - 1
+        # Such as -1, which TFDS has for images without a label.
+        for label in split.labels[(split.labels < 0) | (split.labels > last)]:
+            raise ArgumentError(
+                self.argument, f"{self.name!r} has the label {label}; valid are 0 to {last}."
+            )
+        return split
 
 
 def _part(
@@ -427,7 +435,7 @@ def _part(
         both = range(max(part.start, other.range.start), min(part.stop, other.range.stop))
         if name == other.name and both:
             raise ArgumentError(argument, f"The split {spec!r} overlaps with the {use} split.")
-    return _Part(source, name, part)
+    return _Part(source, argument, name, part)
 
 
 def _bound(text: str, size: int) -> int:

@@ -111,6 +111,19 @@ def test_bad_arguments_are_named(arguments, argument, message):
     assert caught.value.argument == argument
 
 
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_that_are_no_class_are_refused(label, monkeypatch):
+    labels = np.append(np.arange(19) % 10, label)
+    split = in_memory.Split(np.zeros((20, 8, 8, 1), "uint8"), labels.astype("int32"))
+    source = in_memory._Source({"train": 20, "test": 20}, lambda name: split, 10)
+    monkeypatch.setattr(in_memory, "_digits", lambda name, data_dir: source)
+    message = f"'test' has the label {label}; valid are 0 to 9"
+    with pytest.raises(ArgumentError, match=message) as caught:
+        in_memory.load("digits", train_split="train[:19]")
+    assert caught.value.argument == "test_split"
+    in_memory.load("digits", train_split="train[:19]", test_split="test[:19]")
+
+
 @pytest.fixture
 def tfds_cifar10(tmp_path, monkeypatch):
     """TFDS's own CIFAR-10 builder over a few random images in CIFAR's binary format."""
