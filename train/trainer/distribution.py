@@ -122,7 +122,8 @@ def _mirrored() -> Devices:
         raise ArgumentError("strategy", "on TPUs it needs KERAS_BACKEND=jax")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    return Devices(strategy.num_replicas_in_sync, scope=strategy.scope)
+    # A device without an image of the last batch would fail: not every operation takes none.
+    return Devices(strategy.num_replicas_in_sync, scope=strategy.scope, even=True)
 
 
 def _join(coordinator: str | None, hosts: int | None, host: int | None) -> None:

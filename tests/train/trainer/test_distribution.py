@@ -68,6 +68,12 @@ def ended(process):
     return output
 
 
+def assert_same_tests(ours, theirs, rtol):
+    results = [trainer.read_result(directory) for directory in (ours, theirs)]
+    for name in ("test_loss", "test_accuracy"):
+        np.testing.assert_allclose(*(result[name] for result in results), rtol=rtol, err_msg=name)
+
+
 def assert_same_losses(ours, theirs, rtol):
     logs = [epoch_log.read_log(directory) for directory in (ours, theirs)]
     assert len(logs[0]) == len(logs[1]) > 0
@@ -158,17 +164,20 @@ def test_a_killed_process_ends_the_others_and_a_restart_goes_on(alone, start, tm
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
 def test_two_devices_of_tensorflow_give_the_losses_of_one(optimizer, start, tmp_path):
     pytest.importorskip("tensorflow")
-    flags = [*FLAGS, f"--optimizer={optimizer}", "--learning_rate=0.01"]
+    # The last image of the test is alone in its batch, and one of the devices without any.
+    flags = [*FLAGS, f"--optimizer={optimizer}", "--learning_rate=0.01", "--test_split=test[:65]"]
     for name, devices, strategy in (("one", "", "none"), ("two", MIRRORED, "data_parallel")):
         command = [sys.executable, "-c", devices + NETWORK + TRAIN, *flags]
         command += [f"--strategy={strategy}", f"--out={tmp_path / name}"]
         ended(start(command, KERAS_BACKEND="tensorflow"))
     assert_same_losses(tmp_path / "one", tmp_path / "two", rtol=1e-4)
+    assert_same_tests(tmp_path / "one", tmp_path / "two", rtol=1e-4)
 
 
 def test_two_devices_of_tensorflow_train_a_network_of_the_zoo(start, tmp_path):
     pytest.importorskip("tensorflow")
     command = [sys.executable, "-c", MIRRORED + TRAIN, *FLAGS, "--strategy=data_parallel"]
+    command.append("--test_split=test[:65]")
     ended(start([*command, f"--out={tmp_path}"], KERAS_BACKEND="tensorflow"))
     losses = [row["loss"] for row in epoch_log.read_log(tmp_path)]
     assert losses[1] < losses[0]
