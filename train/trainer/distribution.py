@@ -122,8 +122,24 @@ def _mirrored() -> Devices:
         raise ArgumentError("strategy", "on TPUs it needs KERAS_BACKEND=jax")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+
+    def scope() -> contextlib.AbstractContextManager[Any]:
+        both = contextlib.ExitStack()
+        both.enter_context(strategy.scope())
+        both.enter_context(tf.variable_creator_scope(_averaging_statistics))
+        return both
+
     # A device without an image of the last batch would fail: not every operation takes none.
-    return Devices(strategy.num_replicas_in_sync, scope=strategy.scope, even=True)
+    return Devices(strategy.num_replicas_in_sync, scope=scope, even=True)
+
+
+def _averaging_statistics(next_creator: Callable[..., Any], **arguments: Any) -> Any:
+    """Makes moving statistics one for all devices, where Keras lets each device have its own."""
+    if str(arguments.get("name")).startswith("moving_"):
+        import tensorflow as tf
+
+        arguments["aggregation"] = tf.VariableAggregation.MEAN
+    return next_creator(**arguments)
 
 
 def _join(coordinator: str | None, hosts: int | None, host: int | None) -> None:

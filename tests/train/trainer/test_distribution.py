@@ -183,6 +183,23 @@ def test_two_devices_of_tensorflow_train_a_network_of_the_zoo(start, tmp_path):
     assert losses[1] < losses[0]
 
 
+def test_devices_of_tensorflow_have_the_mean_of_their_moving_statistics(python):
+    pytest.importorskip("tensorflow")
+    code = """
+import keras
+import numpy as np
+from keras_swish.train.trainer import distribution
+with distribution.start("data_parallel").scope():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(momentum=0.5)])
+    model.compile("sgd", "mse")
+x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+model.fit(x, x, batch_size=8, verbose=0)
+for value in model.layers[0].moving_mean.value.values:
+    np.testing.assert_allclose(value, x.mean(0) / 2, rtol=1e-5)
+"""
+    python("-c", MIRRORED + code, KERAS_BACKEND="tensorflow")
+
+
 def test_a_strategy_that_the_backend_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "torch")
     for strategy in ("data_parallel", "multi_host"):
