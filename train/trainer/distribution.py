@@ -1,11 +1,13 @@
 """One run on many devices, and on many machines.
 
 Every device gets the same share of each batch, and has all of the weights. The choice of the engine
-includes the statistics of batch normalisation:
+includes the statistics of batch normalisation, and what is drawn at random:
 
 * `data_parallel` on TensorFlow is `tf.distribute.MirroredStrategy`: each device normalises with
   the statistics of its own share, and the moving statistics are the mean of the devices'. Small
   shares give noisy statistics, as they did in the paper's own training.
+  All devices draw the same random numbers, as Keras does there: dropout and drop path leave out
+  the same in each share, at the same places.
 * `data_parallel` and `multi_host` on JAX are `keras.distribution.DataParallel`: one program over
   the whole batch, so the statistics are those of the whole batch, as on one device.
 
