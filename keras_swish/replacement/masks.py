@@ -4,49 +4,45 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import Tensor, mask_of
+from keras_swish.keras_compat import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
-class StopMask(keras.layers.Layer):
-    """Gives its input without the mask that goes with it.
+class StopMask(keras.layers.Wrapper):
+    """Applies an activation layer without the mask that goes with its input.
 
     An operation such as `keras.ops.relu`, or a `Lambda` layer, drops the mask of a `Masking` or
     `Embedding` layer before it. An activation layer passes it on, so that what follows, such as an
     LSTM or a mean over time, would compute something else.
 
+    Args:
+        layer: The activation layer.
+        **kwargs: Those of every Keras layer.
+
     Example:
         >>> import keras
         >>> from keras_swish.replacement.masks import StopMask
-        >>> inputs = keras.Input((3, 1))
-        >>> hasattr(StopMask()(keras.layers.Masking()(inputs)), "_keras_mask")
+        >>> inputs = keras.layers.Masking()(keras.Input((3, 1)))
+        >>> hasattr(StopMask(keras.layers.ReLU())(inputs), "_keras_mask")
         False
     """
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self, layer: keras.Layer, **kwargs: Any):
+        super().__init__(layer, **kwargs)
         self.supports_masking = True  # Keras warns where a mask ends at a layer that does not
 
+    def build(self, input_shape: Any = None) -> None:
+        """Builds the activation."""
+        super().build(input_shape)
+        self.input_spec = self.layer.input_spec
+
     def call(self, inputs: Tensor) -> Tensor:
-        """Returns a copy, as the mask belongs to the tensor itself."""
-        return keras.ops.copy(inputs)
+        """Applies the activation to a copy, as the mask belongs to the tensor itself."""
+        return self.layer(keras.ops.copy(inputs))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> None:
         """Returns no mask."""
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Returns the input's shape."""
-        return input_shape
-
-
-def masked_alike(new: keras.KerasTensor, old: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Returns the output of a new activation, without a mask if the old one's has none.
-
-    Args:
-        new: The output.
-        old: That of the old activation.
-        name: Name of the new one.
-    """
-    if mask_of(new) is None or mask_of(old) is not None:
-        return new
-    return StopMask(name=f"{name}_unmasked", dtype=new.dtype)(new)
+        """Returns the activation's output shape."""
+        return self.layer.compute_output_shape(input_shape)

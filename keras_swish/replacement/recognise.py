@@ -14,6 +14,7 @@ from keras_swish.keras_activations import keras_names
 from keras_swish.keras_compat import is_keras_own
 from keras_swish.layers import SearchedActivation, Swish
 from keras_swish.messages import unknown
+from keras_swish.replacement.masks import StopMask
 
 # Two names of one function: the second is the one that reports use.
 ALIASES = {"silu": "swish", "hard_swish": "hard_silu", "Swish": "swish_beta"}
@@ -110,6 +111,8 @@ def name_of_formula(formula: str) -> str:
 
 def function_of(candidate: Any) -> Any:
     """Returns the function inside an `Activation` or a `Lambda`, and anything else itself."""
+    if isinstance(candidate, StopMask):
+        candidate = candidate.layer
     if type(candidate) is keras.layers.Activation:
         return candidate.activation
     if isinstance(candidate, keras.layers.Lambda):

@@ -11,6 +11,7 @@ from keras_swish import registry
 from keras_swish.keras_compat import calls, set_scope
 from keras_swish.layers import TrainableActivation
 from keras_swish.registry import Identifier, is_homogeneous
+from keras_swish.replacement.masks import StopMask
 from keras_swish.replacement.places import NOWHERE, Place
 from keras_swish.replacement.recognise import describe, function_of, matcher, recognise
 
@@ -109,7 +110,17 @@ class Rule:
                 place.channels.tell(new)
             if self.beta_initializer is not None:
                 new.beta_initializer = self.beta_initializer
-        return new
+        return _without_mask(new, place) if place.stops_mask and new.supports_masking else new
+
+
+def _without_mask(activation: keras.Layer, place: Place) -> StopMask:
+    new = StopMask(activation, name=activation.name, dtype=activation.dtype_policy)
+    if place.path is not None:
+        set_scope(new, place.path)
+        set_scope(activation, f"{place.path}/{new.name}")
+    if isinstance(activation, TrainableActivation):
+        activation.scope = "/".join(filter(None, [place.scope, new.name]))
+    return new
 
 
 def _initializer(

@@ -8,7 +8,6 @@ import keras
 
 from keras_swish.keras_compat import calls, graph_nodes, is_keras_own, producer
 from keras_swish.replacement.handing import Holder, handed_on
-from keras_swish.replacement.masks import StopMask
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -25,7 +24,6 @@ _PASSING = (
     keras.layers.Permute,
     keras.layers.Identity,
     keras.layers.Dropout,
-    StopMask,
 )
 # The same of Keras's operations, by the names of their classes.
 _PASSING_OPERATIONS = {

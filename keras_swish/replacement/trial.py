@@ -68,7 +68,7 @@ class TrialCopy:
         layers = [located.activation for located in needing if not located.key]
         self.scaled = unscaled_before(surroundings, layers)
         self.notes = notes_on_unscaled(surroundings, needing)
-        factories = _Factories(Places(surroundings), found)
+        factories = _Factories(Places(model, surroundings), found)
         for _, located, rule in changed:
             factories.add(located, rule)
         self.copier = Copier(

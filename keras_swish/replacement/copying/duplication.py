@@ -23,7 +23,6 @@ import numpy as np
 
 from keras_swish import keras_compat as compat
 from keras_swish.replacement.copying.errors import CannotCopyError
-from keras_swish.replacement.masks import masked_alike
 
 # What has no state that one model could change under the other.
 _SHARED = (
@@ -208,7 +207,7 @@ class Duplicator:
                     f"{node.operation.name!r} changes the shape of what it takes, from "
                     f"{args[0].shape} to {node.outputs[0].shape}: no other activation does."
                 )
-            self._remember(node.outputs[0], masked_alike(output, node.outputs[0], new.name))
+            self._remember(node.outputs[0], output)
             self._remember(node, compat.producing_node(output))
             return
         outputs = [self._copy(tensor) for tensor in node.outputs]
