@@ -144,7 +144,7 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
                 tracker.replace_tracked_value("layers", old, new)
             else:
                 tracker.untrack(old)
-        if value is new and isinstance(old, keras.Layer) and not isinstance(new, keras.Layer):
+        if name in _torch_modules(layer) and value is new and not isinstance(new, keras.Layer):
             delattr(layer, name)  # PyTorch refuses a function where a module was
         setattr(layer, name, value)
         if isinstance(new, keras.Layer):

@@ -401,3 +401,33 @@ def test_a_lambda_in_place_of_another_one_is_refused_when_it_is_saved(tmp_path):
         changed = replace(model, {old: lambda x: keras.ops.tanh(x) * 0.1})
     with pytest.raises(CannotSaveError, match=r"'of_lambda\S*' of class OfLambda cannot be saved"):
         changed.save(tmp_path / "model.keras")
+
+
+@keras.saving.register_keras_serializable(package="test_saving")
+class BetweenLayers(layers.Layer):
+    """Has its activation between two layers with weights of other shapes."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.activation = layers.Dense(3), keras.activations.relu
+        self.last = layers.Dense(2)
+
+    def build(self, input_shape):
+        self.first.build(input_shape)
+        self.last.build((None, 3))
+
+    def call(self, inputs):
+        return self.last(self.activation(self.first(inputs)))
+
+
+def test_replacing_back_and_forth_keeps_the_order_of_weights(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), BetweenLayers(), layers.Dense(1)])
+    swish = keras_swish.replace_activations(model, {"relu": "swish_beta"})
+    again = keras_swish.replace_activations(swish, {"swish_beta": keras.ops.relu})
+    again = keras_swish.replace_activations(again, {"relu": "swish_beta"})
+    assert [v.shape for v in again.weights] == [v.shape for v in swish.weights]
+    again.compile("adam", "mse")
+    again.fit(np.ones((2, 4)), np.ones((2, 1)), verbose=0)
+    again.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert_equal(loaded, again, np.random.default_rng(0).standard_normal((3, 4)))
