@@ -61,14 +61,15 @@ class Rule:
         self._means_function = not isinstance(template, keras.layers.Softmax)
         self.beta_initializer = _initializer(beta_initializer, self.name)
 
-    def make_layer(self, old: Any, place: Place = NOWHERE) -> keras.Layer:
-        """Makes the layer that replaces a layer or operation."""
+    def make_layer(self, old: Any, place: Place = NOWHERE, name: str | None = None) -> keras.Layer:
+        """Makes the layer that replaces a layer or operation, by default of its name."""
+        name = name or old.name
         if self.keeps_softmax(old):
-            new = type(old).from_config({**old.get_config(), "name": old.name})
+            new = type(old).from_config({**old.get_config(), "name": name})
         elif self.takes_masks and self._means_function and not _is_over_the_last(old):
-            new = keras.layers.Softmax(axis=old.axis, name=old.name)
+            new = keras.layers.Softmax(axis=old.axis, name=name)
         else:
-            new = registry.layer(self.new, name=old.name)
+            new = registry.layer(self.new, name=name)
         if isinstance(old, keras.Layer):
             new.activity_regularizer = old.activity_regularizer
         return self._prepared(new, _policy(old), place)

@@ -1,14 +1,16 @@
 """Copies of models: new layers, the same weights, and other activations where a plan says so."""
 
+import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from keras_swish import registry
 from keras_swish.keras_compat import (
     add_gamma,
+    all_layers,
     call_symbolically,
     sublayers,
     track_torch_parameters,
@@ -18,10 +20,12 @@ from keras_swish.replacement.copying.duplication import Duplicator
 from keras_swish.replacement.copying.errors import CannotCopyError
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key, is_graph, is_keras, is_sequence, members, put
+from keras_swish.replacement.sites import children
 from keras_swish.replacement.watching.running import arguments
 
 # Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
-Factory = Callable[[Any], Any]
+# One for a layer or operation takes another `name`, too.
+Factory = Callable[..., Any]
 
 
 class Copier:
@@ -75,6 +79,8 @@ class Copier:
             CannotCopyError: If an object in a layer cannot be copied, or a weight is not reached.
         """
         self._duplicator = Duplicator(model, self._replacing, self._call)
+        parts = [one for layer in all_layers(model) for _, one in children(layer)]
+        self._names = {one.name for one in parts if isinstance(one, keras.Operation)}
         new = self._duplicator.duplicate(model)
         pairs = [pair for pair in self._duplicator.copied() if isinstance(pair[0], keras.Layer)]
         pairs = [pair for pair in pairs if id(pair[0]) not in self.layer_factories]
@@ -110,10 +116,11 @@ class Copier:
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         count = self._call_counts[id(operation)] = self._call_counts[id(operation)] + 1
         if count > 1 and not self.shared:
-            every_call = next(each for each in self.calls.values() if each[0] is operation)
-            operation = registry.layer(operation, name=f"{operation.name}_{count}")
-            every_call.append(operation)
-            self.activations.append(operation)
+            # As the first one was made: what that was told of its place is in no configuration.
+            old = next(one for one, new in self._duplicator.copied() if new is operation)
+            factory = functools.partial(self.layer_factories[id(old)], name=self._free(old, count))
+            operation = self._new_activation(factory, old)
+            self.calls[id(old)].append(operation)
         first = [*args, *kwargs.values()][0]
         if isinstance(operation, keras.Layer) and not _fits(operation, first.shape):
             raise ValueError(
@@ -122,6 +129,13 @@ class Copier:
                 "gives each call a layer of its own."
             )
         return operation(*args, **kwargs)
+
+    def _free(self, old: Any, count: int) -> str:
+        """Returns a name for the activation of a later call, which nothing in the model has."""
+        names = (f"{old.name}_{number}" for number in itertools.count(count))
+        name = next(name for name in names if name not in self._names)
+        self._names.add(name)
+        return name
 
     # In attributes.
 

@@ -445,7 +445,7 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
         replaced.append((one, key))
         if key is None:
             calls[id(one)] = site["activations"]
-            layer_factories[id(one)] = functools.partial(_restored, site["activations"][0])
+            layer_factories[id(one)] = functools.partial(_next, iter(site["activations"]))
         else:
             attribute_factories[id(one), key] = functools.partial(_restored, site["activations"][0])
             followers[id(one), key] = [
@@ -470,6 +470,11 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
 
 def _address(saved: list) -> Address:
     return tuple(tuple(step) if isinstance(step, list | tuple) else step for step in saved)
+
+
+def _next(configs: Iterator[Any], host: Any, name: str | None = None) -> Any:
+    """Returns the activation of the next call, whose configuration has its name."""
+    return _restored(next(configs), host)
 
 
 def _restored(config: Any, host: Any) -> Any:

@@ -11,6 +11,7 @@ from carrying import assert_equal, differ, disturbed, values
 from keras import layers
 
 import keras_swish
+from keras_swish.layers import betas
 from keras_swish.replacement.recognise import recognise
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
@@ -340,6 +341,19 @@ def test_shared_layers_stay_shared_or_get_their_own():
     assert apart.count_params() == model.count_params() + 3 * 6
     assert [layer.name for layer in apart.layers if "act" in layer.name] == ["act", "act_2"]
     assert_equal(apart, changed, X)
+
+
+def test_the_layer_of_a_later_call_knows_its_channels_and_has_a_free_name(tmp_path):
+    shared, inputs = layers.ReLU(name="act"), keras.Input((3, 6, 7))
+    x = shared(layers.BatchNormalization(axis=1)(inputs))
+    x = shared(layers.BatchNormalization(axis=1)(x))
+    x = layers.GlobalAveragePooling2D(data_format="channels_first")(layers.ELU(name="act_2")(x))
+    model = keras.Model(inputs, x)
+    apart = keras_swish.replace_activations(model, {"relu": "swish_beta"}, shared=False)
+    apart.save(tmp_path / "model.keras")
+    for one in (apart, keras.saving.load_model(tmp_path / "model.keras")):
+        shapes = {path: tuple(beta.shape) for path, beta in betas(one).items()}
+        assert shapes == {"act/beta": (3, 1, 1), "act_3/beta": (3, 1, 1)}
 
 
 def test_a_shared_nested_model_stays_shared():
