@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any
 
 import keras
@@ -170,11 +170,18 @@ def unlike_ours(candidate: Any) -> str:
     elif isinstance(inner, functools.partial):
         value = inner.keywords.get(parameter, ours)
     else:
-        taken = inspect.signature(inner).parameters
+        taken = _parameters(inner)
         # TensorFlow's slope is an `alpha`.
         taken = [taken[each] for each in (parameter, "alpha") if each in taken]
         value = taken[0].default if taken else ours
     return "" if value == ours else f"{parameter}={value}"
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of a function in C, such as PyTorch's gelu
+        return {}
 
 
 def difference_from_keras(name: str) -> str:

@@ -162,6 +162,18 @@ def test_a_model_moves_and_trains_as_a_module():
     assert sum(moved) == len(model.trainable_variables)
 
 
+@torch_only[0]
+@torch_only[1]
+def test_pytorch_s_gelu_which_has_no_signature_is_found_and_replaced():
+    import torch
+
+    gelu = torch.nn.functional.gelu
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, gelu, name="d"), layers.Dense(2)])
+    assert [str(site) for site in keras_swish.find_activations(model)] == ["d (activation): gelu"]
+    changed = keras_swish.replace_activations(model, {"gelu": "swish_beta"})
+    assert list(betas(changed)) == ["d/activation/beta"]
+
+
 @pytest.mark.jax
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX")
 @each_network
