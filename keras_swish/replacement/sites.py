@@ -174,11 +174,13 @@ def output_makers(layer: keras.Layer) -> set[int]:
         return set().union(*(_makers(tensor) for tensor in outputs))
     if isinstance(layer, keras.layers.Bidirectional):
         return output_makers(layer.forward_layer) | output_makers(layer.backward_layer)
-    # Of what a class of the user's own does in which order, only the attributes' order tells.
+    # Of what a class of the user's own does in which order, only the attributes' order tells; what
+    # a sequence holds in attributes is not in it.
     inner = [
         child
         for key, child in children(layer)
-        if isinstance(child, keras.Layer) and not (key and is_activation_attribute(key))
+        if isinstance(child, keras.Layer)
+        and not (key and (is_sequence(layer) or is_activation_attribute(key)))
     ]
     while inner and _passes(inner[-1]):
         inner.pop()

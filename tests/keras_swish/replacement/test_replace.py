@@ -273,6 +273,13 @@ def test_output_activations_stay_unless_asked_for():
     assert len(replace(model, {"relu": "swish"}, except_last=False)[1].replaced) == 3
 
 
+def test_a_layer_in_an_attribute_of_a_sequence_does_not_make_its_output():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, "relu"), layers.ReLU(name="last")])
+    model.teacher = keras.Sequential([keras.Input((6,)), layers.ReLU(name="relu")], name="teacher")
+    _, report = replace(model, {"relu": "swish"})
+    assert [site.path for site in report.kept] == ["last"]
+
+
 @pytest.mark.parametrize(
     "end",
     [
