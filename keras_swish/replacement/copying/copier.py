@@ -12,6 +12,7 @@ from keras_swish.keras_compat import (
     add_gamma,
     all_layers,
     call_symbolically,
+    calls,
     sublayers,
     track_torch_parameters,
 )
@@ -153,7 +154,8 @@ class Copier:
             new = self._built(new, host)
         put(copy, key, new)
         for holder, held_at in following:
-            if isinstance(new, keras.Layer) and not _fits(new, activated_shape(holder)):
+            shapes = self._activated_shapes(holder) if isinstance(new, keras.Layer) else []
+            if not all(_fits(new, shape) for shape in shapes):
                 one = self._built(self._new_activation(factory, holder), holder)
             else:
                 one = new
@@ -167,10 +169,23 @@ class Copier:
                     f"The layer {host.name!r} is not built, so the weights of its new activation "
                     "cannot be made: call the model, or give it an Input, before."
                 )
-            shape = activated_shape(host)
-            if shape is not None:
-                activation.build(shape)
+            shapes = self._activated_shapes(host)
+            if shapes[0] is not None:
+                activation.build(shapes[0])
+            if not all(_fits(activation, shape) for shape in shapes):
+                raise ValueError(
+                    f"The layer {host.name!r} is called with inputs of several sizes, and its new "
+                    "activation has weights for those of the first call: leave it out with "
+                    "`where`, or give each call a layer of its own."
+                )
         return activation
+
+    def _activated_shapes(self, host: keras.Layer) -> list[Any]:
+        """Returns what a layer applies its activation to, for each of its calls in the model."""
+        nodes = calls(self.copy_of(host))
+        return [activated_shape(host, node.input_tensors[0].shape) for node in nodes] or [
+            activated_shape(host)
+        ]
 
     # Those of which only a call of a layer around them tells the shapes.
 
@@ -290,9 +305,15 @@ def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> bool:
     return False
 
 
-def activated_shape(host: keras.Layer) -> Any:
-    """Returns the shape of what a layer applies its activation to, where that is known."""
-    shape = (host.get_build_config() or {}).get("input_shape")
+def activated_shape(host: keras.Layer, input_shape: Any = None) -> Any:
+    """Returns the shape of what a layer applies its activation to, where that is known.
+
+    Args:
+        host: The layer.
+        input_shape: Of its input; by default that for which it was built.
+    """
+    built_for = (host.get_build_config() or {}).get("input_shape")
+    shape = built_for and (input_shape or built_for)
     units = getattr(host, "units", None) or getattr(host, "filters", None)
     if hasattr(host, "state_size") and units and is_keras(type(host)):  # a recurrent layer's cell
         sizes = [None] * getattr(host, "rank", 0)

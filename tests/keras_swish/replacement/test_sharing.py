@@ -354,6 +354,18 @@ def test_an_activation_that_is_handed_on_is_one(call, site):
     assert have_the_same_bits(back, model, x)
 
 
+def test_a_layer_that_another_model_calls_too_is_built_for_the_calls_of_this_one():
+    shared, inputs = layers.Dense(4, "relu", name="shared"), keras.Input((5, 4))
+    shared(keras.Input((4,)))
+    model = disturbed(keras.Model(inputs, layers.Dense(1)(shared(inputs))))
+    changed = keras_swish.replace_activations(model, {"relu": "swish_beta"})
+    assert changed(np.ones((2, 5, 4))).shape == (2, 5, 1)
+    x = layers.Flatten()(shared(shared(inputs)[:, 0]))
+    twice = keras.Model(inputs, layers.Dense(1)(x))
+    with pytest.raises(ValueError, match=r"'shared' is called with inputs of several sizes"):
+        keras_swish.replace_activations(twice, {"relu": "swish_beta"})
+
+
 def test_one_layer_at_two_widths_needs_one_for_each_call():
     act, small, large = keras.layers.ReLU(name="act"), keras.Input((4,)), keras.Input((5,))
     outputs = [keras.layers.Dense(1)(act(x)) for x in (small, large)]
