@@ -228,6 +228,12 @@ def _examples(model: keras.Model, data: Any) -> Any:
     symbolic = serving.structure(model)
     if data is not None:
         data = keras.tree.map_structure(np.asarray, data)
+        shapes = [x.shape for x in keras.tree.flatten(data)]
+        if not shapes or not all(shape and shape[0] for shape in shapes):
+            raise ValueError(
+                "`representative_data` must be arrays of at least one example. Received: arrays "
+                f"of the shapes {shapes}"
+            )
         return data if symbolic is None else _as_inputs(symbolic, data)
     if symbolic is None:
         raise ValueError(
@@ -267,13 +273,35 @@ def _concatenated(batches: Iterable[Any]) -> list[np.ndarray]:
 
 
 def _as_inputs(symbolic: Any, data: Any) -> Any:
-    """Casts numbers, as `model.predict` does."""
-    tensors, arrays = keras.tree.flatten(symbolic), keras.tree.flatten(data)
-    if len(tensors) != len(arrays):  # which the model will say
-        return data
-    pairs = zip(tensors, arrays, strict=True)
-    cast = [array if x.dtype == "string" else array.astype(x.dtype) for x, array in pairs]
-    return keras.tree.pack_sequence_as(data, cast)
+    """Brings data into the structure, rank and dtype of a model's inputs, as `predict` does."""
+    tensors = keras.tree.flatten(symbolic)
+    names = sorted(symbolic) if isinstance(symbolic, dict) else [x.name for x in tensors]
+    if isinstance(data, dict) or (isinstance(symbolic, dict) and len(names) > 1):
+        keys = sorted(data) if isinstance(data, dict) else None
+        if keys is None or not set(names) <= set(keys):
+            received = "no dict" if keys is None else f"a dict with the keys {keys}"
+            raise ValueError(
+                "`representative_data` must be a dict with an array for each of the inputs "
+                f"{names}. Received: {received}"
+            )
+        data = [data[name] for name in names]
+    arrays = keras.tree.flatten(data)
+    if len(tensors) != len(arrays):
+        raise ValueError(
+            f"`representative_data` must be {len(tensors)} arrays, for the inputs {names}. "
+            f"Received: {len(arrays)} arrays"
+        )
+    cast = [_as_input(x, array) for x, array in zip(tensors, arrays, strict=True)]
+    return keras.tree.pack_sequence_as(symbolic, cast)
+
+
+def _as_input(tensor: Any, array: np.ndarray) -> np.ndarray:
+    rank = len(tensor.shape)
+    if array.ndim == rank - 1 and tensor.shape[-1] == 1:
+        array = array[..., np.newaxis]
+    elif array.ndim == rank + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    return array if tensor.dtype == "string" else array.astype(tensor.dtype)
 
 
 def _random(tensor: Any) -> np.ndarray:

@@ -345,3 +345,31 @@ def test_a_model_of_a_fixed_batch_size_takes_examples(form, tmp_path):
         assert keras_swish.export(model, tmp_path / f"b{suffix}", **options) < 0.1
     with pytest.raises(ValueError, match=r"needs 2 examples at least.*Received: 1"):
         keras_swish.export(model, tmp_path / f"c{suffix}", representative_data=x[:1])
+
+
+def test_data_are_taken_as_predict_takes_them(tmp_path):
+    def model(make):
+        inputs = [keras.Input((2,), name="b"), keras.Input((1,), name="a")]
+        y = keras.layers.Dense(3, "relu")(keras.layers.Concatenate()(inputs))
+        return keras.Model(make(inputs), y)
+
+    b, a = np.random.default_rng(0).normal(size=(5, 2)), np.arange(5)
+    named, listed = {"a": a, "b": b, "more": a}, model(list)
+    of_names = model(lambda inputs: {x.name: x for x in inputs})
+    one = keras.Input((2,))
+    of_one = keras.Model({"x": one}, keras.layers.Dense(3)(one))
+    cases = [(listed, named), (listed, (b, a)), (of_names, named), (of_one, b)]
+    for number, (each, data) in enumerate(cases):
+        each.predict(data, verbose=0)
+        path = tmp_path / str(number)
+        assert keras_swish.export(each, path, representative_data=data) < 1e-5
+    for data, message in [
+        ({"a": a}, "for each of the inputs .'b', 'a'.. Received: a dict with the keys .'a'."),
+        ([a[:, None]], "must be 2 arrays, for the inputs .'b', 'a'.. Received: 1 arrays"),
+        ([b[:0], a[:0]], "must be arrays of at least one example"),
+        ([], "must be arrays of at least one example"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            keras_swish.export(listed, tmp_path / "none", representative_data=data)
+    with pytest.raises(ValueError, match=r"must be a dict .* Received: no dict"):
+        keras_swish.export(of_names, tmp_path / "none", representative_data=[b, a])
