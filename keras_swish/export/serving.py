@@ -60,7 +60,13 @@ def surround(
                 f"`classifier_activation` is for a model whose outputs are logits; those of "
                 f"{model.name!r} are of {already} already. Received: {classifier_activation!r}"
             )
-        outputs = keras.layers.Activation(classifier_activation, dtype="float32")(outputs)
+        if len(keras.tree.flatten(outputs)) != 1:
+            raise ValueError(
+                "`classifier_activation` is for a model of one output, its logits. Received: "
+                f"{model.name!r}, which has {len(keras.tree.flatten(outputs))}"
+            )
+        activation = keras.layers.Activation(classifier_activation, dtype="float32")
+        outputs = keras.tree.map_structure(activation, outputs)
     if names_are_outputs and class_names is not None:
         outputs = {"scores": outputs, "classes": ClassNames(class_names)(outputs)}
     return keras.Model(inputs, outputs, name=model.name)

@@ -373,3 +373,13 @@ def test_data_are_taken_as_predict_takes_them(tmp_path):
             keras_swish.export(listed, tmp_path / "none", representative_data=data)
     with pytest.raises(ValueError, match=r"must be a dict .* Received: no dict"):
         keras_swish.export(of_names, tmp_path / "none", representative_data=[b, a])
+
+
+def test_logits_are_one_output_in_any_structure(tmp_path):
+    inputs = keras.Input((4,))
+    logits = keras.layers.Dense(3)(inputs)
+    model = keras.Model(inputs, {"logits": logits})
+    assert keras_swish.export(model, tmp_path / "a", classifier_activation="softmax") < 1e-5
+    model = keras.Model(inputs, [logits, keras.layers.Dense(2)(inputs)])
+    with pytest.raises(ValueError, match=r"for a model of one output.*which has 2"):
+        keras_swish.export(model, tmp_path / "b", classifier_activation="softmax")
