@@ -12,10 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_swish import activations
 from keras_swish.elementwise.operation import plain_operations
 from keras_swish.export import formats, serving
 from keras_swish.kernels import portable
 from keras_swish.messages import unknown
+from keras_swish.replacement.replace import find_activations, replace_activations
 
 # Without data: how many random examples a model is tried on, and of what size where it is open.
 _EXAMPLES, _OPEN = 3, 96
@@ -73,8 +75,9 @@ def export(
             a list or dict of arrays, `(n, ...)`. For `quantize` they are needed, and fix the range
             of each tensor: about 100 typical examples. Else they are what outputs are compared
             on, by default random numbers. A model of a fixed batch size needs as many at least.
-        hard_swish: Writes Swish as `x * relu6(beta * x + 3) / 6`, which is cheaper on phones and
-            another function: outputs are compared with those of the model that computes so.
+        hard_swish: Writes Swish, Keras's own too, as `x * relu6(beta * x + 3) / 6`, which is
+            cheaper on phones and another function: outputs are compared with those of the model
+            that computes so.
         tolerance: The largest difference from the model's outputs to accept, as a share of the
             largest of them; with `quantize`, the root mean square of one as a share of that of
             the other. By default 1e-5 for a SavedModel, 1e-4 for LiteRT and ONNX, 0.1 for
@@ -99,6 +102,7 @@ def export(
     _check(model, path, quantize, representative_data)
     target = _format(path, format, quantize)
     _import(target.packages)
+    model = _with_our_swish(model) if hard_swish else model
     names_are_outputs = class_names is not None and target.add_class_names is None
     original = model
     model = serving.surround(
@@ -209,6 +213,15 @@ def _remove(path: pathlib.Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _with_our_swish(model: keras.Model) -> keras.Model:
+    """Returns a model with this package's Swish where Keras's is, which stays what it is."""
+    if not any(site.old == "swish" and not site.code for site in find_activations(model)):
+        return model
+    new = {"swish": activations.swish}
+    # What a model's own code calls is told of in a warning.
+    return replace_activations(model, new, where=lambda site: True, except_last=False, strict=False)
 
 
 def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:

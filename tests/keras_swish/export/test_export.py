@@ -147,6 +147,21 @@ def test_hard_swish_is_written_on_request_alone(tmp_path):
     np.testing.assert_allclose(model(x), x / (1 + np.exp(-x)), rtol=1e-6)
 
 
+def test_hard_swish_is_written_for_keras_s_own_swish_too(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            keras.layers.Dense(5, "silu", kernel_initializer="identity"),
+            keras.layers.Lambda(keras.ops.silu),
+        ]
+    )
+    x = np.float32([[-4, -1, 0, 1, 4]])
+    keras_swish.export(model, tmp_path / "hard", hard_swish=True)
+    (hard,) = formats.run_saved_model(tmp_path / "hard", x, [])
+    wanted = x * np.clip(x + 3, 0, 6) / 6
+    np.testing.assert_allclose(hard, wanted * np.clip(wanted + 3, 0, 6) / 6, atol=1e-6)
+
+
 @pytest.mark.parametrize("form", SUFFIXES)
 def test_several_inputs_and_outputs(form, tmp_path):
     require(form)
