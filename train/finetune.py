@@ -194,9 +194,8 @@ def prepare(run: Finetuning, dataset: ImageDataset) -> tuple[keras.Model, keras.
             beta_initializer=initializer,
             return_report=True,
         )
-    for flag in ("beta_initializer", "beta_learning_rate"):
-        if getattr(run, flag) is not None and not weighted_layers(model):
-            raise ArgumentError(flag, "is for betas, and no new activation has one")
+    if run.beta_learning_rate is not None and not weighted_layers(model):
+        raise ArgumentError("beta_learning_rate", "is for betas, and no new activation has one")
     words = f"{len(report.replaced)} activations replaced"
     if report.scaled:
         words += f", {len(report.scaled)} batch normalisations given a gamma"

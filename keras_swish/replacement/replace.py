@@ -179,9 +179,10 @@ def replace_activations(
 
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
-        ValueError: If there is nothing to replace, an activation is unknown, a layer cannot be
-            made again, or with `strict=True` an activation is called from Python code, or with a
-            mask or an axis that the new one does not take.
+        ValueError: If there is nothing to replace, an activation is unknown, no new one has a
+            beta for `beta_initializer`, a layer cannot be made again, or with `strict=True` an
+            activation is called from Python code, or with a mask or an axis that the new one does
+            not take.
 
     Example:
         >>> import keras, keras_swish
@@ -215,6 +216,11 @@ def replace_activations(
     found = survey(model, tuple(key for key in replacements if callable(key)))
     printed = {site.old for site in found.sites()}
     rules = [Rule(old, new, beta_initializer, printed) for old, new in replacements.items()]
+    if beta_initializer is not None and rules and not any(rule.has_betas for rule in rules):
+        raise ValueError(
+            "`beta_initializer` is for betas, and no new activation has one. Received: "
+            f"beta_initializer={beta_initializer!r}, for {', '.join(rule.name for rule in rules)}"
+        )
     kept_last = output_makers(model) if except_last else set()
     chosen, kept = _select(found, rules, where, kept_last)
     chosen, refused = _without_masks_and_axes(chosen, found.observations.masked)

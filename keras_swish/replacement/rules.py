@@ -41,6 +41,7 @@ class Rule:
         takes_masks: Whether the new one can stand where a softmax is called with a mask.
         homogeneous: Whether the new one is positively homogeneous.
         is_ours: Whether the new one is a function or layer of this package.
+        has_betas: Whether it has weights that a `beta_initializer` is for.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Rule:
         self.takes_masks = self.name == "softmax"
         self.is_ours = getattr(function_of(template), "__module__", "").startswith("keras_swish.")
         self._means_function = not isinstance(template, keras.layers.Softmax)
+        self.has_betas = _has_betas(function_of(template))
         self.beta_initializer = _initializer(beta_initializer, self.name)
 
     def make_layer(self, old: Any, place: Place = NOWHERE, name: str | None = None) -> keras.Layer:
@@ -142,6 +144,12 @@ def _initializer(
     if beta_initializer is not None:
         initializer = keras.initializers.get(beta_initializer)
     return initializer
+
+
+def _has_betas(new: Any) -> bool:
+    if isinstance(new, TrainableActivation):
+        return bool(new.initial_values)
+    return isinstance(new, keras.layers.PReLU)
 
 
 def _is_over_the_last(old: Any) -> bool:

@@ -372,6 +372,13 @@ def test_a_shared_nested_model_stays_shared():
     assert changed.count_params() == model.count_params() + 6
 
 
+def test_an_initializer_of_betas_is_for_activations_that_have_one():
+    model = keras.Sequential([keras.Input((6,)), layers.ReLU(), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"no new activation has one.*=7.0, for gelu"):
+        replace(model, {"relu": "gelu"}, beta_initializer=7.0)
+    replace(model, {"relu": "gelu", "tanh": "swish_beta"}, beta_initializer=7.0)
+
+
 def test_relu_like_betas_start_where_the_function_is_relu():
     model = sequential(layers.Dense(5, "relu"), layers.ReLU(), layers.Dense(2))
     for new in ("swish_beta", "prelu"):
