@@ -61,6 +61,9 @@ class Rule:
         self.is_ours = getattr(function_of(template), "__module__", "").startswith("keras_swish.")
         self._means_function = not isinstance(template, keras.layers.Softmax)
         self.has_betas = _has_betas(function_of(template))
+        # Of a layer that has one of its own; all others take that of what they replace.
+        is_own = template.dtype_policy != keras.config.dtype_policy()
+        self._policy = template.dtype_policy if is_own else None
         self.beta_initializer = _initializer(beta_initializer, self.name)
 
     def make_layer(self, old: Any, place: Place = NOWHERE, name: str | None = None) -> keras.Layer:
@@ -72,7 +75,7 @@ class Rule:
             new = keras.layers.Softmax(axis=old.axis, name=name)
         else:
             new = registry.layer(self.new, name=name)
-        if isinstance(old, keras.Layer):
+        if isinstance(old, keras.Layer) and new.activity_regularizer is None:
             new.activity_regularizer = old.activity_regularizer
         return self._prepared(new, _policy(old), place)
 
@@ -102,7 +105,7 @@ class Rule:
         return isinstance(self.new, str) and self.name == name
 
     def _prepared(self, new: keras.Layer, policy: keras.DTypePolicy, place: Place) -> keras.Layer:
-        new.dtype_policy = policy
+        new.dtype_policy = self._policy or policy
         if place.path is not None:
             set_scope(new, place.path)
         if isinstance(new, keras.layers.PReLU) and self.beta_initializer is not None:

@@ -372,6 +372,20 @@ def test_a_shared_nested_model_stays_shared():
     assert changed.count_params() == model.count_params() + 6
 
 
+def test_a_layer_as_the_new_one_keeps_its_dtype_and_regularizer():
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.ReLU(dtype="mixed_float16"), layers.Softmax(dtype="float16")]
+    )
+    new = {"relu": layers.Activation("silu", activity_regularizer="l2"), "softmax": layers.ELU}
+    changed, _ = replace(model, new, except_last=False)
+    changed(X)
+    assert len(changed.losses) == 1
+    assert [layer.compute_dtype for layer in changed.layers] == ["float16", "float16"]
+    new = {"softmax": layers.Softmax(dtype="float64"), "relu": keras_swish.Swish(dtype="float64")}
+    changed, _ = replace(model, new, except_last=False)
+    assert [layer.compute_dtype for layer in changed.layers] == ["float64", "float64"]
+
+
 def test_an_initializer_of_betas_is_for_activations_that_have_one():
     model = keras.Sequential([keras.Input((6,)), layers.ReLU(), layers.Dense(1)])
     with pytest.raises(ValueError, match=r"no new activation has one.*=7.0, for gelu"):
