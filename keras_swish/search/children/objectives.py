@@ -47,12 +47,12 @@ _MIN = {
     "cosh",
     "poisson",
     "perplexity",
-    "dice",
-    "tversky",
     "huber",
     "false_positives",
     "false_negatives",
 }
+# Words that turn a name around: what "neg_mse" or "error_free" is for, it does not say.
+_NEGATIONS = {"neg", "negative", "no", "non", "free", "without", "minus", "inverse"}
 # Larger is better, and 0 is not the worst.
 _BELOW_0 = ("r2", "similarity", "correlation")
 
@@ -164,16 +164,25 @@ def direction_of(metric: Any) -> str | None:
         >>> direction_of(keras.metrics.AUC()), direction_of(keras.metrics.MeanAbsoluteError())
         ('max', 'min')
     """
-    function = getattr(metric_function(metric), "__name__", "")
-    return _direction_of_name(_snake(type(metric).__name__)) or _direction_of_name(function)
+    function = metric_function(metric)
+    name = getattr(function, "__name__", "")
+    # A loss is small, also one that is called like what should be large, as Dice is.
+    is_keras_own = function is not None and getattr(keras.losses, name, None) is function
+    if is_keras_own or isinstance(function, keras.losses.Loss):
+        return "min"
+    return _direction_of_name(_snake(type(metric).__name__)) or _direction_of_name(name)
 
 
 def _direction_of_name(name: str) -> str | None:
     words = set(name.split("_"))
-    for direction, marks in (("min", _MIN), ("max", _MAX)):
-        if any(mark in (name if "_" in mark or len(mark) > 4 else words) for mark in marks):
-            return direction
-    return None
+    if "loss" in words:
+        return "min"
+    found = [
+        direction
+        for direction, marks in (("min", _MIN), ("max", _MAX))
+        if any(mark in (name if "_" in mark or len(mark) > 4 else words) for mark in marks)
+    ]
+    return found[0] if len(found) == 1 and not words & _NEGATIONS else None
 
 
 def _snake(name: str) -> str:

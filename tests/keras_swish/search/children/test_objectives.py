@@ -28,6 +28,37 @@ def test_the_direction_of_keras_metrics_is_known(names, direction):
     assert direction_of(keras.metrics.Mean()) is None
 
 
+def test_losses_are_small_whatever_they_are_called():
+    for loss in (keras.losses.dice, keras.losses.tversky, keras.losses.Dice()):
+        assert direction_of(keras.metrics.MeanMetricWrapper(loss)) == "min"
+    # Of Keras's the negative of the metric.
+    wrapped = keras.metrics.MeanMetricWrapper(keras.losses.cosine_similarity)
+    assert direction_of(wrapped) == "min"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dice_coef",
+        "dice_score",
+        "tversky_index",
+        "huber_acc",
+        "hinge_accuracy",
+        "error_free_share",
+        "neg_mse",
+    ],
+)
+def test_a_metric_of_the_users_is_not_minimised_for_a_word_of_its_name(name):
+    def function(y, outputs):
+        return 0 * outputs
+
+    function.__name__ = name
+    metric = keras.metrics.MeanMetricWrapper(function, name=name)
+    assert direction_of(metric) is None
+    with pytest.raises(ValueError, match="should be large or small is not known"):
+        objectives.complete(Objective(f"val_{name}"), [name], compiled([metric]))
+
+
 def test_objectives_are_named_in_the_ways_of_keras_tuner():
     class Theirs:
         name, direction = "val_mae", "min"
