@@ -68,7 +68,8 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
 def name_of(function: Any) -> str:
     """Returns the name of a loss, reward or callback, with what distinguishes it if that is known.
 
-    What a function of the user's computes, it does not say.
+    What a function of the user's computes, it does not say. Of a loss or metric whose class has no
+    `get_config` of its own it knows the numbers and texts, and lists of them, and nothing else.
     """
     if isinstance(function, dict):
         return str({key: name_of(value) for key, value in function.items()})
@@ -77,14 +78,14 @@ def name_of(function: Any) -> str:
     if isinstance(function, str | int | float):
         return str(function)
     if isinstance(function, keras.metrics.Metric):
-        config = without_number(function.get_config())
+        config = without_number(_config(function))
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     if isinstance(getattr(function, "metric", None), keras.metrics.Metric):
         return name_of(function.metric)
     if isinstance(function, functools.partial):
         return f"{name_of(function.func)} {function.args} {function.keywords}"
     if isinstance(function, keras.losses.Loss):
-        config = {k: v for k, v in function.get_config().items() if k not in ("name", "fn")}
+        config = {k: v for k, v in _config(function).items() if k not in ("name", "fn")}
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     if isinstance(function, keras.callbacks.Callback) and is_keras_own(function):
         # It has no config: the numbers that its constructor has kept, and no paths or times.
@@ -95,6 +96,30 @@ def name_of(function: Any) -> str:
         }
         return f"{type(function).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
     return getattr(function, "__name__", type(function).__name__)
+
+
+def lacks_config(thing: Any) -> bool:
+    """Says whether the `get_config` of a loss or metric is of a class before its constructor's."""
+    maker, writer = (
+        next(one for one in type(thing).__mro__ if name in vars(one))
+        for name in ("__init__", "get_config")
+    )
+    return not issubclass(writer, maker)
+
+
+def _config(thing: Any) -> dict[str, Any]:
+    config = thing.get_config()
+    if lacks_config(thing):
+        kept = {name: value for name, value in vars(thing).items() if _is_plain(value)}
+        kept.pop("_dtype", None)
+        config = {**kept, **config}
+    return config
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | numbers.Number)
 
 
 def without_number(config: dict[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,30 @@ def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     assert again == named[0]
 
 
+class Focal(keras.losses.Loss):
+    def __init__(self, gamma, weights=(1.0, 2.0)):
+        super().__init__()
+        self.gamma, self.weights, self.held = gamma, weights, object()
+
+    def call(self, y, outputs):
+        return 0 * outputs
+
+
+class Above(keras.metrics.Mean):
+    def __init__(self, threshold=0.5, name="above"):
+        super().__init__(name)
+        self.threshold = threshold
+
+    def update_state(self, y, outputs, sample_weight=None):
+        super().update_state(keras.ops.cast(outputs > self.threshold, "float32"))
+
+
+@pytest.mark.parametrize("made", [Focal, Above])
+def test_losses_and_metrics_without_a_config_are_told_apart_by_their_numbers(made):
+    assert rewards.name_of(made(1.0)) == rewards.name_of(made(1.0)) != rewards.name_of(made(5.0))
+    assert rewards.name_of(Focal(1.0)) != rewards.name_of(Focal(1.0, (1.0, 3.0)))
+
+
 def test_accuracy_knows_the_ways_to_write_labels():
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     assert rewards.accuracy(np.array([1, 0, 0]), scores) == pytest.approx(2 / 3)
