@@ -11,6 +11,7 @@ from keras_swish.keras_compat import compile_arguments, has_own_compile
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 from keras_swish.search.children.networks import inner_layers
+from keras_swish.search.children.objectives import remade
 
 if TYPE_CHECKING:
     from keras_swish.search.child import ChildConfig
@@ -128,5 +129,5 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_fresh(part) for part in value]
     if isinstance(value, keras.metrics.Metric):
-        return type(value).from_config(value.get_config())
+        return remade(value)
     return value

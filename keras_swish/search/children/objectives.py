@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import metric_function
-from keras_swish.messages import unknown
+from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 
 PREFIX = "val_"
@@ -213,6 +213,34 @@ def worst(untrained: float) -> float:
     return float(f"{untrained - max(abs(untrained), 1e-3):.2g}")
 
 
+def remade(metric: keras.metrics.Metric) -> keras.metrics.Metric:
+    """Returns a metric like another one, with a state of its own.
+
+    Raises:
+        ValueError: If its configuration does not say how it was made.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.search.children.objectives import remade
+        >>> remade(keras.metrics.AUC(name="ranks")).name
+        'ranks'
+    """
+    try:
+        new = type(metric).from_config(metric.get_config())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise _cannot_remake(metric, first_line(error)) from error
+    if rewards.lacks_config(metric) and rewards.name_of(new) != rewards.name_of(metric):
+        raise _cannot_remake(metric, "it says nothing of the constructor's arguments")
+    return new
+
+
+def _cannot_remake(metric: keras.metrics.Metric, reason: str) -> ValueError:
+    return ValueError(
+        f"The metric {metric.name!r} cannot be made again for each child: give "
+        f"{type(metric).__name__} a `get_config` of all arguments of its constructor ({reason})."
+    )
+
+
 class MetricReward:
     """A Keras metric as a reward: reset before each child, and of the sign that is to be large.
 
@@ -239,7 +267,7 @@ class MetricReward:
                 "of labels and outputs as the `reward`, larger being better."
             )
         self.objective = Objective(metric.name, direction)
-        self.metric = type(metric).from_config(metric.get_config())
+        self.metric = remade(metric)
 
     def __call__(self, y: Any, outputs: Any) -> float:
         """Returns the metric's value of all labels and outputs, negative where less is better."""

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.search.children import objectives
+from keras_swish.search.children import compiling, objectives
 from keras_swish.search.children.objectives import MetricReward, Objective, direction_of, read
 
 LARGER = "AUC Accuracy BinaryIoU CosineSimilarity F1Score FBetaScore Precision R2Score Recall"
@@ -111,6 +111,36 @@ def test_a_metric_is_reset_between_children_and_errors_are_minimised():
     assert error(y, y + 1.0) == error(y, y + 1.0) == -1
     with pytest.raises(ValueError, match="'mean' should be large or small is not known"):
         MetricReward(keras.metrics.Mean())
+
+
+class Hits(keras.metrics.Mean):
+    def __init__(self, threshold=0.5, name="hits", **others):
+        super().__init__(name, **others)
+        self.threshold = threshold
+
+    def update_state(self, y, outputs, sample_weight=None):
+        super().update_state(keras.ops.cast(outputs > self.threshold, "float32"))
+
+
+class Untyped(Hits):
+    def __init__(self):
+        super().__init__(name="untyped")
+
+
+class Configured(Hits):
+    def get_config(self):
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+def test_a_metric_is_made_again_with_its_arguments_or_refused(child_config):
+    assert objectives.remade(Configured(0.0)).threshold == 0.0
+    assert objectives.remade(Hits()).threshold == 0.5
+    for metric in (Hits(0.0), Untyped()):
+        message = f"{metric.name!r} cannot be made again .*: give {type(metric).__name__} a `get_co"
+        with pytest.raises(ValueError, match=message):
+            objectives.remade(metric)
+        with pytest.raises(ValueError, match=message):
+            compiling.Compiler(compiled([metric]), None, child_config).compile(compiled([]), 1)
 
 
 def test_rewards_that_are_none_are_refused():
