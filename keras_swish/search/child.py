@@ -119,8 +119,11 @@ class Child:
         self.train_data, batch_size = datasets.read("training data", train, class_weight)
         self.validation, _ = datasets.read("validation data", validation)
         self._examples = datasets.size(self.train_data)
+        if batch_size and self.given_config.batch_size is None:
+            # Given by the dataset, and so in the fingerprint, as the data alone does not tell it.
+            self.given_config = dataclasses.replace(self.given_config, batch_size=batch_size)
         self.config = dataclasses.replace(
-            self.given_config, batch_size=self.given_config.batch_size or batch_size or _BATCH_SIZE
+            self.given_config, batch_size=self.given_config.batch_size or _BATCH_SIZE
         )
         self.steps_per_epoch = self._examples // self.batch_size
         if not self.steps_per_epoch:

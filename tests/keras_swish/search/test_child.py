@@ -188,6 +188,19 @@ def test_the_fingerprint_tells_children_apart(model, data, space, child_config, 
     assert shuffled.fingerprint() != child.fingerprint()
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a dataset of TensorFlow's")
+def test_the_fingerprint_knows_the_batches_of_a_dataset(model, data, space):
+    import tensorflow as tf
+
+    def fingerprint(train, batch_size=None):
+        return Child(model, train, data[1], space, ChildConfig(1, batch_size)).fingerprint()
+
+    rows = tf.data.Dataset.from_tensor_slices(data[0])
+    small, large = (fingerprint(rows.batch(size)) for size in (8, 32))
+    assert small != large == fingerprint(data[0], 32)
+    assert fingerprint(data[0])["config"]["batch_size"] is None
+
+
 def wired(first: bool, factor: float):
     inputs = keras.Input((2,))
     one = keras.layers.Dense(4, "relu")(inputs)
