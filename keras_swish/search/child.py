@@ -4,6 +4,7 @@ The network is built, traced and compiled once. What distinguishes one candidate
 is data: the choice in its searchable activations, and the weights drawn from the seed.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -335,14 +336,28 @@ class Child:
         """Yields the outcome, and if asked for those after each epoch before."""
         _seed_dropout(seed)
         callbacks = self._started_callbacks(network)
+        with contextlib.ExitStack() as ending:
+            if callbacks:
+                ending.callback(callbacks.on_train_end)  # also where a pruner stops the child
+            yield from self._train_epochs(network, seed, start, each_epoch, callbacks, ending.close)
+
+    def _train_epochs(
+        self,
+        network: keras.Model,
+        seed: int,
+        start: float,
+        each_epoch: bool,
+        callbacks: keras.callbacks.CallbackList | None,
+        end: Callable[[], None],
+    ) -> Iterator[Outcome]:
         keeps_curve = each_epoch or bool(callbacks) or self._is_validated_cheaply
         steps, curve = 0, ()
         for epoch in range(self.config.epochs):
             taken, is_finite, logs = self._train_epoch(network, seed, epoch, callbacks)
             steps += taken
             is_last = epoch + 1 == self.config.epochs or network.stop_training
-            if callbacks and (is_last or not is_finite):
-                callbacks.on_train_end()  # some give back the weights of the best epoch
+            if is_last or not is_finite:
+                end()  # some callbacks give back the weights of the best epoch
             if is_finite and not is_last:
                 if keeps_curve:
                     # Not judged yet: a bad beginning may end well.

@@ -316,6 +316,8 @@ def _keeping_worker() -> type:
 
             self.work = self.work or ray.get(work[0])
             compute, compute_by_stage = self.work
+            if self.next != (job, stage):
+                self.stages = None  # ends a job that was done before its last stage
             if stage is None:
                 return compute(job)
             count = 1

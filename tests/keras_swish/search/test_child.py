@@ -8,6 +8,7 @@ import pytest
 
 from keras_swish import models
 from keras_swish.search import child as children
+from keras_swish.search import executors
 from keras_swish.search.child import Child, ChildConfig
 from keras_swish.search.children import rewards
 from keras_swish.search.searchable import SearchableActivation
@@ -541,6 +542,19 @@ def test_callbacks_are_told_the_end_also_of_what_diverges(model, data, space, ch
     outcome = child.evaluate(swish_and_sine(space)[0], 0)
     assert [one.status for one in outcome.rates] == [children.DIVERGED, children.OK]
     assert Ended.counts == {"begun": 2, "ended": 2}
+
+
+def test_callbacks_are_told_the_end_of_a_pruned_child_once(model, data, space, child_config):
+    Ended.counts.clear()
+    child = Child(model, *data, space, child_config, callbacks=[Ended()])
+    job = swish_and_sine(space)[0], 0
+    for done in (True, False):
+        with executors.start_for(child) as executor:
+            executor.submit(
+                job, lambda _, outcome, done=done: done or outcome.status != children.PRUNED
+            )
+            executor.wait()
+        assert Ended.counts["begun"] == Ended.counts["ended"] == 2 - done
 
 
 def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space, child_config):

@@ -39,6 +39,26 @@ def test_local_asks_for_a_job_when_the_one_before_is_done():
     assert happened == [f"{what} {number}" for number in range(3) for what in ("asked for", "did")]
 
 
+def test_a_worker_ends_what_was_done_before_its_last_stage(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(get=lambda work: work))
+    happened = []
+
+    def stages(job):
+        try:
+            yield from range(3)
+        finally:
+            happened.append(f"ended {job}")
+
+    def work(job):
+        happened.append(f"did {job}")
+
+    worker = executors._keeping_worker()()
+    jobs = [[(work, stages)], "a", 1], [[(work, stages)], "b", 1], [[(work, stages)], "c", None]
+    for arguments in jobs:
+        worker.compute(*arguments)
+    assert happened == ["ended a", "ended b", "did c"]
+
+
 def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
     candidate = space.candidate(u1="x", u2="x", b="x1*x2")
     whole = child.evaluate(candidate, 0)
