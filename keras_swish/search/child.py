@@ -133,7 +133,7 @@ class Child:
                 f"{self._examples} examples."
             )
         self._compiler = Compiler(model, loss, self.config)
-        self.loss, self.model, self.callbacks = self._compiler.loss, model, list(callbacks)
+        self.loss, self.model, self.callbacks = self._compiler.loss, model, _copied(callbacks)
         self.objective = None if objective is None else objectives.read(objective)
         self.reward: rewards.Reward | None = None
         if reward is not None:
@@ -544,6 +544,23 @@ def _import_all(names: list[str]) -> None:
 def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "Child":
     """Makes a child of its parts; the modules are imported before these are read."""
     return child_class(*parts)
+
+
+def _copied(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    """Returns copies of callbacks, without the model that they may have been in a `fit` with."""
+    models = [getattr(callback, "model", None) for callback in callbacks]
+    memo: dict[int, Any] = {id(model): None for model in models if model is not None}
+    copies = []
+    for callback in callbacks:
+        try:
+            copies.append(copy.deepcopy(callback, memo))
+        except Exception as error:
+            raise ValueError(
+                f"The callback {type(callback).__name__} cannot be copied for each child "
+                f"({first_line(error)}): pass one that was in no `fit`, and that opens its files "
+                "in `on_train_begin`."
+            ) from error
+    return copies
 
 
 class _LastLogs(keras.callbacks.Callback):

@@ -1,6 +1,7 @@
 """The default reward of a child: accuracy."""
 
 import functools
+import inspect
 import json
 import numbers
 import re
@@ -88,11 +89,13 @@ def name_of(function: Any) -> str:
         config = {k: v for k, v in _config(function).items() if k not in ("name", "fn")}
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     if isinstance(function, keras.callbacks.Callback) and is_keras_own(function):
-        # It has no config: the numbers that its constructor has kept, and no paths or times.
+        # It has no config: the numbers that its constructor took, and no paths, nor what it counts.
+        taken = inspect.signature(type(function)).parameters.keys() - {"verbose"}
+        held: dict[str, Any] = vars(function)
         kept = {
-            name: value
-            for name, value in vars(function).items()
-            if name == "monitor" or (isinstance(value, numbers.Number) and name != "verbose")
+            name: abs(value) if name == "min_delta" else value  # which a `fit` gives its sign
+            for name, value in held.items()
+            if name in taken and (name == "monitor" or isinstance(value, int | float | np.number))
         }
         return f"{type(function).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
     return getattr(function, "__name__", type(function).__name__)

@@ -569,6 +569,39 @@ def test_the_fingerprint_knows_what_callbacks_were_made_with(model, data, space,
     assert json.loads(json.dumps(prints[0])) == prints[0]
 
 
+class OfNoFile(keras.Model):
+    """A model whose class no file knows."""
+
+
+def test_callbacks_may_have_been_in_a_fit_before(data, space):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    model = OfNoFile(inputs, keras.layers.Dense(2, "softmax")(hidden))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    stop = keras.callbacks.EarlyStopping("val_loss", min_delta=0.1, restore_best_weights=True)
+    prints = []
+    for _ in range(2):
+        child = Child(model, *data, space, ChildConfig(2, 32), callbacks=[stop])
+        prints.append(child.fingerprint())
+        assert child.evaluate(swish_and_sine(space)[0], 0).steps == 10
+        model.fit(*data[0], validation_data=data[1], verbose=0, callbacks=[stop])
+    assert prints[0] == prints[1]
+    assert stop.model is model
+
+
+class HoldsFile(keras.callbacks.Callback):
+    def __init__(self, path):
+        super().__init__()
+        self.file = path.open("w")
+
+
+def test_callbacks_that_cannot_be_copied_are_refused(model, data, space, child_config, tmp_path):
+    holds = HoldsFile(tmp_path / "log")
+    with pytest.raises(ValueError, match="callback HoldsFile cannot be copied for each child"):
+        Child(model, *data, space, child_config, callbacks=[holds])
+    holds.file.close()
+
+
 def test_rewards_after_each_epoch_are_kept_where_that_is_cheap(model, data, space, child_config):
     candidate = space.candidate(u1="x", u2="sin(x)", b="x1*x2")
     few = [part[:8] for part in data[1]]
