@@ -164,7 +164,7 @@ class Benchmark:
             True
         """
         is_text = isinstance(candidate, str)
-        found = functions.find(candidate, self.space).candidate if is_text else candidate
+        found = functions.find(candidate, self.space).candidate if is_text else tuple(candidate)
         if found is None or found not in self.space:
             raise ValueError(f"The search space has no such function. Received: {candidate!r}")
         if found not in self._numbers:
@@ -255,7 +255,13 @@ class Session:
 
         What cannot be an activation, and so is not trained, has a reward of 0; what could be one
         and was not trained for this table, None.
+
+        Raises:
+            ValueError: If the table's space has no such candidate.
         """
+        candidate = tuple(candidate)
+        if candidate not in self.benchmark.space:
+            raise ValueError(f"The search space has no such function. Received: {candidate!r}")
         self.proposals += 1
         if candidate in self.benchmark._reasons:
             return 0.0
@@ -279,7 +285,15 @@ class Session:
         Args:
             algorithm: Made for the benchmark's space.
             evaluations: How many different functions.
+
+        Raises:
+            ValueError: If the algorithm is of another space.
         """
+        if algorithm.space.config() != self.benchmark.space.config():
+            raise ValueError(
+                f"The algorithm was made for another space: make it for that of {self.benchmark}, "
+                "its attribute `space`."
+            )
         idle = 0
         while len(self.trained) < evaluations and idle < PATIENCE:
             start, before = time.process_time(), len(self.trained)

@@ -171,3 +171,15 @@ def test_a_session_ends_where_nothing_is_left(table):
     assert session.found(0.01) == 34
     assert session.first(session.ranked[:1]) <= 3358
     assert math.isinf(table.session(0).first(session.ranked[:1]))
+
+
+def test_what_is_of_another_space_is_refused(table):
+    session = table.session(0)
+    for space in (SearchSpace(2), SearchSpace(unary=["x", "sin(x)"])):
+        with pytest.raises(ValueError, match=r"another space: make it for that of <Benchmark"):
+            session.run(algorithms.create("random", space), 1)
+    for candidate in ((0, 0), (0, 0, 99), [0, -1, 0]):
+        with pytest.raises(ValueError, match="The search space has no such function"):
+            session.train(candidate)
+    assert session.proposals == 0
+    assert table.query([0, 0, 6]) is table.query((0, 0, 6))
