@@ -32,7 +32,8 @@ def assign_values(variables: Iterable[Any], values: Iterable[np.ndarray]) -> Non
 def reinitialize(model: keras.Model) -> keras.Model:
     """Returns the model with new weights, drawn in the order in which its layers were built.
 
-    What is not trained, such as frozen layers and the statistics of `Normalization`, stays.
+    What is not trained stays: frozen layers, the statistics of `Normalization`, and vocabularies,
+    such as those of `TextVectorization`.
     """
     # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
@@ -40,6 +41,7 @@ def reinitialize(model: keras.Model) -> keras.Model:
     else:
         new = type(model).from_config(model.get_config())
         new.build_from_config(model.get_build_config())
+    _set_vocabularies(model, new)
     for old, layer in zip(inner_layers(model), inner_layers(new), strict=True):
         if _keeps_weights(old):
             kept: dict = {}
@@ -60,17 +62,55 @@ def _cloned(model: keras.Model) -> keras.Model:
         # Each is made just before it is called, as some draw seeds when they are built.
         while id(layer) not in made and layer in waiting:
             one = waiting.pop(0)
-            made[id(one)] = type(one).from_config(one.get_config())
+            made[id(one)] = _made_again(one)
         new = made.get(id(layer))
-        return type(layer).from_config(layer.get_config()) if new is None else new
+        return _made_again(layer) if new is None else new
 
     return keras.models.clone_model(model, clone_function=clone)
 
 
+def _made_again(layer: Any) -> Any:
+    new = type(layer).from_config(layer.get_config())
+    if isinstance(layer, keras.Layer):  # and no operation
+        # Before it is called, as the shape of what it makes may be that of its vocabulary.
+        _set_vocabularies(layer, new)
+    return new
+
+
+def _set_vocabularies(old: keras.Layer, new: keras.Layer) -> None:
+    """Gives the lookups in a layer what those in another one have learned."""
+    olds, news = _lookups(old), _lookups(new)
+    if len(olds) != len(news):  # of a layer that makes its own when it is built
+        return
+    for one, other in zip(olds, news, strict=True):
+        if _is_adapted(one):
+            other.set_vocabulary(*_vocabulary(one))
+
+
+def _lookups(layer: keras.Layer) -> list[Any]:
+    lookups = keras.layers.StringLookup | keras.layers.IntegerLookup
+    return [one for one in all_layers(layer) if isinstance(one, lookups)]
+
+
+def _is_adapted(lookup: Any) -> bool:
+    return lookup.get_config()["vocabulary"] is None
+
+
+def _vocabulary(lookup: Any) -> list[Any]:
+    """Returns the vocabulary of a lookup, and the weights of its words where it has them."""
+    kept: dict[str, np.ndarray] = {}
+    lookup.save_own_variables(kept)
+    return [lookup.get_vocabulary(), *kept.values()]
+
+
 def kept_weights(model: keras.Model) -> list[np.ndarray]:
-    """Returns the weights that `reinitialize` keeps."""
-    layers = filter(_keeps_weights, inner_layers(model))
-    return [value for layer in layers for value in read_values(layer.weights)]
+    """Returns the weights and vocabularies that `reinitialize` keeps."""
+    layers = inner_layers(model)
+    weights = [
+        value for layer in filter(_keeps_weights, layers) for value in read_values(layer.weights)
+    ]
+    lookups = filter(_is_adapted, _lookups(model))
+    return weights + [np.array(part) for lookup in lookups for part in _vocabulary(lookup)]
 
 
 def structure(model: keras.Model) -> str:

@@ -181,6 +181,26 @@ def test_what_is_not_trained_stays(data, space, child_config):
     assert not np.array_equal(child._network.layers[3].get_weights()[0], before)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
+def test_vocabularies_stay_and_are_in_the_fingerprint(space):
+    texts, labels = np.array(["a b c", "b c d"] * 16), np.arange(32) % 2
+    both = texts, labels
+    prints = []
+    for adapted in (texts, texts, ["x y z w"]):
+        words = keras.layers.TextVectorization(output_mode="tf_idf")
+        words.adapt(adapted)
+        inputs = keras.Input((), dtype="string")
+        hidden = keras.layers.Dense(4, "relu")(words(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(hidden))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        child = Child(model, both, both, space, ChildConfig(1, 16))
+        prints.append(child.fingerprint()["network"])
+        for network in (child._network, child.plain("swish", 0)):
+            np.testing.assert_array_equal(numpy(network.layers[1](texts)), numpy(words(texts)))
+    assert child.evaluate(swish_and_sine(space)[0], 0).status == children.OK
+    assert prints[0] == prints[1] != prints[2]
+
+
 def test_the_fingerprint_tells_children_apart(model, data, space, child_config, child):
     (x, y), validation = data
     same = Child(model, (x, y), validation, space, child_config)
