@@ -84,15 +84,16 @@ def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, name: str) -> None:
-    predicted, labels = keras.tree.flatten(outputs), keras.tree.flatten(data[1])
+    labels, predicted, losses = _by_output(network, loss, data[1], outputs)
     if len(predicted) != len(labels):
         if loss is None:
             return
         raise ValueError(
             f"The model has {len(predicted)} outputs, and the {name} labels for {len(labels)}."
         )
-    losses = _by_output(network, loss, len(predicted))
     for y, output, one in zip(labels, predicted, losses, strict=True):
+        if y is None:
+            continue
         name_of_loss = rewards.name_of(one).replace("_", "").lower()
         if "sparsecategoricalcrossentropy" in name_of_loss:
             _check_classes(y, output.shape[-1], name, getattr(one, "ignore_class", None))
@@ -118,13 +119,26 @@ def _check_classes(y: np.ndarray, classes: int, name: str, ignored: int | None) 
         raise ValueError(f"The labels of the {name} are no whole numbers, as classes are.")
 
 
-def _by_output(network: keras.Model, loss: Any, count: int) -> list[Any]:
+def _by_output(
+    network: keras.Model, loss: Any, y: Any, outputs: Any
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Returns labels, outputs and losses in one order; None for labels and losses without name."""
+    predicted = keras.tree.flatten(outputs)
+    if isinstance(outputs, dict):
+        names = keras.tree.flatten({name: name for name in outputs})
+    else:
+        names = getattr(network, "output_names", None) or []
+    if len(names) != len(predicted):
+        names = list(loss) if isinstance(loss, dict) else []
     if isinstance(loss, dict):
-        names = getattr(network, "output_names", None) or list(loss)
         loss = [loss.get(name) for name in names]
     if isinstance(loss, list | tuple):
-        return [*loss, *[None] * (count - len(loss))][:count]
-    return [loss] * count
+        losses = [*loss, *[None] * len(predicted)][: len(predicted)]
+    else:
+        losses = [loss] * len(predicted)
+    if isinstance(y, dict) and y.keys() <= {*names}:
+        return [y.get(name) for name in names], predicted, losses
+    return keras.tree.flatten(y), predicted, losses
 
 
 def _without_ones(shape: Any) -> tuple[int, ...]:

@@ -422,6 +422,30 @@ def test_loss_weights_metrics_and_sample_weights_are_those_of_the_model(data, sp
     assert rewarded[4.0] < rewarded[0.5]
 
 
+def test_labels_by_name_belong_to_the_outputs_of_their_names(data, space):
+    (x, y), (vx, vy) = data
+    losses = {"b": "mse", "a": "sparse_categorical_crossentropy"}
+
+    def child(outputs_of, loss, few=0):
+        inputs = keras.Input((2,))
+        hidden = keras.layers.Dense(4, "relu")(inputs)
+        layers = keras.layers.Dense(1, name="b"), keras.layers.Dense(2, "softmax", name="a")
+        model = keras.Model(inputs, outputs_of(*(layer(hidden) for layer in layers)))
+        model.compile("adam", loss)
+        labels, of_validation = {"b": x[:, :1], "a": y + few}, {"b": vx[:, :1], "a": vy}
+        both = [{k: part[k] for k in loss} for part in (labels, of_validation)]
+        return Child(
+            model, (x, both[0]), (vx, both[1]), space, ChildConfig(1, 32), objective="val_loss"
+        )
+
+    assert child(lambda b, a: [b, a], losses).evaluate("swish", 0).status == children.OK
+    one = {"a": losses["a"]}
+    assert child(lambda b, a: {"b": b, "a": a}, one).evaluate("swish", 0).status == children.OK
+    for outputs_of, loss in ((lambda b, a: [b, a], losses), (lambda b, a: {"b": b, "a": a}, one)):
+        with pytest.raises(ValueError, match="lie between 5 and 6"):
+            child(outputs_of, loss, few=5)
+
+
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     child = Child(
         model,
