@@ -1,17 +1,21 @@
 """Checks of a network and its data before the first child is trained."""
 
+import inspect
 import re
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import has_own_compile
 from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
 from keras_swish.search.children.data import Data, size, take_rows
 
 # With how many examples a network is tried.
 _FEW = 8
+# Losses whose labels have another shape than the outputs.
+_OTHER_SHAPES = {"ctc", "circle"}
 
 
 def check_model(model: Any) -> None:
@@ -51,9 +55,13 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
         ) from error
     _check_labels(network, loss, data, outputs, name)
     if loss is None:
+        _check_own_loss(network)
         return few, outputs
+    # A `compute_loss` of the user's may be as it was before Keras 3.3.
+    parameters = inspect.signature(network.compute_loss).parameters
+    training = {"training": False} if "training" in parameters else {}
     try:
-        network.compute_loss(*_padded(few, outputs), training=False)
+        network.compute_loss(*_padded(few, outputs), **training)
     except Exception as error:
         raise ValueError(
             f"The loss cannot be computed from the labels of the {name}, of shape "
@@ -83,6 +91,20 @@ def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
     return x, y, outputs, weights[0] if weights else None
 
 
+def _check_own_loss(network: keras.Model) -> None:
+    """Refuses a network that was called, and is compiled without a loss, where it has no other."""
+    is_own = has_own_compile(network) or any(
+        getattr(type(network), name) is not getattr(keras.Model, name)
+        for name in ("train_step", "compute_loss")
+    )
+    regularized = [one for one in network.trainable_variables if one.regularizer]
+    if not is_own and len(network.losses) <= len(regularized):
+        raise ValueError(
+            "The model is compiled without a loss, and no layer adds one: pass its `loss`, or "
+            "compile it with one."
+        )
+
+
 def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, name: str) -> None:
     labels, predicted, losses = _by_output(network, loss, data[1], outputs)
     if len(predicted) != len(labels):
@@ -97,7 +119,11 @@ def _check_labels(network: keras.Model, loss: Any, data: Data, outputs: Any, nam
         name_of_loss = rewards.name_of(one).replace("_", "").lower()
         if "sparsecategoricalcrossentropy" in name_of_loss:
             _check_classes(y, output.shape[-1], name, getattr(one, "ignore_class", None))
-        elif isinstance(one, str) and _without_ones(y.shape[1:]) != _without_ones(output.shape[1:]):
+        elif (
+            isinstance(one, str)
+            and name_of_loss not in _OTHER_SHAPES
+            and _without_ones(y.shape[1:]) != _without_ones(output.shape[1:])
+        ):
             hint = ""
             if "categorical" in name_of_loss and np.issubdtype(y.dtype, np.integer):
                 hint = "; numbers of classes need sparse_categorical_crossentropy"

@@ -43,7 +43,7 @@ class Compiler:
         self._arguments = compile_arguments(model)
         self._own = model.get_compile_config() if self._arguments and has_own_compile(model) else {}
         self.loss = loss if loss is not None else self._arguments.get("loss")
-        if self.loss is None and not self._logs_its_own_loss(model):
+        if self.loss is None and not self._arguments:
             raise ValueError("The model is not compiled: pass its `loss`, or compile it.")
         for name in keras.tree.flatten(loss):
             if isinstance(name, str):
@@ -52,10 +52,6 @@ class Compiler:
         self._takes_optimizer = bool(self._arguments) and not names_optimizer
         if self._takes_optimizer:
             self._optimizer(1)  # to refuse at once what cannot be made again
-
-    def _logs_its_own_loss(self, model: keras.Model) -> bool:
-        is_own = type(model).train_step is not keras.Model.train_step
-        return bool(self._arguments) and (is_own or bool(self._own))
 
     def compile(self, network: keras.Model, steps: int) -> None:
         """Compiles a network for so many steps, and lets its batch statistics converge."""

@@ -446,6 +446,50 @@ def test_labels_by_name_belong_to_the_outputs_of_their_names(data, space):
             child(outputs_of, loss, few=5)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class AddsLoss(keras.layers.Layer):
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(inputs**2))
+        return inputs
+
+
+class Computes(keras.Model):
+    """Computes its loss as before Keras 3.3."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean(y_pred**2)
+
+
+def with_outputs(count, base=keras.Model, end=lambda outputs: outputs):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    return base(inputs, end(keras.layers.Dense(count)(hidden)))
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"),
+    [
+        (lambda: with_outputs(2, Computes), "sparse_categorical_crossentropy"),
+        (lambda: with_outputs(2, Computes), None),
+        (lambda: with_outputs(2, end=AddsLoss()), None),
+        (lambda: with_outputs(3), "circle"),
+    ],
+    ids=["compute_loss", "compute_loss alone", "add_loss alone", "circle"],
+)
+def test_losses_that_fit_takes_are_taken(make, loss, data, space):
+    model = make()
+    model.compile("adam", loss)
+    child = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+    assert child.evaluate("swish", 0).status == children.OK
+
+
+def test_a_model_that_is_compiled_without_any_loss_is_refused(data, space):
+    model = with_outputs(2)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="compiled without a loss, and no layer adds one"):
+        Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+
+
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     child = Child(
         model,
