@@ -61,8 +61,10 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
             "An example can have several labels, or none: pass a `reward` for them, or an "
             "`objective` such as 'val_loss'."
         )
-    is_binary = isinstance(loss, keras.losses.Loss) and "binary" in name
-    has_logits = is_binary and loss.get_config().get("from_logits")
+    given: dict[str, Any] = getattr(loss, "keywords", {})  # of a functools.partial
+    if isinstance(loss, keras.losses.Loss):
+        given = loss.get_config()
+    has_logits = "binary" in name and given.get("from_logits")
     return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
 
 

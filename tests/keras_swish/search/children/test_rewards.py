@@ -28,6 +28,8 @@ def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, ch
         for logits in (True, False)
     ]
     assert found == [1.0, 0.5]
+    partial = functools.partial(keras.losses.binary_crossentropy, from_logits=True)
+    assert rewards.default(one, partial, y)([1, 0], outputs) == 1.0
     several = np.stack([y, 1 - y, y], 1)
     with pytest.raises(ValueError, match="several labels, or none: pass a `reward`"):
         Child(model, (x, several), (x, several), space, child_config, entropy())
