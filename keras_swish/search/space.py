@@ -274,8 +274,10 @@ class SearchSpace:
         return tuple(int(random.integers(size)) for size in self.sizes)
 
     def mutate(self, candidate: Candidate, random: np.random.Generator) -> Candidate:
-        """Changes one choice of the candidate to another one, drawn at random."""
+        """Changes one choice of the candidate to another one, drawn at random, if there is any."""
         free = [component for component, size in enumerate(self.sizes) if size > 1]
+        if not free:
+            return candidate
         component = free[random.integers(len(free))]
         step = 1 + int(random.integers(self.sizes[component] - 1))
         changed = (candidate[component] + step) % self.sizes[component]

@@ -276,3 +276,8 @@ def test_the_papers_primitives_are_the_default():
 def test_primitives_that_are_none_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SearchSpace(**arguments)
+
+
+def test_a_space_of_one_function_has_no_other_mutant():
+    space = SearchSpace(unary=["x"], binary=["x1*x2"])
+    assert space.mutate((0, 0, 0), np.random.default_rng(0)) == (0, 0, 0)
