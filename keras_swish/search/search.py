@@ -257,7 +257,14 @@ class Search:
     def _ask(self) -> Proposal | None:
         if self._next is None:
             begun = time.perf_counter()
-            self._next = self.algorithm.ask()
+            proposal = self.algorithm.ask()
+            candidate = getattr(proposal, "candidate", ())
+            if proposal is not None and candidate not in self.child.space:
+                raise ValueError(
+                    f"The algorithm {self.name!r} must propose a `Proposal` of a candidate of its "
+                    f"space, such as Proposal(space.sample(random)). Received: {proposal!r}"
+                )
+            self._next = proposal
             self._seconds += time.perf_counter() - begun
         return self._next
 

@@ -670,3 +670,16 @@ def test_what_is_no_candidate_is_trained_and_can_be_the_best(model, data, child_
     assert result.child.train(plain, 1).reward == result.study.references["gelu"][1].reward
     again = keras_swish.search_activations(model, *data[0], validation_data=data[1], **arguments)
     assert [entry.formula for entry in again.entries()] == found
+
+
+@pytest.mark.parametrize("proposed", [algorithms.Proposal((0, 0, 99)), (0, 0, 0)])
+def test_what_is_no_candidate_of_the_space_is_refused(proposed, space):
+    class Own(algorithms.Algorithm):
+        def ask(self):
+            return proposed
+
+    child = Fake(space)
+    study = Study(space, child.fingerprint(), None)
+    with pytest.raises(ValueError, match="'own' must propose a `Proposal` of a candidate"):
+        Search(child, study, Own(space), "own").explore(1)
+    assert not child.trained
