@@ -16,6 +16,7 @@ from typing import Any
 import keras
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory, Node
+from keras.src.utils.python_utils import is_default
 from keras.src.utils.tracking import DotNotTrackScope
 from keras.src.utils.tracking import Tracker as Tracker
 
@@ -600,6 +601,12 @@ def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
     """Returns the writer of TensorBoard's log of the training, for what a callback adds to it."""
     return callback._train_writer
+
+
+def hears_batches(callback: keras.callbacks.Callback) -> bool:
+    """Says whether a callback does something before or after batches of training."""
+    names = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    return not all(is_default(getattr(callback, name)) for name in names)
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from keras_swish import io
+from keras_swish.keras_compat import hears_batches
 from keras_swish.messages import first_line
 from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
@@ -420,7 +421,9 @@ class Child:
         network.reset_metrics()  # what diverged before would count for ever
         if callbacks:
             callbacks.on_epoch_begin(epoch)
-        rows_per_call = self.batch_size * steps_per_execution(self.train_data, self.batch_size)
+        rows_per_call = self.batch_size
+        if not any(map(hears_batches, self.callbacks)):
+            rows_per_call *= steps_per_execution(self.train_data, self.batch_size)
         for first in range(0, len(order), rows_per_call):
             if callbacks:
                 callbacks.on_train_batch_begin(steps)
@@ -429,7 +432,7 @@ class Child:
             steps, logs = steps + taken, [*logs, *logged]
             if callbacks:
                 callbacks.on_train_batch_end(steps - 1, epoch_logs(network, logged))
-            if not is_finite:
+            if not is_finite or network.stop_training:
                 break
         if not callbacks:
             return steps, is_finite, None

@@ -563,6 +563,34 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     assert stop.best is None or not np.isfinite(stop.best)
 
 
+class Batches(keras.callbacks.Callback):
+    """Notes the numbers of the batches, and stops within the second epoch."""
+
+    noted: list = []  # noqa: RUF012
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        Batches.noted.append(batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        Batches.noted.append((batch, sorted(logs)))
+        self.model.stop_training = self.epoch == 1 and batch == 2
+
+
+def test_callbacks_are_told_of_each_batch_as_fit_does(model, data, space):
+    Batches.noted.clear()
+    child = Child(model, *data, space, ChildConfig(9, 32), callbacks=[Batches()])
+    outcome = child.evaluate(swish_and_sine(space)[0], 0)
+    told, Batches.noted = Batches.noted, []
+    plain = child.plain(swish_and_sine(space)[0], 0)
+    child.compile(plain)
+    plain.fit(*data[0], 32, 9, 0, [Batches()])
+    assert told == Batches.noted
+    assert (outcome.status, outcome.steps) == (children.OK, 8)
+
+
 def test_with_several_learning_rates_the_best_counts(model, data, space, child_config):
     rates = (1e-4, 0.1, 1e30)
     child = Child(model, *data, space, dataclasses.replace(child_config, learning_rate=list(rates)))
