@@ -611,7 +611,11 @@ def hears_batches(callback: keras.callbacks.Callback) -> bool:
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns what a model was compiled with, as it was given; nothing for one that was not."""
-    return dict(model._compile_config.config) if model.compiled else {}
+    if not model.compiled:
+        return {}
+    # Keras notes of this argument only what it did.
+    scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    return {**model._compile_config.config, "auto_scale_loss": scales_loss}
 
 
 def has_own_compile(model: keras.Model) -> bool:

@@ -23,7 +23,14 @@ OPTIMIZERS = {
 }
 _NO_LOSSES = {"get", "serialize", "deserialize"}
 # Of `compile`: what a child takes over besides optimizer and loss.
-_TAKEN = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly")
+_TAKEN = (
+    "loss_weights",
+    "metrics",
+    "weighted_metrics",
+    "run_eagerly",
+    "jit_compile",
+    "auto_scale_loss",
+)
 
 
 class Compiler:

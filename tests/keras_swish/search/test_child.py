@@ -488,6 +488,19 @@ def test_a_model_that_is_compiled_without_any_loss_is_refused(data, space):
     model.compile("adam")
     with pytest.raises(ValueError, match="compiled without a loss, and no layer adds one"):
         Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+@pytest.mark.parametrize(("jit_compile", "auto_scale_loss"), [(True, False), (False, True)])
+def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data, space):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = wired(True, 1.0)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss)
+        network = Child(model, *data, space, ChildConfig(1, 32))._network
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert network.jit_compile is jit_compile
+    assert type(network.optimizer) is type(model.optimizer)
 
 
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
