@@ -28,6 +28,7 @@ from keras_swish.search.children.compiling import Compiler
 from keras_swish.search.children.config import DIVERGED, OK, PRUNED, ChildConfig, Outcome
 from keras_swish.search.children.data import digest, take_rows
 from keras_swish.search.children.networks import (
+    all_optimizers,
     assign_values,
     inner_layers,
     kept_weights,
@@ -327,9 +328,7 @@ class Child:
 
     def _optimizer_variables(self) -> list[Any]:
         """Returns the state of all optimizers that the network has."""
-        held = [one for one in vars(self._network).values() if _is_optimizer(one)]
-        unique = {id(one): one for one in [self._network.optimizer, *held]}
-        return [variable for one in unique.values() for variable in one.variables]
+        return [variable for one in all_optimizers(self._network) for variable in one.variables]
 
     def _train(
         self, network: keras.Model, seed: int, start: float, each_epoch: bool
@@ -589,10 +588,6 @@ def _logged(callbacks: keras.callbacks.CallbackList | None) -> dict[str, float]:
             if isinstance(number, int | float) and math.isfinite(number):
                 found[name] = float(number)
     return found
-
-
-def _is_optimizer(value: Any) -> bool:
-    return isinstance(value, keras.optimizers.Optimizer)
 
 
 def _set_python_seeds(seed: int) -> None:

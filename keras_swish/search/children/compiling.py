@@ -10,7 +10,7 @@ from keras_swish import optimizers
 from keras_swish.keras_compat import compile_arguments, has_own_compile
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
-from keras_swish.search.children.networks import inner_layers
+from keras_swish.search.children.networks import all_optimizers, inner_layers
 from keras_swish.search.children.objectives import remade
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ class Compiler:
                 loss=self.loss,
                 **{name: _fresh(value) for name, value in arguments.items()},
             )
-        network.optimizer.build(network.trainable_variables)
+        # Their state is then there to be read before the first step.
+        for optimizer in all_optimizers(network):
+            if not optimizer.built:
+                optimizer.build(network.trainable_variables)
 
     def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         config = self.config

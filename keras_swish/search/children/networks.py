@@ -16,6 +16,13 @@ def inner_layers(model: keras.Model) -> list[keras.Layer]:
     return all_layers(model, include_self=False)
 
 
+def all_optimizers(network: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers of a compiled network: that of `compile`, and what else it has."""
+    held = [network.optimizer, *vars(network).values()]
+    unique = {id(one): one for one in held if isinstance(one, keras.optimizers.Optimizer)}
+    return list(unique.values())
+
+
 def read_values(variables: Iterable[Any]) -> list[np.ndarray]:
     """Returns copies of the values of variables."""
     # Copies: PyTorch gives views, which training changes.

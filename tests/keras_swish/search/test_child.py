@@ -503,6 +503,47 @@ def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data
     assert type(network.optimizer) is type(model.optimizer)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class TwoOptimizers(keras.Model):
+    """Trains with the one optimizer and after that with the other."""
+
+    def compile(self, optimizer, d_optimizer, **kwargs):
+        super().compile(optimizer, **kwargs)
+        self.d_optimizer = d_optimizer
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        both = self.optimizer, self.d_optimizer
+        return {"rates": [float(one.learning_rate) for one in both]}
+
+    def compile_from_config(self, config):
+        first, second = map(keras.optimizers.Adam, config["rates"])
+        self.compile(first, second, loss="sparse_categorical_crossentropy")
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        usual, self.optimizer = self.optimizer, self.d_optimizer
+        try:
+            super().train_step(data)
+        finally:
+            self.optimizer = usual
+        return logs
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX's steps have one optimizer")
+def test_each_optimizer_of_a_model_begins_again_with_each_child(data, space):
+    inputs = keras.Input((2,))
+    outputs = keras.layers.Dense(2, "softmax")(keras.layers.Dense(4, "relu")(inputs))
+    model = TwoOptimizers(inputs, outputs)
+    model.compile_from_config({"rates": [0.1, 0.05]})
+    child = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+    first, second = swish_and_sine(space)
+    rewards = [child.evaluate(one, 0).reward for one in (first, second, first)]
+    assert rewards[0] == rewards[2] != rewards[1]
+    assert int(child._network.d_optimizer.iterations) == 5
+
+
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     child = Child(
         model,
