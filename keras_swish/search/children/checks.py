@@ -73,7 +73,10 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
 def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
     """Returns what a compiled network logs of validation data."""
     if type(network).test_step is not keras.Model.test_step:
-        return list(network.test_on_batch(*few, return_dict=True))
+        # Not `test_on_batch`, which adds None to data without weights.
+        x, y, *weights = few
+        silent: Any = 0  # Keras's annotation has its default's type
+        return list(network.evaluate(x, y, _FEW, silent, *weights, return_dict=True))
     network.reset_metrics()
     try:
         names = network.compute_metrics(*_padded(few, outputs))
