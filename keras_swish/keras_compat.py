@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory, Node
-from keras.src.utils.python_utils import is_default
+from keras.src.utils.python_utils import is_default, pythonify_logs
 from keras.src.utils.tracking import DotNotTrackScope
 from keras.src.utils.tracking import Tracker as Tracker
 
@@ -621,6 +621,41 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 def has_own_compile(model: keras.Model) -> bool:
     """Says whether the class of a model has a `compile` of its own."""
     return type(model).compile is not keras.Model.compile
+
+
+def train_on_batch(network: Any, data: Any) -> dict[str, Any]:
+    """Trains on a batch as `fit` does, and returns what the step logs, as numbers.
+
+    The method of that name resets the metrics, and adds None to data without weights.
+    """
+    network.make_train_function()
+    backend = keras.backend.backend()
+    if backend == "jax":
+        from keras.src.backend.jax.trainer import _distribute_data
+
+        data = _distribute_data(data)
+    else:
+        data = keras.tree.map_structure(ops.convert_to_tensor, data)
+    if backend != "tensorflow":  # which builds in the first step
+        network._symbolic_build(data_batch=data)
+    if backend != "jax":
+        return pythonify_logs(network.train_function([data]))
+    kinds = ("trainable", "non_trainable", "optimizer", "metrics")
+    names = [f"{kind}_variables" for kind in kinds]
+    state = network._get_jax_state(**dict.fromkeys(names, True))
+    network._jax_state_synced = False
+    logs, state = network.train_function(state, iter([data]))
+    network._jax_state = dict(zip(names, state, strict=True))
+    network.jax_state_sync()
+    return pythonify_logs(logs)
+
+
+def fit_logs(network: keras.Model, logs: dict[str, Any]) -> dict[str, Any]:
+    """Returns what `fit` logs of an epoch whose last step has logged this.
+
+    Those are the metrics, or where a step of the user's logs something else, just that.
+    """
+    return network._get_metrics_result_or_logs(logs)
 
 
 def metric_function(metric: keras.metrics.Metric) -> Any:

@@ -297,7 +297,7 @@ class Child:
         Of several learning rates the first counts.
         """
         self._compiler.compile(network, self.config.epochs * self.steps_per_epoch)
-        network.train_steps = make_train_steps(network, self.batch_size)
+        network.train_steps = make_train_steps(network, self.batch_size, bool(self.callbacks))
 
     def train(self, network: keras.Model, seed: int, start: float | None = None) -> Outcome:
         """Trains a compiled network, with the batches that the seed orders, and validates it.
@@ -416,7 +416,7 @@ class Child:
         That is, of the validation data; None without callbacks.
         """
         order, steps, is_finite = self.order(seed, epoch), 0, True
-        logs: list[dict[str, Any]] = []
+        logged: dict[str, Any] | None = None
         network.reset_metrics()  # what diverged before would count for ever
         if callbacks:
             callbacks.on_epoch_begin(epoch)
@@ -428,14 +428,14 @@ class Child:
                 callbacks.on_train_batch_begin(steps)
             rows = order[first : first + rows_per_call]
             taken, is_finite, logged = network.train_steps(take_rows(self.train_data, rows))
-            steps, logs = steps + taken, [*logs, *logged]
+            steps += taken
             if callbacks:
                 callbacks.on_train_batch_end(steps - 1, epoch_logs(network, logged))
             if not is_finite or network.stop_training:
                 break
         if not callbacks:
             return steps, is_finite, None
-        of_epoch, of_validation = epoch_logs(network, logs), self._evaluate(network)
+        of_epoch, of_validation = epoch_logs(network, logged), self._evaluate(network)
         callbacks.on_epoch_end(epoch, {**of_epoch, **of_validation})
         return steps, is_finite, of_validation
 

@@ -6,14 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_swish.keras_compat import fit_logs, train_on_batch
 from keras_swish.search.children.data import Data, size, take_rows
 
 # The most steps, and bytes of batches, of one call.
 _STEPS, _BYTES = 64, 1 << 26
 
 # Trains on the batches of some rows: the steps taken, whether all losses were finite, and what
-# each step has logged, where that is not left to the metrics.
-TrainSteps = Callable[[Data], tuple[int, bool, list[dict[str, Any]]]]
+# the last step has logged, or None where that is left to the metrics.
+TrainSteps = Callable[[Data], tuple[int, bool, dict[str, Any] | None]]
 
 
 def steps_per_execution(data: Any, batch_size: int) -> int:
@@ -22,39 +23,47 @@ def steps_per_execution(data: Any, batch_size: int) -> int:
     return max(1, min(_STEPS, _BYTES // max(1, batch_size * example)))
 
 
-def make_train_steps(network: keras.Model, batch_size: int) -> TrainSteps:
+def make_train_steps(network: keras.Model, batch_size: int, has_callbacks: bool) -> TrainSteps:
     """Returns the function that trains a compiled network on the batches of some rows.
 
     It stops after a step whose loss is not finite. A model with a `train_step` of its own that logs
-    no loss is trained on: what it has become is found when it is validated.
+    no loss is trained on: what it has become is found when it is validated. With callbacks, what
+    such a step logs is returned.
     """
-    if keras.backend.backend() == "tensorflow" and not network.run_eagerly:
+    needs_logs = has_callbacks and _logs_its_own(network)
+    if keras.backend.backend() == "tensorflow" and not (network.run_eagerly or needs_logs):
         return _tensorflow_train_steps(network, batch_size)
 
-    def train_steps(data: Data) -> tuple[int, bool, list[dict[str, Any]]]:
-        logs: list[dict[str, Any]] = []
+    def train_steps(data: Data) -> tuple[int, bool, dict[str, Any] | None]:
+        steps, logs = 0, None
         for first in range(0, size(data), batch_size):
             rows = np.arange(first, first + batch_size)
-            logs.append(network.train_on_batch(*take_rows(data, rows), return_dict=True))
-            if not all(np.isfinite(loss).all() for loss in _losses(logs[-1])):
-                return len(logs), False, logs
-        return len(logs), True, logs
+            steps, logs = steps + 1, train_on_batch(network, tuple(take_rows(data, rows)))
+            if not all(np.isfinite(loss).all() for loss in _losses(logs)):
+                return steps, False, logs
+        return steps, True, logs
 
     return train_steps
 
 
-def epoch_logs(network: keras.Model, steps: list[dict[str, Any]]) -> dict[str, float]:
-    """Returns what `fit` would log of an epoch: the mean over its steps.
+def epoch_logs(network: keras.Model, logged: dict[str, Any] | None) -> dict[str, float]:
+    """Returns what `fit` would log of an epoch.
 
     Args:
         network: The network, whose metrics were reset before the epoch.
-        steps: What each step has logged; none where the metrics have counted all of them.
+        logged: What the last step has logged, or None where that is left to the metrics.
     """
-    if not steps:
-        logs: Any = network.get_metrics_result()
-        logs = keras.tree.map_structure(keras.ops.convert_to_numpy, logs)
-        return {name: float(np.mean(value)) for name, value in logs.items()}
-    return {name: float(np.mean([step[name] for step in steps])) for name in steps[0]}
+    logs: Any = network.get_metrics_result() if logged is None else fit_logs(network, logged)
+    logs = keras.tree.map_structure(keras.ops.convert_to_numpy, logs)
+    return {name: float(np.mean(value)) for name, value in logs.items()}
+
+
+def _logs_its_own(network: keras.Model) -> bool:
+    """Whether a step may log something else than the metrics."""
+    return any(
+        getattr(type(network), name) is not getattr(keras.Model, name)
+        for name in ("train_step", "compute_metrics")
+    )
 
 
 def _losses(logs: Any) -> list[Any]:
@@ -95,9 +104,9 @@ def _tensorflow_train_steps(network: keras.Model, batch_size: int) -> TrainSteps
             lambda count, is_finite: (count < total) & is_finite, step, (0, tf.constant(True))
         )
 
-    def train_steps(data: Data) -> tuple[int, bool, list[dict[str, Any]]]:
+    def train_steps(data: Data) -> tuple[int, bool, dict[str, Any] | None]:
         tensors: Any = keras.tree.map_structure(tf.convert_to_tensor, data)
         count, is_finite = steps(tensors)  # pyright: ignore[reportGeneralTypeIssues]
-        return int(count), bool(is_finite), []
+        return int(count), bool(is_finite), None
 
     return train_steps

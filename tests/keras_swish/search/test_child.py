@@ -586,6 +586,55 @@ def test_a_training_step_of_the_users_is_taken_and_need_log_no_loss(base, data, 
     assert int(child._network.optimizer.iterations) == 10
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Unpacks(keras.Model):
+    """Takes data as the examples of Keras's guides do, and logs more than the metrics."""
+
+    def train_step(self, *args):
+        _, _ = args[-1]
+        done = super().train_step(*args)
+        if keras.backend.backend() == "jax":
+            return {**done[0], "two": 2.0}, done[1]
+        return {**done, "two": 2.0}
+
+    def test_step(self, *args):
+        _, _ = args[-1]
+        return super().test_step(*args)
+
+
+def test_steps_of_the_users_get_data_and_log_as_in_fit(data, space):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    model = Unpacks(inputs, keras.layers.Dense(2, "softmax")(hidden))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    stop = keras.callbacks.EarlyStopping("loss", patience=9)
+    child = Child(model, *data, space, ChildConfig(2, 32), objective="val_loss", callbacks=[stop])
+    outcome = child.evaluate(swish_and_sine(space)[0], 0)
+    assert (outcome.status, outcome.steps) == (children.OK, 10)
+    assert outcome.logs.keys() == {"loss", "two", "val_loss"}
+    assert outcome.logs["two"] == 2.0
+    assert 0.1 < outcome.logs["loss"] < 10
+
+
+def test_metrics_that_are_no_means_count_the_whole_epoch(data, space):
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1, "sigmoid")]
+    )
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy", metrics=["auc"])
+    child = Child(
+        model,
+        data[0],
+        data[0],
+        space,
+        ChildConfig(1, 32),
+        objective="val_auc",
+        callbacks=[keras.callbacks.TerminateOnNaN()],
+    )
+    logs = child.evaluate(swish_and_sine(space)[0], 0).logs
+    assert logs["auc"] == pytest.approx(logs["val_auc"], abs=1e-6)
+    assert logs["loss"] == pytest.approx(logs["val_loss"], abs=1e-6)
+
+
 class Noted(keras.callbacks.Callback):
     """Notes what is logged; shared by its copies."""
 
