@@ -488,6 +488,8 @@ def test_a_model_that_is_compiled_without_any_loss_is_refused(data, space):
     model.compile("adam")
     with pytest.raises(ValueError, match="compiled without a loss, and no layer adds one"):
         Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+
+
 @pytest.mark.parametrize(("jit_compile", "auto_scale_loss"), [(True, False), (False, True)])
 def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data, space):
     policy = keras.config.dtype_policy()
