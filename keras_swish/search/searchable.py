@@ -150,6 +150,7 @@ def _compute(unary: Task, binary: Task, choice: Any, x: Any, betas: list) -> Any
                 chosen, source1, source2, x1, x2, beta1, beta2, beta3 = units[unit]
                 dy = slopes[unit + 1]
                 if unit + 1 < len(units):
+                    dy = _finite(dy)
                     x1, x2 = _where_needed(dy, x1), _where_needed(dy, x2)
                 dx1, dx2, dbeta3 = _chosen(binary.gradient, chosen.b, x1, x2, beta3, dy)
                 dx1, dx2 = _finite(dx1), _finite(dx2)
