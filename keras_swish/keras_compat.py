@@ -618,9 +618,9 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     return {**model._compile_config.config, "auto_scale_loss": scales_loss}
 
 
-def has_own_compile(model: keras.Model) -> bool:
-    """Says whether the class of a model has a `compile` of its own."""
-    return type(model).compile is not keras.Model.compile
+def overrides(model: keras.Model, *methods: str) -> bool:
+    """Says whether the class of a model has one of these methods, such as `compile`, as its own."""
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in methods)
 
 
 def train_on_batch(network: Any, data: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import has_own_compile
+from keras_swish.keras_compat import overrides
 from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
 from keras_swish.search.children.data import Data, size, take_rows
@@ -72,7 +72,7 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
 
 def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
     """Returns what a compiled network logs of validation data."""
-    if type(network).test_step is not keras.Model.test_step:
+    if overrides(network, "test_step"):
         # Not `test_on_batch`, which adds None to data without weights.
         x, y, *weights = few
         silent: Any = 0  # Keras's annotation has its default's type
@@ -96,10 +96,7 @@ def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
 
 def _check_own_loss(network: keras.Model) -> None:
     """Refuses a network that was called, and is compiled without a loss, where it has no other."""
-    is_own = has_own_compile(network) or any(
-        getattr(type(network), name) is not getattr(keras.Model, name)
-        for name in ("train_step", "compute_loss")
-    )
+    is_own = overrides(network, "compile", "train_step", "compute_loss")
     regularized = [one for one in network.trainable_variables if one.regularizer]
     if not is_own and len(network.losses) <= len(regularized):
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_swish import optimizers
-from keras_swish.keras_compat import compile_arguments, has_own_compile
+from keras_swish.keras_compat import compile_arguments, overrides
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 from keras_swish.search.children.networks import all_optimizers, inner_layers
@@ -48,7 +48,8 @@ class Compiler:
     def __init__(self, model: keras.Model, loss: Any, config: "ChildConfig"):
         self.config = config
         self._arguments = compile_arguments(model)
-        self._own = model.get_compile_config() if self._arguments and has_own_compile(model) else {}
+        has_own = self._arguments and overrides(model, "compile")
+        self._own = model.get_compile_config() if has_own else {}
         self.loss = loss if loss is not None else self._arguments.get("loss")
         if self.loss is None and not self._arguments:
             raise ValueError("The model is not compiled: pass its `loss`, or compile it.")

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import fit_logs, train_on_batch
+from keras_swish.keras_compat import fit_logs, overrides, train_on_batch
 from keras_swish.search.children.data import Data, size, take_rows
 
 # The most steps, and bytes of batches, of one call.
@@ -30,7 +30,8 @@ def make_train_steps(network: keras.Model, batch_size: int, has_callbacks: bool)
     no loss is trained on: what it has become is found when it is validated. With callbacks, what
     such a step logs is returned.
     """
-    needs_logs = has_callbacks and _logs_its_own(network)
+    # Its steps may log something else than the metrics.
+    needs_logs = has_callbacks and overrides(network, "train_step", "compute_metrics")
     if keras.backend.backend() == "tensorflow" and not (network.run_eagerly or needs_logs):
         return _tensorflow_train_steps(network, batch_size)
 
@@ -56,14 +57,6 @@ def epoch_logs(network: keras.Model, logged: dict[str, Any] | None) -> dict[str,
     logs: Any = network.get_metrics_result() if logged is None else fit_logs(network, logged)
     logs = keras.tree.map_structure(keras.ops.convert_to_numpy, logs)
     return {name: float(np.mean(value)) for name, value in logs.items()}
-
-
-def _logs_its_own(network: keras.Model) -> bool:
-    """Whether a step may log something else than the metrics."""
-    return any(
-        getattr(type(network), name) is not getattr(keras.Model, name)
-        for name in ("train_step", "compute_metrics")
-    )
 
 
 def _losses(logs: Any) -> list[Any]:
