@@ -48,7 +48,7 @@ def reinitialize(model: keras.Model) -> keras.Model:
     else:
         new = type(model).from_config(model.get_config())
         new.build_from_config(model.get_build_config())
-    _set_vocabularies(model, new)
+        _set_vocabularies(model, new)
     for old, layer in zip(inner_layers(model), inner_layers(new), strict=True):
         if _keeps_weights(old):
             kept: dict = {}
