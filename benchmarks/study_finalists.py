@@ -1,7 +1,7 @@
 """The best of the table against ReLU in the target network: "Finalists" of docs/study.md.
 
     python benchmarks/study_finalists.py results/study/finalists --table results/study/table \
-        --out results/study/finalists
+        --count 4 --out results/study/finalists
 
 Trains nothing: it prints the commands that train what is missing, and is given again after them.
 
@@ -37,26 +37,36 @@ FINALISTS = "finalists.txt"
 
 
 def choose(rows: list[dict[str, str]], space: SearchSpace, count: int = COUNT) -> list[str]:
-    """Returns the best function of each of the best shapes of a table."""
-    judged = [
-        row
-        for row in rows
-        if row["kind"] != "reference" and int(row["judging seeds"]) == len(study_table.JUDGING)
-    ]
-    if not judged:
-        return []
+    """Returns the best function of each of the best shapes of a table.
+
+    Raises:
+        ValueError: If so many shapes are not judged, or some functions by a part of the seeds.
+    """
+    judged = [row for row in rows if row["kind"] != "reference" and row["judging seeds"] != "0"]
+    left = sum(int(row["judging seeds"]) < len(study_table.JUDGING) for row in judged)
+    if left or not judged:
+        missing = f"{left} functions lack judging seeds" if left else "no function is judged"
+        raise ValueError(f"{missing} yet: give the command of the table again")
     judged.sort(key=lambda row: -float(row["judged"]))
     candidates = [space.candidate(**{key: row[key] for key in space.names}) for row in judged]
     best: dict[int, str] = {}
     for shape, row in zip(search_table.shapes(space, candidates), judged, strict=True):
         best.setdefault(shape, row["formula"])
+    if len(best) < count:
+        raise ValueError(f"{len(best)} shapes are judged, and --count={count}: judge more of them")
     return list(best.values())[:count]
 
 
-def references(found: list[str], space: SearchSpace) -> list[str]:
-    """Returns what the found functions are compared with, less what is among them."""
-    computed = {study_proxy.identity(formula, space) for formula in found}
-    return [name for name in REFERENCES if study_proxy.identity(name, space) not in computed]
+def with_references(found: list[str], space: SearchSpace) -> list[str]:
+    """Returns the finalists: what was found, and what it is compared with, each function once."""
+    named = {study_proxy.identity(name, space): name for name in REFERENCES}
+    identities = [study_proxy.identity(formula, space) for formula in found]
+    # ReLU goes by its name also where it was found: all are compared with it.
+    finalists = [
+        BASELINE if named.get(identity) == BASELINE else formula
+        for formula, identity in zip(found, identities, strict=True)
+    ]
+    return [*finalists, *(name for identity, name in named.items() if identity not in identities)]
 
 
 def has_swishs_shape(formula: str, space: SearchSpace) -> bool:
@@ -149,14 +159,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="how many shapes to choose")
     arguments = parser.parse_args()
     space, chosen = SearchSpace(), arguments.folder / FINALISTS
-    if not chosen.exists():
-        if arguments.table is None:
-            parser.error(f"{chosen}: not chosen yet; name a --table to choose them from")
-        found = choose(io.read_csv(arguments.table / "functions.csv"), space, arguments.count)
-        if not found:
-            parser.error(f"--table: no function of {arguments.table} has all judging seeds yet")
+    if arguments.table is None and not chosen.exists():
+        parser.error(f"{chosen}: not chosen yet; name a --table to choose them from")
+    if arguments.table is not None:
+        try:
+            table = io.read_csv(arguments.table / "functions.csv")
+            finalists = with_references(choose(table, space, arguments.count), space)
+        except (OSError, ValueError) as error:
+            parser.error(f"--table={arguments.table}: {error}")
+        text = "\n".join(finalists) + "\n"
+        if chosen.exists() and chosen.read_text(encoding="utf-8") != text:
+            parser.error(f"{chosen}: chosen otherwise before; give the same --table and --count")
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        io.write_text(chosen, "\n".join([*found, *references(found, space)]) + "\n")
+        io.write_text(chosen, text)
     finalists = chosen.read_text(encoding="utf-8").splitlines()
     runs = study_depth.read(arguments.folder / "rates", CHOOSING, RATES)
     judged = study_depth.read(arguments.folder / "judged", JUDGING, RATES)

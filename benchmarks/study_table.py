@@ -3,9 +3,9 @@
     python benchmarks/study_table.py --data_dir=DIR --out results/study/table
 
 Functions drawn at random, then others led by the surrogate, are trained with each of the learning
-rates, of which the better counts; then those that the surrogate's mean likes best, with further
-seeds. ReLU, Swish and the functions of --references are trained with all seeds to compare with; the
-surrogate hears of one only if it proposes it.
+rates, of which the better counts; then those that the surrogate's mean likes best, one of each
+shape, with further seeds. ReLU, Swish and the functions of --references are trained with all seeds
+to compare with; the surrogate hears of one only if it proposes it.
 
 functions.csv ranks the functions by the mean of the further seeds, then by their first reward;
 trainings.csv has a row for each function, seed and rate: the validation accuracy after each epoch,
@@ -21,6 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 import recording
+import search_table
 from scipy import stats
 
 from keras_swish import io
@@ -68,7 +69,10 @@ def build(settings: search.DatasetChild, space: SearchSpace, data_dir: str | Non
 
 
 def likeliest(study: Study, count: int) -> list[Candidate]:
-    """Returns the functions that the surrogate's mean likes best, of those trained."""
+    """Returns the functions that the surrogate's mean likes best, of those trained.
+
+    One of each shape: those of one shape lie side by side, and the best shapes are looked for.
+    """
     first = {c: o[SEED] for c, o in study.outcomes.items() if SEED in o and o[SEED].status == OK}
     if not first:
         return []
@@ -79,7 +83,11 @@ def likeliest(study: Study, count: int) -> list[Candidate]:
         process.observe(place)
     rewards = [first[candidate].reward for candidate in candidates]
     means = process.mean(surrogate.normal_scores(stats.rankdata(rewards)))
-    return [candidates[place] for place in np.argsort(-means, kind="stable")[:count]]
+    of_shapes: dict[int, Candidate] = {}
+    shapes = search_table.shapes(study.space, candidates)
+    for place in np.argsort(-means, kind="stable"):
+        of_shapes.setdefault(shapes[place], candidates[place])
+    return list(of_shapes.values())[:count]
 
 
 def judge(
@@ -173,7 +181,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="learning rates")
     parser.add_argument("--random", type=int, default=100, help="functions drawn at random")
     parser.add_argument("--led", type=int, default=300, help="functions led by the surrogate")
-    parser.add_argument("--best", type=int, default=60, help="functions that get more seeds")
+    parser.add_argument("--best", type=int, default=60, help="shapes that get more seeds")
     parser.add_argument("--references", type=pathlib.Path, default=REFERENCES)
     parser.add_argument("--executor", default="local", choices=executors.EXECUTORS)
     arguments = parser.parse_args()

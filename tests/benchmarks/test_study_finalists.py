@@ -34,8 +34,6 @@ def table(tmp_path):
         )
     rows.append({**dict.fromkeys(rows[0], ""), "formula": "gelu", "kind": "reference", "judged": 1})
     rows.append({**rows[0], "judged": "", "judging seeds": 0})
-    # Of two of three seeds: not judged yet.
-    rows.append({**rows[0], "judged": 0.99, "judging seeds": 2})
     (tmp_path / "table").mkdir()
     io.write_csv(tmp_path / "table" / "functions.csv", rows)
     return tmp_path / "table"
@@ -69,8 +67,23 @@ def test_one_function_of_each_of_the_best_shapes(finalists, table):
     assert finalists.has_swishs_shape("x * sigmoid(beta * x)", space)
     assert finalists.has_swishs_shape("swish_beta", space)
     assert not finalists.has_swishs_shape("cos(x) - x", space)
-    assert finalists.references(chosen, space) == ["swish_beta", "relu"]
-    assert finalists.references(chosen[1:], space) == ["swish", "swish_beta", "relu"]
+    assert finalists.with_references(chosen, space) == [*chosen, "swish_beta", "relu"]
+    references = ["swish", "swish_beta", "relu"]
+    assert finalists.with_references(chosen[1:], space) == [*chosen[1:], *references]
+    # All are compared with ReLU, also where it was found.
+    found = ["max(x, max(x, 0))", "cos(x) - x"]
+    wanted = ["relu", "cos(x) - x", "swish", "swish_beta"]
+    assert finalists.with_references(found, space) == wanted
+
+
+def test_nothing_is_chosen_before_all_are_judged(finalists, table):
+    rows = io.read_csv(table / "functions.csv")
+    with pytest.raises(ValueError, match="4 shapes are judged, and --count=5"):
+        finalists.choose(rows, SearchSpace(), 5)
+    with pytest.raises(ValueError, match="1 functions lack judging seeds"):
+        finalists.choose([*rows, {**rows[0], "judging seeds": "2"}], SearchSpace(), 3)
+    with pytest.raises(ValueError, match="no function is judged"):
+        finalists.choose([{**rows[0], "judging seeds": "0"}], SearchSpace(), 3)
 
 
 def run(finalists, monkeypatch, capsys, *arguments):
@@ -83,12 +96,16 @@ def run(finalists, monkeypatch, capsys, *arguments):
 def test_from_a_table_to_the_verdicts(finalists, table, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "finalists"
     folder.mkdir()
-    given = [folder, f"--table={table}", f"--out={folder}"]
+    given = [folder, f"--table={table}", "--count=4", f"--out={folder}"]
     commands = run(finalists, monkeypatch, capsys, *given)
     names = (folder / "finalists.txt").read_text().splitlines()
     # Swish is among the found ones.
     assert names[-2:] == ["swish_beta", "relu"]
     assert len(names) == 4 + 2
+    with pytest.raises(SystemExit):
+        run(finalists, monkeypatch, capsys, *given, "--count=3")
+    assert "chosen otherwise before" in capsys.readouterr().err
+    assert (folder / "finalists.txt").read_text().splitlines() == names
     outs = [f"--out={folder / 'rates' / str(rate)}" for rate in (0.1, 0.05, 0.03)]
     assert [command[-1] for command in commands] == outs
     assert all(f"--activations={', '.join(names)}" in command for command in commands)

@@ -56,7 +56,7 @@ def trained(table, tmp_path):
     return Study.load(tmp_path / "study.log"), best
 
 
-def test_the_best_and_the_references_are_judged_by_other_seeds(table, trained):
+def test_the_best_and_the_references_are_judged_by_other_seeds(trained):
     study, best = trained
     assert len(study.outcomes) == 30
     for candidate in best:
@@ -99,6 +99,19 @@ def test_the_tables_have_all_rates_and_the_judged_first(table, trained):
     assert swish[0]["test_accuracy"] == pytest.approx(swish[0]["reward"] - 0.01, abs=1e-4)
     diverged = [row for row in trainings if row["status"] == DIVERGED]
     assert all(row["test_accuracy"] == row["loss"] == "" for row in diverged)
+
+
+def test_the_likeliest_are_one_of_each_shape(table):
+    space = SearchSpace()
+    study = Study(space, {})
+    texts = ("x * sigmoid(x)", "x * sigmoid(-x)", "sigmoid(beta * x) * x", "sin(x)", "cos(x) - x")
+    *_, sine, cosine = candidates = [functions.find(text, space).candidate for text in texts]
+    for candidate, reward in zip(candidates, (0.90, 0.89, 0.88, 0.5, 0.7), strict=True):
+        study.add(candidate, table.SEED, Outcome(reward, OK, 1, 1.0))
+    found = table.likeliest(study, 3)
+    assert found[0] in candidates[:3]
+    assert found[1:] == [cosine, sine]
+    assert table.likeliest(study, 1) == found[:1]
 
 
 def test_what_diverges_with_the_seeds_that_judge_is_ranked_by_them(table):
