@@ -63,6 +63,8 @@ def measure(name: str, options: dict, benchmark: Benchmark, arguments) -> tuple[
         algorithm = algorithms.create(name, benchmark.space, repetition, **options)
         session.run(algorithm, arguments.evaluations)
         rows["found"].append(session.found(arguments.share))
+        rows["trained"].append(len(session.trained))
+        rows["proposals"].append(session.proposals)
         rows["repeats"].append(session.repeats / session.proposals)
         rows["hours"].append(session.seconds / 3600)
         rows["milliseconds"].append(1000 * session.thinking / session.proposals)
@@ -98,6 +100,9 @@ def measure(name: str, options: dict, benchmark: Benchmark, arguments) -> tuple[
         "never found": int(np.isinf(first).sum()),
         "Swish's shape, median": float(np.median(swish_first)),
         "Swish's shape, never": int(np.isinf(swish_first).sum()),
+        # Fewer than asked for where an algorithm gave up, or a table of a part has no more.
+        "trained, median": float(np.median(rows["trained"])),
+        "proposals, median": float(np.median(rows["proposals"])),
         f"hours for {arguments.evaluations}": round(float(np.mean(rows["hours"])), 2),
         "share of repeats": round(float(np.mean(rows["repeats"])), 3),
         "ms a proposal": round(float(np.mean(rows["milliseconds"])), 2),

@@ -28,6 +28,8 @@ from keras_swish.search.space import Candidate, SearchSpace
 
 # Proposals in a row that bring nothing new, after which an algorithm is given up.
 PATIENCE = 2000
+# Likewise those in a row that a table of a part of the functions lacks: its fault, not theirs.
+PATIENCE_WITH_TABLE = 10 * PATIENCE
 FILES = ("functions.csv", "spellings.csv", "trainings.csv")
 CARD = "card.json"
 
@@ -279,8 +281,9 @@ class Session:
     def run(self, algorithm: Algorithm, evaluations: int) -> None:
         """Lets an algorithm search until so many different functions are trained.
 
-        It ends earlier if the algorithm has nothing left to propose, or only repeats itself. Call
-        it again for more. What the table lacks costs nothing, and the algorithm is not told of it.
+        It ends earlier if the algorithm has nothing left to propose, or proposes nothing new for
+        2,000 times. Call it again for more. What the table lacks costs nothing, and the algorithm
+        is not told of it; it ends what is proposed after 20,000 times in a row.
 
         Args:
             algorithm: Made for the benchmark's space.
@@ -294,15 +297,20 @@ class Session:
                 f"The algorithm was made for another space: make it for that of {self.benchmark}, "
                 "its attribute `space`."
             )
-        idle = 0
-        while len(self.trained) < evaluations and idle < PATIENCE:
+        idle = lacking = 0
+        while len(self.trained) < evaluations and idle < PATIENCE and lacking < PATIENCE_WITH_TABLE:
             start, before = time.process_time(), len(self.trained)
             proposal = algorithm.ask()
             self.thinking += time.process_time() - start
             if proposal is None:
                 return
             reward = self.train(proposal.candidate)
-            idle = 0 if len(self.trained) > before else idle + 1
+            if len(self.trained) > before:
+                idle = lacking = 0
+            elif reward is None:
+                lacking += 1
+            else:
+                idle += 1
             if reward is not None:
                 start = time.process_time()
                 algorithm.tell(proposal, reward)

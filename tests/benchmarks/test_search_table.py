@@ -117,3 +117,13 @@ def test_a_part_of_the_functions_is_a_table_of_these_alone(maker, space, monkeyp
         options = {"population": 2, "sample": 1} if name == "evolution" else {}
         session.run(algorithms.create(name, table.space, 0, **options), 10)
         assert {function.number for function in session.trained} == {0, 1, 2}, name
+    # What the table lacks is proposed for longer than what repeats.
+    monkeypatch.setattr(benchmark, "PATIENCE", 3)
+    monkeypatch.setattr(benchmark, "PATIENCE_WITH_TABLE", 10)
+    for lacking, trained in ((9, 1), (10, 0)):
+        algorithm = algorithms.create("random", table.space, 0)
+        proposed = iter([*[left] * lacking, first])
+        monkeypatch.setattr(algorithm, "ask", lambda it=proposed: algorithms.Proposal(next(it)))
+        session = table.session(0)
+        session.run(algorithm, 1)
+        assert len(session.trained) == trained
