@@ -58,7 +58,9 @@ def sessions():
         if page == "README.md":
             yield from (pytest.param(page, [one], id=f"{page}:{one[0]}") for one in examples)
         elif examples:
-            yield pytest.param(page, examples, id=page)
+            # A search, which the README has a shorter one of.
+            marks = [pytest.mark.slow] * (page == "docs/search.md")
+            yield pytest.param(page, examples, id=page, marks=marks)
 
 
 @pytest.mark.usefixtures("own_names")

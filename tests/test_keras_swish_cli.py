@@ -108,12 +108,8 @@ def test_a_program_starts_in_silence(python, monkeypatch, tmp_path):
     assert outcome.stdout == f"figure: {out}\n"
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    "closed", [pytest.param((1,), marks=SLOW), pytest.param((2,), marks=SLOW), (0, 1, 2)]
-)
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+@pytest.mark.slow
 def test_without_an_output_it_works_all_the_same(python, tmp_path, closed):
     code = f"""
 import os, sys

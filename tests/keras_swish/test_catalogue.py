@@ -219,6 +219,7 @@ assert {"bump", "tilt"} <= {panel.get_title() for panel in gallery().axes}
 """
 
 
+@pytest.mark.slow
 def test_one_line_of_the_catalogue_makes_an_activation(tmp_path, root, python):
     # Without the links to models and train, which the core does not need.
     unneeded = shutil.ignore_patterns("train", "__pycache__")

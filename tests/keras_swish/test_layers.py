@@ -59,6 +59,7 @@ def test_fixed_beta_is_no_trainable_weight():
     np.testing.assert_allclose(numpy(y), [[1 / (1 + np.exp(-2)), -1 / (1 + np.exp(2))]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_beta_learns_the_beta_that_made_the_data():
     random = np.random.default_rng(0)
     x = random.normal(size=(512, 2)).astype("float32") * 3
@@ -134,6 +135,7 @@ def test_layer_passes_the_harness_of_keras():
     Harness().debug()
 
 
+@pytest.mark.slow
 def test_model_saved_here_loads_in_a_new_process(tmp_path, python):
     model = keras.Sequential(
         [

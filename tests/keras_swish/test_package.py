@@ -32,8 +32,19 @@ def test_there_are_modules():
     assert {"keras_swish.layers", "keras_swish.models.resnet", "keras_swish.train.cli"} < {*MODULES}
 
 
+# They search, or build large networks.
+LONG = ["search.api", "search.child", "models.inception_resnet_v2", "models.inception_v4"]
+LONG += ["models.inception_v3", "models.densenet", "models.nasnet"]
+
+
 @pytest.mark.usefixtures("own_names")
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(one, marks=[pytest.mark.slow] * (one.removeprefix("keras_swish.") in LONG))
+        for one in MODULES
+    ],
+)
 def test_examples_of_the_docstrings_run_as_printed(module):
     assert doctest.testmod(imported(module)).failed == 0
 
@@ -81,6 +92,7 @@ def test_import_brings_nothing_that_keras_does_not_and_lists_what_comes_on_first
     assert not third_party & {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "optuna"}
 
 
+@pytest.mark.slow
 def test_import_makes_every_class_of_a_file_known_to_keras(python):
     registered = re.compile(
         r"^@keras\.saving\.register_\w+\(.*\)\n(?:class|def) (\w+)", re.MULTILINE

@@ -28,7 +28,7 @@ SMALL = [
     ("mobilenet", "MobileNet", 4_253_864, 65),
 ]
 # The modules of these are in the others, or they take as long as all the others.
-_SLOW = ("resnet50v2", "densenet121", "inception_resnet_v2")
+_SLOW = ("resnet50v2", "densenet121", "inception_v3", "inception_resnet_v2")
 
 
 def small_ones(*slow):

@@ -25,11 +25,13 @@ def trainable(model):
         ("resnet18", 11_689_512),  # torchvision
         ("resnet34", 21_797_672),
         ("wrn_28_10", "36.5"),  # Zagoruyko and Komodakis 2016, table 4
-        ("densenet_100_12", "7.0"),  # Huang et al. 2017, table 2
+        # Huang et al. 2017, table 2.
         ("densenet_bc_100_12", "0.8"),
+        pytest.param("densenet_100_12", "7.0", marks=pytest.mark.slow),
         pytest.param("densenet_bc_250_24", "15.3", marks=pytest.mark.slow),
         pytest.param("densenet_bc_190_40", "25.6", marks=pytest.mark.slow),
-        ("inception_v4", 42_679_816 - 31_584),  # timm, less its gammas
+        # timm, less its gammas.
+        pytest.param("inception_v4", 42_679_816 - 31_584, marks=pytest.mark.slow),
     ],
 )
 def test_parameters_are_the_published_ones(name, published):
@@ -40,7 +42,11 @@ def test_parameters_are_the_published_ones(name, published):
 # In millions; Zoph et al. 2018, table 1; Howard et al. 2017, table 4; the rest of timm's.
 @pytest.mark.parametrize(
     ("name", "published"),
-    [("nasnet_mobile", 564), ("mobilenet", 569), ("resnet18", 1814)],
+    [
+        pytest.param("nasnet_mobile", 564, marks=pytest.mark.slow),
+        ("mobilenet", 569),
+        ("resnet18", 1814),
+    ],
 )
 def test_multiply_adds_are_the_published_ones(name, published):
     assert models.multiply_adds(models.create(name)) / 1e6 == pytest.approx(published, abs=0.5)
@@ -228,7 +234,7 @@ def test_the_auxiliary_classifier_needs_the_top():
         ("inception_v3", "mixed_6e", (5, 5)),
         pytest.param("inception_v4", "mixed_6h", (5, 5), marks=pytest.mark.slow),
         pytest.param("inception_resnet_v2", "block17_20_act", (5, 5), marks=pytest.mark.slow),
-        ("nasnet_mobile", "auxiliary_act", (4, 4)),
+        pytest.param("nasnet_mobile", "auxiliary_act", (4, 4), marks=pytest.mark.slow),
     ],
 )
 def test_the_auxiliary_classifier_stands_where_the_authors_put_it(name, place, window):

@@ -20,8 +20,8 @@ def trainable(model):
         ("resnet32", "0.46"),
         ("resnet44", "0.66"),
         ("resnet56", "0.85"),
-        ("resnet110", "1.7"),
-        ("resnet164", "1.70"),
+        pytest.param("resnet110", "1.7", marks=pytest.mark.slow),
+        pytest.param("resnet164", "1.70", marks=pytest.mark.slow),
     ],
 )
 def test_parameters_are_the_published_ones(name, published):

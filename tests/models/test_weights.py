@@ -77,6 +77,7 @@ def test_imagenet_weights_go_with_any_size_of_image_and_width(published):
     assert asked[0][0] == "mobilenet_2_5_224_tf.h5"
 
 
+@pytest.mark.slow
 def test_imagenet_weights_are_asked_for_by_hash(published):
     _, asked = published("ResNet50", include_top=False)
     models.create("resnet50", weights="imagenet", include_top=False)
@@ -144,7 +145,7 @@ def test_a_file_of_ours(tmp_path):
         ("resnet8", {"classes": 7}),
         ("resnet8", {"activation": "relu"}),
         ("resnet8", {"input_shape": (8, 8, 1)}),
-        ("resnet164", {}),
+        pytest.param("resnet164", {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_file_of_another_network_is_refused(tmp_path, name, options):

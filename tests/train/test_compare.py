@@ -13,6 +13,8 @@ from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.reporting import runs
 from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
 
+pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
+
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
 
@@ -61,7 +63,9 @@ def test_a_worker_elsewhere_is_told_the_whole_path(call, trained, tmp_path, monk
     assert seen == [tmp_path.resolve() / "out/runs/resnet8-lr0.1-relu-seed0"]
 
 
-@pytest.mark.parametrize("name", ["digits_resnet8", "fashion_mnist_resnet20"])
+@pytest.mark.parametrize(
+    "name", ["digits_resnet8", pytest.param("fashion_mnist_resnet20", marks=pytest.mark.slow)]
+)
 def test_results_from_before_the_grid_resume(call, trained, tmp_path, root, name):
     out = tmp_path / "out"
     shutil.copytree(root / "results" / name, out)

@@ -189,6 +189,7 @@ def test_swish_gets_its_lower_learning_rate_where_none_are_tried(call, trained, 
     assert [run.recipe.learning_rate for run, _ in trained] == [0.1, 0.05]
 
 
+@pytest.mark.slow
 def test_tfrecords_are_compared_on_too(call, folder, trained, tmp_path):
     for split in ("train", "validation"):
         image_files.write_records(folder / split, tmp_path / "shards", name=split)

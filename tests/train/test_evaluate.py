@@ -97,6 +97,7 @@ def test_too_many_corrupt_images_end_a_test_with_one_line(call, shards, tmp_path
     assert "Too many corrupt images: " in err.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_tested_on_another_split_and_in_other_batches(call, run):
     for flags in (["--test_split=test[:100]"], ["--batch_size=7"], ["--batch_size=5000"]):
         code, printed, err = call("evaluate", run, "--checkpoint=newest", *flags)

@@ -11,6 +11,8 @@ import pytest
 from keras_swish.search.executors import Local, WorkerLostError
 from keras_swish.train.app import executors
 
+pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
+
 pytest.importorskip("optuna")
 SHORT = ("search", "--algorithm=random", "--top_seeds=1", "--epochs=1", "--images=256")
 
@@ -76,6 +78,7 @@ def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_p
     assert json.loads((out / "config.json").read_text())["config"]["core_units"] == 1
 
 
+@pytest.mark.slow
 def test_functions_of_a_file_are_trained_and_nothing_else(call, narrow, tmp_path):
     (tmp_path / "mine.txt").write_text("cos(x) - x\nx**2\ngelu\n")
     out = tmp_path / "out"
@@ -109,6 +112,7 @@ def test_functions_outside_the_space_alone_are_reported_on(call, narrow, tmp_pat
         assert {row["formula"] for row in csv.DictReader(file)} == {"relu", "swish", "gelu"}
 
 
+@pytest.mark.slow
 def test_children_that_do_worse_than_most_can_be_stopped_early(call, narrow, tmp_path):
     flags = ("--max_trials=6", "--epochs=4", "--pruner=halving", f"--out={tmp_path / 'out'}")
     code, printed, err = call(*SHORT, *flags)
@@ -159,7 +163,10 @@ def test_ray_finds_what_is_found_here(call, narrow, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("number", "status", "message"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM, and saved")],
+    [
+        pytest.param(signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow),
+        (signal.SIGTERM, 143, "stopped by SIGTERM, and saved"),
+    ],
 )
 def test_stopped_within_a_child_it_writes_the_report(
     number, status, message, call, narrow, tmp_path, monkeypatch, request

@@ -142,7 +142,11 @@ def test_jacobian_and_hessian(f):
 
 @pytest.mark.parametrize(
     "formula",
-    ["x * sigmoid(beta1 * x) + beta2", "sin(beta1) + cos(x) / beta2", "tanh(x) + beta1 + beta2"],
+    [
+        "x * sigmoid(beta1 * x) + beta2",
+        pytest.param("sin(beta1) + cos(x) / beta2", marks=pytest.mark.slow),
+        pytest.param("tanh(x) + beta1 + beta2", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize(
     "shape", [pytest.param((3, 4, 5, 11), marks=pytest.mark.slow), (2, 6, 44), (0, 6, 3)]
@@ -212,11 +216,12 @@ def test_ragged_tensors():
     np.testing.assert_allclose(layer(channels).flat_values, [[0.731059, 0.5]] * 3, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
         ["swish_beta"],
-        pytest.param(["cos_minus_x", "gelu", "x_arcsinh_squared"], marks=pytest.mark.slow),
+        ["cos_minus_x", "gelu", "x_arcsinh_squared"],
     ],
 )
 def test_a_saved_gradient_is_differentiable(names, tmp_path):

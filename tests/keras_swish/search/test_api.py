@@ -17,6 +17,8 @@ from keras_swish.search import (
     algorithms,
 )
 
+pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
+
 pytest.importorskip("optuna")
 QUICK = {"max_trials": 2, "epochs": 1, "batch_size": 32, "algorithm": "random", "verbose": 0}
 QUICK["race"] = Race(seeds=1)

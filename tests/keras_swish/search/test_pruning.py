@@ -15,6 +15,8 @@ from keras_swish.search import (
 from keras_swish.search.child import DIVERGED, OK, PRUNED, Outcome
 from keras_swish.search.result import Result
 
+pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
+
 optuna = pytest.importorskip("optuna")
 EPOCHS = 6
 

@@ -20,6 +20,8 @@ from keras_swish.search.algorithms import surrogate
 from keras_swish.search.child import PRUNED, Outcome
 from keras_swish.search.result import progress_by_algorithm
 
+pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
+
 pytest.importorskip("optuna")
 
 
@@ -73,7 +75,7 @@ def test_an_interrupted_search_resumes_as_if_it_had_not_been(
     "name",
     ["exhaustive", "random", "evolution", "rl", "pqt", "surrogate", "optuna:TPESampler"],
 )
-@pytest.mark.parametrize("snapshot_seconds", [0.0, 1e9])
+@pytest.mark.parametrize("snapshot_seconds", [0.0, pytest.param(1e9, marks=pytest.mark.slow)])
 def test_a_search_in_a_database_resumes_as_well(
     name, snapshot_seconds, tmp_path, space, monkeypatch
 ):
@@ -307,6 +309,7 @@ def test_an_algorithm_of_another_space_is_refused(model, data):
         )
 
 
+@pytest.mark.slow
 def test_a_space_is_not_changed_by_what_it_was_asked_before(model, data):
     """Of several units, the spelling that is asked about first stands for a function."""
     space = SearchSpace(2)
@@ -652,6 +655,7 @@ def test_a_search_with_functions_of_the_users_resumes(
     assert again.progress == whole.progress
 
 
+@pytest.mark.slow
 def test_what_is_no_candidate_is_trained_and_can_be_the_best(model, data, child_config, tmp_path):
     arguments = {
         "start": ["gelu", "0 * x", "x**2"],

@@ -42,7 +42,7 @@ def _is_tame(space, candidate):
 
 
 @pytest.mark.parametrize(
-    ("units", "n"), [(1, 3), (2, 2), pytest.param(2, 20, marks=pytest.mark.slow)]
+    ("units", "n"), [(1, 1), (2, 1), pytest.param(2, 20, marks=pytest.mark.slow)]
 )
 def test_values_and_gradients_are_those_of_the_formula(units, n):
     space = SearchSpace(units)

@@ -157,6 +157,7 @@ def test_a_lost_worker_ends_with_one_line(call, monkeypatch, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_process_of_its_own_shows_no_traceback(python):
     outcome = python("-m", "keras_swish.train.cifar", "--model=resnet21", check=False)
     assert outcome.returncode == 2

@@ -22,9 +22,13 @@ def records(folder, tmp_path_factory):
     return image_files.write_records(folder, tmp_path_factory.mktemp("records"))
 
 
-@pytest.fixture(params=["folder", "records"])
+# What only the reading of files decides is alike behind it.
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.slow), "records"])
 def source(request, folder, records):
     return open_folder_or_records(request.param, folder, records)
+
+
+BOTH = pytest.mark.parametrize("source", ["folder", "records"], indirect=True)
 
 
 def open_folder_or_records(form, folder, records):
@@ -65,6 +69,7 @@ def as_they_are(monkeypatch):
     )
 
 
+@BOTH
 def test_batches_are_images_and_one_hot_labels(source):
     images, labels = take(source, 1)[0]
     assert images.shape == (4, 16, 16, 3)
@@ -104,6 +109,7 @@ def test_the_order_is_as_random_as_numpys():
         assert abs(np.corrcoef(epoch[:-1], epoch[1:])[0, 1]) < 0.2
 
 
+@BOTH
 def test_a_resumed_stream_is_the_one_never_cut_off(source, monkeypatch):
     monkeypatch.setattr(pipeline, "BUFFER", 7)  # smaller than an epoch
     expected = take(source, 15, seed=3)
@@ -118,6 +124,7 @@ def test_batches_do_not_depend_on_parallelism_and_chunks(source, monkeypatch):
     assert_same(expected, take(source, 7, seed=3, batch_size=8))
 
 
+@BOTH
 def test_an_epoch_has_each_image_once(source, monkeypatch):
     as_they_are(monkeypatch)
     whole = as_set(take(source, 9, training=False))
@@ -322,7 +329,10 @@ def test_a_batch_without_a_good_image_ends_the_data(folder, tmp_path):
         take(source, 1)
 
 
-@pytest.mark.parametrize("damage", ["content", "length", "cut off"])
+@pytest.mark.parametrize(
+    "damage",
+    ["content", *(pytest.param(one, marks=pytest.mark.slow) for one in ("length", "cut off"))],
+)
 def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
     pattern = image_files.write_records(folder, tmp_path)
     path = min(tmp_path.glob("train-*"))
@@ -475,6 +485,7 @@ def test_splits_with_other_classes_are_refused(folder, tmp_path):
         sources.check_same_classes(train, other)
 
 
+@pytest.mark.slow
 def test_mirroring_and_colours_do_not_follow_from_the_crop():
     across = np.arange(0, 192, 3, "uint8")[:, None]
     encoded = tf.io.encode_png(np.broadcast_to(across, (64, 64, 3)))

@@ -208,9 +208,9 @@ def test_a_network_that_the_paper_did_not_measure_has_no_column(folder):
     ("counts", "size", "measured"),
     [
         ((1000, 1_281_167, 50_000), None, True),
-        ((1000, 1_281_150, 50_000), None, True),
+        pytest.param((1000, 1_281_150, 50_000), None, True, marks=pytest.mark.slow),
         ((1000, 128_117, 50_000), None, False),
-        ((1000, 1_281_167, 10_000), None, False),
+        pytest.param((1000, 1_281_167, 10_000), None, False, marks=pytest.mark.slow),
         ((12, 1_281_167, 50_000), None, False),
         ((1000, 1_281_167, 50_000), 96, False),
     ],

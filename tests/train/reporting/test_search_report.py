@@ -118,6 +118,7 @@ def test_a_search_stopped_early_is_reported_on(space, call, tmp_path, statuses):
     assert ("No function was trained to the end." in shape) == ("ok" not in statuses)
 
 
+@pytest.mark.slow
 def test_a_journal_cut_short_does_not_replace_a_whole_report(folder, call, tmp_path):
     assert call("report", folder)[0] == 0
     files = ("results.csv", "table.md", "report.html")

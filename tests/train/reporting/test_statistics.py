@@ -115,7 +115,9 @@ def test_what_cannot_be_compared_is_refused(ours, theirs, message):
         statistics.paired(ours, theirs, seeds=[7, 8])
 
 
-@pytest.mark.parametrize("seeds", [3, 10, 20, 50])
+@pytest.mark.parametrize(
+    "seeds", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (10, 20, 50))]
+)
 @pytest.mark.parametrize("kind", ["normal", "skewed"])
 def test_intervals_cover_the_mean_in_95_of_100_cases(seeds, kind):
     random = np.random.default_rng(seeds)

@@ -65,7 +65,10 @@ def test_each_loss_takes_its_output_for_what_it_is(activation, auxiliary):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("others", [{"auxiliary_weight": 0.4}, {"accumulation_steps": 2}])
+@pytest.mark.parametrize(
+    "others",
+    [pytest.param({"auxiliary_weight": 0.4}, marks=pytest.mark.slow), {"accumulation_steps": 2}],
+)
 def test_the_moving_statistics_are_averaged_as_the_weights_are(tiny, others):
     model = model_building.build(run(ema_momentum=0.3, **others), tiny)
     model_building.make_metrics(model)

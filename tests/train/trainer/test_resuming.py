@@ -206,6 +206,7 @@ def test_sigterm_saves_and_the_run_resumes_from_there(
     assert_same_outcome(whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_survives_sigterm_in_the_test(tiny, tmp_path, monkeypatch):
     evaluate, accuracies = trainer.evaluate, iter([0.1, 0.2, 0.3, 0.4])
     terminations = iter([terminate, terminate])
@@ -244,6 +245,7 @@ def test_the_best_checkpoint_is_there_however_short_the_run(tiny, tmp_path):
     assert best.name == f"step-{4 * (int(first['epoch']) + 1):010}.npz"
 
 
+@pytest.mark.slow
 def test_rows_behind_the_checkpoint_are_logged_once(tiny, tmp_path, monkeypatch):
     save_epoch, save_if_due = callbacks.RunCallback.save_epoch, callbacks.RunCallback.save_if_due
 
@@ -311,7 +313,7 @@ def test_a_checkpoint_of_another_run_is_refused(begun, tiny, tmp_path, other, me
 
 
 @pytest.mark.parametrize(
-    "damage", ["changed", pytest.param("cut", marks=SLOW), pytest.param("empty", marks=SLOW)]
+    "damage", [pytest.param("changed", marks=SLOW), "cut", pytest.param("empty", marks=SLOW)]
 )
 def test_behind_a_damaged_checkpoint_is_the_one_before(
     damage, whole, tiny, tmp_path, monkeypatch, capsys

@@ -103,7 +103,7 @@ def test_what_is_in_training_is_not_proposed_again_and_counts_as_predicted(space
     assert len({p.candidate for p in (*waiting, *ahead)}) == 56
 
 
-@pytest.mark.parametrize("core_units", [1, 2])
+@pytest.mark.parametrize("core_units", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_is_in_training_changes_how_sure_the_process_is_but_not_what_it_predicts(
     core_units, monkeypatch
 ):
@@ -149,6 +149,7 @@ def test_of_very_many_rewards_it_keeps_the_best_and_some_of_the_others(core_unit
     assert len(set(best) & set(algorithm._observed)) >= 8
 
 
+@pytest.mark.slow
 def test_what_others_ask_of_the_space_does_not_change_what_it_proposes(monkeypatch):
     monkeypatch.setattr(surrogate, "_POOL", 300)
     reward = nearness(SearchSpace(2))
