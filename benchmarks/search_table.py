@@ -189,7 +189,8 @@ def main() -> None:
         "command": record["starts"][0]["command"],
         "dataset": record["config"]["dataset"],
         "child": record["config"]["child"],
-        "commits": sorted({start["environment"]["git"] for start in record["starts"]}),
+        # A start outside of a checkout has none.
+        "commits": sorted({start["environment"]["git"] for start in record["starts"]} - {None}),
         "environment": record["starts"][-1]["environment"],
         "space": io.as_json(study.space.config()),
         "sha256": sums,

@@ -28,9 +28,11 @@ def test_a_table_is_made_of_a_finished_search(maker, space, monkeypatch, tmp_pat
     for number, candidate in enumerate(candidates):
         curve = (0.1, 0.01 * number)
         study.add(candidate, 7, Outcome(curve[-1], "ok", 3, 2.0, curve), "exhaustive")
-    start = {"command": "keras-swish search", "environment": {"git": "abc"}}
+    starts = [
+        {"command": "keras-swish search", "environment": {"git": git}} for git in ("abc", None)
+    ]
     config = {"dataset": "digits", "child": {"model": "resnet8"}}
-    io.write_json(results / "config.json", {"config": config, "starts": [start]})
+    io.write_json(results / "config.json", {"config": config, "starts": starts})
     out = tmp_path / "tables"
     monkeypatch.setattr(
         "sys.argv", ["search_table.py", str(results), "--name=small", f"--out={out}"]
@@ -42,6 +44,7 @@ def test_a_table_is_made_of_a_finished_search(maker, space, monkeypatch, tmp_pat
         assert table.query(candidate, 7, 1).reward == 0.1
         assert table.query(candidate).reward == 0.01 * number
     assert table.card["licence"] == "CC BY 4.0"
+    assert table.card["commits"] == ["abc"]
     assert json.loads((out / "small/card.json").read_text()) == table.card
 
 
