@@ -115,7 +115,7 @@ def moving_statistics(network: keras.Model) -> list[keras.Variable]:
     return [
         variable
         for layer in all_layers(network)
-        if isinstance(layer, keras.layers.BatchNormalization)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.built
         for variable in (layer.moving_mean, layer.moving_variance)
     ]
 
@@ -344,7 +344,7 @@ def decayed_variables(model: keras.Model, recipe: recipes.Recipe) -> list[keras.
     if not recipe.decay_depthwise:
         # Other layers may hold these, too; their kernels have no name of their own.
         depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
-        spared = {id(x.kernel) for x in all_layers(model) if isinstance(x, depthwise)}
+        spared = {id(x.kernel) for x in all_layers(model) if isinstance(x, depthwise) and x.built}
     for layer in _leaves(model):
         kernels = [v for v in layer.trainable_variables if v.name.endswith("kernel")]
         if not recipe.decay_depthwise:

@@ -148,6 +148,16 @@ def test_depthwise_kernels_inside_own_layers_are_spared():
     assert decayed is layer.conv.kernel
 
 
+def test_layers_that_are_never_called_have_nothing_to_spare_or_average():
+    layer = Mixed()
+    layer.unused = [keras.layers.DepthwiseConv2D(3), keras.layers.BatchNormalization()]
+    net = keras.Sequential([keras.Input((8, 8, 2)), layer])
+    spared = dataclasses.replace(RECIPE, decay_depthwise=False)
+    (decayed,) = model_building.decayed_variables(net, spared)
+    assert decayed is layer.conv.kernel
+    assert model_building.moving_statistics(net) == []
+
+
 def test_kernels_are_decayed_and_a_beta_only_on_request():
     model = models.create("resnet8", activation="swish_beta")
     kernels = {id(v) for v in model.trainable_variables if len(v.shape) in (2, 4)}
