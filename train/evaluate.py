@@ -150,8 +150,11 @@ def _check_class_names(path: pathlib.Path, dataset: ImageDataset) -> None:
     for number, pair in enumerate(pairs):
         # Classes without a name have their numbers. ImageNet's have those of WordNet or a text.
         is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
-        is_text = len(is_wordnet) == 2 and not any(map(str.isdecimal, pair))
-        if pair[0] != pair[1] and str(number) not in pair and not is_text:
+        numbers = [int(name) for name in pair if name.isdecimal()]
+        is_other = pair[0] != pair[1] and len(is_wordnet) == 1
+        if numbers:  # as folders sorted as text have, two numbers may be names
+            is_other = numbers not in ([number], [numbers[0]] * 2)
+        if is_other:
             ours, theirs = map(repr, pair)
             raise UsageError(f"class {number} of {path} is {ours}, that of the data {theirs}")
 

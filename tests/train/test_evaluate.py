@@ -160,6 +160,9 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
         (["cat", "dog"], ["dog", "cat"], ["0", "'cat'", "'dog'"]),
         # Sorted as text, folders with numbers are in another order.
         (["n01440764", "n01443537", "n01484850"], ["0", "1", "10"], ["2", "'n01484850'", "'10'"]),
+        (["0", "1", "2"], ["0", "1", "10"], ["2", "'2'", "'10'"]),
+        (["0", "1", "10"], ["0", "1", "2"], ["2", "'10'", "'2'"]),
+        (["0", "1"], ["00", "01"], None),
         (["cat", "dog"], ["cat", "dog"], None),
         (["cat", "dog"], ["0", "1"], None),
         (["cat", "1"], ["cat", "dog"], None),
