@@ -5,6 +5,7 @@ with.
 """
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,7 +161,9 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
 
     Args:
         *args: Those of `keras.optimizers.SGD`.
-        factors: By path of a variable, what its learning rate is multiplied by.
+        factors: By path of a variable, what its learning rate is multiplied by. In a model that was
+            loaded or copied, whose paths begin otherwise, the ends of the paths decide; a factor
+            whose variable cannot be told is dropped with a warning.
         **kwargs: Those of `keras.optimizers.SGD`.
 
     Raises:
@@ -176,27 +179,52 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
     def __init__(self, *args: Any, factors: dict[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.factors = factors or {}
+        self._is_remade = False
         if self.factors and self.weight_decay is not None:
             raise ValueError(
                 "`weight_decay` takes the same part of every variable, whatever its factor: pass "
                 f"one of them. Received: weight_decay={self.weight_decay}, factors={factors}"
             )
 
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "SGD":
+        """Returns the optimizer with this configuration."""
+        optimizer = super().from_config(config, custom_objects)
+        optimizer._is_remade = True
+        return optimizer
+
     def build(self, var_list: list) -> None:
-        """Creates the momenta."""
+        """Creates the momenta, and finds the variables of the factors."""
+        if self.built:
+            return
         paths = [variable.path for variable in var_list]
-        for path in self.factors:
-            if path not in paths:
-                nearest = ", ".join(close_matches(path, paths)) or "none is near it"
-                raise ValueError(
-                    f"`factors` names {path!r}, which is no path of a trainable variable "
-                    f"(nearest: {nearest})."
-                )
+        found = {path: factor for path, factor in self.factors.items() if path in paths}
+        remade: dict[str, float] = {}
+        missing = [path for path in self.factors if path not in found]
+        for path in missing:
+            # Where Keras loads a model, some of its variables' paths lose names of models.
+            same = [one for one in paths if one not in found and _end_alike(path, one)]
+            rivals = [one for one in missing if any(_end_alike(one, other) for other in same)]
+            factors = {self.factors[one] for one in rivals}
+            if self._is_remade and len(factors) == 1 and len(same) <= len(rivals):
+                remade |= dict.fromkeys(same, self.factors[path])
+                continue
+            nearest = ", ".join(close_matches(path, paths)) or "none is near it"
+            message = (
+                f"`factors` names {path!r}, which is no path of a trainable variable "
+                f"(nearest: {nearest})."
+            )
+            if not self._is_remade:
+                raise ValueError(message)
+            warnings.warn(f"{message} It has no effect.", stacklevel=2)
+        self._factor_by_path = found | remade
         super().build(var_list)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable by its gradient, which is clipped already."""
-        factor = self.factors.get(trained_variable(self, variable).path)
+        factor = self._factor_by_path.get(trained_variable(self, variable).path)
         # SGD's steps are linear in the gradients.
         gradient = gradient if factor is None else gradient * factor
         super().update_step(gradient, variable, learning_rate)
@@ -204,6 +232,10 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
     def get_config(self) -> dict:
         """Returns what `from_config` needs to make the same optimizer."""
         return {**super().get_config(), "factors": self.factors}
+
+
+def _end_alike(path: str, other: str) -> bool:
+    return f"/{path}".endswith(f"/{other}") or f"/{other}".endswith(f"/{path}")
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_swish
 from keras_swish import optimizers
 
 
@@ -138,3 +139,74 @@ def test_factors_that_would_do_nothing_are_refused():
 def test_milestones_that_do_not_increase_are_refused(milestones):
     with pytest.raises(ValueError, match="must be increasing shares of the run"):
         optimizers.learning_rate_schedule("step", 1.0, 100, milestones=milestones)
+
+
+def block(name):
+    return keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(3, name="fc"), keras_swish.Swish(name="act")],
+        name=name,
+    )
+
+
+def nested(*names):
+    inputs = x = keras.Input((3,))
+    for name in names:
+        x = block(name)(x)
+    return keras.Model(inputs, x)
+
+
+def saved_and_loaded(model, factors, tmp_path, frozen=None):
+    model.compile(optimizers.SGD(0.1, factors=factors), "mse")
+    model.optimizer.build(model.trainable_variables)
+    if frozen is not None:
+        model.get_layer(frozen).trainable = False
+    model.save(tmp_path / "model.keras")
+    return keras.saving.load_model(tmp_path / "model.keras")
+
+
+def beta_steps(model):
+    """Returns how far one step with gradients of one takes the betas."""
+    variables = model.trainable_variables
+    betas = [variable for variable in variables if variable.name == "beta"]
+    before = [keras.ops.convert_to_numpy(beta).mean() for beta in betas]
+    model.optimizer.apply([keras.ops.ones(v.shape) for v in variables], variables)
+    pairs = zip(before, betas)
+    return [start - keras.ops.convert_to_numpy(beta).mean() for start, beta in pairs]
+
+
+@pytest.mark.parametrize(
+    ("make", "factors", "rates"),
+    [
+        (lambda: block("net"), {"net/act/beta": 0.5}, [0.05]),
+        (lambda: nested("one"), {"one/act/beta": 0.5}, [0.05]),
+        # Loaded, both have one path.
+        (
+            lambda: nested("one", "two"),
+            dict.fromkeys(["one/act/beta", "two/act/beta"], 2),
+            [0.2] * 2,
+        ),
+    ],
+)
+def test_factors_hold_in_a_loaded_model(tmp_path, recwarn, make, factors, rates):
+    loaded = saved_and_loaded(make(), factors, tmp_path)
+    assert "act/beta" in [variable.path for variable in loaded.trainable_variables]
+    np.testing.assert_allclose(beta_steps(loaded), rates, rtol=1e-5)
+    assert not [warning for warning in recwarn if "`factors`" in str(warning.message)]
+    # And once more.
+    loaded.save(tmp_path / "again.keras")
+    again = keras.saving.load_model(tmp_path / "again.keras")
+    np.testing.assert_allclose(beta_steps(again), rates, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factors", [{"one/act/beta": 0.5, "two/act/beta": 2}, {"two/act/beta": 2}])
+def test_factors_that_a_loaded_model_cannot_tell_apart_are_named(tmp_path, factors):
+    model = nested("one", "two")
+    with pytest.warns(UserWarning, match="names 'two/act/beta', .* It has no effect"):
+        loaded = saved_and_loaded(model, factors, tmp_path)
+    np.testing.assert_allclose(beta_steps(loaded), [0.1, 0.1], rtol=1e-5)
+
+
+def test_a_model_whose_factor_is_frozen_is_loaded(tmp_path):
+    with pytest.warns(UserWarning, match="names 'net/act/beta', .* It has no effect"):
+        loaded = saved_and_loaded(block("net"), {"net/act/beta": 0.5}, tmp_path, frozen="act")
+    assert len(loaded.trainable_variables) == 2
