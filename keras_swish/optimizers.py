@@ -180,7 +180,7 @@ class SGD(TensorFlow1Averages, keras.optimizers.SGD):
         super().__init__(*args, **kwargs)
         self.factors = factors or {}
         self._is_remade = False
-        if self.factors and self.weight_decay is not None:
+        if self.factors and self.weight_decay:
             raise ValueError(
                 "`weight_decay` takes the same part of every variable, whatever its factor: pass "
                 f"one of them. Received: weight_decay={self.weight_decay}, factors={factors}"

@@ -133,6 +133,7 @@ def test_factors_that_would_do_nothing_are_refused():
         optimizers.SGD(0.1, factors={"bta": 10.0}).build(values)
     with pytest.raises(ValueError, match=r"`weight_decay` takes the same part .*=0.1, factors="):
         optimizers.SGD(0.1, factors={"beta": 10.0}, weight_decay=0.1)
+    assert optimizers.SGD(0.1, factors={"beta": 10.0}, weight_decay=0.0).factors
 
 
 @pytest.mark.parametrize("milestones", [(0.75, 0.5), (0.5, 0.5), (0.5, 1.5), (0.0, 0.5), ()])
