@@ -72,7 +72,8 @@ def name_of(function: Any) -> str:
     """Returns the name of a loss, reward or callback, with what distinguishes it if that is known.
 
     What a function of the user's computes, it does not say. Of a loss or metric whose class has no
-    `get_config` of its own it knows the numbers and texts, and lists of them, and nothing else.
+    `get_config` of its own it knows the numbers and texts, and lists of them, that are called like
+    arguments of its constructor, and nothing else.
     """
     if isinstance(function, dict):
         return str({key: name_of(value) for key, value in function.items()})
@@ -115,9 +116,11 @@ def lacks_config(thing: Any) -> bool:
 def _config(thing: Any) -> dict[str, Any]:
     config = thing.get_config()
     if lacks_config(thing):
-        kept = {name: value for name, value in vars(thing).items() if _is_plain(value)}
-        kept.pop("_dtype", None)
-        config = {**kept, **config}
+        # Not its other attributes, such as whether it was updated before.
+        makers = [one.__init__ for one in type(thing).__mro__]
+        taken = {name for maker in makers for name in inspect.signature(maker).parameters}
+        held = {name.lstrip("_"): value for name, value in vars(thing).items() if _is_plain(value)}
+        config = {**{name: held[name] for name in held.keys() & (taken - {"dtype"})}, **config}
     return config
 
 

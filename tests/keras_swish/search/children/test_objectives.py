@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_swish.search.children import compiling, objectives
+from keras_swish.search.children import compiling, objectives, rewards
 from keras_swish.search.children.objectives import MetricReward, Objective, direction_of, read
 
 LARGER = "AUC Accuracy BinaryIoU CosineSimilarity F1Score FBetaScore Precision R2Score Recall"
@@ -141,6 +141,30 @@ def test_a_metric_is_made_again_with_its_arguments_or_refused(child_config):
             objectives.remade(metric)
         with pytest.raises(ValueError, match=message):
             compiling.Compiler(compiled([metric]), None, child_config).compile(compiled([]), 1)
+
+
+class BinaryF1Score(keras.metrics.F1Score):
+    """Builds itself when it is updated, as its base does, and notes that it was."""
+
+    def __init__(self, name="f1", dtype=None, **ignored):
+        super().__init__("micro", 0.5, name, dtype)
+        self.ready = False
+
+    def update_state(self, y, outputs, sample_weight=None):
+        super().update_state(y, outputs, sample_weight)
+        self.ready = True
+
+
+def test_a_metric_that_was_updated_is_the_same_metric():
+    metric, y = BinaryF1Score(), np.array([[0.0], [1.0]])
+    name = rewards.name_of(metric)
+    metric.update_state(y, y)
+    assert rewards.name_of(metric) == name
+    assert not objectives.remade(metric).ready
+    reward = MetricReward(metric)
+    assert reward(y, y) == pytest.approx(1.0)
+    maker, arguments = reward.__reduce__()
+    assert maker(*arguments)(y, y) == pytest.approx(1.0)
 
 
 def test_rewards_that_are_none_are_refused():
