@@ -661,3 +661,8 @@ def fit_logs(network: keras.Model, logs: dict[str, Any]) -> dict[str, Any]:
 def metric_function(metric: keras.metrics.Metric) -> Any:
     """Returns the function that a metric takes the mean of, or None."""
     return getattr(metric, "_fn", None)
+
+
+def mean_of_function_again(metric: keras.metrics.MeanMetricWrapper) -> keras.metrics.Metric:
+    """Returns a metric of the same function, which need not be registered, with its own state."""
+    return type(metric)(metric._fn, metric.name, metric.dtype, **metric._fn_kwargs)

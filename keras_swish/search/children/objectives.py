@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import metric_function
+from keras_swish.keras_compat import mean_of_function_again, metric_function
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 
@@ -225,6 +225,8 @@ def remade(metric: keras.metrics.Metric) -> keras.metrics.Metric:
         >>> remade(keras.metrics.AUC(name="ranks")).name
         'ranks'
     """
+    if type(metric) is keras.metrics.MeanMetricWrapper:
+        return mean_of_function_again(metric)
     try:
         new = type(metric).from_config(metric.get_config())
     except (TypeError, ValueError, NotImplementedError) as error:

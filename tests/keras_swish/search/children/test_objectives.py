@@ -143,6 +143,17 @@ def test_a_metric_is_made_again_with_its_arguments_or_refused(child_config):
             compiling.Compiler(compiled([metric]), None, child_config).compile(compiled([]), 1)
 
 
+def test_the_mean_of_a_function_of_the_users_is_made_again():
+    def near(y, outputs, within):
+        return abs(y - outputs) < within
+
+    metric = keras.metrics.MeanMetricWrapper(near, "near", within=0.2)
+    y, outputs = np.array([0.0, 1.0]), np.array([0.1, 0.5])
+    new = objectives.remade(metric)
+    new.update_state(y, outputs)
+    assert (new.name, float(new.result()), float(metric.result())) == ("near", 0.5, 0.0)
+
+
 class BinaryF1Score(keras.metrics.F1Score):
     """Builds itself when it is updated, as its base does, and notes that it was."""
 
