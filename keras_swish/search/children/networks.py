@@ -1,7 +1,7 @@
 """Networks: their structure, and their weights, read, written and drawn again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -17,10 +17,22 @@ def inner_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def all_optimizers(network: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns the optimizers of a compiled network: that of `compile`, and what else it has."""
-    held = [network.optimizer, *vars(network).values()]
-    unique = {id(one): one for one in held if isinstance(one, keras.optimizers.Optimizer)}
+    """Returns the optimizers of a compiled network: that of `compile`, and what else it has.
+
+    Those may be in lists and dictionaries, and models within the network may have some too.
+    """
+    models = [one for one in all_layers(network) if isinstance(one, keras.Model)]
+    unique = {id(one): one for model in models for one in _optimizers(vars(model))}
     return list(unique.values())
+
+
+def _optimizers(held: Any) -> Iterator[keras.optimizers.Optimizer]:
+    # Not by Keras's `tree`, which sorts the keys, also where they are layers.
+    if isinstance(held, keras.optimizers.Optimizer):
+        yield held
+    elif isinstance(held, dict | list | tuple):
+        for part in held.values() if isinstance(held, dict) else held:
+            yield from _optimizers(part)
 
 
 def read_values(variables: Iterable[Any]) -> list[np.ndarray]:

@@ -511,19 +511,29 @@ def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data
 class TwoOptimizers(keras.Model):
     """Trains with the one optimizer and after that with the other."""
 
-    def compile(self, optimizer, d_optimizer, **kwargs):
+    def compile(self, optimizer, d_optimizer, place, **kwargs):
         super().compile(optimizer, **kwargs)
-        self.d_optimizer = d_optimizer
+        self.place = place
+        if place == "inner":
+            self.layers[-1].compile(d_optimizer)
+        else:
+            held = {"itself": d_optimizer, "list": [d_optimizer], "dict": {"d": d_optimizer}}
+            self.held = held[place]
+
+    @property
+    def d_optimizer(self):
+        held = self.layers[-1].optimizer if self.place == "inner" else self.held
+        return keras.tree.flatten(held)[0]
 
     def get_compile_config(self):
         if not self.compiled:
             return {}
         both = self.optimizer, self.d_optimizer
-        return {"rates": [float(one.learning_rate) for one in both]}
+        return {"rates": [float(one.learning_rate) for one in both], "place": self.place}
 
     def compile_from_config(self, config):
         first, second = map(keras.optimizers.Adam, config["rates"])
-        self.compile(first, second, loss="sparse_categorical_crossentropy")
+        self.compile(first, second, config["place"], loss="sparse_categorical_crossentropy")
 
     def train_step(self, data):
         logs = super().train_step(data)
@@ -536,11 +546,12 @@ class TwoOptimizers(keras.Model):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX's steps have one optimizer")
-def test_each_optimizer_of_a_model_begins_again_with_each_child(data, space):
+@pytest.mark.parametrize("place", ["itself", "list", "dict", "inner"])
+def test_each_optimizer_of_a_model_begins_again_with_each_child(place, data, space):
     inputs = keras.Input((2,))
-    outputs = keras.layers.Dense(2, "softmax")(keras.layers.Dense(4, "relu")(inputs))
-    model = TwoOptimizers(inputs, outputs)
-    model.compile_from_config({"rates": [0.1, 0.05]})
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")])
+    model = TwoOptimizers(inputs, inner(keras.layers.Dense(4, "relu")(inputs)))
+    model.compile_from_config({"rates": [0.1, 0.05], "place": place})
     child = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
     first, second = swish_and_sine(space)
     rewards = [child.evaluate(one, 0).reward for one in (first, second, first)]
