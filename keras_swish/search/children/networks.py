@@ -117,9 +117,9 @@ def _is_adapted(lookup: Any) -> bool:
 
 def _vocabulary(lookup: Any) -> list[Any]:
     """Returns the vocabulary of a lookup, and the weights of its words where it has them."""
-    kept: dict[str, np.ndarray] = {}
+    words, kept = lookup.get_vocabulary(), {}
     lookup.save_own_variables(kept)
-    return [lookup.get_vocabulary(), *kept.values()]
+    return [words, *(weights[: len(words)] for weights in kept.values())]  # which may be padded
 
 
 def kept_weights(model: keras.Model) -> list[np.ndarray]:

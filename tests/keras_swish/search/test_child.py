@@ -184,12 +184,13 @@ def test_what_is_not_trained_stays(data, space, child_config):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
-def test_vocabularies_stay_and_are_in_the_fingerprint(space):
+@pytest.mark.parametrize("padding", [{}, {"max_tokens": 20, "pad_to_max_tokens": True}])
+def test_vocabularies_stay_and_are_in_the_fingerprint(padding, space):
     texts, labels = np.array(["a b c", "b c d"] * 16), np.arange(32) % 2
     both = texts, labels
     prints = []
     for adapted in (texts, texts, ["x y z w"]):
-        words = keras.layers.TextVectorization(output_mode="tf_idf")
+        words = keras.layers.TextVectorization(output_mode="tf_idf", **padding)
         words.adapt(adapted)
         inputs = keras.Input((), dtype="string")
         hidden = keras.layers.Dense(4, "relu")(words(inputs))
