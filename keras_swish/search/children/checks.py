@@ -55,7 +55,7 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
         ) from error
     _check_labels(network, loss, data, outputs, name)
     if loss is None:
-        _check_own_loss(network)
+        _check_own_loss(network, few[0])
         return few, outputs
     # A `compute_loss` of the user's may be as it was before Keras 3.3.
     parameters = inspect.signature(network.compute_loss).parameters
@@ -94,11 +94,13 @@ def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
     return x, y, outputs, weights[0] if weights else None
 
 
-def _check_own_loss(network: keras.Model) -> None:
-    """Refuses a network that was called, and is compiled without a loss, where it has no other."""
-    is_own = overrides(network, "compile", "train_step", "compute_loss")
+def _check_own_loss(network: keras.Model, inputs: Any) -> None:
+    """Refuses a network that is compiled without a loss, where it has no other in training."""
+    if overrides(network, "compile", "train_step", "compute_loss"):
+        return
+    network(inputs, training=True)  # what that changes, each child sets again
     regularized = [one for one in network.trainable_variables if one.regularizer]
-    if not is_own and len(network.losses) <= len(regularized):
+    if len(network.losses) <= len(regularized):
         raise ValueError(
             "The model is compiled without a loss, and no layer adds one: pass its `loss`, or "
             "compile it with one."

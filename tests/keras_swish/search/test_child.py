@@ -456,6 +456,12 @@ class AddsLoss(keras.layers.Layer):
         return inputs
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class AddsLossInTraining(AddsLoss):
+    def call(self, inputs, training=False):
+        return super().call(inputs) if training else inputs
+
+
 class Computes(keras.Model):
     """Computes its loss as before Keras 3.3."""
 
@@ -483,6 +489,13 @@ def test_losses_that_fit_takes_are_taken(make, loss, data, space):
     model = make()
     model.compile("adam", loss)
     child = Child(model, *data, space, ChildConfig(1, 32), objective="val_loss")
+    assert child.evaluate("swish", 0).status == children.OK
+
+
+def test_a_loss_that_layers_add_in_training_alone_is_taken(data, space):
+    model = with_outputs(2, end=AddsLossInTraining())
+    model.compile("adam")
+    child = Child(model, *data, space, ChildConfig(1, 32), reward=rewards.accuracy)
     assert child.evaluate("swish", 0).status == children.OK
 
 
