@@ -154,7 +154,8 @@ def replace_activations(
             `"swish"`; whatever name `find_activations` gives is an old one too. A new one is
             anything that `keras_swish.layer` takes. A name replaced by itself changes nothing,
             even where Keras means another function by it (a function or a layer as the new one
-            does).
+            does). A layer that was made with a `dtype` keeps it; every other new activation
+            computes in the dtype of what it replaces.
         where: Which activation sites: a pattern of their paths as in `fnmatch`, such as
             `"block5_*"`, a compiled regular expression, a list of these, or a function from
             `ActivationSite` to bool. By default all. The gates of recurrent layers are among them

@@ -61,8 +61,10 @@ class Rule:
         self.is_ours = getattr(function_of(template), "__module__", "").startswith("keras_swish.")
         self._means_function = not isinstance(template, keras.layers.Softmax)
         self.has_betas = _has_betas(function_of(template))
-        # Of a layer that has one of its own; all others take that of what they replace.
-        is_own = template.dtype_policy != keras.config.dtype_policy()
+        # Of a layer that was given one; all others take that of what they replace, and have got
+        # the global policy itself from Keras, not one that is like it.
+        given = new if isinstance(new, keras.layers.Layer) else template
+        is_own = given.dtype_policy is not keras.config.dtype_policy()
         self._policy = template.dtype_policy if is_own else None
         self.beta_initializer = _initializer(beta_initializer, self.name)
 

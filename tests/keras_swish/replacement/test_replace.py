@@ -384,6 +384,10 @@ def test_a_layer_as_the_new_one_keeps_its_dtype_and_regularizer():
     new = {"softmax": layers.Softmax(dtype="float64"), "relu": keras_swish.Swish(dtype="float64")}
     changed, _ = replace(model, new, except_last=False)
     assert [layer.compute_dtype for layer in changed.layers] == ["float64", "float64"]
+    # Also where that is the global dtype policy.
+    own = layers.Activation("tanh", dtype="float32")
+    changed, _ = replace(model, {"relu": own, "softmax": keras_swish.Swish()}, except_last=False)
+    assert [layer.compute_dtype for layer in changed.layers] == ["float32", "float16"]
 
 
 def test_an_initializer_of_betas_is_for_activations_that_have_one():
