@@ -60,7 +60,7 @@ def describe(name: str) -> str:
         >>> print(keras_swish.describe("leaky_relu").splitlines()[-1])
         in Keras: another function of this name: where(x, x, 0.2 * x), with negative_slope=0.2
     """
-    name = name.strip()
+    name = name.strip() if isinstance(name, str) else repr(name)
     if name not in catalogue.ENTRIES:
         if name not in keras_names():
             raise ValueError(unknown("activation", name, {*catalogue.ENTRIES, *keras_names()}))

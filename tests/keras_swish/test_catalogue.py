@@ -87,6 +87,9 @@ def test_what_costs_too_much_to_train_is_described(own_names):
 def test_description_of_an_unknown_name():
     with pytest.raises(ValueError, match="Did you mean 'swish'"):
         keras_swish.describe("swich")
+    for other in (None, keras.activations.relu):
+        with pytest.raises(ValueError, match=r"Unknown activation '(None|<function relu.*>)'"):
+            keras_swish.describe(other)
 
 
 def test_both_meanings_of_a_name_are_stated():
