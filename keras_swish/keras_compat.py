@@ -10,7 +10,7 @@ import itertools
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -601,6 +601,19 @@ def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
     """Returns the writer of TensorBoard's log of the training, for what a callback adds to it."""
     return callback._train_writer
+
+
+@contextlib.contextmanager
+def without_model(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
+    """Takes callbacks the model that they were in a `fit` with, and gives it back."""
+    held = [(vars(callback), vars(callback).get("_model")) for callback in callbacks]
+    for attributes, _ in held:
+        attributes["_model"] = None
+    try:
+        yield
+    finally:
+        for attributes, model in held:
+            attributes["_model"] = model
 
 
 def hears_batches(callback: keras.callbacks.Callback) -> bool:

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from keras_swish import io
-from keras_swish.keras_compat import hears_batches
+from keras_swish.keras_compat import hears_batches, without_model
 from keras_swish.messages import first_line
 from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
@@ -550,18 +550,18 @@ def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "C
 
 def _copied(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
     """Returns copies of callbacks, without the model that they may have been in a `fit` with."""
-    models = [getattr(callback, "model", None) for callback in callbacks]
-    memo: dict[int, Any] = {id(model): None for model in models if model is not None}
+    memo: dict[int, Any] = {}  # what they share, their copies share
     copies = []
-    for callback in callbacks:
-        try:
-            copies.append(copy.deepcopy(callback, memo))
-        except Exception as error:
-            raise ValueError(
-                f"The callback {type(callback).__name__} cannot be copied for each child "
-                f"({first_line(error)}): pass one that was in no `fit`, and that opens its files "
-                "in `on_train_begin`."
-            ) from error
+    with without_model(callbacks):
+        for callback in callbacks:
+            try:
+                copies.append(copy.deepcopy(callback, memo))
+            except Exception as error:
+                raise ValueError(
+                    f"The callback {type(callback).__name__} cannot be copied for each child "
+                    f"({first_line(error)}): pass one that was in no `fit`, and that opens its "
+                    "files in `on_train_begin`."
+                ) from error
     return copies
 
 

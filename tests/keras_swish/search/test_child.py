@@ -838,6 +838,32 @@ def test_callbacks_may_have_been_in_a_fit_before(data, space):
     assert stop.model is model
 
 
+class Asks(keras.callbacks.Callback):
+    """Asks a model of its own, and counts with others of its kind."""
+
+    def __init__(self, teacher, counts):
+        super().__init__()
+        self.teacher, self.counts = teacher, counts
+
+    def on_epoch_end(self, epoch, logs):
+        assert self.teacher.predict_on_batch(np.ones((1, 2))).shape == (1, 2)
+        self.counts.append(epoch)
+        logs["counts"] = len(self.counts)
+
+
+def test_callbacks_keep_their_own_models_and_what_they_share(model, data, space, child_config):
+    teacher, counts = with_outputs(2), []
+    teacher.compile("sgd", "sparse_categorical_crossentropy")
+    stop = keras.callbacks.EarlyStopping("loss")
+    teacher.fit(*data[0], verbose=0, callbacks=[stop])
+    asking = [stop, Asks(teacher, counts), Asks(teacher, counts)]
+    child = Child(model, *data, space, child_config, callbacks=asking)
+    logs = child.evaluate(swish_and_sine(space)[0], 0).logs
+    assert logs["counts"] == 2 * child_config.epochs
+    assert counts == []
+    assert stop.model is teacher
+
+
 class HoldsFile(keras.callbacks.Callback):
     def __init__(self, path):
         super().__init__()
