@@ -618,6 +618,8 @@ def without_model(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[Non
 
 def hears_batches(callback: keras.callbacks.Callback) -> bool:
     """Says whether a callback does something before or after batches of training."""
+    if is_keras_own(callback) and getattr(callback, "save_freq", None) == "epoch":
+        return False  # it looks at each batch, and saves after none
     names = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
     return not all(is_default(getattr(callback, name)) for name in names)
 

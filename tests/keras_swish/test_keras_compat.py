@@ -8,6 +8,8 @@ import re
 import keras
 import pytest
 
+from keras_swish.keras_compat import hears_batches
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -59,3 +61,15 @@ def test_no_other_file_touches_a_private_part_of_keras():
     uses = {file: [*private_uses((ROOT / file).read_text(encoding="utf-8"))] for file in FILES}
     assert len(uses) > 80
     assert {file: used for file, used in uses.items() if used} == {}
+
+
+def test_callbacks_that_do_something_per_batch_are_known():
+    class Own(keras.callbacks.ModelCheckpoint):
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    save = keras.callbacks.ModelCheckpoint
+    for hears in (keras.callbacks.TerminateOnNaN(), save("a.keras", save_freq=5), Own("a.keras")):
+        assert hears_batches(hears)
+    for deaf in (keras.callbacks.EarlyStopping(), save("a.keras")):
+        assert not hears_batches(deaf)
