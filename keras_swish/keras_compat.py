@@ -628,9 +628,7 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns what a model was compiled with, as it was given; nothing for one that was not."""
     if not model.compiled:
         return {}
-    # Keras notes of this argument only what it did.
-    scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    return {**model._compile_config.config, "auto_scale_loss": scales_loss}
+    return model._compile_config.config
 
 
 def overrides(model: keras.Model, *methods: str) -> bool:

@@ -71,6 +71,8 @@ class Child:
             is better.
         class_weight: By class, what its examples weigh in training.
         callbacks: Keras's callbacks, of which each child gets copies.
+        scales_loss: Whether the loss is scaled for half precision; by default as the model is
+            compiled.
 
     Raises:
         TypeError: If `model` is no Keras model.
@@ -109,6 +111,7 @@ class Child:
         objective: Any = None,
         class_weight: dict[int, float] | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        scales_loss: bool | None = None,
     ):
         checks.check_model(model)
         self.space, self.given_config = space, config or ChildConfig()
@@ -134,7 +137,7 @@ class Child:
                 f"A batch of {self.batch_size} is larger than the training data, "
                 f"{self._examples} examples."
             )
-        self._compiler = Compiler(model, loss, self.config)
+        self._compiler = Compiler(model, loss, self.config, scales_loss)
         self.loss, self.model, self.callbacks = self._compiler.loss, model, _copied(callbacks)
         self.objective = None if objective is None else objectives.read(objective)
         self.reward: rewards.Reward | None = None
@@ -193,6 +196,7 @@ class Child:
             self.objective,
             None,
             self.callbacks,
+            self._compiler.scales_loss,  # which a copy of the model in a file does not know
         )
 
     def _at_rate(self, rate: float) -> "Child":

@@ -23,14 +23,7 @@ OPTIMIZERS = {
 }
 _NO_LOSSES = {"get", "serialize", "deserialize"}
 # Of `compile`: what a child takes over besides optimizer and loss.
-_TAKEN = (
-    "loss_weights",
-    "metrics",
-    "weighted_metrics",
-    "run_eagerly",
-    "jit_compile",
-    "auto_scale_loss",
-)
+_TAKEN = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly", "jit_compile")
 
 
 class Compiler:
@@ -40,14 +33,33 @@ class Compiler:
         model: The model, compiled or not.
         loss: What to train with instead of the loss that it was compiled with, or None.
         config: How children are trained.
+        scales_loss: Whether the optimizer scales the loss, for half precision; by default as that
+            of the model does, or would if it were compiled.
+
+    Attributes:
+        loss: What is trained with.
+        scales_loss: Whether the optimizer scales the loss.
 
     Raises:
         ValueError: If there is no loss, or the optimizer cannot be made again.
     """
 
-    def __init__(self, model: keras.Model, loss: Any, config: "ChildConfig"):
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Any,
+        config: "ChildConfig",
+        scales_loss: bool | None = None,
+    ):
         self.config = config
         self._arguments = compile_arguments(model)
+        self._is_half = model.dtype_policy.name == "mixed_float16"
+        if scales_loss is None:
+            is_scaled = isinstance(
+                getattr(model, "optimizer", None), keras.optimizers.LossScaleOptimizer
+            )
+            scales_loss = self._is_half and (is_scaled or not self._arguments)
+        self.scales_loss = scales_loss
         has_own = self._arguments and overrides(model, "compile")
         self._own = model.get_compile_config() if has_own else {}
         self.loss = loss if loss is not None else self._arguments.get("loss")
@@ -79,8 +91,14 @@ class Compiler:
                 )
         else:
             arguments = {name: self._arguments[name] for name in _TAKEN if self._arguments}
+            optimizer = self._optimizer(steps)
+            # Not left to Keras, which asks for the network's own policy: that is not in files.
+            if self.scales_loss and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            if self._arguments:
+                arguments["auto_scale_loss"] = False
             network.compile(
-                optimizer=self._optimizer(steps),
+                optimizer=optimizer,
                 loss=self.loss,
                 **{name: _fresh(value) for name, value in arguments.items()},
             )
@@ -118,6 +136,8 @@ class Compiler:
         if self._takes_optimizer:
             config = rewards.without_number(self._optimizer(1).get_config())
             found["optimizer"] = json.dumps(config, sort_keys=True, default=str)
+        if self._is_half and not self.scales_loss:
+            found["auto_scale_loss"] = "False"
         return {"compiled": found} if found else {}
 
 

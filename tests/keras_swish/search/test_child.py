@@ -514,11 +514,17 @@ def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data
         model = wired(True, 1.0)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("sgd", loss, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss)
-        network = Child(model, *data, space, ChildConfig(1, 32))._network
+        child = Child(model, *data, space, ChildConfig(1, 32))
+        written = pickle.dumps(child)
+        same = pickle.loads(written)
     finally:
         keras.config.set_dtype_policy(policy)
-    assert network.jit_compile is jit_compile
-    assert type(network.optimizer) is type(model.optimizer)
+    assert same.fingerprint() == child.fingerprint()
+    assert ("auto_scale_loss" in child.fingerprint()["compiled"]) is not auto_scale_loss
+    # Another process has not set the policy.
+    for one in (child, same, pickle.loads(written)):
+        assert one._network.jit_compile is jit_compile
+        assert type(one._network.optimizer) is type(model.optimizer)
 
 
 @keras.saving.register_keras_serializable(package="tests")
