@@ -97,10 +97,20 @@ def _made_again(layer: Any) -> Any:
 
 
 def _set_vocabularies(old: keras.Layer, new: keras.Layer) -> None:
-    """Gives the lookups in a layer what those in another one have learned."""
+    """Gives the lookups in a layer what those in another one have learned.
+
+    Raises:
+        ValueError: If the layer does not have the same lookups.
+    """
     olds, news = _lookups(old), _lookups(new)
     if len(olds) != len(news):  # of a layer that makes its own when it is built
-        return
+        new.build_from_config(old.get_build_config())
+        news = _lookups(new)
+    if len(olds) != len(news):
+        raise ValueError(
+            f"The vocabulary of the layer {old.name!r} cannot be given to children: make its "
+            f"lookup in the `__init__` or the `build` of {type(old).__name__}."
+        )
     for one, other in zip(olds, news, strict=True):
         if _is_adapted(one):
             other.set_vocabulary(*_vocabulary(one))

@@ -204,6 +204,49 @@ def test_vocabularies_stay_and_are_in_the_fingerprint(padding, space):
     assert prints[0] == prints[1] != prints[2]
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class LooksUp(keras.layers.Layer):
+    """Makes its lookup when it is built."""
+
+    def build(self, shape):
+        self.make()
+
+    def make(self):
+        self.words = keras.layers.StringLookup(output_mode="multi_hot", max_tokens=5)
+
+    def call(self, inputs):
+        return self.words(inputs)
+
+    def compute_output_shape(self, shape):
+        return (shape[0], 5)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class LooksUpLater(LooksUp):
+    def build(self, shape):
+        pass
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
+def test_vocabularies_of_layers_that_make_their_lookup_when_built_stay(space):
+    words, labels = np.array([["a"], ["b"], ["c"], ["d"]] * 8), np.arange(32) % 2
+    for maker in (LooksUp, LooksUpLater):
+        layer, inputs = maker(), keras.Input((1,), dtype="string")
+        layer.build((None, 1)) if maker is LooksUp else layer.make()
+        layer.words.adapt(words)
+        hidden = keras.layers.Dense(4, "relu")(layer(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(hidden))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        if maker is LooksUpLater:
+            with pytest.raises(ValueError, match="vocabulary of the layer 'looks_up_later"):
+                Child(model, (words, labels), (words, labels), space, ChildConfig(1, 16))
+            continue
+        child = Child(model, (words, labels), (words, labels), space, ChildConfig(1, 16))
+        for network in (child._network, child.plain("swish", 0)):
+            new = network.layers[1].words
+            assert new.get_vocabulary() == layer.words.get_vocabulary() == ["[UNK]", *"dcba"]
+
+
 def test_the_fingerprint_tells_children_apart(model, data, space, child_config, child):
     (x, y), validation = data
     same = Child(model, (x, y), validation, space, child_config)
