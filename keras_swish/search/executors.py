@@ -24,6 +24,9 @@ ComputeByStage = Callable[[Job], Iterator[Result]]
 # Says of a job that is computed in stages, from its result so far, whether it is done.
 Done = Callable[[Job, Result], bool]
 
+# The seconds that Ray's workers have to end their last jobs.
+_ENDING = 60
+
 
 class Local:
     """Computes jobs in this process, one at a time.
@@ -118,6 +121,7 @@ class Ray:
             self._work = [ray.put((compute, compute_by_stage))]
             self._running: dict[Any, tuple[Any, Job, Done | None, int]] = {}
             self._workers: list[Any] = []
+            self._ending: dict[Any, Any] = {}
             if compute_by_stage is None:
                 retries = {"max_retries": cluster.RETRIES, "retry_exceptions": [*self.retried]}
                 self._idle = [ray.remote(**remote, **retries)(_free_worker())] * self.slots
@@ -134,6 +138,9 @@ class Ray:
 
     def __exit__(self, *error: object) -> None:
         with self._closing:
+            if self._ending:
+                ending = list(self._ending.values())
+                self._ray.wait(ending, num_returns=len(ending), timeout=_ENDING)
             for worker in self._workers:
                 self._ray.kill(worker)
             for reference in () if self._workers else self._running:
@@ -164,6 +171,8 @@ class Ray:
                 raise WorkerLostError(job) from error
             if done is None or done(job, result):
                 self._idle.append(worker)
+                if done:  # perhaps before its last stage
+                    self._ending[worker] = worker.remote(self._work, None, None)
                 return job, result
             self._start(worker, job, done, stage + 1)
 
@@ -311,13 +320,15 @@ def _keeping_worker() -> type:
             self.stages: Any = None
 
         def compute(self, work: list, job: Job, stage: int | None) -> Result:
-            """Computes a job to its end, or with a stage to the end of that."""
+            """Computes a job to its end, or with a stage to the end of that; None is no job."""
             import ray
 
-            self.work = self.work or ray.get(work[0])
-            compute, compute_by_stage = self.work
             if self.next != (job, stage):
                 self.stages = None  # ends a job that was done before its last stage
+            if job is None:
+                return None
+            self.work = self.work or ray.get(work[0])
+            compute, compute_by_stage = self.work
             if stage is None:
                 return compute(job)
             count = 1

@@ -53,10 +53,10 @@ def test_a_worker_ends_what_was_done_before_its_last_stage(monkeypatch):
         happened.append(f"did {job}")
 
     worker = executors._keeping_worker()()
-    jobs = [[(work, stages)], "a", 1], [[(work, stages)], "b", 1], [[(work, stages)], "c", None]
-    for arguments in jobs:
-        worker.compute(*arguments)
-    assert happened == ["ended a", "ended b", "did c"]
+    sent = [(work, stages)]
+    for arguments in (("a", 1), ("b", 1), ("c", None), ("d", 1), (None, None)):
+        worker.compute(sent, *arguments)
+    assert happened == ["ended a", "ended b", "did c", "ended d"]
 
 
 def test_local_stops_a_child_as_soon_as_it_is_told_to(child, space):
