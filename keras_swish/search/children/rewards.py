@@ -72,8 +72,7 @@ def name_of(function: Any) -> str:
     """Returns the name of a loss, reward or callback, with what distinguishes it if that is known.
 
     What a function of the user's computes, it does not say. Of a loss or metric whose class has no
-    `get_config` of its own it knows the numbers and texts, and lists of them, that are called like
-    arguments of its constructor, and nothing else.
+    `get_config` of its own it knows the numbers and texts, and lists of them, and nothing else.
     """
     if isinstance(function, dict):
         return str({key: name_of(value) for key, value in function.items()})
@@ -116,17 +115,19 @@ def lacks_config(thing: Any) -> bool:
 def _config(thing: Any) -> dict[str, Any]:
     config = thing.get_config()
     if lacks_config(thing):
-        # Not its other attributes, such as whether it was updated before.
         makers = [one.__init__ for one in type(thing).__mro__]
         taken = {name for maker in makers for name in inspect.signature(maker).parameters}
         held = {name.lstrip("_"): value for name, value in vars(thing).items() if _is_plain(value)}
-        config = {**{name: held[name] for name in held.keys() & (taken - {"dtype"})}, **config}
+        held.pop("dtype", None)
+        # Not whether it was updated before, which no argument of a constructor is called like.
+        kept = (name for name in held if name in taken or not isinstance(held[name], bool))
+        config = {**{name: held[name] for name in kept}, **config}
     return config
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return len(value) > 0 and all(map(_is_plain, value))
     return isinstance(value, str | numbers.Number)
 
 

@@ -178,6 +178,18 @@ def test_a_metric_that_was_updated_is_the_same_metric():
     assert maker(*arguments)(y, y) == pytest.approx(1.0)
 
 
+def test_an_argument_that_is_kept_under_another_name_is_missed():
+    class AtThreshold(keras.metrics.F1Score):
+        def __init__(self, at=0.5, name="f1", dtype=None, **ignored):
+            super().__init__("micro", None, name, dtype)
+            self.border = at
+
+    assert rewards.name_of(AtThreshold(0.5)) != rewards.name_of(AtThreshold(0.7))
+    objectives.remade(AtThreshold(0.5))
+    with pytest.raises(ValueError, match="cannot be made again for each child"):
+        objectives.remade(AtThreshold(0.7))
+
+
 def test_rewards_that_are_none_are_refused():
     with pytest.raises(ValueError, match="such as objective='val_mae'"):
         objectives.reward_of("val_mae")
