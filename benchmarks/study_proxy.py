@@ -50,7 +50,8 @@ def child(folder: pathlib.Path, space: SearchSpace) -> Ranked:
     rewards, seconds = {}, []
     for row in io.read_csv(folder / "results.csv"):
         if row["algorithm"] != "reference":
-            found = [float(row[key]) for key in row if key.startswith("seed ") and row[key]]
+            seeds = [float(row[key]) for key in row if key.startswith("seed ") and row[key]]
+            found = [max(reward, CHANCE) for reward in seeds]  # as in the target
             rewards[identity(row["formula"], space)] = found
             seconds += [float(row["seconds"]) / len(found)] * (row["status"] == "ok")
     return _means(rewards), float(np.mean(seconds))
@@ -95,10 +96,10 @@ def rows(folder: pathlib.Path) -> list[dict[str, Any]]:
         paths = sorted(path.parent for path in (folder / name).glob("*/results.csv"))
         if name == TARGET or not paths:
             continue
-        of_rates = [child(path, space) for path in paths]
-        for rate, (means, cost) in zip(
-            [*(path.name for path in paths), BETTER], [*of_rates, better(of_rates)], strict=True
-        ):
+        of_rates = {path.name: child(path, space) for path in paths}
+        if len(paths) > 1:
+            of_rates[BETTER] = better([*of_rates.values()])
+        for rate, (means, cost) in of_rates.items():
             keys = sorted(set(means) & set(truth), key=str)
             values = (np.array([one[key] for key in keys]) for one in (means, truth))
             found, low, high = correlation(*values)

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from keras_swish import io
+from keras_swish.search import SearchSpace
 
 NAMES = ["relu", "swish", "gelu", "elu", "max(x, tanh(x))", "cos(x) - x"]
 # As a search writes them.
@@ -66,6 +67,19 @@ def test_the_cheapest_child_that_agrees_is_chosen(proxy, folder):
     assert [name for name, row in rows.items() if row["chosen"]] == [("cheap", "0.03")]
     assert rows["cheap", "0.03"]["seconds"] == 6
     assert rows["cheap", "better"]["part of the target's"] == pytest.approx(12 / 200)
+
+
+def test_a_diverged_seed_counts_as_chance_and_one_rate_is_not_the_better(proxy, folder):
+    path = folder / "cheap" / "0.1" / "results.csv"
+    rows = io.read_csv(path)
+    rows[1] |= {"seed 0": "0.0"}
+    io.write_csv(path, rows)
+    shutil.rmtree(folder / "cheap" / "0.03")
+    means, _ = proxy.child(path.parent, SearchSpace())
+    others = [float(rows[1][f"seed {seed}"]) for seed in (1, 2)]
+    key = proxy.identity("swish", SearchSpace())
+    assert means[key] == pytest.approx((proxy.CHANCE + sum(others)) / 3)
+    assert [row["rate"] for row in proxy.rows(folder) if row["child"] == "cheap"] == ["0.1"]
 
 
 def test_the_interval_is_that_of_resampled_functions(proxy):
