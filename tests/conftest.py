@@ -14,6 +14,9 @@ import pytest
 # where the processor is an older one.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# Python looks for cycles after every 700 objects, and tracing a function makes millions.
+gc.set_threshold(100_000, 50, 100)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

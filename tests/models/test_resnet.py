@@ -29,6 +29,7 @@ def test_parameters_are_the_published_ones(name, published):
     assert f"{trainable(models.create(name)) / 1e6:.{digits}f}" == published
 
 
+@pytest.mark.slow
 def test_depth_counts_the_weighted_layers():
     depths = {"resnet8": 8, "resnet20": 20, "resnet164": 164, "resnet56v2": 56}
     for name, depth in depths.items():
@@ -118,7 +119,7 @@ def test_any_identifier_will_do(activation):
     np.testing.assert_allclose(keras.ops.sum(y, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "resnet56v2"])
+@pytest.mark.parametrize("name", ["resnet8", pytest.param("resnet56v2", marks=pytest.mark.slow)])
 def test_saved_and_loaded_it_gives_the_same_outputs(name, tmp_path):
     model = models.create(name, input_shape=(8, 8, 1), activation="swish_beta")
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")

@@ -175,6 +175,7 @@ def test_too_many_corrupt_images_end_it_with_one_line(call, folder, trained, tmp
     assert trained == []
 
 
+@pytest.mark.slow
 def test_one_learning_rate_is_tried_where_it_is_given(call, folder, trained, tmp_path):
     flags = [f"--dataset={folder}", "--model=mobilenet", "--batch_size=4", "--seeds=1"]
     flags += ["--activations=relu,swish", "--learning_rate=0.01", f"--out={tmp_path / 'out'}"]

@@ -204,7 +204,7 @@ def test_an_objective_is_reported_as_the_model_measures_it(data):
     assert "val_loss" in html
 
 
-@pytest.mark.parametrize("verbose", [0, 1, 2])
+@pytest.mark.parametrize("verbose", [0, pytest.param(1, marks=pytest.mark.slow), 2])
 def test_progress_is_shown_as_asked_for(verbose, data, capsys):
     result = found(fresh(), data, verbose=verbose, max_trials=3)
     printed = capsys.readouterr().out

@@ -423,6 +423,7 @@ def swish_and_sine(space):
     ],
     ids=["schedule and averages", "loss scale", "accumulation"],
 )
+@pytest.mark.slow
 def test_the_compiled_optimizer_begins_anew_with_each_child(optimizer, data, space):
     model = wired(True, 1.0)
     model.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -42,7 +42,7 @@ def test_an_interrupted_child_leaves_no_trace_in_the_study(space):
     assert len(cut.study.entries()) == len(cut.study.outcomes) == 2
 
 
-@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("units", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["random", "evolution", "rl", "pqt", "surrogate"])
 # At each trial, at none, and at some.
 @pytest.mark.parametrize(
@@ -488,6 +488,7 @@ def test_a_sampler_of_optuna_resumes_from_a_snapshot_with_all_rewards(tmp_path, 
     assert again.progress == first.progress
 
 
+@pytest.mark.slow
 def test_a_network_of_the_user_gets_a_better_activation(model, data, child_config, tmp_path):
     seen = []
     result = keras_swish.search_activations(

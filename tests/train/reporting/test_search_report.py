@@ -165,6 +165,7 @@ def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(folder, call):
     pages.check((folder / "report.html").read_text(), figures=4)
 
 
+@pytest.mark.slow
 def test_a_journal_alone_is_reported_on_and_other_things_are_refused(made, call, tmp_path):
     journal = tmp_path / "mine.log"
     shutil.copy(made / "study.log", journal)

@@ -94,6 +94,7 @@ def test_what_is_not_there_is_refused():
         searched_sites(only)
 
 
+@pytest.mark.slow
 def test_the_softmax_of_attention_stays_and_nobody_is_told_that_it_is_searched_for():
     inputs = keras.Input((4, 3))
     attention = keras.layers.MultiHeadAttention(2, 2, dropout=0.1, name="attention")
