@@ -34,7 +34,7 @@ def test_there_are_modules():
 
 # They search, or build large networks.
 LONG = ["search.api", "search.child", "models.inception_resnet_v2", "models.inception_v4"]
-LONG += ["models.inception_v3", "models.densenet", "models.nasnet"]
+LONG += ["models.inception_v3", "models.densenet", "models.nasnet", "models.resnet"]
 
 
 @pytest.mark.usefixtures("own_names")

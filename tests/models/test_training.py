@@ -38,12 +38,10 @@ def check(family, activation, path, **options):
 
 
 # Each kind of block once; NASNet's is tested below.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
-    [
-        "resnet",
-        *(pytest.param(one, marks=pytest.mark.slow) for one in ("mobilenet", "cifar_densenet")),
-    ],
+    ["resnet", "mobilenet", "cifar_densenet"],
     indirect=True,
 )
 def test_one_step_with_a_formula(family, tmp_path):

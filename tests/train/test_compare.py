@@ -234,6 +234,7 @@ def test_compare_prints_and_saves_the_table_and_resumes(call, tmp_path, monkeypa
     assert (tmp_path / "both" / "betas.svg").read_bytes() == figure
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_does_not_end_the_others(call, tmp_path):
     flags = [*QUICK, "--activations=relu,max(x, exp(x))", "--seeds=1", f"--out={tmp_path / 'out'}"]
     code, printed, err = call("compare", *flags, "--learning_rate=1e30")

@@ -97,6 +97,7 @@ def test_functions_outside_the_space_alone_are_compared(call, trained, folder):
     assert trained[-1] == ("resnet8", "gelu", 0.1, 4)
 
 
+@pytest.mark.slow
 def test_by_default_it_is_larger_than_the_search(call, trained, folder):
     assert call("confirm", folder, "--seeds=1")[0] == 0
     config = json.loads((folder / "confirm/config.json").read_text())["config"]

@@ -183,6 +183,7 @@ def test_data_of_other_classes_than_the_runs_is_refused(tmp_path, ours, theirs, 
         evaluate._check_class_names(tmp_path, dataset)
 
 
+@pytest.mark.slow
 def test_a_run_is_not_tested_on_data_of_other_classes(call, run, monkeypatch):
     names, load = [f"letter {letter}" for letter in "abcdefghij"], in_memory.load
     monkeypatch.setattr(

@@ -55,6 +55,7 @@ def test_a_folder_of_classes_is_served_by_name(call, python, tmp_path):
     np.testing.assert_allclose(scores, tf.nn.softmax(logits), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_digits_are_served_from_pixels_and_from_files(call, tmp_path):
     out = tmp_path / "run"
     code, _, err = call("cifar", *QUICK, f"--out={out}")

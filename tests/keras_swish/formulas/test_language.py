@@ -19,6 +19,7 @@ def test_printing_and_parsing_gives_the_same_tree(tree):
 
 @hypothesis.given(TREES)
 @hypothesis.settings(max_examples=200, deadline=None)
+@pytest.mark.slow
 def test_latex_is_read_by_a_renderer(tree):
     MathTextParser("path").parse(f"${language.to_latex(tree)}$")
 

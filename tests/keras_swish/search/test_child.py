@@ -773,6 +773,7 @@ def test_callbacks_are_told_of_each_batch_as_fit_does(model, data, space):
     assert (outcome.status, outcome.steps) == (children.OK, 8)
 
 
+@pytest.mark.slow
 def test_with_several_learning_rates_the_best_counts(model, data, space, child_config):
     rates = (1e-4, 0.1, 1e30)
     child = Child(model, *data, space, dataclasses.replace(child_config, learning_rate=list(rates)))

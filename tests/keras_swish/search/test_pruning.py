@@ -137,6 +137,7 @@ def test_a_pruner_compares_with_the_latest_and_resumes_with_the_same(tmp_path, m
         assert again.study.outcomes == whole.study.outcomes
 
 
+@pytest.mark.slow
 def test_on_a_network_of_the_user(model, data, child_config):
     result = keras_swish.search_activations(
         model,

@@ -42,7 +42,8 @@ def _is_tame(space, candidate):
 
 
 @pytest.mark.parametrize(
-    ("units", "n"), [(1, 1), (2, 1), pytest.param(2, 20, marks=pytest.mark.slow)]
+    ("units", "n"),
+    [(2, 1), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 20)))],
 )
 def test_values_and_gradients_are_those_of_the_formula(units, n):
     space = SearchSpace(units)
@@ -65,6 +66,7 @@ def test_values_and_gradients_are_those_of_the_formula(units, n):
         assert all((beta == 0).all() for beta in unused)
 
 
+@pytest.mark.slow
 def test_a_unit_that_nobody_reads_spoils_nothing():
     space = SearchSpace(2)
     unread = {"u1": "x", "u2": "sqrt(x)", "b": "x1+x2"}

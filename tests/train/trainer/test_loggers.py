@@ -9,6 +9,7 @@ from small_run import run
 from keras_swish.train.trainer import loggers, recipes, trainer
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_tensorboard_log_is_written(tiny, tmp_path):
     pytest.importorskip("tensorboard")

@@ -14,6 +14,7 @@ from keras_swish.train.trainer import recipes, trainer
 RECIPE = recipes.Recipe("a test", epochs=10, batch_size=8, learning_rate=0.4, schedule="cosine")
 
 
+@pytest.mark.slow
 def test_the_auxiliary_classifier_takes_part_in_training_alone(tiny):
     recipe = dataclasses.replace(RECIPE, auxiliary_weight=0.3, weight_decay=0.0)
     wide = tiny.train.images.repeat(10, axis=1).repeat(10, axis=2)

@@ -237,6 +237,7 @@ def test_sigterm_on_jax(python, root):
     assert "4 passed" in printed
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_there_however_short_the_run(tiny, tmp_path):
     trainer.train(run(), tiny, tmp_path)
     (best,) = (tmp_path / trainer.CHECKPOINTS).iterdir()
@@ -313,7 +314,7 @@ def test_a_checkpoint_of_another_run_is_refused(begun, tiny, tmp_path, other, me
 
 
 @pytest.mark.parametrize(
-    "damage", [pytest.param("changed", marks=SLOW), "cut", pytest.param("empty", marks=SLOW)]
+    "damage", [pytest.param(one, marks=SLOW) for one in ("changed", "cut", "empty")]
 )
 def test_behind_a_damaged_checkpoint_is_the_one_before(
     damage, whole, tiny, tmp_path, monkeypatch, capsys
