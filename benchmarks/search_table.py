@@ -47,6 +47,14 @@ def shapes(space: SearchSpace, candidates: list[Candidate]) -> list[int]:
     return sparse.csgraph.connected_components(graph, directed=False)[1].tolist()
 
 
+def one_of_each_shape(space: SearchSpace, candidates: list[Candidate]) -> list[int]:
+    """Returns the places of those candidates that are the first of their shape."""
+    firsts: dict[int, int] = {}
+    for place, shape in enumerate(shapes(space, candidates)):
+        firsts.setdefault(shape, place)
+    return list(firsts.values())
+
+
 def mirrors(space: SearchSpace, candidates: list[Candidate]) -> list[int | None]:
     """Returns the number of each candidate's mirror twin, -f(-x), of as many betas."""
     values = _values(space, candidates)

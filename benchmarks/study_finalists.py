@@ -49,12 +49,11 @@ def choose(rows: list[dict[str, str]], space: SearchSpace, count: int = COUNT) -
         raise ValueError(f"{missing} yet: give the command of the table again")
     judged.sort(key=lambda row: -float(row["judged"]))
     candidates = [space.candidate(**{key: row[key] for key in space.names}) for row in judged]
-    best: dict[int, str] = {}
-    for shape, row in zip(search_table.shapes(space, candidates), judged, strict=True):
-        best.setdefault(shape, row["formula"])
+    places = search_table.one_of_each_shape(space, candidates)
+    best = [judged[place]["formula"] for place in places]
     if len(best) < count:
         raise ValueError(f"{len(best)} shapes are judged, and --count={count}: judge more of them")
-    return list(best.values())[:count]
+    return best[:count]
 
 
 def with_references(found: list[str], space: SearchSpace) -> list[str]:

@@ -83,11 +83,9 @@ def likeliest(study: Study, count: int) -> list[Candidate]:
         process.observe(place)
     rewards = [first[candidate].reward for candidate in candidates]
     means = process.mean(surrogate.normal_scores(stats.rankdata(rewards)))
-    of_shapes: dict[int, Candidate] = {}
-    shapes = search_table.shapes(study.space, candidates)
-    for place in np.argsort(-means, kind="stable"):
-        of_shapes.setdefault(shapes[place], candidates[place])
-    return list(of_shapes.values())[:count]
+    ranked = [candidates[place] for place in np.argsort(-means, kind="stable")]
+    places = search_table.one_of_each_shape(study.space, ranked)
+    return [ranked[place] for place in places[:count]]
 
 
 def judge(
