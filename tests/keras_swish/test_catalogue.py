@@ -224,7 +224,7 @@ assert {"bump", "tilt"} <= {panel.get_title() for panel in gallery().axes}
 
 @pytest.mark.slow
 def test_one_line_of_the_catalogue_makes_an_activation(tmp_path, root, python):
-    # Without the links to models and train, which the core does not need.
+    # Without the link to train, which the core does not need.
     unneeded = shutil.ignore_patterns("train", "__pycache__")
     package = shutil.copytree(root / "keras_swish", tmp_path / "keras_swish", ignore=unneeded)
     path = package / "catalogue.py"

@@ -39,11 +39,7 @@ def check(family, activation, path, **options):
 
 # Each kind of block once; NASNet's is tested below.
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "family",
-    ["resnet", "mobilenet", "cifar_densenet"],
-    indirect=True,
-)
+@pytest.mark.parametrize("family", ["resnet", "mobilenet", "cifar_densenet"], indirect=True)
 def test_one_step_with_a_formula(family, tmp_path):
     check(family, FORMULA, tmp_path / "model.keras")
 

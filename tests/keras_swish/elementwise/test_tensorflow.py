@@ -217,13 +217,7 @@ def test_ragged_tensors():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["swish_beta"],
-        ["cos_minus_x", "gelu", "x_arcsinh_squared"],
-    ],
-)
+@pytest.mark.parametrize("names", [["swish_beta"], ["cos_minus_x", "gelu", "x_arcsinh_squared"]])
 def test_a_saved_gradient_is_differentiable(names, tmp_path):
     x = tf.constant(np.linspace(-9.5, 9.3, 12, dtype="float32")[:, None])
     module = tf.Module()

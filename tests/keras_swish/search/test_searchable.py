@@ -43,7 +43,7 @@ def _is_tame(space, candidate):
 
 @pytest.mark.parametrize(
     ("units", "n"),
-    [(2, 1), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 20)))],
+    [(2, 1), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 2), (2, 20)))],
 )
 def test_values_and_gradients_are_those_of_the_formula(units, n):
     space = SearchSpace(units)

@@ -22,7 +22,7 @@ def records(folder, tmp_path_factory):
     return image_files.write_records(folder, tmp_path_factory.mktemp("records"))
 
 
-# What only the reading of files decides is alike behind it.
+# The forms differ in how files are read; what comes behind it is quickly tested on one.
 @pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.slow), "records"])
 def source(request, folder, records):
     return open_folder_or_records(request.param, folder, records)

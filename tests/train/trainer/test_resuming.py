@@ -313,9 +313,8 @@ def test_a_checkpoint_of_another_run_is_refused(begun, tiny, tmp_path, other, me
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "damage", [pytest.param(one, marks=SLOW) for one in ("changed", "cut", "empty")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["changed", "cut", "empty"])
 def test_behind_a_damaged_checkpoint_is_the_one_before(
     damage, whole, tiny, tmp_path, monkeypatch, capsys
 ):
