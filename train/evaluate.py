@@ -148,12 +148,14 @@ def _check_class_names(path: pathlib.Path, dataset: ImageDataset) -> None:
     record = read_record(networks.network_file(path).parent) or {}
     pairs = zip(record.get("class_names") or (), dataset.class_names or (), strict=False)
     for number, pair in enumerate(pairs):
-        # Classes without a name have their numbers. ImageNet's have those of WordNet or a text.
-        is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
+        # Classes without a name have their numbers; two numbers may be names, of folders sorted as
+        # text. ImageNet's have those of WordNet or a text.
         numbers = [int(name) for name in pair if name.isdecimal()]
-        is_other = pair[0] != pair[1] and len(is_wordnet) == 1
-        if numbers:  # as folders sorted as text have, two numbers may be names
+        if numbers:
             is_other = numbers not in ([number], [numbers[0]] * 2)
+        else:
+            is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
+            is_other = pair[0] != pair[1] and len(is_wordnet) == 1
         if is_other:
             ours, theirs = map(repr, pair)
             raise UsageError(f"class {number} of {path} is {ours}, that of the data {theirs}")

@@ -26,9 +26,9 @@ from keras_swish.search import functions
 from keras_swish.search.algorithms import Algorithm
 from keras_swish.search.space import Candidate, SearchSpace
 
-# Proposals in a row that bring nothing new, after which an algorithm is given up.
+# Proposals since the last new function, after which an algorithm is given up.
 PATIENCE = 2000
-# Likewise those in a row that a table of a part of the functions lacks: its fault, not theirs.
+# Likewise those that a table of a part of the functions lacks: its fault, not the algorithm's.
 PATIENCE_WITH_TABLE = 10 * PATIENCE
 FILES = ("functions.csv", "spellings.csv", "trainings.csv")
 CARD = "card.json"
@@ -281,9 +281,10 @@ class Session:
     def run(self, algorithm: Algorithm, evaluations: int) -> None:
         """Lets an algorithm search until so many different functions are trained.
 
-        It ends earlier if the algorithm has nothing left to propose, or proposes nothing new for
-        2,000 times. Call it again for more. What the table lacks costs nothing, and the algorithm
-        is not told of it; it ends what is proposed after 20,000 times in a row.
+        It ends earlier if the algorithm has nothing left to propose, or if 2,000 proposals that
+        the table knows bring nothing new. Call it again for more. What the table lacks costs
+        nothing, and the algorithm is not told of it; 20,000 such proposals without a new function
+        end it, too.
 
         Args:
             algorithm: Made for the benchmark's space.
@@ -305,16 +306,15 @@ class Session:
             if proposal is None:
                 return
             reward = self.train(proposal.candidate)
-            if len(self.trained) > before:
-                idle = lacking = 0
-            elif reward is None:
+            if reward is None:
                 lacking += 1
             else:
                 idle += 1
-            if reward is not None:
                 start = time.process_time()
                 algorithm.tell(proposal, reward)
                 self.thinking += time.process_time() - start
+            if len(self.trained) > before:
+                idle = lacking = 0
 
     @functools.cached_property
     def ranked(self) -> list[Function]:

@@ -120,8 +120,12 @@ def _config(thing: Any) -> dict[str, Any]:
         held = {name.lstrip("_"): value for name, value in vars(thing).items() if _is_plain(value)}
         held.pop("dtype", None)
         # Not whether it was updated before, which no argument of a constructor is called like.
-        kept = (name for name in held if name in taken or not isinstance(held[name], bool))
-        config = {**{name: held[name] for name in kept}, **config}
+        kept = {
+            name: value
+            for name, value in held.items()
+            if name in taken or not isinstance(value, bool)
+        }
+        config = {**kept, **config}
     return config
 
 
