@@ -30,6 +30,16 @@ def _short_collections():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _no_determinism():
+    """Undoes what the training programs set for the whole process: Keras then compiles no XLA."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework.config import disable_op_determinism
+
+        disable_op_determinism()
+
+
 @pytest.fixture(scope="module")
 def without_graph_optimizer():
     """Leaves TensorFlow's graph optimizer out, which takes a quarter of what trains a few steps."""
