@@ -111,14 +111,18 @@ class Compiler:
         config = self.config
         if self._takes_optimizer:
             compiled: Any = keras.optimizers.get(self._arguments["optimizer"])
+            refusal = (
+                f"The optimizer that the model is compiled with, {type(compiled).__name__}, "
+                "cannot be made again for each child ({}): give it a `get_config` of all arguments "
+                "of its constructor, or pass a ChildConfig with another `optimizer`."
+            )
             try:
-                return type(compiled).from_config(compiled.get_config())
+                new = type(compiled).from_config(compiled.get_config())
             except (TypeError, ValueError, NotImplementedError) as error:
-                raise ValueError(
-                    f"The optimizer that the model is compiled with, {type(compiled).__name__}, "
-                    f"cannot be made again for each child ({first_line(error)}): register it with "
-                    "keras.saving, or pass a ChildConfig with another `optimizer`."
-                ) from error
+                raise ValueError(refusal.format(first_line(error))) from error
+            if rewards.lacks_config(new) and rewards.name_of(new) != rewards.name_of(compiled):
+                raise ValueError(refusal.format("it would have other settings"))
+            return new
         schedule = optimizers.learning_rate_schedule(
             "cosine", config.rates[0], steps, round(config.warmup * steps)
         )

@@ -69,10 +69,10 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
 
 
 def name_of(function: Any) -> str:
-    """Returns the name of a loss, reward or callback, with what distinguishes it if that is known.
+    """Returns the name of a loss, reward or the like, with what distinguishes it if that is known.
 
-    What a function of the user's computes, it does not say. Of a loss or metric whose class has no
-    `get_config` of its own it knows the numbers and texts, and lists of them, and nothing else.
+    What a function of the user's computes, it does not say. Of a loss, metric or optimizer whose
+    class has no `get_config` of its own it knows numbers and texts, and lists of them, alone.
     """
     if isinstance(function, dict):
         return str({key: name_of(value) for key, value in function.items()})
@@ -80,7 +80,7 @@ def name_of(function: Any) -> str:
         return str([*map(name_of, function)])
     if isinstance(function, str | int | float):
         return str(function)
-    if isinstance(function, keras.metrics.Metric):
+    if isinstance(function, keras.metrics.Metric | keras.optimizers.Optimizer):
         config = without_number(_config(function))
         return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
     if isinstance(getattr(function, "metric", None), keras.metrics.Metric):
@@ -104,7 +104,7 @@ def name_of(function: Any) -> str:
 
 
 def lacks_config(thing: Any) -> bool:
-    """Says whether the `get_config` of a loss or metric is of a class before its constructor's."""
+    """Says whether the `get_config` of a loss or the like is of a class before its constructor's."""
     maker, writer = (
         next(one for one in type(thing).__mro__ if name in vars(one))
         for name in ("__init__", "get_config")

@@ -571,6 +571,26 @@ def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data
         assert type(one._network.optimizer) is type(model.optimizer)
 
 
+class Dampened(keras.optimizers.SGD):
+    """Does not say its strength in `get_config`."""
+
+    def __init__(self, learning_rate=0.1, strength=0.5, **kwargs):
+        super().__init__(learning_rate * strength, **kwargs)
+        self.strength = strength
+
+
+def test_an_optimizer_that_would_be_another_one_is_refused(data, space):
+    model = with_outputs(2)
+    for optimizer in (keras.optimizers.SGD(0.1), Dampened(strength=0.25)):
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.fit(*data[0], verbose=0)
+        if isinstance(optimizer, Dampened):
+            with pytest.raises(ValueError, match="Dampened, cannot be made again .* `get_config`"):
+                Child(model, *data, space, ChildConfig(1, 32))
+        else:
+            Child(model, *data, space, ChildConfig(1, 32))
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class TwoOptimizers(keras.Model):
     """Trains with the one optimizer and after that with the other."""
