@@ -118,7 +118,7 @@ def search_activations(
         TypeError: If `model` is no Keras model.
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
             objective, algorithm, executor or pruner is unknown, there is a pruner and several
-            learning rates, the algorithm is of another space,
+            learning rates, the algorithm is of another space or another search,
             no worker fits into the Ray cluster, or the storage is of another search or first seed,
             or in use by another process.
 

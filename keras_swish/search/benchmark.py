@@ -291,13 +291,14 @@ class Session:
             evaluations: How many different functions.
 
         Raises:
-            ValueError: If the algorithm is of another space.
+            ValueError: If the algorithm is of another space, or of another session.
         """
         if algorithm.space.config() != self.benchmark.space.config():
             raise ValueError(
                 f"The algorithm was made for another space: make it for that of {self.benchmark}, "
                 "its attribute `space`."
             )
+        algorithm.claim(self)
         idle = lacking = 0
         while len(self.trained) < evaluations and idle < PATIENCE and lacking < PATIENCE_WITH_TABLE:
             start, before = time.process_time(), len(self.trained)

@@ -87,8 +87,8 @@ class Search:
 
     Raises:
         ValueError: If the study was begun with another seed, or is in use by another process, or
-            its snapshot is of an algorithm of another size; or if there is a pruner, and children
-            of several learning rates.
+            its snapshot is of an algorithm of another size; if the algorithm is another search's;
+            or if there is a pruner, and children of several learning rates.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class Search:
         self._seconds = self._seconds_before = 0.0
         study.claim()
         self._check_seed()
+        algorithm.claim(self)
         self._replay()
         # Those of whom nobody trains the candidate.
         self._left = list(self._waiting)

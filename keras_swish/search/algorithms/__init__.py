@@ -37,9 +37,24 @@ class Algorithm(abc.ABC):
         seed: Seed of all that is random in it.
     """
 
+    _user: object | None = None
+
     def __init__(self, space: SearchSpace, seed: int = 0):
         self.space = space
         self.random = np.random.default_rng(seed)
+
+    def claim(self, user: object) -> None:
+        """Keeps the algorithm for one search, which asks it from now on.
+
+        Raises:
+            ValueError: If another one has asked it: it would go on from what it learned there.
+        """
+        if self._user is not None and self._user is not user:
+            raise ValueError(
+                f"This {type(self).__name__} is of another search, and would go on from what it "
+                "learned there: make a new one. A search with a storage resumes with a new one."
+            )
+        self._user = user
 
     @abc.abstractmethod
     def ask(self) -> Proposal | None:

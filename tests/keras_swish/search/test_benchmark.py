@@ -173,6 +173,15 @@ def test_a_session_ends_where_nothing_is_left(table):
     assert math.isinf(table.session(0).first(session.ranked[:1]))
 
 
+def test_an_algorithm_is_of_one_session(table):
+    session, algorithm = table.session(0), algorithms.create("exhaustive", table.space, 0)
+    session.run(algorithm, 3)
+    session.run(algorithm, 5)
+    assert len(session.trained) == 5
+    with pytest.raises(ValueError, match="This Exhaustive is of another search"):
+        table.session(0).run(algorithm, 5)
+
+
 def test_what_is_of_another_space_is_refused(table):
     session = table.session(0)
     for space in (SearchSpace(2), SearchSpace(unary=["x", "sin(x)"])):

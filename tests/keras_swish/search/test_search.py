@@ -183,6 +183,14 @@ def test_exhaustive_ends_by_itself_and_resumes(tmp_path, space):
     assert len({candidate for candidate, _ in child.trained}) == 130
 
 
+@pytest.mark.parametrize("name", ["exhaustive", "surrogate"])
+def test_an_algorithm_is_of_one_search(name, space):
+    algorithm = algorithms.create(name, space)
+    Search(Fake(space), Study(space, {}), algorithm, name).explore(2)
+    with pytest.raises(ValueError, match="of another search, and would go on"):
+        Search(Fake(space), Study(space, {}), algorithm, name)
+
+
 def test_racing_gives_the_best_more_seeds(space):
     child = Fake(space)
     done = search(child, None)
