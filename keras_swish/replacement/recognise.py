@@ -20,6 +20,8 @@ from keras_swish.replacement.masks import StopMask
 ALIASES = {"silu": "swish", "hard_swish": "hard_silu", "Swish": "swish_beta"}
 
 _LAYERS = {
+    keras.layers.ReLU: "",  # the parameters of these two tell it
+    SearchedActivation: "",
     keras.layers.LeakyReLU: "leaky_relu",
     keras.layers.PReLU: "prelu",
     keras.layers.ELU: "elu",
@@ -62,8 +64,9 @@ def recognise(candidate: Any) -> str | None:
     """Returns the name of an activation, or its formula where it has no name.
 
     Names mean what they compute: `ReLU(6.0)` is `"relu6"`, whatever made it, and a function
-    of the user's own that happens to be called `relu` has no name. Functions with parameters,
-    such as `leaky_relu`, keep their name whatever these are.
+    of the user's own that happens to be called `relu` has no name, nor has a subclass of `ReLU`
+    with a `call` of its own. Functions with parameters, such as `leaky_relu`, keep their name
+    whatever these are.
 
     Args:
         candidate: A function, a layer, or an operation of a Keras graph.
@@ -77,13 +80,9 @@ def recognise(candidate: Any) -> str | None:
         >>> recognise(keras.layers.ReLU(6.0)), recognise(keras.ops.silu)
         ('relu6', 'swish')
     """
-    if isinstance(candidate, keras.layers.ReLU):
-        return _relu(candidate.negative_slope, candidate.max_value, candidate.threshold)
-    if isinstance(candidate, SearchedActivation):
-        return name_of_formula(candidate.formula)
-    for layer_class, name in _LAYERS.items():
-        if isinstance(candidate, layer_class):
-            return name
+    base = _base(candidate)
+    if base is not None:
+        return name_of_base(candidate) if calls_as(candidate, base) else None
     if isinstance(candidate, keras.Layer):
         inner = function_of(candidate)
         return None if inner is candidate else recognise(inner)
@@ -103,6 +102,21 @@ def recognise(candidate: Any) -> str | None:
     return name_in_framework(candidate) if callable(candidate) else None
 
 
+def calls_as(layer: keras.Layer, layer_class: type[keras.Layer]) -> bool:
+    """Says whether a layer computes what a class does: its own class may have another `call`."""
+    return getattr(layer.call, "__func__", None) is layer_class.call
+
+
+def name_of_base(layer: Any) -> str | None:
+    """Returns the name of an activation layer, if need be of that which its class extends."""
+    if isinstance(layer, keras.layers.ReLU):
+        return _relu(layer.negative_slope, layer.max_value, layer.threshold)
+    if isinstance(layer, SearchedActivation):
+        return name_of_formula(layer.formula)
+    base = _base(layer)
+    return base and _LAYERS[base]
+
+
 def name_of_formula(formula: str) -> str:
     """Returns the name of a formula that the language prints, and itself where it has none."""
     name = catalogue.NAMES.get(formula, formula)
@@ -115,7 +129,7 @@ def function_of(candidate: Any) -> Any:
         candidate = candidate.layer
     if type(candidate) is keras.layers.Activation:
         return candidate.activation
-    if isinstance(candidate, keras.layers.Lambda):
+    if isinstance(candidate, keras.layers.Lambda) and calls_as(candidate, keras.layers.Lambda):
         if candidate.arguments:
             return functools.partial(candidate.function, **candidate.arguments)
         return candidate.function
@@ -264,6 +278,10 @@ def _looks_like_formula(text: str) -> bool:
 
 def _names() -> set[str]:
     return {*_FUNCTIONS.values(), *catalogue.ENTRIES, *ALIASES}
+
+
+def _base(candidate: Any) -> type[keras.Layer] | None:
+    return next((each for each in _LAYERS if isinstance(candidate, each)), None)
 
 
 def _relu(

@@ -91,7 +91,7 @@ class Rule:
 
     def keeps_softmax(self, old: Any) -> bool:
         """Says whether a softmax layer is replaced by its function: its axes and mask stay."""
-        is_softmax = isinstance(old, keras.layers.Softmax)
+        is_softmax = isinstance(old, keras.layers.Softmax) and recognise(old) == "softmax"
         return is_softmax and self.takes_masks and self._means_function
 
     def loses_axis(self, old: Any) -> bool:

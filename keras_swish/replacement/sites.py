@@ -15,7 +15,7 @@ from keras_swish.replacement.members import (
     is_sequence,
     members,
 )
-from keras_swish.replacement.recognise import describe, recognise, unlike_ours
+from keras_swish.replacement.recognise import calls_as, describe, recognise, unlike_ours
 
 # Layers that change no value: what they pass on is the activation before them.
 _PASSING = (
@@ -161,7 +161,7 @@ def _locate(
 
 def _is_unnamed(child: Any) -> bool:
     """Says whether a layer is an `Activation`, or a `Lambda` around one with other parameters."""
-    is_lambda = isinstance(child, keras.layers.Lambda)
+    is_lambda = isinstance(child, keras.layers.Lambda) and calls_as(child, keras.layers.Lambda)
     is_wrapped = is_lambda and recognise(child.function) is not None
     return is_wrapped or type(child) is keras.layers.Activation
 

@@ -20,7 +20,12 @@ from keras_swish import registry
 from keras_swish.keras_compat import all_layers, attributes
 from keras_swish.messages import first_line
 from keras_swish.replacement.members import is_keras
-from keras_swish.replacement.recognise import describe, function_of, recognise
+from keras_swish.replacement.recognise import (
+    describe,
+    function_of,
+    name_of_base,
+    recognise,
+)
 from keras_swish.replacement.sites import LocatedActivation, locate_activations, paths
 from keras_swish.replacement.watching.frameworks import (
     KnownFunction,
@@ -47,6 +52,7 @@ from keras_swish.replacement.watching.running import (
     given_arguments,
     has_floats,
     is_users,
+    runs_own_code,
     settings_of,
     unchanged,
     units_with_own_code,
@@ -304,7 +310,8 @@ class _Watch:
         if site is not None and (code_of(site.activation) is frame.f_code or known.name is None):
             return
         layer, layer_frame = owners[0]
-        if not (stack.user_codes or is_users(layer_frame) or _runs_foreign_code(layer)):
+        is_users_call = stack.user_codes or is_users(layer_frame) or _calls_super(layer, known.name)
+        if not (is_users_call or _runs_foreign_code(layer)):
             return
         if located is not None:
             site = self._located[located]
@@ -367,6 +374,12 @@ class _Watch:
 def is_known(function: Any) -> bool:
     """Says whether a function is one of those that are always looked for."""
     return id(code_of(function)) in known_by_code()
+
+
+def _calls_super(layer: Any, name: str | None) -> bool:
+    """Says whether a layer with a `call` of its own has an activation of this name from Keras's."""
+    is_layer = isinstance(layer, keras.Layer)
+    return name is not None and is_layer and name == name_of_base(layer) and runs_own_code(layer)
 
 
 def _runs_foreign_code(layer: Any) -> bool:

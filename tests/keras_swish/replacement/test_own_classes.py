@@ -38,6 +38,21 @@ class Block(keras.layers.Layer):
         return self.act(self.dense(x))
 
 
+class Shifted(keras.layers.ReLU):
+    def call(self, x):
+        return super().call(x) - 0.5
+
+
+class Halved(keras.layers.Softmax):
+    def call(self, x):
+        return super().call(x) / 2
+
+
+class Capped(keras.layers.ReLU):
+    def __init__(self, **kwargs):
+        super().__init__(6.0, **kwargs)
+
+
 def model_of(*layers):
     return keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2, name="last")])
 
@@ -71,3 +86,19 @@ def test_own_layer_class_that_changes_shapes_is_no_key():
     model = model_of(Wider(8, name="wider"))
     with pytest.raises(TypeError, match=r"'wider' of class Wider.*is no activation"):
         keras_swish.replace_activations(model, {Wider: "swish"})
+
+
+@pytest.mark.parametrize(("own", "name"), [(Shifted, "relu"), (Halved, "softmax")])
+def test_subclass_with_a_call_of_its_own_is_no_known_activation(own, name):
+    model = model_of(own(name="own"), keras.layers.Activation(name, name="act"))
+    with pytest.raises(ValueError, match=rf"own \({own.__name__}.call\): keras.activations.{name}"):
+        keras_swish.replace_activations(model, {name: "tanh"})
+    copy = keras_swish.replace_activations(model, {name: "tanh", own: name})
+    last = model.get_layer("last")
+    expected = numpy(last(keras.ops.tanh(getattr(keras.ops, name)(X))))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_subclass_with_other_defaults_is_a_known_activation():
+    (site,) = keras_swish.find_activations(model_of(Capped(name="own")))
+    assert (site.path, site.old) == ("own", "relu6")
