@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import readable, unallocated
+from keras_swish.keras_compat import readable, sublayers, unallocated
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -26,7 +26,7 @@ from keras_swish.replacement.members import (
     own_classes,
     plain_class,
 )
-from keras_swish.replacement.recognise import recognise
+from keras_swish.replacement.recognise import is_unnamed, recognise
 
 # Where an activation is held: the layer, and the key of its attribute.
 Holder = tuple[keras.Layer, Key]
@@ -91,13 +91,22 @@ def _held_twice(host: keras.Layer) -> dict[Key, list[Holder]]:
 
 def is_activation(key: Key, member: Any) -> bool:
     """Says whether a member of a layer is an activation that it holds as its own."""
-    return is_activation_attribute(key) or not isinstance(member, keras.Operation)
+    if not isinstance(member, keras.Operation):
+        return True
+    return is_activation_attribute(key) and not _is_composite(member)
+
+
+def _is_composite(operation: Any) -> bool:
+    """Says whether it is a layer to look into, such as a `Sequential` of a norm and a ReLU."""
+    if not isinstance(operation, keras.Layer) or recognise(operation) or is_unnamed(operation):
+        return False
+    return bool(sublayers(operation)) or any(True for _ in members(operation))
 
 
 def _held_inside(layer: keras.Layer, way: tuple = ()) -> Iterator[tuple[tuple, Holder, Any]]:
     """Yields the activations that layers inside a layer hold, with the way to each."""
     for key, member in members(layer):
-        if isinstance(member, keras.Layer) and not is_activation_attribute(key):
+        if isinstance(member, keras.Layer) and not is_activation(key, member):
             for inner_key, inner in members(member):
                 if is_activation(inner_key, inner):
                     yield (*way, key, inner_key), (member, inner_key), inner

@@ -136,6 +136,13 @@ def function_of(candidate: Any) -> Any:
     return candidate
 
 
+def is_unnamed(candidate: Any) -> bool:
+    """Says whether a layer is an `Activation`, or a `Lambda` around one with other parameters."""
+    if isinstance(candidate, keras.layers.Lambda) and calls_as(candidate, keras.layers.Lambda):
+        return recognise(candidate.function) is not None
+    return type(candidate) is keras.layers.Activation
+
+
 def describe(candidate: Any) -> str:
     """Returns what a report calls an activation: its name, or else that of its function or class.
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import calls, graph_nodes, is_keras_own, producer
-from keras_swish.replacement.handing import Holder, handed_on
+from keras_swish.replacement.handing import Holder, handed_on, is_activation
 from keras_swish.replacement.members import (
     Key,
     is_activation_attribute,
@@ -15,7 +15,7 @@ from keras_swish.replacement.members import (
     is_sequence,
     members,
 )
-from keras_swish.replacement.recognise import calls_as, describe, recognise, unlike_ours
+from keras_swish.replacement.recognise import describe, is_unnamed, recognise, unlike_ours
 
 # Layers that change no value: what they pass on is the activation before them.
 _PASSING = (
@@ -139,7 +139,8 @@ def _locate(
         if key and ((id(layer), key) in following or handed.get(key) == []):
             continue
         # An activation layer that several layers hold as theirs is replaced in each of them.
-        if key and (is_activation_attribute(key) or not isinstance(child, keras.Operation)):
+        is_chosen = isinstance(child, (*classes,))
+        if key and (is_activation(key, child) or (is_chosen and is_activation_attribute(key))):
             attribute = ".".join(map(str, key))
             site = ActivationSite(
                 path, attribute, describe(child), layer=layer, parameter=unlike_ours(child)
@@ -150,20 +151,13 @@ def _locate(
             continue
         seen.add(id(child))
         child_path = f"{path}/{child.name}".lstrip("/")
-        if recognise(child) or isinstance(child, (*classes,)) or _is_unnamed(child):
+        if recognise(child) or is_chosen or is_unnamed(child):
             site = ActivationSite(
                 child_path, "", describe(child), layer=child, parameter=unlike_ours(child)
             )
             yield LocatedActivation(site, child, layer, None)
         elif isinstance(child, keras.Layer):
             yield from _locate(child, child_path, seen, following, classes)
-
-
-def _is_unnamed(child: Any) -> bool:
-    """Says whether a layer is an `Activation`, or a `Lambda` around one with other parameters."""
-    is_lambda = isinstance(child, keras.layers.Lambda) and calls_as(child, keras.layers.Lambda)
-    is_wrapped = is_lambda and recognise(child.function) is not None
-    return is_wrapped or type(child) is keras.layers.Activation
 
 
 def output_makers(layer: keras.Layer) -> set[int]:
@@ -180,7 +174,7 @@ def output_makers(layer: keras.Layer) -> set[int]:
         child
         for key, child in children(layer)
         if isinstance(child, keras.Layer)
-        and not (key and (is_sequence(layer) or is_activation_attribute(key)))
+        and not (key and (is_sequence(layer) or is_activation(key, child)))
     ]
     while inner and _passes(inner[-1]):
         inner.pop()

@@ -38,6 +38,33 @@ class Block(keras.layers.Layer):
         return self.act(self.dense(x))
 
 
+@keras.saving.register_keras_serializable("own_classes")
+class Named(keras.layers.Layer):
+    """Holds something composite in an attribute with the name of an activation."""
+
+    def __init__(self, held, **kwargs):
+        super().__init__(**kwargs)
+        self.norm_activation = HELD[held]()
+        self.held = held
+
+    def build(self, shape):
+        self.norm_activation.build(shape)
+
+    def call(self, x):
+        return self.norm_activation(x)
+
+    def get_config(self):
+        return {**super().get_config(), "held": self.held}
+
+
+HELD = {
+    "sequential": lambda: keras.Sequential([keras.layers.ReLU(name="act")], name="held"),
+    "dense": lambda: keras.layers.Dense(4, "relu", name="held"),
+    "wrapper": lambda: keras.layers.TimeDistributed(keras.layers.ReLU(name="act"), name="held"),
+    "block": lambda: Block(name="held"),
+}
+
+
 class Shifted(keras.layers.ReLU):
     def call(self, x):
         return super().call(x) - 0.5
@@ -102,3 +129,27 @@ def test_subclass_with_a_call_of_its_own_is_no_known_activation(own, name):
 def test_subclass_with_other_defaults_is_a_known_activation():
     (site,) = keras_swish.find_activations(model_of(Capped(name="own")))
     assert (site.path, site.old) == ("own", "relu6")
+
+
+@pytest.mark.parametrize("held", ["sequential", "dense", "wrapper"])
+def test_what_is_composite_in_an_attribute_named_activation_is_looked_into(held, tmp_path):
+    x = np.repeat(X[:, None], 2, axis=1)
+    layers = [keras.Input((2, 4)), Named(held, name="named"), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    copy, report = keras_swish.replace_activations(
+        model, {"relu": "swish_beta"}, return_report=True
+    )
+    assert [site.path.startswith("named/held") for site in report.replaced] == [True]
+    assert copy.count_params() - model.count_params() == 4
+    assert np.abs(numpy(copy(x)) - numpy(model(x))).max() > 0.01
+    copy.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(loaded(x)), numpy(copy(x)))
+
+
+def test_own_composite_class_in_an_attribute_named_activation_is_a_key():
+    model = model_of(Named("block", name="named"))
+    copy, report = keras_swish.replace_activations(model, {Block: "relu"}, return_report=True)
+    assert list(map(str, report.replaced)) == ["named (norm_activation): Block -> relu"]
+    expected = numpy(model.get_layer("last")(np.maximum(X, 0)))
+    np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
