@@ -174,4 +174,6 @@ def _policy(old: Any) -> keras.DTypePolicy:
     else:
         compute = old.output.dtype
         variable = "float32" if compute in ("float16", "bfloat16") else compute
+    if not keras.backend.is_float_dtype(compute):  # of integers, which betas cannot be
+        compute = variable = keras.config.floatx()
     return keras.DTypePolicy(compute if compute == variable else f"mixed_{compute}")

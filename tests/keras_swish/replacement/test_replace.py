@@ -390,6 +390,18 @@ def test_a_layer_as_the_new_one_keeps_its_dtype_and_regularizer():
     assert [layer.compute_dtype for layer in changed.layers] == ["float32", "float16"]
 
 
+def test_an_activation_of_integers_gets_float_betas():
+    inputs = keras.Input((6,), dtype="int32")
+    model = keras.Model(inputs, layers.Dense(2)(keras.ops.relu(inputs)))
+    changed, _ = replace(model, {"relu": "swish_beta"})
+    (beta, *_) = changed.trainable_variables
+    assert keras.backend.standardize_dtype(beta.dtype) == keras.config.floatx()
+    before = keras.ops.convert_to_numpy(beta)
+    changed.compile(keras.optimizers.SGD(), "mse")
+    changed.train_on_batch(np.arange(12).reshape(2, 6), np.ones((2, 2)))
+    assert (keras.ops.convert_to_numpy(beta) != before).any()
+
+
 def test_an_initializer_of_betas_is_for_activations_that_have_one():
     model = keras.Sequential([keras.Input((6,)), layers.ReLU(), layers.Dense(1)])
     with pytest.raises(ValueError, match=r"no new activation has one.*=7.0, for gelu"):
