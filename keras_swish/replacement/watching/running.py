@@ -118,7 +118,7 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
     if distinct:
         # Some layers say that their outputs are sparse, which then are not.
         return [[call, _dense(call)] if _is_sparse(call) else [call] for call in distinct.values()]
-    config = layer.get_build_config() or {}
+    config = _untracked(layer.get_build_config() or {})
     shapes = config.get("shapes_dict") or {}
     if not shapes and config.get("input_shape") is None:
         return []
@@ -138,6 +138,18 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
             tensor = keras.tree.map_shape_structure(symbolic, config["input_shape"])
             alternatives.append(_with_known_batch(((tensor,), {})))
     return [alternatives]
+
+
+def _untracked(shapes: Any) -> Any:
+    """Returns shapes in plain dictionaries and lists: JAX takes no others."""
+    if isinstance(shapes, dict):
+        return {name: _untracked(value) for name, value in shapes.items()}
+    if isinstance(shapes, list):
+        return [_untracked(value) for value in shapes]
+    if isinstance(shapes, tuple):
+        make: Any = getattr(shapes, "_make", tuple)  # which a named tuple has
+        return make(_untracked(value) for value in shapes)
+    return shapes
 
 
 def _with_known_batch(call: Any) -> Any:

@@ -262,6 +262,25 @@ def test_lambdas_and_functions_of_the_users_own_come_through():
     assert changed.layers[0].function is model.layers[0].function
 
 
+@pytest.mark.parametrize(
+    ("key", "inputs"), [("x", {"x": X}), (1, [X, X]), (1, (X, X)), (0, (X, {"y": X}))]
+)
+def test_subclassed_models_of_several_inputs_get_betas(key, inputs):
+    class Model(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense, self.act, self.last = layers.Dense(5), layers.ReLU(), layers.Dense(2)
+
+        def call(self, inputs):
+            return self.last(self.act(self.dense(inputs[key])))
+
+    model = Model()
+    model(inputs)
+    changed = replace(model, {"relu": "swish_beta"})
+    assert changed.count_params() == model.count_params() + 5
+    assert_equal(replace(changed, {"swish_beta": "relu"}), model, inputs)
+
+
 def test_layers_held_by_lists_and_dicts_are_found_and_carried():
     @keras.saving.register_keras_serializable("test_copying")
     class Block(layers.Layer):
