@@ -278,6 +278,18 @@ def test_a_network_that_cannot_take_the_images_is_refused_before_the_first(call,
     assert not (tmp_path / "out").exists()
 
 
+def test_the_baseline_is_kept_without_the_table(call, trained, tmp_path):
+    out = tmp_path / "out"
+    flags = [*QUICK, "--seeds=1", f"--out={out}"]
+    for activations in ("swish,relu", "relu,gelu", "swish,relu"):
+        assert call("compare", *flags, f"--activations={activations}")[0] == 0
+    # As after a kill before the first report.
+    (out / "results.csv").unlink()
+    assert call("report", out)[0] == 0
+    with open(out / "results.csv") as file:
+        assert [row["activation"] for row in csv.DictReader(file)] == ["swish", "relu", "gelu"]
+
+
 def test_rates_of_which_none_was_chosen_are_not_called_so(call, trained, tmp_path):
     flags = [*QUICK, "--activations=relu,swish", "--seeds=2", f"--out={tmp_path / 'out'}"]
     code, printed, err = call("compare", *flags, "--swish_learning_rate=0.05")

@@ -28,6 +28,7 @@ def out_directory(
     config: dict[str, Any],
     devices: distribution.Devices = distribution.ONE_DEVICE,
     networks: dict[str, dict] | None = None,
+    order: dict[str, list[str]] | None = None,
 ) -> pathlib.Path:
     """Returns the folder for the results, with the settings and this start written into it.
 
@@ -37,11 +38,12 @@ def out_directory(
         config: As for `claim`.
         devices: The devices of `distribution.start`; of many hosts, one makes the folder.
         networks: As for `claim`; those that are new in the folder are added.
+        order: As for `record_start`.
     """
     if not devices.writes:
         return pathlib.Path(flag_values.out).expanduser()
     out = claim(flag_values, program, config, networks)
-    record_start(out, networks)
+    record_start(out, networks, order)
     return out
 
 
@@ -129,12 +131,29 @@ def _refuse_other_settings(
         )
 
 
-def record_start(out: pathlib.Path, networks: dict[str, dict] | None = None) -> None:
-    """Writes into a folder of results that this command works on it, and on which networks."""
+def record_start(
+    out: pathlib.Path,
+    networks: dict[str, dict] | None = None,
+    order: dict[str, list[str]] | None = None,
+) -> None:
+    """Writes into a folder of results that this command works on it, and on what.
+
+    Args:
+        out: The folder.
+        networks: Settings of the networks of a comparison.
+        order: The order of the rows of a comparison, as for `runs.read_runs`; those of earlier
+            commands follow. Resumed, it may be another one.
+    """
     record = read_record(out)
     assert record is not None, "claim writes it"
     if networks:
         record["config"]["networks"] = networks | record["config"].get("networks", {})
+    if order:
+        before = record.get("order", {})
+        record["order"] = {
+            column: list(dict.fromkeys([*names, *before.get(column, ())]))
+            for column, names in order.items()
+        }
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command(),

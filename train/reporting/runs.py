@@ -47,16 +47,25 @@ def _readable(name: str, most: int | None = LONGEST) -> str:
     return readable
 
 
+def record_of(out: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a comparison's config.json, with its settings and starts.
+
+    Raises:
+        DamagedFileError: If it is damaged.
+    """
+    record = read_record(out)
+    if record is None or not isinstance(record["config"].get("recipe"), dict):
+        raise io.DamagedFileError(out / CONFIG, "it has no settings of a comparison")
+    return record
+
+
 def settings(out: pathlib.Path) -> dict[str, Any]:
     """Returns the settings of a comparison.
 
     Raises:
         DamagedFileError: If they are damaged.
     """
-    record = read_record(out)
-    if record is None or not isinstance(record["config"].get("recipe"), dict):
-        raise io.DamagedFileError(out / CONFIG, "it has no settings of a comparison")
-    return record["config"]
+    return record_of(out)["config"]
 
 
 def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
@@ -101,14 +110,16 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
     Args:
         out: Its folder.
         first: Models and activations to put first, as `{"model": [...], "activation": [...]}`;
-            those of `results.csv` follow, in their order, and then all others by name.
+            those follow that the commands of the folder named, the last command first, then those
+            of `results.csv`, in their order, and then all others by name.
 
     Returns:
         A row for each run. Its `chosen` says whether its learning rate counts: it is the only
         one, or has the best validation accuracy (see `choose_learning_rates`). Those that it was
         chosen by have `chose`.
     """
-    common = settings(out)
+    record = record_of(out)
+    common = record["config"]
     defaults = {
         "model": common.get("model"),
         "learning_rate": common["recipe"].get("learning_rate"),
@@ -124,7 +135,11 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
         before = []
     rank = {}
     for column in ("model", "activation"):
-        names = [*(first or {}).get(column, ()), *(row[column] for row in before if column in row)]
+        names = [
+            name for order in (first, record.get("order")) for name in (order or {}).get(column, ())
+        ]
+        # Folders of earlier versions have no order.
+        names += [row[column] for row in before if column in row]
         names += sorted(row[column] for row in rows)
         rank[column] = {name: number for number, name in enumerate(dict.fromkeys(names))}
     rows.sort(

@@ -134,6 +134,11 @@ def test_runs_come_in_the_order_asked_for_then_as_before_then_by_name(tmp_path):
     rows = runs.read_runs(tmp_path / "out", {"activation": ["relu"]})
     assert [row["activation"] for row in rows[::2]] == ["relu", "swish", "gelu", "elu", "selu"]
     assert [row["seed"] for row in rows[:2]] == [0, 1]
+    record = json.loads((tmp_path / "out/config.json").read_text())
+    record["order"] = {"activation": ["elu", "relu"]}
+    (tmp_path / "out/config.json").write_text(json.dumps(record))
+    rows = runs.read_runs(tmp_path / "out")
+    assert [row["activation"] for row in rows[::2]] == ["elu", "relu", "swish", "gelu", "selu"]
 
 
 def test_a_folder_from_before_networks_were_compared_is_read(tmp_path):
