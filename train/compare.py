@@ -271,9 +271,7 @@ def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pat
         model: {"image_size": chosen["image_size"], "recipe": _recorded(chosen["recipe"])}
         for model, chosen in grid.networks.items()
     }
-    return folder.out_directory(
-        flag_values, "compare", config, networks=networks, order=grid.order
-    )
+    return folder.out_directory(flag_values, "compare", config, networks=networks, order=grid.order)
 
 
 def _check_rates(flag_values: FlagValues, grid: Grid, rows: list[finished_runs.Row]) -> None:

@@ -187,25 +187,21 @@ def _difference(outcome: statistics.Comparison | None, several: bool) -> list[st
 
 def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
     """Returns the notes on a table of these runs, and of those that count in its means."""
-    by_model = [runs.accuracies(model) for model in runs.group(counted, "model").values()]
+    by_model = runs.group(counted, "model").values()
+    every = [one for model in by_model for one in verdicts(model, baselines)]
     lines = [
         "One seed means the same initial kernels, batches and augmentation for every activation, "
         "so differences are taken seed by seed. The interval is that of the mean difference "
         "(Student's t); p is that of the two-sided sign-flip permutation test over the seeds."
     ]
-    has_groups = any(
-        not runs.are_paired(theirs, ours)
-        for each in by_model
-        for theirs in [*each.values()][:baselines]
-        for ours in each.values()
-    )
+    has_groups = any(one.outcome and not one.outcome.is_paired for one in every)
     if has_groups:
         lines.append(
-            "An activation with more or fewer seeds than the baseline, or none that both have, is "
-            "compared with it as two groups: Welch's interval, and the two-sided permutation test "
-            "over the splits of all runs into groups of these sizes."
+            "An activation whose seeds are not all those of the baseline, or with no seed that "
+            "came to the end with both, is compared with it as two groups: Welch's interval, and "
+            "the two-sided permutation test over the splits of all runs into groups of these sizes."
         )
-    functions = max(map(len, by_model))
+    functions = max(len(runs.group(model, "activation")) for model in by_model)
     compared = sum(range(functions - min(baselines, functions - 1), functions))
     if compared > 1:
         least = f", which none can be with fewer than {seeds_needed(compared)} seeds"
@@ -229,7 +225,12 @@ def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
             "A run that diverged is the worst in the median, and is left out of mean, std and "
-            "differences."
+            "differences"
+            + (
+                "; where these are taken seed by seed, the other run of its seed is, too."
+                if any(one.outcome and one.outcome.is_paired and one.diverged for one in every)
+                else "."
+            )
         )
     return " ".join(lines)
 

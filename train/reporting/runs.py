@@ -288,8 +288,8 @@ def accuracies(rows: Iterable[Row], column: str = "test_accuracy") -> dict[str, 
 def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, Comparison | None]]:
     """Compares each activation with the first ones, whose comparisons are corrected together.
 
-    Seed by seed, over the seeds that both have; as two groups where one has more seeds, or none
-    in common with the other. A run that diverged is left out.
+    Seed by seed where both have the same seeds, and one with which neither diverged; as two groups
+    where not. A run that diverged is left out, and seed by seed the other one of its seed, too.
 
     Args:
         rows: Those of one model, with the learning rate that counts.
@@ -323,20 +323,15 @@ def comparisons(rows: Iterable[Row], baselines: int = 1) -> dict[str, dict[str, 
     return by_baseline
 
 
-def are_paired(ours: dict[int, float], theirs: dict[int, float]) -> bool:
-    """Says whether accuracies by seed are compared seed by seed, and not as two groups."""
-    return len(ours) == len(theirs) and bool(ours.keys() & theirs.keys())
-
-
 def _compare(ours: dict[int, float], theirs: dict[int, float]) -> Comparison | None:
     finite, baseline = (
         {seed: value for seed, value in by_seed.items() if math.isfinite(value)}
         for by_seed in (ours, theirs)
     )
-    if are_paired(ours, theirs):
-        seeds = [seed for seed in finite if seed in baseline]
-        both = [finite[seed] for seed in seeds], [baseline[seed] for seed in seeds]
-        return statistics.paired(*both, seeds) if seeds else None
     if not finite or not baseline:
         return None
-    return statistics.unpaired([*finite.values()], [*baseline.values()])
+    seeds = [seed for seed in finite if seed in baseline]
+    if ours.keys() != theirs.keys() or not seeds:
+        return statistics.unpaired([*finite.values()], [*baseline.values()])
+    both = [finite[seed] for seed in seeds], [baseline[seed] for seed in seeds]
+    return statistics.paired(*both, seeds)

@@ -21,6 +21,9 @@ class Comparison:
     Attributes:
         seeds: How many seeds ours was trained with.
         baseline_seeds: How many the baseline was trained with.
+        is_paired: Whether they were compared seed by seed, and not as two groups.
+        mean: Mean of ours.
+        baseline_mean: Mean of the baseline.
         difference: Mean of ours, less that of the baseline.
         low: Lower end of the 95% interval of the difference; nan for one seed.
         high: Its upper end.
@@ -32,6 +35,9 @@ class Comparison:
 
     seeds: int
     baseline_seeds: int
+    is_paired: bool
+    mean: float
+    baseline_mean: float
     difference: float
     low: float
     high: float
@@ -105,7 +111,8 @@ def paired(
         p = _share(np.abs(sums), abs(differences.sum()), _rounding(ours, theirs), exact)
         smallest = 2 / 2**n if exact else 1 / (DRAWN + 1)
     low, high = interval(differences)
-    return Comparison(n, n, float(differences.mean()), low, high, p, smallest, p, smallest)
+    means = float(ours.mean()), float(theirs.mean()), float(differences.mean())
+    return Comparison(n, n, True, *means, low, high, p, smallest, p, smallest)
 
 
 def unpaired(
@@ -132,6 +139,7 @@ def unpaired(
     """
     ours, theirs = _checked("ours", ours), _checked("theirs", theirs)
     n, m, difference = len(ours), len(theirs), float(ours.mean() - theirs.mean())
+    means = float(ours.mean()), float(theirs.mean()), difference
     # The smaller group says where the other one is, and has far fewer subsets on the way.
     smaller, larger = sorted((ours, theirs), key=len)
     size, values, splits = len(smaller), np.concatenate([smaller, larger]), math.comb(n + m, n)
@@ -150,7 +158,7 @@ def unpaired(
             welch: Any = stats.ttest_ind(ours, theirs, equal_var=False)
             ends = welch.confidence_interval(0.95)
             low, high = float(ends.low), float(ends.high)
-    return Comparison(n, m, difference, low, high, p, smallest, p, smallest)
+    return Comparison(n, m, False, *means, low, high, p, smallest, p, smallest)
 
 
 def _checked(name: str, values: Any, seeds: Sequence[int] | None = None) -> np.ndarray:

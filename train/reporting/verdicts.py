@@ -95,25 +95,28 @@ def best(rows: list[Row], baselines: int, names: Sequence[str] = ()) -> str:
     accuracies = runs.accuracies(rows)
     means = {name: mean(list(by_seed.values())) for name, by_seed in accuracies.items()}
     first, *rest = accuracies
-    if not rest:
-        return f"{html.code(first)} reaches {percent(means[first])}; nothing is compared."
-    others = [*names] or [*accuracies][baselines:] or rest
+    others = [*names] or [*accuracies][baselines:] or rest or [first]
     finite = [name for name in others if math.isfinite(means[name])]
     if not finite:
         return f"every run of {', '.join(map(html.code, others))} diverged."
     chosen = max(finite, key=lambda name: means[name])
-    own = [one for one in verdicts(rows, baselines) if one.name == chosen]
-    made = [(one, one.outcome) for one in own if one.outcome]
     reaches = f"reaches {percent(means[chosen])}"
+    if not rest:
+        lost = sum(map(math.isnan, accuracies[first].values()))
+        over = _over(_seeds(len(accuracies[first]) - lost), lost)
+        return f"{html.code(first)} {reaches}{over}; nothing is compared."
+    every = [one for one in verdicts(rows, baselines) if one.name in finite]
+    own = [one for one in every if one.name == chosen]
+    made = [(one, one.outcome) for one in own if one.outcome]
     if not made:
         against = " and ".join(html.code(one.baseline) for one in own)
         return f"{html.code(chosen)} {reaches}; every run of {against} diverged."
     parts = [
-        f"{side(outcome)} {html.code(one.baseline)} ({percent(means[one.baseline])}): {_sure(one)}"
+        f"{side(outcome)} {html.code(one.baseline)} ({_means(one, outcome)}): {_sure(one)}"
         for one, outcome in made
     ]
     text = f"{reaches}, {'; and '.join(parts)}."
-    if len(finite) > 1 and all(outcome.difference < 0 for _, outcome in made):
+    if len(finite) > 1 and all(one.outcome and one.outcome.difference < 0 for one in every):
         against = " or ".join(html.code(one.baseline) for one in own)
         return f"none is better than {against}; the best of them, {html.code(chosen)}, {text}"
     return f"{html.code(chosen)} {text}"
@@ -126,6 +129,26 @@ def side(outcome: Comparison) -> str:
     if amount == "0.00 points":
         return "as good as"
     return f"{amount} {'better' if outcome.difference > 0 else 'worse'} than"
+
+
+def _means(one: Verdict, outcome: Comparison) -> str:
+    """Returns the baseline's mean; where runs are left out, both means of those that are not."""
+    theirs = percent(outcome.baseline_mean)
+    if not one.diverged:
+        return theirs
+    seeds = _seeds(outcome.seeds, outcome.baseline_seeds)
+    return f"{percent(outcome.mean)} against {theirs}{_over(seeds, one.diverged)}"
+
+
+def _over(seeds: str, diverged: int) -> str:
+    """Returns over how many seeds a mean is, where not all runs came to the end."""
+    runs_lost = f"{diverged} {'run' if diverged == 1 else 'runs'} diverged"
+    return f" over {seeds}, as {runs_lost}" if diverged else ""
+
+
+def _seeds(count: int, baseline: int | None = None) -> str:
+    seeds = f"{count} {'seed' if count == 1 else 'seeds'}"
+    return seeds if baseline in (None, count) else f"{seeds} against {baseline}"
 
 
 def _sure(one: Verdict) -> str:
@@ -196,9 +219,7 @@ def sentence(one: Verdict) -> str:
         verdict = "the interval excludes 0, but with so few seeds nothing can be significant"
     else:
         verdict = "not statistically significant"
-    seeds = f"{outcome.seeds} seeds"
-    if outcome.seeds != outcome.baseline_seeds:
-        seeds = f"{outcome.seeds} seeds against {outcome.baseline_seeds}"
+    seeds = _seeds(outcome.seeds, outcome.baseline_seeds)
     return (
         f"* {name} is {side(outcome)} {baseline} on average over {seeds}: {verdict} "
         f"(p = {outcome.p:.3g}; {seeds} cannot give less than {outcome.smallest_p:.3g})."

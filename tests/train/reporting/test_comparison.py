@@ -104,9 +104,59 @@ def test_no_difference_on_average_is_not_a_significant_draw():
     assert "as good as relu on average over 2 seeds: not statistically significant (p = 1" in table
 
 
-def test_seeds_that_only_one_has_do_not_count():
+def test_with_other_seeds_the_difference_is_that_of_the_means_above_it():
     rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
-    assert "swish is 10.00 points worse than relu; one seed says nothing" in said(rows)
+    assert "swish is 25.00 points worse than relu on average over 2 seeds" in said(rows)
+    assert "swish reaches 45.00%, 25.00 points worse than relu (70.00%)" in verdicts.answer(rows, 1)
+
+
+@pytest.mark.parametrize(
+    ("relu", "swish", "answer"),
+    [
+        (
+            (0.9, 0.9, 0.6, 0.6, 0.6),
+            (0.85, 0.85, None, None, None),
+            "swish reaches 85.00%, 5.00 points worse than relu (85.00% against 90.00% over 2 seeds,"
+            " as 3 runs diverged): 95% interval",
+        ),
+        (
+            (0.9, 0.8, None),
+            (0.85, 0.7, 0.9),
+            "swish reaches 81.67%, 7.50 points worse than relu (77.50% against 85.00% over 2 seeds,"
+            " as 1 run diverged): 95% interval",
+        ),
+        (
+            (0.9, None),
+            (None, 0.85),
+            "swish reaches 85.00%, 5.00 points worse than relu (85.00% against 90.00% over 1 seed,"
+            " as 2 runs diverged): one seed says nothing about others.",
+        ),
+        ((None, None), (0.85, 0.85), "swish reaches 85.00%; every run of relu diverged."),
+        (
+            (None, 0.9),
+            (),
+            "relu reaches 90.00% over 1 seed, as 1 run diverged; nothing is compared.",
+        ),
+        ((None,), (), "Every run of relu diverged."),
+    ],
+)
+def test_the_answer_names_the_means_of_the_runs_that_it_compares(relu, swish, answer):
+    rows = [row("relu", seed, accuracy) for seed, accuracy in enumerate(relu)]
+    rows += [row("swish", seed, accuracy) for seed, accuracy in enumerate(swish)]
+    assert verdicts.answer(rows, 1).startswith(f"**{answer}")
+
+
+def test_none_is_called_better_only_where_no_comparison_says_so():
+    accuracies = {"relu": (0.6, 0.9, 0.9), "swish": (None, 0.85, 0.85), "elu": (0.7, None, None)}
+    rows = [
+        row(name, seed, accuracy)
+        for name, own in accuracies.items()
+        for seed, accuracy in enumerate(own)
+    ]
+    assert verdicts.answer(rows, 1).startswith("**swish reaches 85.00%, 5.00 points worse than")
+    assert verdicts.answer(rows[:6] + [row("elu", seed, 0.1) for seed in range(3)], 1).startswith(
+        "**None is better than relu; the best of them, swish, reaches 85.00%"
+    )
 
 
 def test_diverged_runs_are_shown_and_not_averaged():

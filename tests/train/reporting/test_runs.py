@@ -43,18 +43,28 @@ def test_two_baselines_are_corrected_as_one():
     assert found["swish"]["elu"].holm_p == pytest.approx(3 * 2 / 2**6)
 
 
-def test_only_seeds_of_both_are_compared():
-    rows = [row("relu", 0, 0.5), row("relu", 1, 0.9), row("swish", 1, 0.8), row("swish", 2, 0.1)]
-    assert runs.comparisons(rows)["relu"]["swish"].difference == pytest.approx(-10)
+def test_of_the_same_seeds_those_that_diverged_with_neither_are_compared():
+    rows = [row("relu", seed, accuracy) for seed, accuracy in enumerate((0.5, 0.9, None))]
+    rows += [row("swish", seed, accuracy) for seed, accuracy in enumerate((None, 0.8, 0.1))]
+    found = runs.comparisons(rows)["relu"]["swish"]
+    assert (found.mean, found.baseline_mean) == pytest.approx((80, 90))
+    assert found.difference == pytest.approx(-10)
+    assert found.is_paired
+    # With no such seed, as two groups.
+    rows[4] = row("swish", 1, None)
+    found = runs.comparisons(rows)["relu"]["swish"]
+    assert not found.is_paired
+    assert (found.seeds, found.baseline_seeds, found.mean) == (1, 2, pytest.approx(10))
 
 
-@pytest.mark.parametrize("seeds", [(2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("seeds", [(1, 2), (2, 3), (2, 3, 4)])
 def test_other_seeds_are_compared_as_two_groups(seeds):
     rows = [row("relu", seed, accuracy) for seed, accuracy in enumerate((0.5, 0.6))]
     rows += [row("swish", seed, 0.7 + 0.01 * seed) for seed in seeds]
     found = runs.comparisons(rows)["relu"]["swish"]
     assert (found.seeds, found.baseline_seeds) == (len(seeds), 2)
     assert found.p == {2: 2 / 6, 3: 1 / 10}[len(seeds)]
+    assert found.difference == pytest.approx(found.mean - found.baseline_mean)
 
 
 def test_runs_that_diverged_are_not_compared():
