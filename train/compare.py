@@ -172,8 +172,7 @@ def main(flag_values: FlagValues) -> None:
 
     dataset, grid = _load(flag_values, grid, devices)
     options = {**settings.training_options(flag_values), "devices": devices}
-    for run in {run.model: run for run in grid.trials()}.values():
-        training.check_network(run, dataset, devices)
+    _check_networks(flag_values, grid, dataset, devices)
     out = _out_directory(flag_values, grid, dataset)
     _check_rates(flag_values, grid, finished_runs.read_runs(out))
     _draw_inputs(out, dataset, grid)
@@ -250,6 +249,23 @@ def _load(
         return dataset, grid
     by_model = {m: {**chosen, "image_files": dataset.facts} for m, chosen in grid.networks.items()}
     return dataset, dataclasses.replace(grid, networks=by_model)
+
+
+def _check_networks(
+    flag_values: FlagValues, grid: Grid, dataset: Dataset, devices: distribution.Devices
+) -> None:
+    """Builds each network once, before a folder is made.
+
+    Raises:
+        ArgumentError: If one cannot be built; it names the flag that gave it.
+    """
+    for run in {run.model: run for run in grid.trials()}.values():
+        try:
+            training.check_network(run, dataset, devices)
+        except ArgumentError as error:
+            if error.argument == "model" and flag_values.models is not None:
+                raise ArgumentError("models", str(error)) from error
+            raise
 
 
 def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pathlib.Path:

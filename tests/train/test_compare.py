@@ -273,6 +273,7 @@ def test_a_network_that_cannot_take_the_images_is_refused_before_the_first(call,
     flags = [*QUICK, "--models=resnet8,inception_v3", f"--out={tmp_path / 'out'}"]
     code, _, err = call("compare", *flags)
     assert code == 2
+    assert "--models=resnet8,inception_v3: " in err
     assert "height and width of at least 75" in err
     assert not trained
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,10 @@ import json
 
 import image_files
 import pytest
+import small_run
 
+from keras_swish import models
+from keras_swish.train.datasets import imagenet
 from keras_swish.train.trainer import trainer
 
 pytest.importorskip("tensorflow")
@@ -100,6 +103,24 @@ def test_compare_trains_on_class_folders_resumes_and_reports(call, folder, tmp_p
     assert "Compared with the paper" not in text  # which measured neither network nor data
     for name in ("inputs.png", "curves.svg", "accuracy.svg", "report.html"):
         assert (out / name).stat().st_size > 1000, name
+
+
+def test_each_network_is_checked_at_its_own_size(call, folder, trained, tmp_path, monkeypatch):
+    built = []
+
+    def build(input_shape, **arguments):
+        built.append(input_shape)
+        return small_run.small_network(input_shape, **arguments)
+
+    for name, size in (("larger", 40), ("smaller", 32)):
+        monkeypatch.setitem(models.BUILDERS, name, build)
+        monkeypatch.setitem(imagenet.SIZES, name, size)
+    flags = [f"--dataset={folder}", "--models=larger,smaller", "--activations=relu", "--seeds=1"]
+    flags += ["--batch_size=4", "--steps=2", "--recipe=short", "--warmup_epochs=0"]
+    code, _, err = call("compare", *flags, f"--out={tmp_path / 'out'}")
+    assert code == 0, err
+    assert built == [(40, 40, 3), (32, 32, 3)]
+    assert [dataset.input_shape for _, dataset in trained] == built
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devi
         ArgumentError: If it cannot be built.
     """
     keras.utils.clear_session()
+    dataset = dataset.for_run(run, pathlib.Path())  # in the run's size; nothing is written
     with devices.scope():
         network = model.build(run, dataset)
     if builders.is_own(run.model):
