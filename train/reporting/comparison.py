@@ -380,7 +380,7 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
                     *[html.code(model)] * several,
                     html.code(activation),
                     f"{1000 * time:.1f}" if math.isfinite(time) else "diverged",
-                    f"{time / first:.2f}" if math.isfinite(time / first) else "",
+                    f"{time / first:.2f}" if math.isfinite(time) and math.isfinite(first) else "",
                     f"{max(speeds):,.0f}" if max(speeds) else "",
                 ]
             )

@@ -450,3 +450,19 @@ def test_rows_that_diverged_say_so(folder):
     assert first[hostile][header.index("minus relu") - 1] == "diverged"
     assert "diverged" in text[text.index("## Cost") :]
     assert "and 2 cannot be made, as all runs diverged" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("diverged", "cells"),
+    [
+        ("relu", {"relu": ["diverged", ""], "swish": ["250.0", ""]}),
+        ("swish", {"relu": ["150.0", "1.00"], "swish": ["diverged", ""]}),
+    ],
+)
+def test_no_time_is_a_multiple_of_that_of_a_run_that_diverged(folder, diverged, cells):
+    rows = runs.read_runs(folder, {"activation": ["relu", "swish"]})
+    rows = [row for row in rows if row["activation"] != HOSTILE and row["model"] == "wrn_28_10"]
+    for row in rows:
+        row["status"] = "diverged" if row["activation"] == diverged else "ok"
+    (_, found), *_ = pages.tables(comparison._cost(folder, rows) + "\n")
+    assert {name: line[:2] for name, line in found.items()} == cells
