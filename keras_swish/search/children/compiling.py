@@ -61,7 +61,7 @@ class Compiler:
             scales_loss = self._is_half and (is_scaled or not self._arguments)
         self.scales_loss = scales_loss
         has_own = self._arguments and overrides(model, "compile")
-        self._own = model.get_compile_config() if has_own else {}
+        self._own = model.get_compile_config() if has_own else None
         self.loss = loss if loss is not None else self._arguments.get("loss")
         if self.loss is None and not self._arguments:
             raise ValueError("The model is not compiled: pass its `loss`, or compile it.")
@@ -81,20 +81,14 @@ class Compiler:
         for layer in inner_layers(network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = momentum
-        if self._own and self._takes_optimizer:
-            network.compile_from_config(self._own)
-            if not network.compiled:
-                raise ValueError(
-                    f"{type(network).__name__} has a `compile` of its own, which cannot be "
-                    "repeated for children: give it `get_compile_config` and "
-                    "`compile_from_config`."
-                )
+        optimizer = self._optimizer(steps)
+        # Not left to Keras, which asks for the network's own policy: that is not in files.
+        if self.scales_loss and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        if self._own is not None:
+            self._compile_as_own(network, optimizer)
         else:
             arguments = {name: self._arguments[name] for name in _TAKEN if self._arguments}
-            optimizer = self._optimizer(steps)
-            # Not left to Keras, which asks for the network's own policy: that is not in files.
-            if self.scales_loss and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
             if self._arguments:
                 arguments["auto_scale_loss"] = False
             network.compile(
@@ -106,6 +100,26 @@ class Compiler:
         for optimizer in all_optimizers(network):
             if not optimizer.built:
                 optimizer.build(network.trainable_variables)
+
+    def _compile_as_own(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles a network by a `compile` of the user's, with all of its arguments."""
+        assert self._own is not None
+        name = f"{type(network).__name__} has a `compile` of its own, which"
+        others: dict[str, Any] = {} if self._takes_optimizer else {"optimizer": optimizer}
+        if rewards.name_of(self.loss) != rewards.name_of(self._arguments["loss"]):
+            others["loss"] = self.loss
+        if missing := sorted(others.keys() - self._own.keys()):
+            raise ValueError(
+                f"{name} cannot be given another {missing[0]}: let `get_compile_config` return "
+                f"{missing[0]!r}, or leave the choice to the compiled model."
+            )
+        serialized = {key: keras.saving.serialize_keras_object(others[key]) for key in others}
+        network.compile_from_config({**self._own, **serialized})
+        if not network.compiled:
+            raise ValueError(
+                f"{name} cannot be repeated for children: give it `get_compile_config` and "
+                "`compile_from_config`."
+            )
 
     def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         config = self.config

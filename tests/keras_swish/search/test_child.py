@@ -643,6 +643,53 @@ def test_each_optimizer_of_a_model_begins_again_with_each_child(place, data, spa
     assert int(child._network.d_optimizer.iterations) == 5
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Scaled(keras.Model):
+    """Has an argument of its own for `compile`."""
+
+    def compile(self, optimizer, loss, scale=1.0, **kwargs):
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        self.scale = scale
+
+    def get_compile_config(self):
+        return {**super().get_compile_config(), "scale": self.scale} if self.compiled else {}
+
+    def compile_from_config(self, config):
+        if config:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+class Unrepeatable(keras.Model):
+    def compile(self, d_optimizer, loss_fn):
+        super().compile(d_optimizer, loss_fn)
+
+
+def test_another_optimizer_or_loss_leaves_the_other_arguments_of_compile(data, space):
+    model = with_outputs(2, Scaled)
+    model.compile("adam", "sparse_categorical_crossentropy", 50.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    config = ChildConfig(1, 32, learning_rate=[0.1, 0.3])
+    child = Child(model, *data, space, config, loss)
+    for one, rate in zip([child, *child._at_other_rates], config.rates):
+        network = one._network
+        assert (network.scale, network.loss.get_config()) == (50.0, loss.get_config())
+        schedule = network.optimizer.get_config()["learning_rate"]["config"]
+        assert schedule["initial_learning_rate"] == rate
+
+
+@pytest.mark.filterwarnings("ignore:`compile:UserWarning")
+def test_another_optimizer_that_compile_cannot_take_is_refused(data, space):
+    loss, config = "sparse_categorical_crossentropy", ChildConfig(1, 32, learning_rate=0.1)
+    model = with_outputs(2, Unrepeatable)
+    model.compile("adam", loss)
+    with pytest.raises(ValueError, match="`compile` of its own, which cannot be repeated"):
+        Child(model, *data, space, config)
+    model = with_outputs(2, TwoOptimizers)
+    model.compile_from_config({"rates": [0.1, 0.05], "place": "itself"})
+    with pytest.raises(ValueError, match="another optimizer: let `get_compile_config` return 'opt"):
+        Child(model, *data, space, config)
+
+
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     child = Child(
         model,
