@@ -446,6 +446,7 @@ class Child:
     def _evaluate(self, network: keras.Model) -> dict[str, float]:
         """Returns what `fit` logs of the validation data."""
         x, y, *weights = self.validation
+        x = datasets.for_evaluate(x)
         silent: Any = 0  # Keras's annotation has its default's type
         logs: Any = network.evaluate(x, y, self.batch_size, silent, *weights, return_dict=True)
         return {f"{objectives.PREFIX}{name}": value for name, value in logs.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from keras_swish.keras_compat import overrides
 from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
-from keras_swish.search.children.data import Data, size, take_rows
+from keras_swish.search.children.data import Data, for_evaluate, size, take_rows
 
 # With how many examples a network is tried.
 _FEW = 8
@@ -75,6 +75,7 @@ def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
     if overrides(network, "test_step"):
         # Not `test_on_batch`, which adds None to data without weights.
         x, y, *weights = few
+        x = for_evaluate(x)
         silent: Any = 0  # Keras's annotation has its default's type
         return list(network.evaluate(x, y, _FEW, silent, *weights, return_dict=True))
     network.reset_metrics()

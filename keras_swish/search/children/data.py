@@ -33,6 +33,15 @@ def size(data: Data) -> int:
     return len(keras.tree.flatten(data[0])[0])
 
 
+def for_evaluate(inputs: Any) -> Any:
+    """Returns inputs as `evaluate` takes them: it refuses NumPy's texts, and takes tensors."""
+
+    def convert(array: np.ndarray) -> Any:
+        return keras.ops.convert_to_tensor(array) if array.dtype.kind in "SU" else array
+
+    return keras.tree.map_structure(convert, inputs)
+
+
 def digest(*arrays: Any) -> str:
     """Returns a few characters that change with any of the arrays' bytes."""
     hashed = hashlib.sha256()
@@ -153,12 +162,24 @@ def _arrays(name: str, value: Any) -> Any:
             "lengths need keras.utils.pad_sequences."
         ) from error
     if array.dtype == object and all(isinstance(item, str | bytes) for item in array.ravel()):
-        array = array.astype(str)
+        array = _texts(name, array)
     if array.dtype == object or not array.ndim:
         raise ValueError(f"{name} must be arrays: {_FORMS}. Received: {_described(value)}")
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(keras.config.floatx())
     return array
+
+
+def _texts(name: str, array: np.ndarray) -> np.ndarray:
+    """Returns an array of texts, of which TensorFlow makes bytes in UTF-8."""
+    try:
+        texts = [one.decode() if isinstance(one, bytes) else one for one in array.ravel()]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"A part of {name} is bytes that are no text in UTF-8 ({error}): decode them to text "
+            "or numbers."
+        ) from error
+    return np.array(texts, str).reshape(array.shape)
 
 
 def _is_one_array(value: list | tuple) -> bool:

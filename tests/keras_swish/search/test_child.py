@@ -247,6 +247,25 @@ def test_vocabularies_of_layers_that_make_their_lookup_when_built_stay(space):
             assert new.get_vocabulary() == layer.words.get_vocabulary() == ["[UNK]", *"dcba"]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="has no texts")
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_an_objective_of_texts_is_measured(shape, space):
+    texts, labels = np.array(["café", "thé"] * 4).reshape(-1, *shape), np.array([0, 1] * 4)
+    lookup = keras.layers.StringLookup(vocabulary=["café", "thé"], output_mode="one_hot")
+    model = keras.Sequential(
+        [
+            keras.Input(shape, dtype="string"),
+            lookup,
+            keras.layers.Dense(4, "relu"),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    data = np.char.encode(texts, "utf-8").astype(object), labels
+    child = Child(model, data, data, space, ChildConfig(1, 4), objective="val_loss")
+    assert child.evaluate("swish", 0).status == children.OK
+
+
 def test_the_fingerprint_tells_children_apart(model, data, space, child_config, child):
     (x, y), validation = data
     same = Child(model, (x, y), validation, space, child_config)

@@ -62,6 +62,20 @@ def test_tables_of_pandas_are_read_whatever_their_types():
         read("training data", (table, labels.map({0: "n", 1: "y"}).astype("category")))
 
 
+def test_bytes_are_read_as_the_text_that_they_are_in_utf_8():
+    texts = np.array([["café good", "bad thé"]] * 3)
+    encoded = np.char.encode(texts, "utf-8").astype(object)
+    for given in (encoded, texts.astype(object)):
+        (x, _), _ = read("training data", (given, Y[:3]))
+        np.testing.assert_array_equal(x, texts)
+    tf = pytest.importorskip("tensorflow")
+    dataset = tf.data.Dataset.from_tensor_slices((texts, Y[:3]))
+    (x, _), _ = read("training data", dataset.batch(2))
+    np.testing.assert_array_equal(x, texts)
+    with pytest.raises(ValueError, match="are text, 'café good': number the classes"):
+        read("validation data", (X[:3], encoded[:, 0]))
+
+
 def test_a_list_is_a_pair_where_it_is_no_array():
     (x, y), _ = read("validation data", [X, Y])
     assert (x.shape, y.shape) == (X.shape, Y.shape)
@@ -116,6 +130,7 @@ def uneven():
         (uneven, "different shapes"),
         (([[1.0], [2.0, 3.0]], [0, 1]), "pad_sequences"),
         ((X, np.array(["a", "b"] * 3)), "are text, 'a': number the classes from 0"),
+        ((np.array([b"\xff\xd8"] * 6, object), Y), "inputs .* bytes that are no text in UTF-8"),
         ((X, Y[:5]), "as many inputs as labels"),
         ((X, None), "labels of the training data must be arrays"),
     ],
