@@ -210,8 +210,9 @@ class Child:
         checks.try_out(network, loss, self.train_data, "training data")
         few, outputs = checks.try_out(network, loss, self.validation, "validation data")
         if self.objective:
-            logged = checks.logged_names(network, few, outputs)
+            logged = checks.logged_values(network, few, outputs)
             self.objective = objectives.complete(self.objective, logged, network)
+            objectives.check_value(self.objective, logged)
         else:
             self._rewarded(few[1], keras.tree.map_structure(keras.ops.convert_to_numpy, outputs))
         if self.config.diverged_reward is None:

@@ -70,24 +70,25 @@ def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Dat
     return few, outputs
 
 
-def logged_names(network: keras.Model, few: Data, outputs: Any) -> list[str]:
-    """Returns what a compiled network logs of validation data."""
+def logged_values(network: keras.Model, few: Data, outputs: Any) -> dict[str, Any]:
+    """Returns what a compiled network logs of validation data, by name."""
     if overrides(network, "test_step"):
         # Not `test_on_batch`, which adds None to data without weights.
         x, y, *weights = few
         x = for_evaluate(x)
         silent: Any = 0  # Keras's annotation has its default's type
-        return list(network.evaluate(x, y, _FEW, silent, *weights, return_dict=True))
+        logged: Any = network.evaluate(x, y, _FEW, silent, *weights, return_dict=True)
+        return logged
     network.reset_metrics()
     try:
-        names = network.compute_metrics(*_padded(few, outputs))
+        logged = network.compute_metrics(*_padded(few, outputs))
     except Exception as error:
         raise ValueError(
             f"The metrics cannot be computed from labels of shape {_shapes(few[1])} and outputs of "
             f"shape {_shapes(outputs)} ({_reason(error)})."
         ) from error
     network.reset_metrics()
-    return list(dict.fromkeys(["loss", *names]))
+    return {"loss": 0.0, **logged}
 
 
 def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:

@@ -142,6 +142,21 @@ def complete(objective: Objective, logged: Iterable[str], network: keras.Model) 
     return dataclasses.replace(objective, direction=direction)
 
 
+def check_value(objective: Objective, logged: dict[str, Any]) -> None:
+    """Refuses an objective that is several numbers.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    shape = _numpy(logged[objective.name.removeprefix(PREFIX)]).shape
+    if math.prod(shape) != 1:
+        raise ValueError(
+            f"The objective {objective.name!r} must be one number, and is an array of shape "
+            f"{shape}, such as one number a class: compile its metric with average='macro', or "
+            "pass another objective."
+        )
+
+
 def _direction(name: str, network: keras.Model) -> str | None:
     metrics = [
         inner for metric in network.metrics for inner in getattr(metric, "metrics", [metric])

@@ -723,6 +723,26 @@ def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     assert all(reward < 0 for reward in with_metric)
 
 
+class OwnTestStep(keras.Model):
+    def test_step(self, *args):
+        return super().test_step(*args)
+
+
+@pytest.mark.parametrize("base", [keras.Model, OwnTestStep])
+def test_an_objective_with_a_number_for_each_class_is_refused(base, data, space):
+    both = [(x, keras.utils.to_categorical(y, 2)) for x, y in data]
+    model = with_outputs(2, base)
+
+    def child(average):
+        metric = keras.metrics.F1Score(average)
+        model.compile("adam", "categorical_crossentropy", metrics=[metric])
+        return Child(model, *both, space, ChildConfig(1, 32), objective="val_f1_score")
+
+    assert child("macro").objective.direction == "max"
+    with pytest.raises(ValueError, match=r"must be one number, and is .* average='macro'"):
+        child(None)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="steps of TensorFlow's")
 @pytest.mark.parametrize("base", [keras.Sequential, keras.Model])
 def test_a_training_step_of_the_users_is_taken_and_need_log_no_loss(base, data, space):
