@@ -22,7 +22,7 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
 
     Args:
         y: Labels, `(n, ...)` or `(n, ..., 1)`, or one-hot, `(n, ..., classes)`.
-        predicted: Outputs, `(n, ..., classes)`, or `(n, ..., 1)` for two classes.
+        predicted: Outputs, `(n, ..., classes)`, or `(n, ..., 1)` or `(n,)` for two classes.
         threshold: Where the second of two classes begins: 0 for logits.
 
     Example:
@@ -32,7 +32,7 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
         0.5
     """
     y = np.asarray(y)
-    if predicted.shape[-1] == 1:
+    if predicted.ndim == 1 or predicted.shape[-1] == 1:
         return float(np.mean((predicted.ravel() > threshold) == (y.ravel() > 0.5)))
     if y.shape == predicted.shape:
         y = y.argmax(-1)
@@ -55,6 +55,12 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
             "as 'val_loss'."
         )
     y = keras.tree.flatten(y)[0]
+    if "binary" in name and (y.min() < 0 or y.max() > 1):
+        raise ValueError(
+            "The labels of a binary cross-entropy must lie between 0 and 1: number the two classes "
+            "0 and 1, or pass a `reward`, or an `objective` such as 'val_loss'. "
+            f"Received: labels between {y.min():g} and {y.max():g}"
+        )
     is_one_hot = y.ndim > 1 and y.shape[-1] > 1 and "sparse" not in name
     if is_one_hot and not np.allclose(y.sum(-1), 1, atol=1e-3):
         raise ValueError(

@@ -35,6 +35,14 @@ def test_the_threshold_of_two_classes_is_that_of_the_loss(model, data, space, ch
         Child(model, (x, several), (x, several), space, child_config, entropy())
 
 
+def test_two_classes_that_are_not_numbered_0_and_1_have_no_accuracy(model):
+    for labels in (np.array([1, 2]), np.array([[-1.0], [1.0]])):
+        with pytest.raises(ValueError, match=r"must lie between 0 and 1: .* or an `objective`"):
+            rewards.default(model, "binary_crossentropy", labels)
+    labels = np.array([True, False])
+    assert rewards.default(model, "binary_crossentropy", labels) is rewards.accuracy
+
+
 def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
@@ -81,6 +89,8 @@ def test_accuracy_knows_the_ways_to_write_labels():
     assert rewards.accuracy(np.array([[1], [0], [0]]), scores) == pytest.approx(2 / 3)
     assert rewards.accuracy(np.eye(2)[[1, 0, 0]], scores) == pytest.approx(2 / 3)
     assert rewards.accuracy(np.array([1, 0, 0]), scores[:, 1:]) == pytest.approx(2 / 3)
+    for y in (np.array([1, 0, 0]), np.array([[True], [False], [False]])):
+        assert rewards.accuracy(y, scores[:, 1]) == pytest.approx(2 / 3)
     positions = np.stack([scores, scores])
     labels = np.array([[1, 0, 0], [0, 0, 0]])
     assert rewards.accuracy(labels, positions) == pytest.approx(1 / 2)
