@@ -8,9 +8,10 @@ import contextlib
 import io
 import itertools
 import random
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -596,6 +597,34 @@ def trained_variable(optimizer: keras.optimizers.Optimizer, variable: Any) -> An
 def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
     """Returns the moving averages of squared gradients that RMSprop divides by."""
     return list(optimizer._velocities)
+
+
+def spared_from_weight_decay(
+    optimizer: Any, variables: Iterable[keras.Variable] = ()
+) -> tuple[re.Pattern | None, list[keras.Variable]]:
+    """Returns what an optimizer excludes from weight decay, which its configuration does not have.
+
+    Args:
+        optimizer: The optimizer.
+        variables: Variables that it may have been given.
+
+    Returns:
+        A pattern of names, or None; and those of the variables that it was given to exclude.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    keys = getattr(inner, "_exclude_from_weight_decay", ())
+    pattern = getattr(inner, "_exclude_from_weight_decay_pattern", None)
+    return pattern, [one for one in variables if keys and inner._var_key(one) in keys]
+
+
+def spare_from_weight_decay(
+    optimizer: Any, pattern: re.Pattern | None, variables: Iterable[keras.Variable] = ()
+) -> None:
+    """Lets an optimizer, which may be built, exclude this from weight decay."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._exclude_from_weight_decay_pattern = pattern
+    inner._exclude_from_weight_decay = set(map(inner._var_key, variables))
+    inner._exclude_from_weight_decay_cache = {}
 
 
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:

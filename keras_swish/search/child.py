@@ -19,7 +19,12 @@ import keras
 import numpy as np
 
 from keras_swish import io
-from keras_swish.keras_compat import hears_batches, without_model
+from keras_swish.keras_compat import (
+    hears_batches,
+    spare_from_weight_decay,
+    spared_from_weight_decay,
+    without_model,
+)
 from keras_swish.messages import first_line
 from keras_swish.replacement.replace import ReplacementReport, replace_activations
 from keras_swish.search.children import checks, objectives, rewards, sites
@@ -179,7 +184,9 @@ class Child:
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
         modules = _Modules({type(layer).__module__ for layer in inner_layers(self.model)})
-        return _rebuild, (modules, type(self), *self._parts())
+        # Of an optimizer a file knows its config alone.
+        spared = [spared_from_weight_decay(one)[0] for one in all_optimizers(self.model)]
+        return _rebuild, (modules, spared, type(self), *self._parts())
 
     def _parts(self, **config: Any) -> tuple[Any, ...]:
         """Returns what makes a child like this one; its config with changes, if there are any."""
@@ -549,9 +556,13 @@ def _import_all(names: list[str]) -> None:
         importlib.import_module(name)
 
 
-def _rebuild(modules: "_Modules", child_class: type["Child"], *parts: Any) -> "Child":
+def _rebuild(
+    modules: "_Modules", spared: list[Any], child_class: type["Child"], model: Any, *parts: Any
+) -> "Child":
     """Makes a child of its parts; the modules are imported before these are read."""
-    return child_class(*parts)
+    for optimizer, pattern in zip(all_optimizers(model), spared, strict=False):
+        spare_from_weight_decay(optimizer, pattern)
+    return child_class(model, *parts)
 
 
 def _copied(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:

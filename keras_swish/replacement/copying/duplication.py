@@ -102,6 +102,13 @@ class Duplicator:
         for attributes, name in self._id_sets:
             ids = attributes[name]
             attributes[name] = {id(self._copies[i]) if i in self._copies else i for i in ids}
+        originals = [*self._originals.values()]
+        variables = [one for one in originals if isinstance(one, keras.Variable)]
+        for one in originals:
+            if isinstance(one, keras.optimizers.Optimizer):
+                pattern, spared = compat.spared_from_weight_decay(one, variables)
+                copies = [self._copies[id(variable)] for variable in spared]
+                compat.spare_from_weight_decay(self._copies[id(one)], pattern, copies)
         return new
 
     def _copy(self, old: Any) -> Any:

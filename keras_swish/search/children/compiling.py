@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_swish import optimizers
-from keras_swish.keras_compat import compile_arguments, overrides
+from keras_swish.keras_compat import (
+    compile_arguments,
+    overrides,
+    spare_from_weight_decay,
+    spared_from_weight_decay,
+)
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 from keras_swish.search.children.networks import all_optimizers, inner_layers
@@ -70,8 +75,16 @@ class Compiler:
                 _check_loss(name)
         names_optimizer = config.optimizer is not None or config.learning_rate is not None
         self._takes_optimizer = bool(self._arguments) and not names_optimizer
+        self._optimizers = all_optimizers(model) if self._takes_optimizer else []
         if self._takes_optimizer:
             self._optimizer(1)  # to refuse at once what cannot be made again
+        for one in self._optimizers:
+            if spared_from_weight_decay(one, model.variables)[1]:
+                raise ValueError(
+                    "The optimizer that the model is compiled with excludes variables of this "
+                    "model from weight decay, and children have others: name them, as in "
+                    "`optimizer.exclude_from_weight_decay(var_names=['bias'])`."
+                )
 
     def compile(self, network: keras.Model, steps: int) -> None:
         """Compiles a network for so many steps, and lets its batch statistics converge."""
@@ -96,6 +109,8 @@ class Compiler:
                 loss=self.loss,
                 **{name: _fresh(value) for name, value in arguments.items()},
             )
+        for old, new in zip(self._optimizers, all_optimizers(network), strict=False):
+            spare_from_weight_decay(new, spared_from_weight_decay(old)[0])
         # Their state is then there to be read before the first step.
         for optimizer in all_optimizers(network):
             if not optimizer.built:
@@ -154,6 +169,10 @@ class Compiler:
         if self._takes_optimizer:
             config = rewards.without_number(self._optimizer(1).get_config())
             found["optimizer"] = json.dumps(config, sort_keys=True, default=str)
+        patterns = [spared_from_weight_decay(one)[0] for one in self._optimizers]
+        if any(patterns):  # of names in any order, as they come from a set
+            names = [sorted(one.pattern.split("|")) if one else [] for one in patterns]
+            found["weight_decay_excludes"] = json.dumps(names)
         if self._is_half and not self.scales_loss:
             found["auto_scale_loss"] = "False"
         return {"compiled": found} if found else {}

@@ -411,6 +411,18 @@ def test_the_class_of_a_functional_model_comes_through():
         changed.get_config()
 
 
+@pytest.mark.parametrize("names", [None, ["kernel"]])
+def test_an_optimizer_in_an_attribute_excludes_the_same_from_weight_decay(names):
+    model = sequential(layers.Dense(4), layers.ReLU())
+    _, bias = model.trainable_variables
+    model.d_optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    model.d_optimizer.exclude_from_weight_decay([bias], names)
+    new = replace(model, {"relu": "swish"}, except_last=False)
+    assert new.d_optimizer is not model.d_optimizer
+    decays = [new.d_optimizer._use_weight_decay(one) for one in new.trainable_variables]
+    assert decays == [names is None, False]
+
+
 def test_a_lora_layer_comes_through_unmerged():
     model = sequential(layers.Dense(5, "relu"), layers.Dense(2))
     model.layers[0].enable_lora(2)

@@ -709,6 +709,29 @@ def test_another_optimizer_that_compile_cannot_take_is_refused(data, space):
         Child(model, *data, space, config)
 
 
+@pytest.mark.parametrize("base", [keras.Model, Scaled], ids=["plain", "own compile"])
+def test_children_exclude_the_same_from_weight_decay(base, data, space):
+    model = with_outputs(2, base)
+
+    def child(**excluded):
+        optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.5)
+        if excluded:
+            optimizer.exclude_from_weight_decay(**excluded)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        return Child(model, *data, space, ChildConfig(1, 32))
+
+    named = child(var_names=["bias", "gamma"])
+    copy = pickle.loads(pickle.dumps(named))
+    for one in (named, copy):
+        kernel, bias, *_ = one._network.trainable_variables
+        decays = one._network.optimizer._use_weight_decay
+        assert (decays(kernel), decays(bias)) == (True, False)
+    fingerprints = [one.fingerprint() for one in (named, copy, child())]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+    with pytest.raises(ValueError, match=r"children have others: name them, as in .*var_names="):
+        child(var_list=model.trainable_variables[:1])
+
+
 def test_a_metric_as_reward_forgets_the_children_before(model, data, space):
     child = Child(
         model,
