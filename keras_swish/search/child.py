@@ -368,6 +368,8 @@ class Child:
             taken, is_finite, logs = self._train_epoch(network, seed, epoch, callbacks)
             steps += taken
             is_last = epoch + 1 == self.config.epochs or network.stop_training
+            if is_last and is_finite:
+                _finalize_weights(network)
             if is_last or not is_finite:
                 end()  # some callbacks give back the weights of the best epoch
             if is_finite and not is_last:
@@ -605,6 +607,13 @@ def _logged(callbacks: keras.callbacks.CallbackList | None) -> dict[str, float]:
             if isinstance(number, int | float) and math.isfinite(number):
                 found[name] = float(number)
     return found
+
+
+def _finalize_weights(network: keras.Model) -> None:
+    """Lets the optimizer leave the weights that it leaves after a `fit`, such as their averages."""
+    optimizer = getattr(network, "optimizer", None)  # that of `compile`, as in `fit`
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        optimizer.finalize_variable_values(network.trainable_variables)
 
 
 def _set_python_seeds(seed: int) -> None:

@@ -459,6 +459,28 @@ def test_the_compiled_optimizer_begins_anew_with_each_child(optimizer, data, spa
     assert int(model.optimizer.iterations) == 0
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_child_is_measured_with_the_averages_that_fit_leaves(stops, data, space):
+    def optimizer():
+        return keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9)
+
+    model = with_outputs(2)
+    model.compile(optimizer(), "sparse_categorical_crossentropy")
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=100.0)
+    config, callbacks = ChildConfig(9 if stops else 2, 32), [stop] if stops else []
+    child = Child(model, *data, space, config, objective="val_loss", callbacks=callbacks)
+    candidate, _ = swish_and_sine(space)
+    *_, outcome = child.train_by_epoch(candidate, 0)
+    plain = child.plain(candidate, 0)
+    plain.compile(optimizer(), "sparse_categorical_crossentropy")
+    # In one call, at whose end the averages become the weights.
+    rows = np.concatenate([child.order(0, epoch) for epoch in range(2)])
+    (x, y), validation = data
+    plain.fit(x[rows], y[rows], 32, verbose=0, shuffle=False)
+    assert outcome.reward == pytest.approx(-plain.evaluate(*validation, verbose=0), rel=1e-4)
+    assert len(outcome.curve) == 2
+
+
 def test_loss_weights_metrics_and_sample_weights_are_those_of_the_model(data, space):
     (x, y), (vx, vy) = data
     inputs = keras.Input((2,))
