@@ -86,6 +86,19 @@ def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     return list({id(variable): variable for variable in variables}.values())
 
 
+def copy_trainable(old: keras.Layer, new: keras.Layer) -> None:
+    """Lets a layer and its own variables be trained as those of another one, but no sublayer."""
+    # The property would set the sublayers too, which may be shared or have other flags.
+    new._trainable = old._trainable
+    for variable, other in zip(old._trainable_variables, new._trainable_variables, strict=False):
+        other.trainable = variable.trainable
+
+
+def frozen_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """Returns the variables of a layer itself that are for training, and are not trained."""
+    return [variable for variable in layer._trainable_variables if not variable.trainable]
+
+
 def state_variables(layer: keras.Layer) -> list[keras.Variable]:
     """Returns what calls of a layer may change, sublayers too: moving averages, states, seeds."""
     variables = {}

@@ -7,7 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import all_layers, graph_nodes, producer
+from keras_swish.keras_compat import (
+    all_layers,
+    copy_trainable,
+    frozen_variables,
+    graph_nodes,
+    producer,
+)
 from keras_swish.replacement.members import is_graph
 
 
@@ -51,8 +57,8 @@ def assign_values(variables: Iterable[Any], values: Iterable[np.ndarray]) -> Non
 def reinitialize(model: keras.Model) -> keras.Model:
     """Returns the model with new weights, drawn in the order in which its layers were built.
 
-    What is not trained stays: frozen layers, the statistics of `Normalization`, and vocabularies,
-    such as those of `TextVectorization`.
+    What is not trained stays: frozen layers and variables, the statistics of `Normalization`, and
+    vocabularies, such as those of `TextVectorization`.
     """
     # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
@@ -61,11 +67,14 @@ def reinitialize(model: keras.Model) -> keras.Model:
         new = type(model).from_config(model.get_config())
         new.build_from_config(model.get_build_config())
         _set_vocabularies(model, new)
-    for old, layer in zip(inner_layers(model), inner_layers(new), strict=True):
+    for old, layer in zip(all_layers(model), all_layers(new), strict=True):
         if _keeps_weights(old):
             kept: dict = {}
             old.save_own_variables(kept)
             layer.load_own_variables(kept)
+        # A configuration does not know what was frozen after a layer was made.
+        copy_trainable(old, layer)
+        assign_values(frozen_variables(layer), read_values(frozen_variables(old)))
     return new
 
 
@@ -134,9 +143,12 @@ def _vocabulary(lookup: Any) -> list[Any]:
 
 def kept_weights(model: keras.Model) -> list[np.ndarray]:
     """Returns the weights and vocabularies that `reinitialize` keeps."""
-    layers = inner_layers(model)
     weights = [
-        value for layer in filter(_keeps_weights, layers) for value in read_values(layer.weights)
+        value
+        for layer in all_layers(model)
+        for value in read_values(
+            layer.weights if _keeps_weights(layer) else frozen_variables(layer)
+        )
     ]
     lookups = filter(_is_adapted, _lookups(model))
     return weights + [np.array(part) for lookup in lookups for part in _vocabulary(lookup)]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_swish import models
+from keras_swish.keras_compat import all_layers
 from keras_swish.search import child as children
 from keras_swish.search import executors
 from keras_swish.search.child import Child, ChildConfig
@@ -181,6 +182,70 @@ def test_what_is_not_trained_stays(data, space, child_config):
         )
     before = model.layers[3].get_weights()[0]
     assert not np.array_equal(child._network.layers[3].get_weights()[0], before)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Branches(keras.Model):
+    """Makes its layers itself, of which one is shared with a model within it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.base, self.head = keras.layers.Dense(2, "relu"), keras.layers.Dense(2, "softmax")
+        self.branch = keras.Sequential([self.base, keras.layers.Dense(2)])
+
+    def call(self, inputs):
+        return self.head(self.base(inputs) + self.branch(inputs))
+
+
+def frozen_branches():
+    model = Branches()
+    model(np.zeros((1, 2)))
+    model.base.trainable = False
+    return model, lambda model: model.branch
+
+
+def frozen_attention():
+    attention = keras.layers.MultiHeadAttention(1, 2)
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Reshape((2, 1))(keras.layers.Dense(2, "relu")(inputs))
+    hidden = keras.layers.Flatten()(attention(hidden, hidden))
+    attention.trainable = False
+    return keras.Model(inputs, keras.layers.Dense(2, "softmax")(hidden)), lambda m: m.layers[-3]
+
+
+def low_rank():
+    layers = [keras.layers.Dense(4, "relu"), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    layers[0].enable_lora(2)
+    return model, lambda model: model.layers[0]
+
+
+@pytest.mark.parametrize("make", [frozen_branches, frozen_attention, low_rank])
+def test_what_is_frozen_after_it_was_made_stays(make, data, space):
+    def frozen(network):
+        variables = [one for one in part(network).variables if "float" in one.dtype]  # no choices
+        return [numpy(one) for one in variables if not one.trainable]
+
+    def layers(network):
+        return [one for one in all_layers(part(network)) if not one.trainable]
+
+    prints = []
+    for changes in (False, False, True):
+        keras.utils.set_random_seed(1)
+        model, part = make()
+        if changes:
+            for one in part(model).variables:
+                one.assign(one if one.trainable else one + 1.0)
+        child = Child(model, *data, space, ChildConfig(1, 32), "sparse_categorical_crossentropy")
+        prints.append(child.fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+    child.evaluate(swish_and_sine(space)[0], 0)
+    for network in (child._network, child.plain("swish", 0)):
+        new, old = ([*map(type, layers(one))] for one in (network, model))
+        assert new == old
+        assert len(frozen(network)) == len(frozen(model)) > 0
+        for new, old in zip(frozen(network), frozen(model)):
+            np.testing.assert_array_equal(new, old)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
