@@ -219,6 +219,34 @@ def test_every_route_gives_the_replaced_model_back(name, route, tmp_path):
     assert not {id(v) for v in again.variables} & {id(v) for v in changed.variables}
 
 
+@pytest.mark.parametrize("base", [layers.Layer, keras.Model])
+def test_a_class_that_is_not_registered_is_made_again_without_a_file(base):
+    class Own(base):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first, self.second = layers.Dense(6, "relu"), layers.Dense(6)
+
+        def build(self, shape):
+            self.first.build(shape)
+            self.second.build(shape)
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+        def get_config(self):
+            return {"name": self.name}
+
+    one = Own()
+    model = one if base is keras.Model else keras.Sequential([keras.Input((6,)), one])
+    model(X)
+    changed = replace(model, {"relu": "swish_beta"})
+    again = with_weights(keras.models.clone_model(changed), changed)
+    assert_equal(again, changed, X)
+    own = changed if base is keras.Model else changed.layers[0]
+    again = with_weights(type(own).from_config(own.get_config()), own)
+    assert_equal(again, own, X)
+
+
 def test_an_hdf5_file_that_would_have_the_old_activations_is_refused(tmp_path):
     changed = replace(Network(), {"relu": "swish_beta"})
     with pytest.raises(CannotSaveError, match=r"save the model as a '.keras' file"):
