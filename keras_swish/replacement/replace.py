@@ -14,7 +14,7 @@ from keras_swish.registry import Identifier
 from keras_swish.replacement.advice import check_model
 from keras_swish.replacement.copying.saving import make_savable
 from keras_swish.replacement.recognise import difference_from_keras
-from keras_swish.replacement.rules import BetaInitializer, Rule
+from keras_swish.replacement.rules import BetaInitializer, Rule, change_of_shape
 from keras_swish.replacement.sites import (
     ActivationSite,
     LocatedActivation,
@@ -181,9 +181,9 @@ def replace_activations(
     Raises:
         TypeError: If it is no Keras model, or the replacements are no dictionary.
         ValueError: If there is nothing to replace, an activation is unknown, no new one has a
-            beta for `beta_initializer`, a layer cannot be made again, or with `strict=True` an
-            activation is called from Python code, or with a mask or an axis that the new one does
-            not take.
+            beta for `beta_initializer`, a new one changes the shape that the old one keeps, a
+            layer cannot be made again, or with `strict=True` an activation is called from Python
+            code, or with a mask or an axis that the new one does not take.
 
     Example:
         >>> import keras, keras_swish
@@ -239,6 +239,7 @@ def replace_activations(
         _refuse(direct_calls)
     if not chosen:
         raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
+    _check_shapes(chosen)
     copy = TrialCopy(model, chosen, found, shared)
     while copy.broken:
         direct_calls += copy.broken.values()
@@ -287,6 +288,15 @@ def _refuse(direct_calls: list[str]) -> None:
             f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer, or pass "
             "strict=False to replace the others alone."
         )
+
+
+def _check_shapes(chosen: list[tuple[LocatedActivation, Rule]]) -> None:
+    for located, rule in chosen:
+        if rule.change_of_shape and not change_of_shape(located.activation):
+            raise ValueError(
+                f"A new activation must keep the shape of what it is applied to, as {located.site} "
+                f"does. Received: {rule.name}, which changes it, such as {rule.change_of_shape}."
+            )
 
 
 def _select(

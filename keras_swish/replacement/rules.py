@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_swish import registry
-from keras_swish.keras_compat import calls, set_scope
+from keras_swish.keras_compat import call_symbolically, calls, set_scope
 from keras_swish.layers import TrainableActivation
 from keras_swish.registry import Identifier, is_homogeneous
 from keras_swish.replacement.masks import StopMask
@@ -42,6 +42,7 @@ class Rule:
         homogeneous: Whether the new one is positively homogeneous.
         is_ours: Whether the new one is a function or layer of this package.
         has_betas: Whether it has weights that a `beta_initializer` is for.
+        change_of_shape: The shapes between which the new one changes, if it does, see below.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Rule:
         self.is_ours = getattr(function_of(template), "__module__", "").startswith("keras_swish.")
         self._means_function = not isinstance(template, keras.layers.Softmax)
         self.has_betas = _has_betas(function_of(template))
+        self.change_of_shape = change_of_shape(template)
         # Of a layer that was given one; all others take that of what they replace, and have got
         # the global policy itself from Keras, not one that is like it.
         given = new if isinstance(new, keras.layers.Layer) else template
@@ -119,6 +121,30 @@ class Rule:
             if self.beta_initializer is not None:
                 new.beta_initializer = self.beta_initializer
         return _without_mask(new, place) if place.stops_mask and new.supports_masking else new
+
+
+def change_of_shape(activation: Any) -> str:
+    """Returns between which shapes an activation changes, empty where it keeps one that it takes.
+
+    Example:
+        >>> import keras
+        >>> from keras_swish.replacement.rules import change_of_shape
+        >>> change_of_shape(keras.activations.glu), change_of_shape(keras.layers.ReLU())
+        ('from (2, 4) to (2, 2)', '')
+    """
+    function, change = function_of(activation), ""
+    is_operation = isinstance(function, keras.Operation)
+    for shape in ((2, 4), (2, 4, 4), (2, 4, 4, 4)):  # some take images alone
+        try:
+            x = keras.KerasTensor(shape)
+            # Of a layer this neither builds it nor goes through its call where it says its shape.
+            y = function.compute_output_spec(x) if is_operation else call_symbolically(function, x)
+            if y.shape == shape:
+                return ""
+            change = change or f"from {shape} to {tuple(y.shape)}"
+        except Exception:  # not of this number of axes, or not before it is built
+            continue
+    return change
 
 
 def _without_mask(activation: keras.Layer, place: Place) -> StopMask:

@@ -384,6 +384,55 @@ def test_what_changes_the_shape_is_not_replaced_by_what_does_not():
         keras_swish.replace_activations(model, {"glu": "swish"})
 
 
+def both_signs(x):
+    return keras.ops.concatenate([keras.ops.relu(x), keras.ops.relu(-x)], axis=-1)
+
+
+class BothSigns(keras.layers.Layer):
+    def call(self, x):
+        return both_signs(x)
+
+
+@pytest.mark.parametrize("new", ["glu", both_signs, BothSigns])
+@pytest.mark.parametrize(
+    "old", [keras.layers.Conv1D(4, 2, activation="relu"), keras.layers.ReLU(), keras.ops.relu]
+)
+def test_what_keeps_the_shape_is_not_replaced_by_what_changes_it(old, new):
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(old(inputs)))
+    with pytest.raises(ValueError, match=r"must keep the shape.* from \(2, 4\) to \(2, [28]\)"):
+        keras_swish.replace_activations(model, {"relu": new}, except_last=False)
+
+
+def test_a_gate_in_a_layers_own_code_is_replaced_by_a_gate():
+    class Gated(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.activation = keras.activations.glu
+
+        def call(self, x):
+            return self.activation(x)
+
+    def gate(x):
+        return x[:, :2] * keras.ops.tanh(x[:, 2:])
+
+    model = keras.Sequential([keras.Input((4,)), Gated(), keras.layers.Dense(3)])
+    x = normal(3, 4)
+    expected = model.layers[-1](x[:, :2] * np.tanh(x[:, 2:]))
+    copy = keras_swish.replace_activations(model, {"glu": gate})
+    np.testing.assert_allclose(
+        *map(keras.ops.convert_to_numpy, (copy(x), expected)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_function_of_images_alone_is_a_new_activation():
+    inputs = keras.Input((2, 2, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(keras.ops.relu(inputs)))
+    factor = np.ones((1, 1, 1, 3), "float32")  # of another shape for other numbers of axes
+    new = {"relu": lambda x: keras.ops.softmax(x, axis=3) * factor}
+    assert keras_swish.replace_activations(model, new).output_shape == (None, 2, 2, 2)
+
+
 def test_each_call_of_a_shared_layer_gets_a_function_of_the_users_own():
     act, inputs = keras.layers.ReLU(name="act"), keras.Input((4,))
     x = act(keras.layers.Dense(4)(act(keras.layers.Dense(4)(inputs))))
