@@ -34,8 +34,8 @@ def write(out: pathlib.Path, rows: list[Row]) -> None:
 
 def text(out: pathlib.Path, rows: list[Row]) -> str:
     """Draws the figures, and returns the page in Markdown."""
-    record = io.read_json(out / CONFIG)
-    config = runs.settings(out)
+    record = _record(out)
+    config = record["config"]
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
     baselines = config.get("baselines") or 1
@@ -68,6 +68,28 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
         inputs if (out / "inputs.png").exists() else "",
     ]
     return html.join(blocks)
+
+
+def _record(out: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of config.json, which holds all that the page says of it.
+
+    Raises:
+        DamagedFileError: If it does not.
+    """
+    record = runs.record_of(out)
+    config = record["config"]
+    try:
+        _ = [config[k] for k in ("dataset", "train_split", "test_split", "image_size", "flip")]
+        if "image_files" in config:
+            _ = [f"{config['image_files'][k]:,}" for k in provenance.COUNTS]
+        else:
+            _ = config["pad"]
+        for network in config.get("networks", {"": config}).values():
+            _ = network["image_size"], network["recipe"]["source"], network["recipe"]["bn_momentum"]
+        _ = [(start["command"], start["environment"].items()) for start in record["starts"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise io.DamagedFileError(out / CONFIG, repr(error)) from error
+    return record
 
 
 def _figures(
@@ -374,12 +396,13 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
         first = next(iter(seconds.values()))
         by_activation = runs.group(model_rows, "activation")
         for activation, time in seconds.items():
+            has_ended = any(row["status"] == "ok" for row in by_activation[activation])
             speeds = [row.get("images_per_second") or 0 for row in by_activation[activation]]
             lines.append(
                 [
                     *[html.code(model)] * several,
                     html.code(activation),
-                    f"{1000 * time:.1f}" if math.isfinite(time) else "diverged",
+                    f"{1000 * time:.1f}" if math.isfinite(time) else "diverged" * (not has_ended),
                     f"{time / first:.2f}" if math.isfinite(time) and math.isfinite(first) else "",
                     f"{max(speeds):,.0f}" if max(speeds) else "",
                 ]

@@ -24,11 +24,11 @@ def section(record: dict[str, Any], rows: list[Row]) -> str:
     command, machine = html.origin(record)
     short, complete = _recipes(record["config"], rows)
     facts = [
-        command,
+        *[command] * bool(record["starts"]),
         _data(record["config"]),
         *short,
         f"Budget: {minutes:.1f} minutes of training for all {len(rows)} runs.",
-        machine,
+        *[machine] * bool(record["starts"]),
     ]
     return "\n\n".join(
         [

@@ -26,6 +26,8 @@ Row = dict[str, Any]
 TABLE = "results.csv"
 # Letters of a formula in the name of a folder: file systems take 255 in all.
 LONGEST = 80
+# What a report needs of every epoch of a log.
+_LOGGED = {"loss", "val_accuracy", "seconds"}
 
 
 def slug(activation: str, seed: int) -> str:
@@ -97,7 +99,11 @@ def _without_damaged() -> Iterator[None]:
 def read_log(out: pathlib.Path, row: Row, quiet: bool = False) -> list[dict[str, float]]:
     """Returns the log of a run, empty where it is damaged, which a line on stderr says."""
     try:
-        return epoch_log.read_log(out / "runs" / row["folder"])
+        log = epoch_log.read_log(out / "runs" / row["folder"])
+        if not all(epoch.keys() >= _LOGGED for epoch in log):
+            path = out / "runs" / row["folder"] / epoch_log.LOG
+            raise io.DamagedFileError(path, f"an epoch has not all of {sorted(_LOGGED)}")
+        return log
     except io.DamagedFileError as error:
         if not quiet:
             print(f"{error}; the figures are without it", file=sys.stderr, flush=True)

@@ -44,7 +44,15 @@ def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
     if record is None:
         return None
     record.setdefault("starts", [])
-    if not (isinstance(record.get("config"), dict) and isinstance(record["starts"], list)):
+    starts, order = record["starts"], record.get("order", {})
+    is_whole = (
+        isinstance(record.get("config"), dict)
+        and isinstance(starts, list)
+        and all(isinstance(start, dict) for start in starts)
+        and isinstance(order, dict)
+        and all(isinstance(names, list) for names in order.values())
+    )
+    if not is_whole:
         raise io.DamagedFileError(folder / CONFIG, "it has no settings")
     return record
 

@@ -337,6 +337,52 @@ def test_report_is_written_again_and_refuses_other_folders(folder, call, tmp_pat
         assert message in err
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record["config"].pop("dataset"),
+        lambda record: record["config"].pop("pad"),
+        lambda record: record["config"]["recipe"].clear(),
+        lambda record: record["config"].update(networks=[]),
+        lambda record: record["config"].update(image_files={"classes": "ten"}),
+        lambda record: record["starts"][0].pop("command"),
+        lambda record: record.update(starts=[3]),
+        lambda record: record.update(order={"activation": 3}),
+        lambda record: record.update(order=["relu"]),
+    ],
+)
+def test_incomplete_settings_end_a_report_with_one_line(folder, call, damage):
+    record = io.read_json(folder / "config.json")
+    damage(record)
+    io.write_json(folder / "config.json", record)
+    code, _, err = call("report", folder)
+    assert code == 2
+    assert f"{folder / 'config.json'} is damaged (" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_folder_without_starts_is_reported_on(folder):
+    record = io.read_json(folder / "config.json")
+    del record["starts"]
+    io.write_json(folder / "config.json", record)
+    text = comparison.text(folder, runs.read_runs(folder))
+    assert "* Data: cifar10" in text
+    assert "Command:" not in text
+    assert "Machine:" not in text
+
+
+@pytest.mark.parametrize("column", ["loss", "val_accuracy", "seconds"])
+def test_a_log_without_a_column_is_left_out(folder, capsys, column):
+    path = next(iter(sorted(folder.glob("runs/wrn*/log.csv"))))
+    path.write_text(path.read_text().replace(column, "other"))
+    rows = [row for row in runs.read_runs(folder) if row["folder"] == path.parent.name]
+    text = comparison.text(folder, rows)
+    assert f"{path} is damaged (" in (err := capsys.readouterr().err)
+    assert len(err.strip().splitlines()) == 1
+    assert "curves.svg" not in text
+    assert "diverged" not in text
+
+
 def test_the_committed_reports_say_what_their_runs_say(root):
     folders = list(root.glob("results/**/runs"))
     assert folders
