@@ -149,8 +149,10 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     assert "is no folder of a run" in refused(call, lone, "--checkpoint=best")
     assert "Unknown flag 'strategy'." in refused(call, lone, "--strategy=data_parallel")
     assert "--classes=3: is for images of ImageNet's form" in refused(call, lone, "--classes=3")
-    (tmp_path / "config.json").write_text("[]")
-    assert "is not that of a run" in refused(call, tmp_path)
+    config = {"config": {"activation": "relu", "seed": 0, "recipe": None}}
+    for content in ([], config, {"config": {}, "class_names": 3}):
+        (tmp_path / "config.json").write_text(json.dumps(content))
+        assert "is not that of a run" in refused(call, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def run_of(path: pathlib.Path) -> trainer.Run | None:
             # From before a run said so itself.
             old = {"image_files": {}} if config.get("program") == "imagenet" else {}
             return trainer.Run.from_config({**old, **config})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         message = f"{folder / CONFIG} is not that of a run ({first_line(error)})"
         raise UsageError(message) from error
     if path.is_file():

@@ -50,11 +50,16 @@ def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
         and isinstance(starts, list)
         and all(isinstance(start, dict) for start in starts)
         and isinstance(order, dict)
-        and all(isinstance(names, list) for names in order.values())
+        and all(map(_are_names, order.values()))
+        and _are_names(record.get("class_names", []))
     )
     if not is_whole:
         raise io.DamagedFileError(folder / CONFIG, "it has no settings")
     return record
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def threads() -> int:

@@ -33,8 +33,19 @@ if TYPE_CHECKING:
     from ..datasets.in_memory import Normalization
 
 CHECKPOINTS, MODEL, RESULT = "checkpoints", "model.keras", "result.json"
-# What every result has.
-_COLUMNS = {"activation", "seed", "test_accuracy", "validation_accuracy", "status", "seconds"}
+# What every result has, and of which type.
+_COLUMNS = {
+    "activation": str,
+    "seed": int,
+    "test_accuracy": float | int | None,
+    "validation_accuracy": float | int | None,
+    "epochs": int,
+    "steps": int,
+    "seconds": float | int,
+    "status": str,
+}
+# What those of earlier versions have not.
+_LATER_COLUMNS = {"model": str, "learning_rate": float | int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,8 +225,14 @@ def read_result(directory: pathlib.Path) -> dict[str, Any] | None:
         DamagedFileError: If it cannot be read.
     """
     result = io.read_json(directory / RESULT)
-    if result is not None and not result.keys() >= _COLUMNS:
-        raise io.DamagedFileError(directory / RESULT, "it is no result of a run")
+    if result is None:
+        return None
+    later = {name: kind for name, kind in _LATER_COLUMNS.items() if name in result}
+    for name, kind in (_COLUMNS | later).items():
+        if name not in result:
+            raise io.DamagedFileError(directory / RESULT, f"it is no result of a run: no {name!r}")
+        if not isinstance(result[name], kind):
+            raise io.DamagedFileError(directory / RESULT, f"its {name!r} is {result[name]!r}")
     return result
 
 

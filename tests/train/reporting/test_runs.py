@@ -15,6 +15,8 @@ def row(activation, seed, accuracy, model="resnet8", rate=0.1, validation=0.5):
         "seed": seed,
         "test_accuracy": accuracy,
         "validation_accuracy": validation,
+        "epochs": 1,
+        "steps": 5,
         "status": "ok" if accuracy is not None else "diverged: loss",
         "seconds": 1.0,
     }
@@ -160,6 +162,31 @@ def test_a_folder_from_before_networks_were_compared_is_read(tmp_path):
         ("resnet20", 0.1),
         ("resnet14", 0.2),
     ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"epochs": ...},
+        {"steps": ...},
+        {"steps": "5"},
+        {"seed": "zero"},
+        {"test_accuracy": "0.9"},
+        {"validation_accuracy": "x"},
+        {"seconds": None},
+        {"learning_rate": "fast"},
+        {"model": 8},
+    ],
+)
+def test_a_result_of_other_things_is_left_out(tmp_path, capsys, damage):
+    damaged = {**row("swish", 0, 0.5), **damage}
+    damaged = {name: value for name, value in damaged.items() if value is not ...}
+    write_runs(tmp_path / "out", [row("relu", 0, 0.5), damaged, row("elu", 0, None)])
+    assert [one["activation"] for one in runs.read_runs(tmp_path / "out")] == ["elu", "relu"]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "runs/1/result.json is damaged (" in said
+    assert repr(*damage) in said
+    assert "the run is left out" in said
 
 
 def test_folders_of_runs_are_readable_and_never_the_same():
