@@ -150,10 +150,15 @@ class Grid:
         return [self._run(*pair, rate, seed) for pair in self.rates for rate in self.rates[pair]]
 
     def repetitions(self, best: dict[tuple[str, str], float]) -> list[trainer.Run]:
-        """Returns the runs with the other seeds, where several rates were tried with the best."""
-        rate = {p: best[p] if len(rates) > 1 else rates[0] for p, rates in self.rates.items()}
+        """Returns the runs with the other seeds.
+
+        Args:
+            best: The learning rate that counts, of all that the folder has runs of.
+        """
         # Seed by seed, so that an unfinished comparison is already a fair one.
-        return [self._run(*pair, rate[pair], seed) for seed in self.seeds[1:] for pair in rate]
+        return [
+            self._run(*pair, best[pair], seed) for seed in self.seeds[1:] for pair in self.rates
+        ]
 
     def _run(self, model: str, activation: str, rate: float, seed: int) -> trainer.Run:
         chosen = self.networks[model]

@@ -317,6 +317,15 @@ def test_learning_rates_are_not_left_out_in_silence(call, trained, tmp_path):
     assert len(trained) == count + 2
 
 
+@pytest.mark.parametrize("flag", ["--learning_rates=0.005", "--learning_rate=0.005"])
+def test_a_worse_learning_rate_that_is_new_is_not_repeated(call, trained, tmp_path, flag):
+    flags = [*QUICK, "--activations=relu", f"--out={tmp_path / 'out'}"]
+    assert call("compare", *flags, "--learning_rates=0.1,0.02", "--seeds=1")[0] == 0
+    trained.clear()
+    assert call("compare", *flags, flag, "--seeds=2")[0] == 0
+    assert [run[2:] for run in trained] == [(0.005, 0), (0.02, 1)]
+
+
 def test_one_learning_rate_is_not_left_out_in_silence(call, trained, tmp_path):
     flags = [*QUICK, "--activations=relu", "--seeds=1", f"--out={tmp_path / 'out'}"]
     assert call("compare", *flags, "--learning_rate=0.05")[0] == 0
