@@ -456,18 +456,49 @@ def is_keras_own(thing: keras.Operation | keras.callbacks.Callback) -> bool:
 
 
 @contextlib.contextmanager
-def readable(classes: dict[str, type]) -> Iterator[None]:
+def readable(classes: dict[str, type], layers: Iterable[keras.Layer] = ()) -> Iterator[None]:
     """Lets the configuration of a live layer, which nobody can have forged, be made a layer again.
 
     Args:
         classes: Classes by name, which need not be registered.
+        layers: Layers whose lambdas are used again: a configuration has their code, but not the
+            modules and variables that this refers to.
     """
     from keras.src.backend.common import global_state
     from keras.src.saving.serialization_lib import SafeModeScope
 
     known: Any = global_state.get_global_attribute("custom_objects_scope_dict", {})
-    with keras.saving.custom_object_scope({**known, **classes}), SafeModeScope(False):
+    with (
+        keras.saving.custom_object_scope({**known, **classes}),
+        SafeModeScope(False),
+        _lambdas_again([one for one in layers if isinstance(one, keras.layers.Lambda)]),
+    ):
         yield
+
+
+@contextlib.contextmanager
+def _lambdas_again(layers: list[Any]) -> Iterator[None]:
+    from keras.src.utils import python_utils
+
+    held = [held for one in layers for held in (one.function, one._output_shape, one.mask)]
+    by_code: dict[str, set[Any]] = {}
+    for one in held:
+        if getattr(one, "__name__", "") == "<lambda>":
+            by_code.setdefault(python_utils.func_dump(one)[0], set()).add(one)
+    load = python_utils.func_load
+
+    def load_again(code: str, **others: Any) -> Any:
+        found = [*by_code.get(code, ())]
+        if len(found) == 1:
+            return found[0]
+        # Of one place in a code, with other defaults or closures.
+        return load(code, **others, globs=found[0].__globals__ if found else None)
+
+    python_utils.func_load = load_again
+    try:
+        yield
+    finally:
+        python_utils.func_load = load
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ from keras_swish.keras_compat import (
     frozen_variables,
     graph_nodes,
     producer,
+    readable,
 )
-from keras_swish.replacement.members import is_graph
+from keras_swish.replacement.members import is_graph, own_classes
 
 
 def inner_layers(model: keras.Model) -> list[keras.Layer]:
@@ -64,7 +65,7 @@ def reinitialize(model: keras.Model) -> keras.Model:
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
         new = _cloned(model)
     else:
-        new = type(model).from_config(model.get_config())
+        new = _of_its_config(model)
         new.build_from_config(model.get_build_config())
         _set_vocabularies(model, new)
     for old, layer in zip(all_layers(model), all_layers(new), strict=True):
@@ -97,8 +98,15 @@ def _cloned(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(model, clone_function=clone)
 
 
+def _of_its_config(layer: Any) -> Any:
+    # It is no file's: classes need not be registered, and lambdas are the user's own.
+    layers = all_layers(layer) if isinstance(layer, keras.Layer) else []
+    with readable(own_classes(layer) if layers else {}, layers):
+        return type(layer).from_config(layer.get_config())
+
+
 def _made_again(layer: Any) -> Any:
-    new = type(layer).from_config(layer.get_config())
+    new = _of_its_config(layer)
     if isinstance(layer, keras.Layer):  # and no operation
         # Before it is called, as the shape of what it makes may be that of its vocabulary.
         _set_vocabularies(layer, new)

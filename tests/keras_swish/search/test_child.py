@@ -312,6 +312,47 @@ def test_vocabularies_of_layers_that_make_their_lookup_when_built_stay(space):
             assert new.get_vocabulary() == layer.words.get_vocabulary() == ["[UNK]", *"dcba"]
 
 
+class Doubles(keras.layers.Layer):
+    """Is registered nowhere."""
+
+    def call(self, inputs):
+        return inputs * 2
+
+
+class OwnModel(keras.Model):
+    pass
+
+
+def with_lambda(way, factor=3.0, lines=0):
+    """A model with a lambda and a class of its own."""
+    names = {"keras": keras}
+    # A copy of a model of the user's has to come back from a file, which has no modules.
+    x = "x" if way == "own class" else "keras.ops.abs(x)"
+    code = f"layer = lambda x: {x} * {factor} + sum(n for n in range(1))"
+    exec(compile("\n" * lines + code, f"script{lines}.py", "exec"), names)
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2,))
+    layers = [keras.layers.Lambda(names["layer"]), Doubles(), keras.layers.Dense(4)]
+    inner = layers if way != "nested" else [keras.Sequential([keras.Input((2,)), *layers])]
+    outputs = inputs
+    for layer in (*inner, keras.layers.ReLU(), keras.layers.Dense(2, "softmax")):
+        outputs = layer(outputs)
+    model = (OwnModel if way == "own class" else keras.Model)(inputs, outputs)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("way", ["flat", "nested", "own class"])
+def test_lambdas_and_classes_that_are_not_registered_are_taken(way, data, space):
+    (x, _), _ = data
+    model = with_lambda(way)
+    child = Child(model, *data, space, ChildConfig(1, 32))
+    assert child.evaluate("swish", 0).status == children.OK
+    network = child._network
+    network.set_weights(child._template.get_weights())
+    np.testing.assert_allclose(network.predict(x, verbose=0), child._template.predict(x, verbose=0))
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="has no texts")
 @pytest.mark.parametrize("shape", [(), (1,)])
 def test_an_objective_of_texts_is_measured(shape, space):
