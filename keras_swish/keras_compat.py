@@ -3,13 +3,16 @@
 The name of each function says what the rest of the package needs it for.
 """
 
+import base64
 import collections
 import contextlib
 import io
 import itertools
+import marshal
 import random
 import re
 import sys
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -499,6 +502,13 @@ def _lambdas_again(layers: list[Any]) -> Iterator[None]:
         yield
     finally:
         python_utils.func_load = load
+
+
+def lambda_code(config: Any) -> types.CodeType | None:
+    """Returns the code of a lambda in the configuration of a layer; None for anything else."""
+    if not isinstance(config, dict) or config.get("class_name") != "__lambda__":
+        return None
+    return marshal.loads(base64.b64decode(config["config"]["code"]))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Networks: their structure, and their weights, read, written and drawn again."""
 
 import json
+import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_swish.keras_compat import (
     copy_trainable,
     frozen_variables,
     graph_nodes,
+    lambda_code,
     producer,
     readable,
 )
@@ -182,10 +184,23 @@ def _keeps_weights(layer: keras.Layer) -> bool:
 
 
 def _without_names(config: Any) -> Any:
+    code = lambda_code(config)
+    if code is not None:
+        # Not the file and the lines that it is written in.
+        return [_of_code(code), _without_names({**config["config"], "code": None})]
     if isinstance(config, dict):
         names = {"scope", *(["name"] if "trainable" in config else [])}  # a layer's own
         return {k: _without_names(v) for k, v in config.items() if k not in names}
     return [*map(_without_names, config)] if isinstance(config, list | tuple) else config
+
+
+def _of_code(value: Any) -> Any:
+    """Returns the instructions, constants and names of a code, as JSON can hold them."""
+    if isinstance(value, types.CodeType):
+        return [value.co_code.hex(), [*map(_of_code, value.co_consts)], [*value.co_names]]
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))  # whose order another process has otherwise
+    return [*map(_of_code, value)] if isinstance(value, tuple) else repr(value)
 
 
 def _calls(model: keras.Layer) -> list:

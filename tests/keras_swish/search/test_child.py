@@ -12,6 +12,7 @@ from keras_swish.search import child as children
 from keras_swish.search import executors
 from keras_swish.search.child import Child, ChildConfig
 from keras_swish.search.children import rewards
+from keras_swish.search.children.networks import structure
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import SearchSpace
 
@@ -351,6 +352,12 @@ def test_lambdas_and_classes_that_are_not_registered_are_taken(way, data, space)
     network = child._network
     network.set_weights(child._template.get_weights())
     np.testing.assert_allclose(network.predict(x, verbose=0), child._template.predict(x, verbose=0))
+
+
+def test_the_fingerprint_knows_what_a_lambda_does_and_not_its_place():
+    networks = with_lambda("nested"), with_lambda("nested", lines=5), with_lambda("nested", 4.0)
+    first, moved, other = map(structure, networks)
+    assert first == moved != other
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="has no texts")
