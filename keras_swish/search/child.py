@@ -37,6 +37,7 @@ from keras_swish.search.children.networks import (
     assign_values,
     inner_layers,
     kept_weights,
+    own_models,
     read_values,
     reinitialize,
     structure,
@@ -290,9 +291,9 @@ class Child:
 
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
-        template = self._template
+        network = structure(self._template) + own_models(self.model)
         return {
-            "network": digest(structure(template).encode(), *kept_weights(template)),
+            "network": digest(network.encode(), *kept_weights(self._template)),
             "train": digest(*keras.tree.flatten(self.train_data)),
             "validation": digest(*keras.tree.flatten(self.validation)),
             "config": io.as_json(dataclasses.asdict(self.given_config)),

@@ -173,6 +173,8 @@ class Compiler:
         if any(patterns):  # of names in any order, as they come from a set
             names = [sorted(one.pattern.split("|")) if one else [] for one in patterns]
             found["weight_decay_excludes"] = json.dumps(names)
+        if self._own:
+            found["own"] = json.dumps(_without_numbers(self._own), sort_keys=True, default=_class)
         if self._is_half and not self.scales_loss:
             found["auto_scale_loss"] = "False"
         return {"compiled": found} if found else {}
@@ -184,6 +186,17 @@ def _check_loss(name: str) -> None:
     except ValueError as error:
         names = {one for one in vars(keras.losses) if one.islower() and not one.startswith("_")}
         raise ValueError(unknown("loss", name, names - _NO_LOSSES)) from error
+
+
+def _without_numbers(config: Any) -> Any:
+    if isinstance(config, dict):
+        config = rewards.without_number(config)
+        return {name: _without_numbers(value) for name, value in config.items()}
+    return [*map(_without_numbers, config)] if isinstance(config, list | tuple) else config
+
+
+def _class(value: Any) -> str:
+    return type(value).__name__
 
 
 def _fresh(value: Any) -> Any:

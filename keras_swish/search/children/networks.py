@@ -17,7 +17,7 @@ from keras_swish.keras_compat import (
     producer,
     readable,
 )
-from keras_swish.replacement.members import is_graph, own_classes
+from keras_swish.replacement.members import is_graph, is_keras, own_classes, plain_class
 
 
 def inner_layers(model: keras.Model) -> list[keras.Layer]:
@@ -167,7 +167,8 @@ def kept_weights(model: keras.Model) -> list[np.ndarray]:
 def structure(model: keras.Model) -> str:
     """Returns what distinguishes a network: its layers, and which is called with whose outputs.
 
-    Not the names, which count the layers that a process has made, nor the weights.
+    Not the names, which count the layers that a process has made, nor the weights. Nor what models
+    of the user's own are: see `own_models`.
     """
     layers = [
         [type(layer).__name__, {**_without_names(layer.get_config()), "name": None}]
@@ -175,7 +176,45 @@ def structure(model: keras.Model) -> str:
         if not isinstance(layer, keras.Model)
     ]
     calls = [_calls(part) for part in (model, *inner_layers(model)) if is_graph(part)]
-    return json.dumps([layers, calls], sort_keys=True, default=lambda value: type(value).__name__)
+    return json.dumps([layers, calls], sort_keys=True, default=_class_name)
+
+
+def own_models(model: keras.Model) -> str:
+    """Returns the classes of a user's own among a model and those in it, with their arguments.
+
+    Empty for models of Keras's classes, which their `structure` tells apart.
+    """
+    models = [one for one in all_layers(model) if isinstance(one, keras.Model)]
+    found = [
+        [plain_class(one).__name__, {**_arguments(one), "name": None}]
+        for one in models
+        if not is_keras(plain_class(one))
+    ]
+    return json.dumps(found, sort_keys=True, default=_class_name) if found else ""
+
+
+def _arguments(model: keras.Model) -> dict[str, Any]:
+    try:
+        return _without_names(_without_layers(plain_class(model).get_config(model)))
+    except NotImplementedError:  # of a model that another one makes
+        return {}
+
+
+def _without_layers(config: Any) -> Any:
+    """Returns a configuration with names of classes for the layers in it."""
+    if isinstance(config, list | tuple):
+        return [*map(_without_layers, config)]
+    if not isinstance(config, dict):
+        return config
+    made, of_layer = config.get("class_name"), config.get("config")
+    if isinstance(of_layer, dict) and ("trainable" in of_layer or made == "InputLayer"):
+        return made
+    names = {"input_layers", "output_layers"}  # by which a graph refers to them
+    return {key: _without_layers(value) for key, value in config.items() if key not in names}
+
+
+def _class_name(value: Any) -> str:
+    return type(value).__name__
 
 
 def _keeps_weights(layer: keras.Layer) -> bool:

@@ -11,7 +11,9 @@ from keras_swish.keras_compat import all_layers
 from keras_swish.search import child as children
 from keras_swish.search import executors
 from keras_swish.search.child import Child, ChildConfig
-from keras_swish.search.children import rewards
+from keras_swish.search.children import networks, rewards
+from keras_swish.search.children.compiling import Compiler
+from keras_swish.search.children.data import digest
 from keras_swish.search.children.networks import structure
 from keras_swish.search.searchable import SearchableActivation
 from keras_swish.search.space import SearchSpace
@@ -435,6 +437,96 @@ def test_the_fingerprint_knows_frozen_weights(data, space, child_config):
     assert network(0.5, False) == network(0.5, False) != network(0.6, False)
     # What is drawn again does not matter.
     assert network(0.5, True) == network(0.6, True)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Weighs(keras.Model):
+    """Has a weight of which no layer knows."""
+
+    def __init__(self, branch, weight=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.branch, self.weight = branch, weight
+
+    def call(self, inputs):
+        return self.weight * self.branch(inputs)
+
+    def get_config(self):
+        branch = keras.saving.serialize_keras_object(self.branch)
+        return {**super().get_config(), "branch": branch, "weight": self.weight}
+
+
+class OtherSteps(keras.Sequential):
+    pass
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class OwnCompile(keras.Model):
+    """Has a factor of its loss."""
+
+    def compile(self, optimizer, loss, alpha=1.0, **kwargs):
+        super().compile(optimizer, loss, **kwargs)
+        self.alpha = alpha
+
+    def get_compile_config(self):
+        return {**super().get_compile_config(), "alpha": self.alpha}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def nested(within=keras.Sequential, around=keras.Model):
+    inner = within([keras.Input((2,)), keras.layers.ReLU()])
+    inputs = keras.Input((2,))
+    return around(inputs, keras.layers.Dense(2, "softmax")(inner(inputs)))
+
+
+def weighs(weight, is_inner=False):
+    model = Weighs(nested(), weight)
+    return keras.Sequential([keras.Input((2,)), model]) if is_inner else model
+
+
+def test_models_of_the_users_own_are_told_apart():
+    makers = [
+        nested,
+        lambda: nested(within=OtherSteps),
+        lambda: nested(around=OwnCompile),
+        lambda: weighs(1.0),
+        lambda: weighs(2.0),
+        lambda: keras.Sequential([keras.Input((2,)), OtherSteps([weighs(2.0)])]),
+    ]
+    prints = [networks.own_models(make()) for make in makers]
+    assert len({*prints}) == len(makers)
+    assert not prints[0]
+    # Their layers have other names.
+    assert [networks.own_models(make()) for make in makers] == prints
+    assert networks.own_models(weighs(2.0, is_inner=True)) == prints[4]
+
+
+def test_the_fingerprint_of_plain_models_stays(data, space):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.ReLU()])
+    dtype = '{"class_name": "DTypePolicy", "config": {"name": "float32"}, "module": "keras", '
+    assert networks.structure(model) == (
+        '[[["InputLayer", {"batch_shape": [null, 2], "dtype": "float32", "name": null, '
+        '"optional": false, "ragged": false, "sparse": false}], '
+        f'["ReLU", {{"dtype": {dtype}"registered_name": null}}, "max_value": null, '
+        '"name": null, "negative_slope": 0.0, "threshold": 0.0, "trainable": true}]], []]'
+    )
+    for around in (keras.Model, OwnCompile):
+        model = nested(around=around)
+        child = Child(model, *data, space, ChildConfig(1, 32), "sparse_categorical_crossentropy")
+        is_plain = around is keras.Model
+        structure = digest(networks.structure(child._template).encode())
+        assert (child.fingerprint()["network"] == structure) is is_plain
+
+
+def test_the_fingerprint_knows_a_compile_of_the_users_own():
+    prints = []
+    for alpha in (1.0, 1.0, 50.0):
+        model = nested(around=OwnCompile)
+        model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", alpha=alpha)
+        prints.append(Compiler(model, None, ChildConfig(1, 32)).fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+    assert json.loads(json.dumps(prints[0])) == prints[0]
 
 
 def broken(x, y):
