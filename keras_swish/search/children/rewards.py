@@ -110,7 +110,7 @@ def name_of(function: Any) -> str:
 
 
 def lacks_config(thing: Any) -> bool:
-    """Says whether the `get_config` of a loss or the like is of a class before its constructor's."""
+    """Says whether a loss or the like has its `get_config` of a class before its constructor."""
     maker, writer = (
         next(one for one in type(thing).__mro__ if name in vars(one))
         for name in ("__init__", "get_config")

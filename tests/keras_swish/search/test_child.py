@@ -831,7 +831,7 @@ def test_an_optimizer_that_would_be_another_one_is_refused(data, space):
         model.compile(optimizer, "sparse_categorical_crossentropy")
         model.fit(*data[0], verbose=0)
         if isinstance(optimizer, Dampened):
-            with pytest.raises(ValueError, match="Dampened, cannot be made again .* `get_config`"):
+            with pytest.raises(ValueError, match=r"Dampened, cannot be made again .* `get_config`"):
                 Child(model, *data, space, ChildConfig(1, 32))
         else:
             Child(model, *data, space, ChildConfig(1, 32))
