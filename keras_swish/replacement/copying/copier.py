@@ -72,6 +72,7 @@ class Copier:
         self.calls: dict[int, list[Any]] = {}
         self.carried: list[tuple[keras.Layer, keras.Layer]] = []
         self._call_counts: Counter[int] = Counter()
+        self._handed_on: list[tuple[keras.Layer, Key, keras.Layer, Factory, keras.Layer]] = []
 
     def copy_model(self, model: keras.Layer) -> Any:
         """Returns the copy of a model.
@@ -90,6 +91,7 @@ class Copier:
         for old, copy in pairs:
             self._replace_attributes(old, copy)
         self._build_new_activations(pairs)
+        self._fit_hosts()
         track_torch_parameters(new)
         self._check(model, new, gammas)
         return new
@@ -152,8 +154,16 @@ class Copier:
         new = self._new_activation(factory, old)
         for host in [old, *(holder for holder, _ in following)]:
             new = self._built(new, host)
+        self._put(old, key, copy, factory, new)
+        if following and isinstance(new, keras.Layer) and new.weights:
+            self._handed_on.append((old, key, copy, factory, new))
+
+    def _put(
+        self, old: keras.Layer, key: Key, copy: keras.Layer, factory: Factory, new: Any
+    ) -> None:
+        """Puts an activation into a layer, and into those inside that it was handed on to."""
         put(copy, key, new)
-        for holder, held_at in following:
+        for holder, held_at in self.followers.get((id(old), key), ()):
             shapes = self._activated_shapes(holder) if isinstance(new, keras.Layer) else []
             if not all(_fits(new, shape) for shape in shapes):
                 one = self._built(self._new_activation(factory, holder), holder)
@@ -207,13 +217,23 @@ class Copier:
                 if is_called:
                     failed = [each for each in failed if id(each[0]) not in inside]
         if failed:
-            layer, error = failed[0]
-            raise ValueError(
-                f"The layer {layer.name!r} of class {type(layer).__name__} cannot be called with "
-                f"its new activations, which have weights ({first_line(error)}). Where its code "
-                "applies one activation to inputs of several sizes, give each a layer or an "
-                "attribute of its own."
-            ) from error
+            raise _cannot_be_called(*failed[0])
+
+    def _fit_hosts(self) -> None:
+        """Gives layers that apply what they hand on at another width an activation of their own."""
+        for old, key, copy, factory, new in self._handed_on:
+            if _failure(old, copy) is None:
+                continue
+            own = self._new_activation(factory, old)
+            put(copy, key, own)
+            error = _failure(old, copy)
+            if error is None:
+                self._put(old, key, copy, factory, own)
+            elif _failure(old, old) is None:
+                raise _cannot_be_called(copy, error)
+            else:  # it is not known how to call it
+                self.activations.remove(own)
+                put(copy, key, new)
 
     # Check.
 
@@ -257,6 +277,25 @@ class Copier:
                 held = [m for key, m in members(old) if (id(old), key) in self.attribute_factories]
                 replaced += held
         return {id(v) for old in replaced if isinstance(old, keras.Layer) for v in old.variables}
+
+
+def _cannot_be_called(layer: keras.Layer, error: Exception) -> ValueError:
+    refusal = ValueError(
+        f"The layer {layer.name!r} of class {type(layer).__name__} cannot be called with its new "
+        f"activations, which have weights ({first_line(error)}). Where its code applies one "
+        "activation to inputs of several sizes, give each a layer or an attribute of its own."
+    )
+    refusal.__cause__ = error
+    return refusal
+
+
+def _failure(old: keras.Layer, copy: keras.Layer) -> Exception | None:
+    """Returns what goes wrong if a layer is called as the original was, as far as that is known."""
+    try:
+        call_for_shapes(old, copy)
+    except Exception as error:
+        return error
+    return None
 
 
 def _paths(variables: list[keras.Variable]) -> str:

@@ -488,7 +488,9 @@ def _restored(config: Any, host: Any) -> Any:
     shape = (config.get("build_config") or {}).get("input_shape")
     if isinstance(host, keras.Layer) and host.built:  # a follower of another width
         shape = activated_shape(host) or shape
-    config = {key: value for key, value in config.items() if key != "build_config"}
+    # With the number that Keras gives what it has read before, a follower's would be the host's.
+    left_out = {"build_config", "shared_object_id"}
+    config = {key: value for key, value in config.items() if key not in left_out}
     new = keras.saving.deserialize_keras_object(config)
     if shape is not None and isinstance(new, keras.Layer) and not new.built:
         new.build(tuple(shape))

@@ -303,6 +303,41 @@ def test_a_layer_that_hands_on_to_other_widths_has_a_layer_for_each():
     assert changed.count_params() == model.count_params() + 6 + 9
 
 
+@serializable
+class Bottleneck(HandingOn):
+    """Applies itself, at another width, what it hands on."""
+
+    widths = (9,)
+
+    def build(self, shape):
+        super().build(shape)
+        self.wide = [layers.Dense(width) for width in self.widths]
+        for layer in self.wide:
+            layer.build((*shape[:-1], self.units))
+
+    def call(self, x):
+        x = super().call(x)
+        return sum(keras.ops.sum(self.activation(wide(x)), -1, True) for wide in self.wide)
+
+
+def test_a_layer_that_applies_what_it_hands_on_at_another_width_has_its_own(tmp_path):
+    model = disturbed(around(Bottleneck(6)))
+    changed = disturbed(replace(model, {"relu": "swish_beta"}), seed=1)
+    assert changed.count_params() == model.count_params() + 9 + 2 * 6
+    assert_equal(file(changed, tmp_path, ".keras"), changed, X)
+    back = replace(replace(model, {"relu": "swish_beta"}), {"swish_beta": "relu"})
+    assert_equal(back, model, X)
+
+
+def test_a_layer_that_applies_what_it_hands_on_at_several_widths_is_refused():
+    class Several(Bottleneck):
+        widths = (8, 9)
+
+    model = around(Several(6, name="several"))
+    with pytest.raises(ValueError, match=r"'several' of class Several cannot be called"):
+        replace(model, {"relu": "swish_beta"})
+
+
 def test_a_layer_that_would_not_come_back_is_refused_when_it_is_saved(tmp_path):
     @serializable
     class Growing(layers.Layer):
