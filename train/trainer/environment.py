@@ -44,17 +44,18 @@ def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
     if record is None:
         return None
     record.setdefault("starts", [])
+    if not isinstance(record.get("config"), dict):
+        raise io.DamagedFileError(folder / CONFIG, "it has no settings")
     starts, order = record["starts"], record.get("order", {})
     is_whole = (
-        isinstance(record.get("config"), dict)
-        and isinstance(starts, list)
+        isinstance(starts, list)
         and all(isinstance(start, dict) for start in starts)
         and isinstance(order, dict)
         and all(map(_are_names, order.values()))
         and _are_names(record.get("class_names", []))
     )
     if not is_whole:
-        raise io.DamagedFileError(folder / CONFIG, "it has no settings")
+        raise io.DamagedFileError(folder / CONFIG, "its starts, order or class_names are none")
     return record
 
 
