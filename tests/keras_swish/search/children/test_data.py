@@ -1,3 +1,5 @@
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -39,6 +41,13 @@ def test_arrays_lists_dictionaries_and_tables_become_arrays():
         (6, 1),
         (6, 1),
     ]
+
+
+def test_named_tuples_stay_such():
+    Pair = collections.namedtuple("Pair", ["a", "b"])
+    (x, _), _ = read("training data", (Pair(X.tolist(), Column(X)), Y))
+    assert type(x) is Pair
+    np.testing.assert_array_equal(x.a, x.b)
 
 
 def test_tables_of_pandas_are_read_whatever_their_types():
