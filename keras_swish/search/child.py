@@ -214,15 +214,15 @@ class Child:
 
     def _try_out(self) -> None:
         """Finds before the first training what would fail after it."""
-        network, loss = self._network, self.loss
-        checks.try_out(network, loss, self.train_data, "training data")
-        few, outputs = checks.try_out(network, loss, self.validation, "validation data")
+        network, loss, size = self._network, self.loss, self.batch_size
+        checks.try_out(network, loss, self.train_data, "training data", size)
+        batch, outputs = checks.try_out(network, loss, self.validation, "validation data", size)
         if self.objective:
-            logged = checks.logged_values(network, few, outputs)
+            logged = checks.logged_values(network, batch, outputs)
             self.objective = objectives.complete(self.objective, logged, network)
             objectives.check_value(self.objective, logged)
         else:
-            self._rewarded(few[1], keras.tree.map_structure(keras.ops.convert_to_numpy, outputs))
+            self._rewarded(batch[1], keras.tree.map_structure(keras.ops.convert_to_numpy, outputs))
         if self.config.diverged_reward is None:
             worst = self._worst_reward()
             self.config = dataclasses.replace(self.config, diverged_reward=worst)

@@ -12,8 +12,6 @@ from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
 from keras_swish.search.children.data import Data, for_evaluate, size, take_rows
 
-# With how many examples a network is tried.
-_FEW = 8
 # Losses whose labels have another shape than the outputs.
 _OTHER_SHAPES = {"ctc", "circle"}
 
@@ -39,60 +37,63 @@ def check_model(model: Any) -> None:
         )
 
 
-def try_out(network: keras.Model, loss: Any, data: Data, name: str) -> tuple[Data, Any]:
-    """Returns a few examples and what a compiled network makes of them.
+def try_out(
+    network: keras.Model, loss: Any, data: Data, name: str, batch_size: int
+) -> tuple[Data, Any]:
+    """Returns a batch of examples and what a compiled network makes of them.
 
     Raises:
         ValueError: If it does not take them, or they are no labels for its outputs.
     """
-    few = take_rows(data, np.arange(min(_FEW, size(data))))
+    # Of the size of all others: a stateful layer takes no other.
+    batch = take_rows(data, np.arange(batch_size) % size(data))
     try:
-        outputs = network(few[0], training=False)
+        outputs = network(batch[0], training=False)
     except Exception as error:
         raise ValueError(
-            f"The model does not take the inputs of the {name}, of shape {_shapes(few[0])} "
+            f"The model does not take the inputs of the {name}, of shape {_shapes(batch[0])} "
             f"({_reason(error)})."
         ) from error
     _check_labels(network, loss, data, outputs, name)
     if loss is None:
-        _check_own_loss(network, few[0])
-        return few, outputs
+        _check_own_loss(network, batch[0])
+        return batch, outputs
     # A `compute_loss` of the user's may be as it was before Keras 3.3.
     parameters = inspect.signature(network.compute_loss).parameters
     training = {"training": False} if "training" in parameters else {}
     try:
-        network.compute_loss(*_padded(few, outputs), **training)
+        network.compute_loss(*_padded(batch, outputs), **training)
     except Exception as error:
         raise ValueError(
             f"The loss cannot be computed from the labels of the {name}, of shape "
-            f"{_shapes(few[1])}, and outputs of shape {_shapes(outputs)} ({_reason(error)})."
+            f"{_shapes(batch[1])}, and outputs of shape {_shapes(outputs)} ({_reason(error)})."
         ) from error
-    return few, outputs
+    return batch, outputs
 
 
-def logged_values(network: keras.Model, few: Data, outputs: Any) -> dict[str, Any]:
+def logged_values(network: keras.Model, batch: Data, outputs: Any) -> dict[str, Any]:
     """Returns what a compiled network logs of validation data, by name."""
     if overrides(network, "test_step"):
         # Not `test_on_batch`, which adds None to data without weights.
-        x, y, *weights = few
+        x, y, *weights = batch
         x = for_evaluate(x)
         silent: Any = 0  # Keras's annotation has its default's type
-        logged: Any = network.evaluate(x, y, _FEW, silent, *weights, return_dict=True)
+        logged: Any = network.evaluate(x, y, size(batch), silent, *weights, return_dict=True)
         return logged
     network.reset_metrics()
     try:
-        logged = network.compute_metrics(*_padded(few, outputs))
+        logged = network.compute_metrics(*_padded(batch, outputs))
     except Exception as error:
         raise ValueError(
-            f"The metrics cannot be computed from labels of shape {_shapes(few[1])} and outputs of "
-            f"shape {_shapes(outputs)} ({_reason(error)})."
+            f"The metrics cannot be computed from labels of shape {_shapes(batch[1])} and outputs "
+            f"of shape {_shapes(outputs)} ({_reason(error)})."
         ) from error
     network.reset_metrics()
     return {"loss": 0.0, **logged}
 
 
-def _padded(few: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
-    x, y, *weights = few
+def _padded(batch: Data, outputs: Any) -> tuple[Any, Any, Any, Any]:
+    x, y, *weights = batch
     return x, y, outputs, weights[0] if weights else None
 
 

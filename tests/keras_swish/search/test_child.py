@@ -1307,6 +1307,25 @@ def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space
     assert (outcome.status, outcome.reward) == (children.DIVERGED, worst)
 
 
+def test_a_stateful_layer_gets_batches_of_its_size(data, space):
+    both = [(x[:64, None], y[:64]) for x, y in data]
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(32, 1, 2)),
+            keras.layers.SimpleRNN(4, stateful=True),
+            keras.layers.ReLU(),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    for objective, rows in ((None, 40), ("val_loss", 64)):
+        (x, y), train = both[1], both[0]
+        child = Child(
+            model, train, (x[:rows], y[:rows]), space, ChildConfig(1, 32), objective=objective
+        )
+        assert child.evaluate("swish", 0).status == children.OK
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "named", [["recurrent_activation", "relu"], ["tanh", "relu"], ["*lstm_cell*"]]
