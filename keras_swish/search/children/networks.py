@@ -1,5 +1,6 @@
 """Networks: their structure, and their weights, read, written and drawn again."""
 
+import inspect
 import json
 import types
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from keras_swish.keras_compat import (
     readable,
 )
 from keras_swish.replacement.members import is_graph, is_keras, own_classes, plain_class
+from keras_swish.search.children import rewards
 
 
 def inner_layers(model: keras.Model) -> list[keras.Layer]:
@@ -62,15 +64,21 @@ def reinitialize(model: keras.Model) -> keras.Model:
 
     What is not trained stays: frozen layers and variables, the statistics of `Normalization`, and
     vocabularies, such as those of `TextVectorization`.
+
+    Raises:
+        ValueError: If a model or layer in it would be made again with other arguments, or without
+            its vocabulary.
     """
     # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
         new = _cloned(model)
     else:
         new = _of_its_config(model)
+        _check_arguments(model, new)  # before it is built, which others may prevent
         new.build_from_config(model.get_build_config())
         _set_vocabularies(model, new)
     for old, layer in zip(all_layers(model), all_layers(new), strict=True):
+        _check_arguments(old, layer)
         if _keeps_weights(old):
             kept: dict = {}
             old.save_own_variables(kept)
@@ -79,6 +87,33 @@ def reinitialize(model: keras.Model) -> keras.Model:
         copy_trainable(old, layer)
         assign_values(frozen_variables(layer), read_values(frozen_variables(old)))
     return new
+
+
+def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
+    """Refuses a layer of the user's own that is made again with other arguments.
+
+    Of a model without `get_config`, Keras knows only the defaults of its arguments. Only attributes
+    that are called like arguments are compared: training may change others, such as counters.
+    """
+    if not rewards.lacks_config(old):
+        return
+    own = [one for one in plain_class(old).__mro__ if "__init__" in vars(one) and not is_keras(one)]
+    taken = {name for one in own for name in inspect.signature(one.__init__).parameters}
+    helds: list[dict[str, Any]] = [
+        {name.lstrip("_"): value for name, value in vars(one).items()} for one in (old, new)
+    ]
+    others = [
+        name
+        for name, value in helds[0].items()
+        if name in taken - {"name", "trainable", "dtype"} and rewards.is_plain(value)
+        if not (rewards.is_plain(helds[1].get(name)) and value == helds[1][name])
+    ]
+    if others:
+        raise ValueError(
+            f"The layer {old.name!r} would be made again for each child with other arguments "
+            f"({', '.join(others)}): give {plain_class(old).__name__} a `get_config` of all "
+            "arguments of its constructor."
+        )
 
 
 def _cloned(model: keras.Model) -> keras.Model:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_swish.keras_compat import is_keras_own
+from keras_swish.replacement.members import plain_class
 
 # From labels and outputs to a number; higher is better.
 Reward = Callable[[Any, Any], float]
@@ -112,7 +113,7 @@ def name_of(function: Any) -> str:
 def lacks_config(thing: Any) -> bool:
     """Says whether a loss or the like has its `get_config` of a class before its constructor."""
     maker, writer = (
-        next(one for one in type(thing).__mro__ if name in vars(one))
+        next(one for one in plain_class(thing).__mro__ if name in vars(one))
         for name in ("__init__", "get_config")
     )
     return not issubclass(writer, maker)
@@ -123,7 +124,7 @@ def _config(thing: Any) -> dict[str, Any]:
     if lacks_config(thing):
         makers = [one.__init__ for one in type(thing).__mro__]
         taken = {name for maker in makers for name in inspect.signature(maker).parameters}
-        held = {name.lstrip("_"): value for name, value in vars(thing).items() if _is_plain(value)}
+        held = {name.lstrip("_"): value for name, value in vars(thing).items() if is_plain(value)}
         held.pop("dtype", None)
         # Not whether it was updated before, which no argument of a constructor is called like.
         kept = {
@@ -135,9 +136,10 @@ def _config(thing: Any) -> dict[str, Any]:
     return config
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Says whether a value is a number or a text, or a list of them that is not empty."""
     if isinstance(value, list | tuple):
-        return len(value) > 0 and all(map(_is_plain, value))
+        return len(value) > 0 and all(map(is_plain, value))
     return isinstance(value, str | numbers.Number)
 
 

@@ -251,6 +251,52 @@ def test_what_is_frozen_after_it_was_made_stays(make, data, space):
             np.testing.assert_array_equal(new, old)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Scales(keras.Model):
+    """Has no `get_config`, and counts its calls."""
+
+    def __init__(self, scale=1.0, sizes=(2,), note=None, **kwargs):
+        super().__init__(**kwargs)
+        self._scale, self.sizes, self.note, self.calls = scale, list(sizes), note, 0
+        self.hidden = [keras.layers.Dense(size, "relu") for size in sizes]
+        self.head = keras.layers.Dense(2, "softmax")
+
+    def call(self, inputs):
+        self.calls += 1
+        for layer in self.hidden:
+            inputs = layer(inputs)
+        return self.head(self._scale * inputs)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class SaysScale(Scales):
+    def get_config(self):
+        return {**super().get_config(), "scale": self._scale, "sizes": self.sizes}
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (Scales, {}),
+        (Scales, {"scale": 100.0}),
+        (Scales, {"sizes": [2, 2]}),
+        (SaysScale, {"scale": 100.0, "sizes": [2, 2]}),
+    ],
+)
+def test_a_model_that_would_be_made_with_other_arguments_is_refused(make, arguments, is_inner):
+    model = make(**arguments)
+    if is_inner:
+        model = keras.Sequential([keras.Input((2,)), model])
+    model(np.zeros((1, 2)))
+    if make is SaysScale or not arguments:
+        networks.reinitialize(model)
+    else:
+        (name,) = arguments
+        with pytest.raises(ValueError, match=rf"with other arguments \({name}\): give Scales a"):
+            networks.reinitialize(model)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
 @pytest.mark.parametrize("padding", [{}, {"max_tokens": 20, "pad_to_max_tokens": True}])
 def test_vocabularies_stay_and_are_in_the_fingerprint(padding, space):
