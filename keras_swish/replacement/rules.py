@@ -1,5 +1,6 @@
 """The entries of a replacement: what is replaced, and what makes its successor."""
 
+import functools
 import numbers
 from collections.abc import Collection
 from typing import Any
@@ -133,12 +134,13 @@ def change_of_shape(activation: Any) -> str:
         ('from (2, 4) to (2, 2)', '')
     """
     function, change = function_of(activation), ""
-    is_operation = isinstance(function, keras.Operation)
+    compute: Any = functools.partial(call_symbolically, function)
+    if isinstance(function, keras.Operation):
+        # This neither builds a layer nor goes through its call, if it says its shape.
+        compute = function.compute_output_spec
     for shape in ((2, 4), (2, 4, 4), (2, 4, 4, 4)):  # some take images alone
         try:
-            x = keras.KerasTensor(shape)
-            # Of a layer this neither builds it nor goes through its call where it says its shape.
-            y = function.compute_output_spec(x) if is_operation else call_symbolically(function, x)
+            y = compute(keras.KerasTensor(shape))
             if y.shape == shape:
                 return ""
             change = change or f"from {shape} to {tuple(y.shape)}"

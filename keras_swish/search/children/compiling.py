@@ -66,7 +66,7 @@ class Compiler:
             scales_loss = self._is_half and (is_scaled or not self._arguments)
         self.scales_loss = scales_loss
         has_own = self._arguments and overrides(model, "compile")
-        self._own = model.get_compile_config() if has_own else None
+        self._own: Any = model.get_compile_config() if has_own else None
         self.loss = loss if loss is not None else self._arguments.get("loss")
         if self.loss is None and not self._arguments:
             raise ValueError("The model is not compiled: pass its `loss`, or compile it.")
@@ -118,7 +118,6 @@ class Compiler:
 
     def _compile_as_own(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles a network by a `compile` of the user's, with all of its arguments."""
-        assert self._own is not None
         name = f"{type(network).__name__} has a `compile` of its own, which"
         others: dict[str, Any] = {} if self._takes_optimizer else {"optimizer": optimizer}
         if rewards.name_of(self.loss) != rewards.name_of(self._arguments["loss"]):

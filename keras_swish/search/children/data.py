@@ -153,9 +153,9 @@ def _arrays(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _arrays(name, part) for key, part in value.items()}
     if isinstance(value, list | tuple) and not _is_one_array(value):
-        parts = [_arrays(name, part) for part in value]
         # The class of a named tuple takes its parts one by one.
-        return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
+        make: Any = getattr(value, "_make", type(value))
+        return make(_arrays(name, part) for part in value)
     try:
         array = _numpy(value)
     except (ValueError, TypeError) as error:

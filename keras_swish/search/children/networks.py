@@ -106,7 +106,7 @@ def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
         name
         for name, value in helds[0].items()
         if name in taken - {"name", "trainable", "dtype"} and rewards.is_plain(value)
-        if not (rewards.is_plain(helds[1].get(name)) and value == helds[1][name])
+        if not (rewards.is_plain(helds[1].get(name)) and _is_same(value, helds[1][name]))
     ]
     if others:
         raise ValueError(
@@ -114,6 +114,11 @@ def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
             f"({', '.join(others)}): give {plain_class(old).__name__} a `get_config` of all "
             "arguments of its constructor."
         )
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    # Configurations may make lists of tuples.
+    return keras.tree.flatten(value) == keras.tree.flatten(other)
 
 
 def _cloned(model: keras.Model) -> keras.Model:
