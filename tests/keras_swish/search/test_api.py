@@ -114,7 +114,7 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(
         (lambda x, y: (x, y.astype(str)), "are text, '[01]': number the classes from 0"),
         (
             lambda x, y: (x[:, :1], y),
-            r"does not take the inputs of the training data, of shape \(8, 1\)",
+            r"does not take the inputs of the training data, of shape \(32, 1\)",
         ),
         (lambda x, y: (x, np.stack([y] * 3, 1)), "labels of the training data, of shape"),
         (lambda x, y: (x, y[:9]), "as many inputs as labels"),
