@@ -78,17 +78,23 @@ def _record(out: pathlib.Path) -> dict[str, Any]:
     """
     record = runs.record_of(out)
     config = record["config"]
-    try:
-        _ = [config[k] for k in ("dataset", "train_split", "test_split", "image_size", "flip")]
-        if "image_files" in config:
-            _ = [f"{config['image_files'][k]:,}" for k in provenance.COUNTS]
-        else:
-            _ = config["pad"]
-        for network in config.get("networks", {"": config}).values():
-            _ = network["image_size"], network["recipe"]["source"], network["recipe"]["bn_momentum"]
-        _ = [(start["command"], start["environment"].items()) for start in record["starts"]]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise io.DamagedFileError(out / CONFIG, repr(error)) from error
+
+    def need(part: Any, *names: str) -> None:
+        if not isinstance(part, dict) or not part.keys() >= {*names}:
+            raise io.DamagedFileError(out / CONFIG, f"it lacks {', '.join(names) or 'networks'}")
+
+    need(config, "dataset", "train_split", "test_split", "image_size", "flip")
+    if "image_files" in config:
+        need(config["image_files"], *provenance.COUNTS)
+    else:
+        need(config, "pad")
+    networks = config.get("networks", {"": config})
+    need(networks)
+    for network in networks.values():
+        need(network, "image_size", "recipe")
+        need(network["recipe"], "source", "bn_momentum")
+    for start in record["starts"]:
+        need(start, "command", "environment")
     return record
 
 
