@@ -3,7 +3,7 @@
 import copy
 import functools
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -104,5 +104,10 @@ def with_value(container: Any, key: Sequence[str | int], value: Any) -> Any:
     items[index] = with_value(items[index], key[1:], value)
     if not isinstance(container, tuple):
         return items
+    return tuple_like(container, items)
+
+
+def tuple_like(container: tuple, items: Iterable[Any]) -> tuple:
+    """Returns a tuple of these items, a named one like a named one."""
     make: Any = getattr(container, "_make", tuple)  # which a named tuple has
     return make(items)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of, sublayers
-from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
+from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members, tuple_like
 from keras_swish.replacement.recognise import recognise
 from keras_swish.replacement.watching.frameworks import KnownFunction, code_of, untraced
 
@@ -147,8 +147,7 @@ def _untracked(shapes: Any) -> Any:
     if isinstance(shapes, list):
         return [_untracked(value) for value in shapes]
     if isinstance(shapes, tuple):
-        make: Any = getattr(shapes, "_make", tuple)  # which a named tuple has
-        return make(_untracked(value) for value in shapes)
+        return tuple_like(shapes, map(_untracked, shapes))
     return shapes
 
 

@@ -15,7 +15,7 @@ from keras_swish.keras_compat import (
 )
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
-from keras_swish.search.children.networks import all_optimizers, inner_layers
+from keras_swish.search.children.networks import all_optimizers, class_name, inner_layers
 from keras_swish.search.children.objectives import remade
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ class Compiler:
             names = [sorted(one.pattern.split("|")) if one else [] for one in patterns]
             found["weight_decay_excludes"] = json.dumps(names)
         if self._own:
-            found["own"] = json.dumps(_without_numbers(self._own), sort_keys=True, default=_class)
+            found["own"] = json.dumps(
+                _without_numbers(self._own), sort_keys=True, default=class_name
+            )
         if self._is_half and not self.scales_loss:
             found["auto_scale_loss"] = "False"
         return {"compiled": found} if found else {}
@@ -192,10 +194,6 @@ def _without_numbers(config: Any) -> Any:
         config = rewards.without_number(config)
         return {name: _without_numbers(value) for name, value in config.items()}
     return [*map(_without_numbers, config)] if isinstance(config, list | tuple) else config
-
-
-def _class(value: Any) -> str:
-    return type(value).__name__
 
 
 def _fresh(value: Any) -> Any:

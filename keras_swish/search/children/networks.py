@@ -216,7 +216,7 @@ def structure(model: keras.Model) -> str:
         if not isinstance(layer, keras.Model)
     ]
     calls = [_calls(part) for part in (model, *inner_layers(model)) if is_graph(part)]
-    return json.dumps([layers, calls], sort_keys=True, default=_class_name)
+    return json.dumps([layers, calls], sort_keys=True, default=class_name)
 
 
 def own_models(model: keras.Model) -> str:
@@ -230,7 +230,7 @@ def own_models(model: keras.Model) -> str:
         for one in models
         if not is_keras(plain_class(one))
     ]
-    return json.dumps(found, sort_keys=True, default=_class_name) if found else ""
+    return json.dumps(found, sort_keys=True, default=class_name) if found else ""
 
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
@@ -253,7 +253,8 @@ def _without_layers(config: Any) -> Any:
     return {key: _without_layers(value) for key, value in config.items() if key not in names}
 
 
-def _class_name(value: Any) -> str:
+def class_name(value: Any) -> str:
+    """Returns what stands in JSON for a value that it cannot hold."""
     return type(value).__name__
 
 
