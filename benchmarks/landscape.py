@@ -1,6 +1,7 @@
 """Draws the landscape of a look-up benchmark: which shapes of functions train well.
 
     python benchmarks/landscape.py --out results/landscape
+    python benchmarks/landscape.py --benchmark fashion_mnist_resnet56 --out results/study/landscape
 
 Writes, of the reward of the first seed, which all functions have:
 
@@ -74,9 +75,32 @@ def colors(benchmark: Benchmark) -> list[str]:
 
 
 def _sides(marks: dict[str, int], places: np.ndarray) -> dict[str, int]:
-    """Returns on which side of its mark each name stands, in turn from the top: 1 is right."""
-    ordered = sorted(marks, key=lambda name: -places[marks[name], 1])
-    return {name: 1 - 2 * (number % 2) for number, name in enumerate(ordered)}
+    """Returns on which side of its mark each name stands, 1 is right: where it covers least."""
+    # Left, right, below and above, in parts of the figure.
+    covered = [(x - 0.01, x + 0.01, y - 0.01, y + 0.01) for x, y in places[[*marks.values()]]]
+    sides = {}
+    for name, number in sorted(marks.items(), key=lambda item: -places[item[1], 1]):
+        x, y = places[number]
+        width, ways = 0.015 * len(name), {}
+        for side in (1, -1):
+            left, right = sorted((x + 0.015 * side, x + side * (0.015 + width)))
+            box = left, right, y - 0.012, y + 0.012
+            ways[side] = sum(_overlap(box, other) for other in covered), -side, box
+        sides[name] = min(ways, key=ways.__getitem__)
+        covered.append(ways[sides[name]][-1])
+    return sides
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Returns the area that two boxes share."""
+    width = min(one[1], other[1]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[2], other[2])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _scale(benchmark: Benchmark) -> float:
+    """Returns how many times as large as in a table of thousands the points are."""
+    return float(np.clip(60 / np.sqrt(len(benchmark.functions)), 1, 2))
 
 
 def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
@@ -85,11 +109,13 @@ def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
     order = np.argsort(found)
     figure = Figure((9, 8), layout="constrained")
     panel = figure.add_subplot()
-    panel.scatter(*places[order].T, c=np.array(colors(benchmark))[order], s=9, linewidths=0)
+    size, shown = 9 * _scale(benchmark) ** 2, np.array(colors(benchmark))
+    panel.scatter(*places[order].T, c=shown[order], s=size, linewidths=0)
     marks = marked(benchmark)
     sides = _sides(marks, places)
     for name, number in marks.items():
-        panel.plot(*places[number], "o", mfc="none", mec="#d55e00", ms=9, mew=1.5, zorder=5)
+        ring = {"mfc": "none", "mec": "#d55e00", "ms": 8 + _scale(benchmark), "mew": 1.5}
+        panel.plot(*places[number], "o", zorder=5, **ring)
         panel.annotate(
             name,
             places[number],
@@ -107,7 +133,7 @@ def draw(benchmark: Benchmark, places: np.ndarray, path: pathlib.Path) -> None:
 
 
 def pairs(benchmark: Benchmark, path: pathlib.Path) -> None:
-    """Draws the best reward of each pair of unary functions, whatever joins them."""
+    """Draws the best reward of each pair of unary functions, whichever joins them."""
     found = rewards(benchmark)
     names = benchmark.space.primitives["u"]
     best = np.full((len(names), len(names)), np.nan)
@@ -123,7 +149,7 @@ def pairs(benchmark: Benchmark, path: pathlib.Path) -> None:
     labels = [names[number] for number in order]
     panel.set_xticks(range(len(labels)), labels, rotation=90)
     panel.set_yticks(range(len(labels)), labels)
-    panel.set_title("The best of all functions of a pair, over ten binary functions")
+    panel.set_title(f"{len(found)} functions: the best of each pair, whichever function joins it")
     figure.colorbar(shown, shrink=0.6, extend="min").set_label(
         f"validation accuracy with seed {benchmark.seeds[0]}"
     )
@@ -134,26 +160,29 @@ def page(benchmark: Benchmark, places: np.ndarray) -> str:
     """Returns the landscape as a page that shows each function under the pointer."""
     found = rewards(benchmark)
     shown, marks = colors(benchmark), marked(benchmark)
-    sides = _sides(marks, places)
+    sides, radius = _sides(marks, places), 4 * _scale(benchmark)
     circles = []
     for number in np.argsort(found):
         function, (x, y) = benchmark.functions[number], SIZE * places[number]
         name = "" if function.name == function.formula else f"{function.name}: "
         title = html.escape(f"{name}{function.formula}\n{found[number]:.4f}")
         circles.append(
-            f'<circle cx="{x:.1f}" cy="{SIZE - y:.1f}" r="4" fill="{shown[number]}">'
+            f'<circle cx="{x:.1f}" cy="{SIZE - y:.1f}" r="{radius:g}" fill="{shown[number]}">'
             f"<title>{title}</title></circle>"
         )
     for name, number in marks.items():
         x, y = SIZE * places[number]
         anchor = "start" if sides[name] > 0 else "end"
-        circles.append(f'<circle class="mark" cx="{x:.1f}" cy="{SIZE - y:.1f}" r="9"/>')
+        circles.append(
+            f'<circle class="mark" cx="{x:.1f}" cy="{SIZE - y:.1f}" r="{radius + 5:g}"/>'
+        )
         circles.append(
             f'<text x="{x + 13 * sides[name]:.1f}" y="{SIZE - y:.1f}" text-anchor="{anchor}">'
             f"{html.escape(name)}</text>"
         )
     return _PAGE.format(
         count=len(found),
+        name=benchmark.name,
         seed=benchmark.seeds[0],
         low=LOWEST,
         high=found.max(),
@@ -183,8 +212,8 @@ text {{ font-size: 20px; fill: currentColor; pointer-events: none; paint-order: 
           overflow-wrap: anywhere; }}
 </style>
 <h1>The landscape of activation functions</h1>
-<p>{count} functions, near to those of a like shape. Colours: validation accuracy of a ResNet-8 on
-Fashion-MNIST with seed {seed}. Point at, or tap, a function.</p>
+<p>{count} functions, near to those of a like shape. Colours: validation accuracy with seed {seed}
+in the table {name}. Point at, or tap, a function.</p>
 <div class="bar"></div>
 <div class="ends"><span>{low:.2f} or less (gray: diverged)</span><span>{high:.4f}</span></div>
 <p id="shown"></p>

@@ -194,7 +194,8 @@ def main() -> None:
         "name": arguments.name,
         "licence": LICENCE,
         "source": str(arguments.results),
-        "command": record["starts"][0]["command"],
+        # That of the last start, which came to the end.
+        "command": record["starts"][-1]["command"],
         "dataset": record["config"]["dataset"],
         "child": record["config"]["child"],
         # A start outside of a checkout has none.

@@ -353,7 +353,7 @@ def names() -> list[str]:
     Example:
         >>> from keras_swish.search import benchmark
         >>> benchmark.names()
-        ['fashion_mnist_resnet8']
+        ['fashion_mnist_resnet56', 'fashion_mnist_resnet8']
     """
     return sorted(folder.name for folder in _tables().iterdir() if (folder / CARD).is_file())
 

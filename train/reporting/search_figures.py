@@ -106,6 +106,7 @@ def predicted(found: np.ndarray, believed: np.ndarray, path: pathlib.Path) -> No
             panel.plot(ends, ends, color=INK, lw=1)
             panel.plot(found, believed, "o", ms=3, alpha=0.5, mew=0, color=PALETTE[0])
             panel.set(title=title, xlabel="reward found", ylabel="reward predicted")
+            panel.locator_params("x", nbins=4)
             panel.grid()
         least, most = np.quantile(found, 0.75), found.max()
         best, margin = believed[found >= least], 0.05 * (most - least)

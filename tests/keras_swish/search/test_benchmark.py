@@ -1,5 +1,6 @@
 """The look-up benchmark: what it says is what the search wrote; sessions keep halves apart."""
 
+import collections
 import csv
 import math
 import shutil
@@ -40,6 +41,26 @@ def test_its_rewards_are_those_of_the_exhaustive_search(table, root):
         assert function.seeds == list(wanted)
         for seed, reward in wanted.items():
             assert table.query(candidate, seed).reward == reward
+
+
+def test_the_deep_childs_rewards_are_those_of_its_study(root):
+    table = benchmark.load("fashion_mnist_resnet56")
+    with open(root / "results/study/table/trainings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_rate = collections.defaultdict(dict)
+    for row in rows:
+        by_rate[row["formula"], int(row["seed"])][float(row["learning_rate"])] = row
+    assert len({formula for formula, _ in by_rate}) == len(table.functions) == 82
+    for (formula, seed), rates in by_rate.items():
+        training = table.query(formula, seed)
+        assert training.rates.keys() == rates.keys() == {0.1, 0.03}
+        for rate, row in rates.items():
+            # Five digits of it are written there.
+            assert training.rates[rate].reward == pytest.approx(float(row["reward"]), abs=1e-5)
+            assert training.rates[rate].status == row["status"]
+        assert training.reward == max(one.reward for one in training.rates.values())
+    with pytest.raises(ValueError, match="has a part of all functions"):
+        table.query("cos(x) - x")
 
 
 def test_every_spelling_is_that_of_the_space(table, space):
