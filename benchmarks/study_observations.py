@@ -52,7 +52,12 @@ def observations(rows: list[dict[str, str]], space: SearchSpace) -> list[dict[st
     made = []
     for name, flags in has(space, rows).items():
         groups = ranks[flags], ranks[~flags]
-        row = {"property": name, "with": len(groups[0]), "without": len(groups[1])}
+        row = {
+            "property": name,
+            "with": len(groups[0]),
+            "without": len(groups[1]),
+            **dict.fromkeys(("mean rank with", "mean rank without", "p"), ""),
+        }
         if min(map(len, groups)) > 1:
             outcome: Any = stats.permutation_test(
                 groups,
@@ -66,7 +71,7 @@ def observations(rows: list[dict[str, str]], space: SearchSpace) -> list[dict[st
                 "mean rank without": round(float(groups[1].mean()), 1),
                 "p": float(f"{outcome.pvalue:.2g}"),
             }
-        made.append({**dict.fromkeys(("mean rank with", "mean rank without", "p"), ""), **row})
+        made.append(row)
     # What hardly any has is tested by nothing, and counts as a p of 1.
     corrected = statistics.holm([1.0 if row["p"] == "" else row["p"] for row in made])
     return [{**row, "p (Holm)": float(f"{p:.2g}")} for row, p in zip(made, corrected, strict=True)]
