@@ -1,6 +1,7 @@
 """Activation layers with weights."""
 
 import collections
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -47,12 +48,14 @@ class TrainableActivation(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.beta_initializer = beta_initializer and initializers.get(beta_initializer)
+        self.beta_initializer = None
+        if beta_initializer is not None:
+            self.beta_initializer = initializers.get(beta_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         if isinstance(shared_axes, int | np.integer):
             shared_axes = [int(shared_axes)]
-        self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
+        self.shared_axes = None if shared_axes is None else [*map(operator.index, shared_axes)]
         self.data_format = self.given_data_format = data_format
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(

@@ -49,6 +49,7 @@ def plot(identifiers: str | Sequence[str], low: float = -5.0, high: float = 5.0)
         A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
 
     Raises:
+        TypeError: If an identifier is no text.
         ValueError: If an identifier is neither a name nor a formula, or the range is empty.
 
     Example:
@@ -100,8 +101,9 @@ def gallery(
         A `matplotlib.figure.Figure`.
 
     Raises:
+        TypeError: If an identifier is no text.
         ValueError: If an identifier is neither a name nor a formula, or there is none, or no
-            column.
+            column, or there are not as many titles.
 
     Example:
         >>> from keras_swish.plot import gallery
@@ -113,6 +115,12 @@ def gallery(
     identifiers = _several(catalogue.ENTRIES if identifiers is None else identifiers)
     if columns < 1:
         raise ValueError(f"`columns` must be 1 or more. Received: {columns}")
+    titles = titles or identifiers
+    if len(titles) != len(identifiers):
+        raise ValueError(
+            "Each panel needs a title. "
+            f"Received: {len(titles)} titles, {len(identifiers)} functions"
+        )
     trees = [_tree(identifier) for identifier in identifiers]
     columns = min(columns, len(identifiers))
     rows = -(-len(identifiers) // columns)
@@ -120,7 +128,7 @@ def gallery(
     with drawing.style():
         figure = Figure(figsize=(2.2 * columns, 2 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for panel, title, (tree, beta) in zip(panels, titles or identifiers, trees, strict=False):
+        for panel, title, (tree, beta) in zip(panels, titles, trees, strict=False):
             _draw_zero(panel)
             y, slope = _function_and_slope(tree, beta, x)
             panel.plot(x, slope, color=PALETTE[1], lw=1, ls="--", label="derivative")
@@ -321,7 +329,11 @@ def _array(variable: keras.Variable) -> np.ndarray:
 
 
 def _several(identifiers: str | Iterable[str]) -> list[str]:
-    given = [identifiers] if isinstance(identifiers, str) else identifiers
+    is_one = isinstance(identifiers, str) or not isinstance(identifiers, Iterable)
+    given = [identifiers] if is_one else [*identifiers]
+    for identifier in given:
+        if not isinstance(identifier, str):
+            raise TypeError(f"Names and formulas are text. Received: {identifier!r}")
     identifiers = [identifier.strip() for identifier in given]
     if not identifiers:
         raise ValueError("Nothing to draw: give at least one name or formula.")

@@ -46,10 +46,11 @@ def check(
     if weights is None:
         return
     if weights != "imagenet":
-        if not os.path.isfile(weights):
+        # Numbers are open files to `isfile`.
+        if not isinstance(weights, str | os.PathLike) or not os.path.isfile(weights):
             raise ValueError(
                 "`weights` must be None, 'imagenet' or the path of a file. "
-                f"Received: weights={os.fspath(weights)!r}"
+                f"Received: weights={weights!r}"
             )
         return
     if published.application is None:

@@ -51,9 +51,18 @@ def test_bad_arguments(arguments, message):
         plot(*arguments)
 
 
-def test_a_gallery_has_columns():
+@pytest.mark.parametrize("draw", [plot, gallery])
+def test_what_is_no_text_is_refused(draw):
+    for identifiers in (["relu", 3], 3):
+        with pytest.raises(TypeError, match=r"are text\. Received: 3"):
+            draw(identifiers)
+
+
+def test_a_gallery_has_columns_and_a_title_for_each_panel():
     with pytest.raises(ValueError, match=r"`columns` must be 1 or more. Received: 0"):
         gallery(["swish"], columns=0)
+    with pytest.raises(ValueError, match="Received: 1 titles, 2 functions"):
+        gallery(["swish", "relu"], titles=["one"])
 
 
 def test_betas_that_diverged_leave_the_others_to_be_seen():

@@ -165,6 +165,7 @@ def test_a_file_of_another_network_is_refused(tmp_path, name, options):
         ("resnet20", {}, "no weights of this network. Received: weights='imagenet'"),
         ("resnet18", {}, "no weights of this network"),
         ("mobilenet", {"weights": "image_net"}, "Received: weights='image_net'"),
+        ("mobilenet", {"weights": True}, "the path of a file. Received: weights=True"),
         ("mobilenet", {"weights": "/no/such.weights.h5"}, "Received: weights='/no/such.weights.h5"),
     ],
 )
