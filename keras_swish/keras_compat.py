@@ -103,13 +103,31 @@ def frozen_variables(layer: keras.Layer) -> list[keras.Variable]:
 
 
 def state_variables(layer: keras.Layer) -> list[keras.Variable]:
-    """Returns what calls of a layer may change, sublayers too: moving averages, states, seeds."""
+    """Returns what calls of a layer may change, sublayers too: states, seeds, metrics, weights."""
     variables = {}
     for each in all_layers(layer):
-        seeds = [generator.state for generator in each._seed_generators]
-        for variable in [*each._non_trainable_variables, *seeds]:
+        # Weights too: a spectral normalisation divides them.
+        metrics = [variable for metric in each._metrics for variable in metric.variables]
+        # Keras does not list those of a stateful recurrent layer.
+        is_stateful = isinstance(each, keras.layers.RNN) and each.states is not None
+        states = keras.tree.flatten(each.states) if is_stateful else []
+        for variable in [*own_variables(each), *metrics, *states]:
             variables[id(variable)] = variable
     return list(variables.values())
+
+
+@contextlib.contextmanager
+def without_new_calls(layer: keras.Layer) -> Iterator[None]:
+    """Takes what symbolic calls made meanwhile out of a layer and its sublayers again."""
+    nodes = [
+        nodes for each in all_layers(layer) for nodes in (each._inbound_nodes, each._outbound_nodes)
+    ]
+    counts = [len(of_one) for of_one in nodes]
+    try:
+        yield
+    finally:
+        for of_one, count in zip(nodes, counts, strict=True):
+            del of_one[count:]
 
 
 def batches(x: Any, batch_size: int | None, steps: int | None) -> Iterator[Any]:

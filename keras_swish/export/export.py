@@ -15,9 +15,12 @@ import numpy as np
 from keras_swish import activations
 from keras_swish.elementwise.operation import plain_operations
 from keras_swish.export import formats, serving
+from keras_swish.keras_compat import without_new_calls
 from keras_swish.kernels import portable
 from keras_swish.messages import unknown
+from keras_swish.recording.recorder import states_kept
 from keras_swish.replacement.replace import find_activations, replace_activations
+from keras_swish.replacement.watching.running import unchanged
 
 # Without data: how many random examples a model is tried on, and of what size where it is open.
 _EXAMPLES, _OPEN = 3, 96
@@ -99,59 +102,70 @@ def export(
         5.8e-08
     """
     path = pathlib.Path(path).expanduser()
-    _check(model, path, quantize, representative_data)
+    _check(model, path, preprocessing, quantize, representative_data)
     target = _format(path, format, quantize)
     _import(target.packages)
-    model = _with_our_swish(model) if hard_swish else model
-    names_are_outputs = class_names is not None and target.add_class_names is None
-    original = model
-    model = serving.surround(
-        original, preprocessing, classifier_activation, class_names, names_are_outputs
-    )
-    _check_strings(model, path, target)
-    inputs = _examples(model, representative_data)
-    batches = _batches(model, inputs)
-    names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
-    functions = target.functions
-    if hard_swish:
-        functions = {**functions, **portable.gates(portable.hard_sigmoid)}
-    with plain_operations(functions) if hard_swish else contextlib.nullcontext():
-        if classifier_activation is not None:
-            logits = serving.surround(original, preprocessing, None, None, False)
-            serving.check_logits(
-                original, _computed(logits, _tensors(batches[0]), preprocessing is not None)
-            )
-        expected = _concatenated(
-            _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
+    with _unchanged(model), _unchanged(preprocessing):
+        model = _with_our_swish(model) if hard_swish else model
+        names_are_outputs = class_names is not None and target.add_class_names is None
+        original = model
+        model = serving.surround(
+            original, preprocessing, classifier_activation, class_names, names_are_outputs
         )
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        with plain_operations(functions), _one_line(f"{path} could not be written"):
-            target.write(model, temporary, inputs, quantize)
-            if class_names is not None and target.add_class_names is not None:
-                target.add_class_names(temporary, class_names)
-        with _one_line(f"{path} was not kept, as it does not run"):
-            outputs = _concatenated(target.run(temporary, batch, names) for batch in batches)
-        difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
-        limit = _INT8_TOLERANCE if quantize else target.tolerance
-        limit = limit if tolerance is None else tolerance
-        if not difference <= limit:
-            raise ExportError(
-                f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
-                f"times the {'root mean square' if quantize else 'largest'} of them, and "
-                f"`tolerance` is {limit:.2g}."
+        _check_strings(model, path, target)
+        inputs = _examples(model, representative_data)
+        batches = _batches(model, inputs)
+        if not model.built:  # what is built while it is compared could not be kept
+            _computed(model, _tensors(batches[0]), preprocessing is not None)
+        names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
+        functions = target.functions
+        if hard_swish:
+            functions = {**functions, **portable.gates(portable.hard_sigmoid)}
+        with plain_operations(functions) if hard_swish else contextlib.nullcontext():
+            if classifier_activation is not None:
+                logits = serving.surround(original, preprocessing, None, None, False)
+                serving.check_logits(
+                    original, _computed(logits, _tensors(batches[0]), preprocessing is not None)
+                )
+            expected = _concatenated(
+                _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
             )
-        os.replace(temporary, path)
-    finally:
-        _remove(temporary)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        try:
+            with plain_operations(functions), _one_line(f"{path} could not be written"):
+                target.write(model, temporary, inputs, quantize)
+                if class_names is not None and target.add_class_names is not None:
+                    target.add_class_names(temporary, class_names)
+            with _one_line(f"{path} was not kept, as it does not run"):
+                outputs = _concatenated(target.run(temporary, batch, names) for batch in batches)
+            difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
+            limit = _INT8_TOLERANCE if quantize else target.tolerance
+            limit = limit if tolerance is None else tolerance
+            if not difference <= limit:
+                raise ExportError(
+                    f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
+                    f"times the {'root mean square' if quantize else 'largest'} of them, and "
+                    f"`tolerance` is {limit:.2g}."
+                )
+            os.replace(temporary, path)
+        finally:
+            _remove(temporary)
     return difference
 
 
-def _check(model: Any, path: pathlib.Path, quantize: str | None, representative_data: Any) -> None:
+def _check(
+    model: Any,
+    path: pathlib.Path,
+    preprocessing: Any,
+    quantize: str | None,
+    representative_data: Any,
+) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
         )
+    if not isinstance(preprocessing, keras.Model | None):
+        raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "The exporters need Keras's TensorFlow backend: save the model with "
@@ -199,6 +213,16 @@ def _import(packages: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
+def _unchanged(model: keras.Model | None) -> Iterator[None]:
+    """Lets a model keep the attributes and the list of calls that it had before."""
+    if model is None or not model.built:  # it is built meanwhile, and stays so
+        yield
+        return
+    with unchanged(model), without_new_calls(model):
+        yield
+
+
+@contextlib.contextmanager
 def _one_line(failure: str) -> Iterator[None]:
     try:
         yield
@@ -229,11 +253,13 @@ def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:
 
     Those round images in uint8 when they are called eagerly, and not in graphs.
     """
-    if not in_graph:
-        return model(inputs, training=False)
-    import tensorflow as tf
+    # What was written begins with these states, too, whenever it is loaded.
+    with states_kept(model):
+        if not in_graph:
+            return model(inputs, training=False)
+        import tensorflow as tf
 
-    return tf.function(lambda x: model(x, training=False), autograph=False)(inputs)
+        return tf.function(lambda x: model(x, training=False), autograph=False)(inputs)
 
 
 def _examples(model: keras.Model, data: Any) -> Any:

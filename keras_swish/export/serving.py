@@ -42,8 +42,6 @@ def surround(
         _check_class_names(model, class_names)
     if preprocessing is None and classifier_activation is None and not names_are_outputs:
         return model
-    if not isinstance(preprocessing, keras.Model | None):
-        raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
     inputs = structure(preprocessing or model)
     if inputs is None:
         unknown = preprocessing or model

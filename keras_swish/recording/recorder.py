@@ -24,6 +24,7 @@ from keras_swish.keras_compat import (
 )
 from keras_swish.replacement.members import with_value
 from keras_swish.replacement.sites import LocatedActivation, locate_activations
+from keras_swish.replacement.watching.running import unchanged
 
 # What is told of a call: the activation as a function of its input alone, input and output.
 OnCall = Callable[[LocatedActivation, Callable[[Tensor], Tensor], Tensor, Tensor], None]
@@ -62,7 +63,7 @@ def runs(
     """Calls a model with each batch of inputs, and yields after it.
 
     Args:
-        model: The model, which is the same afterwards: weights, states and all.
+        model: The model, which is the same afterwards: weights, states, attributes and all.
         sites: The activations to watch.
         x: Inputs as `model.predict` takes them: arrays, or batches of a dataset.
         on_call: What to do at each call.
@@ -85,10 +86,11 @@ def runs(
         if isinstance(layer, keras.layers.RNN)
     ]
     is_empty = True
-    with _states_kept(model):
+    with states_kept(model):
         for batch in batches(x, batch_size, steps):
             inputs = keras.tree.map_structure(ops.convert_to_tensor, batch)
             with contextlib.ExitStack() as stack:
+                stack.enter_context(unchanged(model))
                 for watch in watching:
                     stack.enter_context(watch())
                 stack.enter_context(backend.eager())
@@ -109,8 +111,8 @@ def _backend_module() -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def _states_kept(model: keras.Model) -> Iterator[None]:
-    """Gives states of layers, such as moving averages and seeds, the values they had before."""
+def states_kept(model: keras.Model) -> Iterator[None]:
+    """Gives what calls change, such as moving averages and seeds, the values it had before."""
     values = [(variable, ops.copy(variable.value)) for variable in state_variables(model)]
     try:
         yield

@@ -305,7 +305,7 @@ def test_the_model_is_left_as_it_is():
             keras.layers.Dropout(0.5, seed=3),
             keras.layers.Reshape((2, 2)),
             # On PyTorch Keras cannot train a stateful one.
-            keras.layers.GRU(2, stateful=BACKEND != "torch"),
+            keras.layers.GRU(2, stateful=BACKEND != "torch", name="gru"),
             keras.layers.ReLU(name="act"),
         ]
     )
@@ -315,7 +315,8 @@ def test_the_model_is_left_as_it_is():
     dense, act = model.get_layer("dense"), model.get_layer("act")
     order = [id(layer) for layer in all_layers(model)]
     attributes = [{**vars(layer)} for layer in all_layers(model)]
-    variables = [numpy(v) for v in (*model.variables, *model.optimizer.variables)]
+    states = model.get_layer("gru").states or ()
+    variables = [numpy(v) for v in (*model.variables, *states, *model.optimizer.variables)]
     # In training, dropout and batch normalisation change their states as well.
     for training in (False, True):
         assert len(activation_statistics(model, x, training=training).rows) == 4
@@ -327,10 +328,34 @@ def test_the_model_is_left_as_it_is():
         assert now.keys() == before.keys()
         changed = {name for name in before if now[name] is not before[name]}
         assert changed <= {"_called"}  # Keras's own note
-    for before, now in zip(variables, (*model.variables, *model.optimizer.variables), strict=True):
+    after = (*model.variables, *states, *model.optimizer.variables)
+    for before, now in zip(variables, after, strict=True):
         np.testing.assert_array_equal(before, numpy(now))
     assert model.compiled
     model.fit(x, np.zeros((8, 2)), verbose=0)
+
+
+def test_weights_metrics_and_attributes_are_left_as_they_are():
+    class Remembers(keras.layers.Layer):
+        def build(self, shape):
+            self.mean, self.last = keras.metrics.Mean(), None
+
+        def call(self, x):
+            self.mean.update_state(x)
+            self.last = x
+            return x
+
+    # In training, spectral normalisation changes the weights of its layer.
+    normalized = keras.layers.SpectralNormalization(keras.layers.Dense(4, "relu"))
+    remembers = Remembers()
+    model = keras.Sequential([keras.Input((3,)), normalized, remembers])
+    model(data(8, 3))
+    last, variables = remembers.last, [*model.variables, *remembers.mean.variables]
+    before = [numpy(variable) for variable in variables]
+    activation_statistics(model, data(8, 3, seed=1), training=True)
+    assert remembers.last is last
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value)
 
 
 def test_training_mode_is_that_of_the_layers():

@@ -398,3 +398,53 @@ def test_logits_are_one_output_in_any_structure(tmp_path):
     model = keras.Model(inputs, [logits, keras.layers.Dense(2)(inputs)])
     with pytest.raises(ValueError, match=r"for a model of one output.*which has 2"):
         keras_swish.export(model, tmp_path / "b", classifier_activation="softmax")
+
+
+class Remembers(keras.layers.Layer):
+    """Changes with each call what a layer may have: an attribute, a state, a metric."""
+
+    def build(self, shape):
+        self.calls = self.add_weight(shape=(), trainable=False, initializer="zeros")
+        self.mean, self.last = keras.metrics.Mean(), None
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        self.mean.update_state(x)
+        self.last = x
+        return x * self.calls + self.mean.result()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"class_names": ["a", "b"]},
+        {
+            "preprocessing": keras.Sequential(
+                [keras.Input(batch_shape=(2, 2, 3)), keras.layers.Rescaling(0.5)]
+            ),
+            "classifier_activation": "softmax",
+        },
+    ],
+)
+def test_a_model_that_changes_when_it_is_called_is_left_as_it_is(options, tmp_path):
+    rnn, remembers = keras.layers.SimpleRNN(2, stateful=True), Remembers()
+    model = keras.Sequential([keras.Input((2, 3), batch_size=2), rnn, remembers])
+    x = np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32")
+    model(x[:2])
+    variables = [*model.variables, *rnn.states, *remembers.mean.variables]
+    before, last = [variable.numpy() for variable in variables], remembers.last
+    calls = [len(layer._inbound_nodes) for layer in (model, *model.layers)]
+    # Each batch is computed from the states that the file has.
+    assert keras_swish.export(model, tmp_path / "a", representative_data=x, **options) < 1e-5
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert remembers.last is last
+    assert [len(layer._inbound_nodes) for layer in (model, *model.layers)] == calls
+
+
+def test_a_model_that_was_never_called_is_built(tmp_path):
+    model = keras.Sequential([keras.layers.SimpleRNN(4, stateful=True), Remembers()])
+    x = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
+    assert keras_swish.export(model, tmp_path / "a", representative_data=x) < 1e-5
+    assert model(x).shape == (2, 4)
