@@ -112,12 +112,13 @@ def export(
         model = serving.surround(
             original, preprocessing, classifier_activation, class_names, names_are_outputs
         )
-        _check_strings(model, path, target)
         inputs = _examples(model, representative_data)
+        specs = keras.tree.flatten(formats.signature(model, inputs))
+        _check_strings(specs, path, target)
         batches = _batches(model, inputs)
         if not model.built:  # what is built while it is compared could not be kept
             _computed(model, _tensors(batches[0]), preprocessing is not None)
-        names = [spec.name for spec in keras.tree.flatten(formats.signature(model, inputs))]
+        names = [spec.name for spec in specs]
         functions = target.functions
         if hard_swish:
             functions = {**functions, **portable.gates(portable.hard_sigmoid)}
@@ -130,6 +131,8 @@ def export(
             expected = _concatenated(
                 _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
             )
+        if class_names is not None and not names_are_outputs:
+            serving.check_class_names(original, expected, class_names)
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
         try:
             with plain_operations(functions), _one_line(f"{path} could not be written"):
@@ -182,10 +185,9 @@ def _check(
         raise ValueError("`quantize` needs `representative_data`: about 100 typical inputs.")
 
 
-def _check_strings(model: keras.Model, path: pathlib.Path, target: formats.Format) -> None:
+def _check_strings(specs: Sequence[Any], path: pathlib.Path, target: formats.Format) -> None:
     """Refuses strings, such as encoded images, where a format has none."""
-    inputs = getattr(model, "inputs", None) or ()
-    if target.add_class_names is not None and any(x.dtype == "string" for x in inputs):
+    if target.add_class_names is not None and any(spec.dtype == "string" for spec in specs):
         raise ValueError(f"Strings can be inputs of a SavedModel alone. Received: {path}")
 
 
@@ -273,7 +275,7 @@ def _examples(model: keras.Model, data: Any) -> Any:
                 "`representative_data` must be arrays of at least one example. Received: arrays "
                 f"of the shapes {shapes}"
             )
-        return data if symbolic is None else _as_inputs(symbolic, data)
+        return _as_floats(data) if symbolic is None else _as_inputs(symbolic, data)
     if symbolic is None:
         raise ValueError(
             f"`representative_data` is needed: the inputs of {model.name!r}, a "
@@ -309,6 +311,15 @@ def _concatenated(batches: Iterable[Any]) -> list[np.ndarray]:
     return (
         outputs[0] if len(outputs) == 1 else [np.concatenate(x) for x in zip(*outputs, strict=True)]
     )
+
+
+def _as_floats(data: Any) -> Any:
+    """Casts floats as `predict` does for a model that does not tell what it takes."""
+
+    def cast(x: np.ndarray) -> np.ndarray:
+        return x.astype(keras.config.floatx()) if np.issubdtype(x.dtype, np.floating) else x
+
+    return keras.tree.map_structure(cast, data)
 
 
 def _as_inputs(symbolic: Any, data: Any) -> Any:

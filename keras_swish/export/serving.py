@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import producer
+from keras_swish.keras_compat import has_graph, producer
 
 _ACTIVATIONS = (None, "softmax")
 
@@ -38,8 +38,6 @@ def surround(
             "`classifier_activation` must be None or 'softmax'. "
             f"Received: {classifier_activation!r}"
         )
-    if class_names is not None:
-        _check_class_names(model, class_names)
     if preprocessing is None and classifier_activation is None and not names_are_outputs:
         return model
     inputs = structure(preprocessing or model)
@@ -52,6 +50,8 @@ def surround(
     # Named, as Keras's preprocessing layers, which train by default, make what follows train too.
     prepared = inputs if preprocessing is None else preprocessing(inputs, training=False)
     outputs: Any = model(prepared, training=False)
+    if class_names is not None:
+        check_class_names(model, outputs, class_names)
     if classifier_activation is not None:
         if (already := _output_activation(model)) is not None:
             raise ValueError(
@@ -66,14 +66,15 @@ def surround(
         activation = keras.layers.Activation(classifier_activation, dtype="float32")
         outputs = keras.tree.map_structure(activation, outputs)
     if names_are_outputs and class_names is not None:
-        outputs = {"scores": outputs, "classes": ClassNames(class_names)(outputs)}
+        (scores,) = keras.tree.flatten(outputs)
+        outputs = {"scores": scores, "classes": ClassNames(class_names)(scores)}
     return keras.Model(inputs, outputs, name=model.name)
 
 
 def _output_activation(model: Any) -> str | None:
     """Returns which activation makes probabilities of a model's first output, if one does."""
-    while getattr(model, "outputs", None):
-        model = producer(model.outputs[0])[0]
+    while outputs := _symbolic(model, "outputs"):
+        model = producer(outputs[0])[0]
     # A layer or an operation that is one, or a layer that has one.
     held = getattr(model, "activation", None)
     names = type(model).__name__.lower(), getattr(held, "__name__", "")
@@ -105,8 +106,15 @@ def check_logits(model: keras.Model, outputs: Any) -> None:
 
 def structure(model: Any) -> Any:
     """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
-    inputs = getattr(model, "inputs", None)
+    inputs = _symbolic(model, "inputs")
     return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
+
+
+def _symbolic(model: Any, name: str) -> Any:
+    """Returns the `inputs` or `outputs` of a model's graph; None where there is none."""
+    # Where there is none, an attribute of that name is the user's own.
+    has_one = isinstance(model, keras.Sequential) or has_graph(model)
+    return getattr(model, name, None) if has_one else None
 
 
 def batch_size(model: Any) -> int | None:
@@ -115,14 +123,24 @@ def batch_size(model: Any) -> int | None:
     return next((tensor.shape[0] for tensor in tensors if tensor is not None), None)
 
 
-def _check_class_names(model: keras.Model, class_names: Sequence[str]) -> None:
+def check_class_names(model: keras.Model, outputs: Any, class_names: Sequence[str]) -> None:
+    """Refuses names that are not those of the classes of a model's one output.
+
+    Args:
+        model: The model.
+        outputs: Its outputs, symbolic or at some examples.
+        class_names: As for `export`.
+
+    Raises:
+        ValueError: If they are no strings, or not one for each class.
+    """
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
         raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
-    shape = model.output_shape
-    if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] != len(class_names):
+    shapes = [(None, *output.shape[1:]) for output in keras.tree.flatten(outputs)]
+    if shapes != [(None, len(class_names))]:
         raise ValueError(
             f"`class_names` has {len(class_names)} names, {model.name!r} gives outputs of the "
-            f"shape {shape}."
+            f"shape {', '.join(map(str, shapes))}."
         )
 
 

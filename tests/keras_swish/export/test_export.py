@@ -448,3 +448,48 @@ def test_a_model_that_was_never_called_is_built(tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
     assert keras_swish.export(model, tmp_path / "a", representative_data=x) < 1e-5
     assert model(x).shape == (2, 4)
+
+
+class Classifier(keras.Model):
+    """A model of the user's own, which tells no shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.inputs = self.outputs = self.operations = 3
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.parametrize("make", [Classifier, lambda: keras.Sequential([keras.layers.Dense(3)])])
+def test_classes_of_a_model_without_known_shapes_have_names(make, tmp_path):
+    model, x = make(), np.ones((2, 4))
+    options = {"preprocessing": keras.Sequential([keras.Input((4,)), keras.layers.Rescaling(2)])}
+    with pytest.raises(ValueError, match=r"5 names, .* gives outputs of the shape \(None, 3\)"):
+        keras_swish.export(model, tmp_path / "a", class_names=NAMES, **options)
+    keras_swish.export(model, tmp_path / "a", class_names=NAMES[:3], **options)
+    classes, scores = formats.run_saved_model(tmp_path / "a", np.float32(x), [])
+    assert [name.decode() for name in classes.numpy()] == [NAMES[i] for i in np.argmax(scores, 1)]
+    with pytest.raises(ValueError, match=r"The inputs of .* are unknown: give a `preprocessing`"):
+        keras_swish.export(make(), tmp_path / "b", class_names=NAMES[:3], representative_data=x)
+
+
+def test_names_of_classes_are_counted_where_they_are_no_outputs(tmp_path, monkeypatch):
+    # Without the packages that other formats need.
+    form = formats.dataclasses.replace(formats.FORMATS["saved_model"], add_class_names=print)
+    monkeypatch.setitem(formats.FORMATS, "saved_model", form)
+    options = {"representative_data": np.ones((2, 4))}
+    for make in (Classifier, lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])):
+        with pytest.raises(ValueError, match=r"5 names, .* outputs of the shape \(None, 3\)"):
+            keras_swish.export(make(), tmp_path / "a", class_names=NAMES, **options)
+    with pytest.raises(ValueError, match="Strings can be inputs of a SavedModel alone"):
+        keras_swish.export(Classifier(), tmp_path / "a", representative_data=np.array([["a"]]))
+
+
+def test_a_model_without_known_inputs_gets_floats_as_predict_casts_them(tmp_path):
+    import tensorflow as tf
+
+    keras_swish.export(Classifier(), tmp_path / "a", representative_data=np.ones((2, 4)))
+    (spec,) = tf.saved_model.load(str(tmp_path / "a")).serve.input_signature
+    assert spec.dtype == "float32"
