@@ -20,7 +20,15 @@ from keras_swish.messages import first_line
 from keras_swish.replacement.copying.duplication import Duplicator
 from keras_swish.replacement.copying.errors import CannotCopyError
 from keras_swish.replacement.handing import Holder
-from keras_swish.replacement.members import Key, is_graph, is_keras, is_sequence, members, put
+from keras_swish.replacement.members import (
+    Key,
+    is_activation_attribute,
+    is_graph,
+    is_keras,
+    is_sequence,
+    members,
+    put,
+)
 from keras_swish.replacement.sites import children
 from keras_swish.replacement.watching.running import arguments
 
@@ -73,6 +81,9 @@ class Copier:
         self.carried: list[tuple[keras.Layer, keras.Layer]] = []
         self._call_counts: Counter[int] = Counter()
         self._handed_on: list[tuple[keras.Layer, Key, keras.Layer, Factory, keras.Layer]] = []
+        given = itertools.chain.from_iterable(self.followers.values())
+        self._chosen = {*attribute_factories, *((id(holder), key) for holder, key in given)}
+        self._kept: dict[int, keras.Layer] = {}  # copies of layers that are replaced elsewhere
 
     def copy_model(self, model: keras.Layer) -> Any:
         """Returns the copy of a model.
@@ -90,6 +101,7 @@ class Copier:
         gammas = [add_gamma(copy) for old, copy in pairs if id(old) in self.rescaled]
         for old, copy in pairs:
             self._replace_attributes(old, copy)
+            self._keep_attributes(old, copy)
         self._build_new_activations(pairs)
         self._fit_hosts()
         track_torch_parameters(new)
@@ -171,6 +183,21 @@ class Copier:
                 one = new
             put(self.copy_of(holder), held_at, one)
 
+    def _keep_attributes(self, old: keras.Layer, copy: keras.Layer) -> None:
+        """Lets a layer keep an activation layer as its own that is replaced at another place."""
+        held = [
+            (key, child)
+            for key, child in children(old)
+            if key and id(child) in self.layer_factories and (id(old), key) not in self._chosen
+        ]
+        # What else the layer holds it as is one with the attribute for an activation.
+        kept = {id(child) for key, child in held if is_activation_attribute(key)}
+        for key, child in held:
+            if id(child) in kept:
+                if id(child) not in self._kept:
+                    self._kept[id(child)] = Duplicator(child, _nothing, _nothing).duplicate(child)
+                put(copy, key, self._kept[id(child)])
+
     def _built(self, activation: Any, host: keras.Layer) -> Any:
         """Builds an activation that a layer holds, which would never build it."""
         if isinstance(activation, keras.Layer) and not activation.built:
@@ -240,7 +267,8 @@ class Copier:
     def _check(self, model: keras.Layer, new: keras.Layer, gammas: list[keras.Variable]) -> None:
         """Raises where the copy has not exactly the original's variables and the new ones."""
         copies = [(variable, self.copy_of(variable)) for variable in model.variables]
-        added = {id(v) for one in self.activations for v in one.variables} | set(map(id, gammas))
+        apart = [*self.activations, *self._kept.values()]
+        added = {id(v) for one in apart for v in one.variables} | set(map(id, gammas))
         kept = [variable for variable in new.variables if id(variable) not in added]
         is_kept = {id(variable) for variable in kept}
         dropped = self._dropped()
@@ -277,6 +305,10 @@ class Copier:
                 held = [m for key, m in members(old) if (id(old), key) in self.attribute_factories]
                 replaced += held
         return {id(v) for old in replaced if isinstance(old, keras.Layer) for v in old.variables}
+
+
+def _nothing(*_: Any) -> None:
+    """Stands for no substitution."""
 
 
 def _cannot_be_called(layer: keras.Layer, error: Exception) -> ValueError:

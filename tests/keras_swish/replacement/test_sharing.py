@@ -377,6 +377,56 @@ def test_one_layer_at_two_widths_needs_one_for_each_call():
     assert alike.count_params() == model.count_params()
 
 
+class Applies(layers.Layer):
+    """Applies an activation layer, as its own and under a second name."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = self.again = activation
+
+    def call(self, x):
+        return self.again(self.activation(x) - 1)
+
+
+class AppliesBefore(layers.Layer):
+    """Applies an activation layer before the layer that it gave it to."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.act, self.dense = activation, layers.Dense(4, activation)
+
+    def call(self, x):
+        return self.dense(self.act(x))
+
+
+KEPT = {
+    "dense": lambda act: [act, layers.Dense(4, act)],
+    "two_names": lambda act: [act, Applies(act)],
+    "two_holders": lambda act: [act, layers.Dense(4, act), Applies(act)],
+    "in_a_layer": lambda act: [AppliesBefore(act)],
+}
+
+
+@pytest.mark.parametrize("stack", KEPT.values(), ids=KEPT)
+@pytest.mark.filterwarnings("ignore:replace_activations")  # some classes are registered nowhere
+def test_an_activation_is_kept_where_its_layer_is_replaced_elsewhere(stack):
+    act, x = layers.PReLU(name="act"), normal(3, 4)
+    model = disturbed(keras.Sequential([Input((4,)), layers.Identity(), *stack(act)]))
+    copy, report = replace(
+        model, {"prelu": "tanh"}, where="*act", except_last=False, return_report=True
+    )
+    assert [site.path.rpartition("/")[2] for site in report.replaced] == ["act"]
+    assert report.kept
+    assert copy.count_params() == model.count_params()
+    assert not {id(v) for v in copy.variables} & {id(v) for v in model.variables}
+    inside = model.layers[1:] if act in model.layers else [act, model.layers[1].dense]
+    expected = keras.ops.tanh(x)
+    for layer in inside[1:]:
+        expected = layer(expected)
+    assert np.ptp(keras.ops.convert_to_numpy(expected)) > 0
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (copy(x), expected)))
+
+
 def test_what_changes_the_shape_is_not_replaced_by_what_does_not():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.ops.glu(inputs)))
