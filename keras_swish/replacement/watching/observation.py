@@ -48,6 +48,7 @@ from keras_swish.replacement.watching.running import (
     arguments,
     asks_for_training,
     callables,
+    eagerly,
     first_shape,
     given_arguments,
     has_floats,
@@ -147,6 +148,7 @@ class _Watch:
         self._calls: dict[CodeCall, None] = {}
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
+        self._run_on_values: set[int] = set()
         self._reached: set[tuple[int, Any]] = set()
         self._called: set[int] = set()
         self._masked = masked_in_graphs(model)
@@ -187,7 +189,7 @@ class _Watch:
             tuple(lines),
             frozenset(self._reached),
             frozenset(self._masked),
-            never_called(run, self._called),
+            never_called(run, self._called, self._run_on_values),
         )
 
     def _path(self, layer: keras.Layer) -> str:
@@ -223,6 +225,8 @@ class _Watch:
                 except Exception as failure:
                     error = error or failure
                     continue
+                if way is eagerly:
+                    self._run_on_values.add(id(layer))
                 if asks_for_training(layer) and "training" not in kwargs:
                     self._run_in_training(way, layer, args, kwargs)
                 return None

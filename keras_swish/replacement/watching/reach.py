@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 import keras
 
 from keras_swish.keras_compat import all_layers, calls, mask_of
-from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members
+from keras_swish.replacement.members import is_graph, is_sequence, members
 
 # The methods in which a layer is called; AutoGraph, which writes one anew, gives it a prefix.
 _CALLS = {"__call__", "call", "tf__call"}
+# Layers that compute all in one operation, or call their softmax layer.
+_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
 def called_layer(frame: types.FrameType) -> keras.Layer | None:
@@ -45,21 +47,30 @@ def masked_in_graphs(model: keras.Layer) -> set[int]:
     }
 
 
-def never_called(run: Iterable[keras.Layer], called: set[int]) -> dict[int, str]:
+def never_called(
+    run: Iterable[keras.Layer], called: set[int], run_on_values: set[int]
+) -> dict[int, str]:
     """Returns why no call reaches layers inside those that were run, by id.
+
+    What is built may be called all the same: by a method such as `train_step`, or where a flag or
+    the data are others. Only a softmax beside an attention in one operation is not.
 
     Args:
         run: Layers that were run with success.
         called: Ids of the layers that were called then.
+        run_on_values: Ids of those that had to be run on values, as their code asks for these.
     """
     reasons: dict[int, str] = {}
     for layer in run:
         if id(layer) in called:
-            reasons.update(_unreached(layer, called, {id(layer)}))
+            may_branch = id(layer) in run_on_values
+            reasons.update(_unreached(layer, called, may_branch, {id(layer)}))
     return {key: reason for key, reason in reasons.items() if key not in called}
 
 
-def _unreached(layer: keras.Layer, called: set[int], seen: set[int]) -> Iterator[tuple[int, str]]:
+def _unreached(
+    layer: keras.Layer, called: set[int], may_branch: bool, seen: set[int]
+) -> Iterator[tuple[int, str]]:
     # The order of a graph says what it calls; a recurrent layer may compute in one operation
     # what its cell does.
     if is_graph(layer) or is_sequence(layer) or isinstance(layer, keras.layers.RNN):
@@ -70,14 +81,11 @@ def _unreached(layer: keras.Layer, called: set[int], seen: set[int]) -> Iterator
         if id(inner) in seen:
             continue
         seen.add(id(inner))
-        if id(inner) in called:
-            yield from _unreached(inner, called, seen)
-        elif not (isinstance(layer, keras.Model) and inner.built):
-            # What a model has built, it may call in a method of its own, such as `train_step`.
-            fused = is_keras(type(layer)) and isinstance(inner, keras.layers.Softmax)
-            reason = (
-                "is never called: the attention is computed in one operation"
-                if fused
-                else "is never called"
-            )
-            yield from ((id(one), reason) for one in all_layers(inner))
+        is_called = id(inner) in called
+        fused = isinstance(layer, _ATTENTION) and isinstance(inner, keras.layers.Softmax)
+        if fused and not is_called and id(layer) in called:
+            yield id(inner), "is never called: the attention is computed in one operation"
+        elif is_called or inner.built or may_branch:
+            yield from _unreached(inner, called, may_branch, seen)
+        else:
+            yield from ((id(one), "is never called") for one in all_layers(inner))

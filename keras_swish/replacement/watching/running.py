@@ -82,7 +82,7 @@ def _symbolically(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
     call_symbolically(lambda *args, **kwargs: call_layer(layer, args, kwargs), *args, **kwargs)
 
 
-def _eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
+def eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
     """Runs a call on small tensors, for code that asks what its tensors hold."""
 
     def tensor(value: Any) -> Any:
@@ -99,7 +99,7 @@ def _eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
 WAYS: tuple[Callable[[keras.Layer, tuple, dict], None], ...] = (
     _symbolically_untraced,
     _symbolically,
-    _eagerly,
+    eagerly,
 )
 
 

@@ -113,16 +113,61 @@ class OneOfTwo(keras.layers.Layer):
         return self.called(x)
 
 
-@pytest.mark.parametrize("built", [False, True])
-def test_layer_that_is_never_called_is_kept(built):
+def test_layer_that_is_never_called_nor_built_is_kept():
     inputs = keras.Input((5,))
-    model = keras.Model(inputs, OneOfTwo(built, name="block")(inputs))
+    model = keras.Model(inputs, OneOfTwo(name="block")(inputs))
     copy, report = keras_swish.replace_activations(
         model, {"relu": "swish_beta"}, except_last=False, return_report=True
     )
     assert [site.path for site in report.replaced] == ["block/called"]
     assert [(s.path, s.reason) for s in report.kept] == [("block/spare", "is never called")]
     assert copy.count_params() == model.count_params() + 4
+
+
+@keras.saving.register_keras_serializable("reach")
+class ByData(OneOfTwo):
+    def call(self, x):
+        return self.called(x) if float(keras.ops.mean(x)) > 0 else self.spare(x)
+
+
+class ByFlag(OneOfTwo):
+    is_late = False
+
+    def call(self, x):
+        return self.spare(x) if self.is_late else self.called(x)
+
+
+class Around(keras.Model):
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def build(self, shape):
+        self.block.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.block(x)
+
+
+@pytest.mark.parametrize("block", [ByData, ByFlag])
+@pytest.mark.filterwarnings("ignore:replace_activations")  # some are registered nowhere
+def test_layer_that_data_or_a_flag_may_call_is_replaced(block):
+    model = Around(block(built=True, name="block"))
+    model(abs(SCORES))
+    copy = keras_swish.replace_activations(model, {"relu": "tanh"}, except_last=False)
+    copy.block.is_late = True
+    x = -abs(SCORES)
+    expected = numpy(keras.ops.tanh(keras.ops.matmul(x, copy.block.spare.kernel)))
+    np.testing.assert_allclose(numpy(copy(x)), expected, rtol=1e-5)
+    assert np.any(expected < 0)
+
+
+def test_new_weights_of_a_layer_that_data_may_build_later_are_refused():
+    model = Around(ByData(name="block"))
+    model(abs(SCORES))
+    with pytest.raises(ValueError, match="'spare' is not built, so the weights of its new"):
+        keras_swish.replace_activations(model, {"relu": "swish_beta"}, except_last=False)
 
 
 class TwoPhases(keras.Model):
