@@ -1,6 +1,6 @@
 """Batch normalisations without gamma, which only a homogeneous activation can do without."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -35,13 +35,28 @@ _PASSING = tuple(
 
 
 def unscaled_before(surroundings: Surroundings, activations: Iterable[Any]) -> dict[int, str]:
-    """Returns the batch normalisations without gamma that feed activations, by id, with paths.
+    """Returns the batch normalisations that activations need a gamma of, by id, with paths.
 
     Args:
         surroundings: Where the parts of the model stand.
         activations: Layers and operations that are about to lose their homogeneity.
     """
-    unscaled: dict[int, str] = {}
+    unscaled = _unscaled(surroundings, activations)
+    return {id(one): surroundings.name_path(one) for one in unscaled if _takes_gamma(one)}
+
+
+def _takes_gamma(layer: keras.layers.BatchNormalization) -> bool:
+    """Says whether the class of a batch normalisation makes one with gamma when it is loaded."""
+    try:
+        return type(layer).from_config({**layer.get_config(), "scale": True}).scale
+    except Exception:  # of a class that takes no such entry
+        return False
+
+
+def _unscaled(
+    surroundings: Surroundings, activations: Iterable[Any]
+) -> Iterator[keras.layers.BatchNormalization]:
+    """Yields the batch normalisations without gamma that feed activations in graphs."""
     seen: set[int] = set()
     tensors = [
         tensor
@@ -58,14 +73,13 @@ def unscaled_before(surroundings: Surroundings, activations: Iterable[Any]) -> d
         operation, node_index, index = producer(tensor)
         if isinstance(operation, keras.layers.BatchNormalization):
             if not operation.scale:
-                unscaled[id(operation)] = surroundings.name_path(operation)
+                yield operation
         elif isinstance(operation, keras.layers.InputLayer):
             tensors += surroundings.outside(operation)
         elif is_graph(operation) or is_sequence(operation):
             tensors += operation.outputs[index : index + 1]
         elif isinstance(operation, _PASSING) or recognise(operation) == "linear":
             tensors += calls(operation)[node_index].input_tensors
-    return unscaled
 
 
 def notes_on_unscaled(
@@ -80,23 +94,25 @@ def notes_on_unscaled(
         surroundings: Where the parts of the model stand.
         activations: Those that are about to lose their homogeneity.
     """
-    notes = {}
+    unscaled = []
     for located in activations:
         owner, place = located.owner, located.key
         if place is None:
             if surroundings.calls(located.activation):
+                feeding = _unscaled(surroundings, [located.activation])
+                unscaled += [one for one in feeding if not _takes_gamma(one)]
                 continue
             owner, place = surroundings.holder(located.activation), located.activation
         if owner is None:
             continue
         before, _ = surroundings.nearest(owner, place, _unless_passing)
         if isinstance(before, keras.layers.BatchNormalization) and not before.scale:
-            path = surroundings.name_path(before)
-            notes[path] = (
-                f"{path}: has no gamma, which an activation behind it needs now; pass scale=True "
-                "in the class that makes it"
-            )
-    return list(notes.values())
+            unscaled.append(before)
+    return [
+        f"{path}: has no gamma, which an activation behind it needs now; pass scale=True in the "
+        "class that makes it"
+        for path in dict.fromkeys(map(surroundings.name_path, unscaled))
+    ]
 
 
 def _unless_passing(layer: keras.Layer) -> keras.Layer | None:

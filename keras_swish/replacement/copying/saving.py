@@ -223,7 +223,8 @@ def _make_savable(
     inside = _ways(original)
     here = [(one, key) for one, key in replaced if id(one) in inside]
     copy = copier.copy_of(original)
-    if not here or copy is None or not isinstance(original, keras.Layer):
+    is_changed = here or copier.rescaled & inside.keys()
+    if not is_changed or copy is None or not isinstance(original, keras.Layer):
         return []
     is_trusted = is_keras(plain_class(original)) and not isinstance(original, Replaced)
     notes = []

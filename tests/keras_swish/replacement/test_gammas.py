@@ -87,3 +87,46 @@ def test_where_the_users_class_makes_no_gamma_the_report_says_so(relu):
         assert any(note.startswith("block/bn: has no gamma") for note in report.notes)
         _, report = keras_swish.replace_activations(model, {"relu": "prelu"}, return_report=True)
         assert not any("gamma" in note for note in report.notes)
+
+
+class Unscaled(layers.BatchNormalization):
+    """Makes no gamma, whatever its configuration says."""
+
+    def __init__(self, name=None, **_):
+        super().__init__(scale=False, name=name)
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def test_a_class_that_would_make_no_gamma_again_gets_none():
+    model = keras.Sequential([keras.Input((4,)), Unscaled("bn"), layers.ReLU(), layers.Dense(2)])
+    changed, report = keras_swish.replace_activations(model, {"relu": "swish"}, return_report=True)
+    assert report.scaled == ()
+    assert any(note.startswith("bn: has no gamma") for note in report.notes)
+    assert changed.count_params() == model.count_params()
+    _, report = keras_swish.replace_activations(model, {"relu": "prelu"}, return_report=True)
+    assert not any("gamma" in note for note in report.notes)
+
+
+class Backbone(keras.Model):
+    """Makes the layers of its graph itself."""
+
+    def __init__(self, name=None, **_):
+        inputs = keras.Input((4,))
+        super().__init__(inputs, unscaled()(inputs), name=name)
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+@pytest.mark.filterwarnings("ignore:replace_activations")
+def test_a_gamma_that_no_file_gives_back_is_not_saved(tmp_path):
+    inputs = keras.Input((4,))
+    outputs = layers.Dense(2)(layers.ReLU()(Backbone(name="backbone")(inputs)))
+    model = keras.Model(inputs, outputs)
+    changed, report = keras_swish.replace_activations(model, {"relu": "swish"}, return_report=True)
+    assert report.scaled == ("backbone/bn",)
+    assert any("no file gives back the layer 'backbone'" in note for note in report.notes)
+    with pytest.raises(ValueError, match="'backbone' of class Backbone cannot be saved"):
+        changed.save(tmp_path / "model.keras")
