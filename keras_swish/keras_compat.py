@@ -130,6 +130,11 @@ def without_new_calls(layer: keras.Layer) -> Iterator[None]:
             del of_one[count:]
 
 
+def noted_losses(layer: keras.Layer) -> list[Any]:
+    """Returns the containers in which a layer notes the losses that its last call added."""
+    return [layer._losses, layer._loss_ids]
+
+
 def batches(x: Any, batch_size: int | None, steps: int | None) -> Iterator[Any]:
     """Yields the inputs of batches as `model.predict` takes them, without targets.
 

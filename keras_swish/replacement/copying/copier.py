@@ -30,7 +30,7 @@ from keras_swish.replacement.members import (
     put,
 )
 from keras_swish.replacement.sites import children
-from keras_swish.replacement.watching.running import arguments
+from keras_swish.replacement.watching.running import arguments, unchanged
 
 # Makes an activation: from the layer or operation that it replaces, or whose attribute it becomes.
 # One for a layer or operation takes another `name`, too.
@@ -366,7 +366,8 @@ def call_for_shapes(old: keras.Layer, copy: keras.Layer) -> bool:
     failure = None
     for args, kwargs in next(iter(arguments(old)), ()):
         try:
-            call_symbolically(copy.call, *args, **kwargs)
+            with unchanged(copy, unbuilt=False):
+                call_symbolically(copy.call, *args, **kwargs)
         except Exception as error:
             failure = failure or error
         else:

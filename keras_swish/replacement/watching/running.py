@@ -1,5 +1,6 @@
 """Running the calls of a model's layers again, with symbolic tensors, and what is then running."""
 
+import collections
 import contextlib
 import sys
 import types
@@ -8,7 +9,14 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import all_layers, call_symbolically, calls, mask_of, sublayers
+from keras_swish.keras_compat import (
+    all_layers,
+    call_symbolically,
+    calls,
+    mask_of,
+    noted_losses,
+    sublayers,
+)
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members, tuple_like
 from keras_swish.replacement.recognise import recognise
 from keras_swish.replacement.watching.frameworks import KnownFunction, code_of, untraced
@@ -206,10 +214,20 @@ def settings_of(layer: keras.Layer) -> str | None:
 
 
 @contextlib.contextmanager
-def unchanged(layer: keras.Layer) -> Iterator[None]:
-    """Undoes what a call writes into attributes: tensors of ours would not outlive it."""
+def unchanged(layer: keras.Layer, unbuilt: bool = True) -> Iterator[None]:
+    """Undoes what a call writes into attributes: tensors of ours would not outlive it.
+
+    Args:
+        layer: What is called.
+        unbuilt: Whether that holds of what is not built, too, which a call may build.
+    """
     parts: list[Any] = [part for part in all_layers(layer) if runs_own_code(part)]
-    before = [(part.__dict__, dict(part.__dict__)) for part in parts]
+    before = [(vars(part), dict(vars(part))) for part in parts if unbuilt or part.built]
+    held: dict[int, tuple[Any, type, list]] = {}
+    for part in all_layers(layer):
+        _note_contents(noted_losses(part), held)
+    for _, attributes in before:
+        _note_contents(list(attributes.values()), held)
     try:
         yield
     finally:
@@ -217,6 +235,36 @@ def unchanged(layer: keras.Layer) -> Iterator[None]:
             for name in [name for name in current if name not in earlier]:
                 del current[name]
             current.update(earlier)
+        for container, base, items in held.values():
+            _put_back(container, base, items)
+
+
+# The first before the second, whose methods do not know of its order.
+_CONTAINERS: tuple[Any, ...] = (collections.OrderedDict, dict, list, set, collections.deque, tuple)
+
+
+def _note_contents(value: Any, held: dict[int, tuple[Any, type, list]]) -> None:
+    """Notes what is in a container, and in the containers inside it, by their ids."""
+    if isinstance(value, dict):
+        value = getattr(value, "__wrapped__", value)  # TensorFlow's proxy of a dictionary
+    base: Any = next((each for each in _CONTAINERS if isinstance(value, each)), None)
+    if base is None or id(value) in held:
+        return
+    items = list(base.items(value) if issubclass(base, dict) else base.__iter__(value))
+    if base is not tuple:
+        held[id(value)] = value, base, items
+    for item in items:
+        _note_contents(item, held)
+
+
+def _put_back(container: Any, base: Any, items: list) -> None:
+    """Gives a container what it held, past the methods that note what comes and goes."""
+    base.clear(container)
+    if issubclass(base, dict):
+        for key, item in items:
+            base.__setitem__(container, key, item)
+    else:
+        (base.update if base is set else base.extend)(container, items)
 
 
 class Stack:

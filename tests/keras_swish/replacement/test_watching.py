@@ -1,5 +1,6 @@
 """What the code of layers calls: found however the code came by it, told, never passed over."""
 
+import collections
 import functools
 
 import keras
@@ -466,6 +467,48 @@ def test_running_leaves_the_model_as_it_is():
     assert layer.last == "mine"
     assert len(layer._inbound_nodes) == nodes
     assert keras.config.is_traceback_filtering_enabled()
+
+
+class Keeping(layers.Layer):
+    """Changes what it holds in containers when it is called, and adds a loss."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seen, self.recent, self.ids = [], collections.deque(maxlen=2), set()
+        self.counts = {"calls": 0, "deep": ({"calls": [0]},)}
+        self.ordered = collections.OrderedDict()
+        self.act, self.regular = layers.ReLU(), layers.ActivityRegularization(0.1)
+
+    def call(self, x):
+        self.counts["calls"] += 1
+        self.counts["deep"][0]["calls"][0] += 1
+        number = self.counts["calls"]
+        for add in (self.seen.append, self.recent.append, self.ids.add):
+            add(number)
+        self.ordered[number] = number
+        self.ordered.move_to_end(number, last=False)
+        self.add_loss(ops.mean(x))
+        return self.act(self.regular(x))
+
+    def held(self):
+        held = self.seen, self.recent, self.ids, self.counts, self.ordered
+        return repr(held), list(self.ordered)
+
+
+@pytest.mark.filterwarnings("ignore:replace_activations")  # the class is registered nowhere
+def test_running_leaves_containers_and_losses_as_they_are():
+    keeping = Keeping(name="keeping")
+    model = between_dense(keeping)
+    for _ in range(3):
+        model(X)
+    held, losses = keeping.held(), list(map(float, model.losses))
+    assert len(losses) == 2
+    keras_swish.find_activations(model)
+    assert keeping.held() == held
+    copy = replace(model, {"relu": "swish_beta"})
+    assert keeping.held() == held
+    assert copy.get_layer("keeping").held() == held
+    assert list(map(float, model.losses)) == losses
 
 
 def test_functions_of_the_user_s_own_are_found_in_code_where_they_are_a_key():
