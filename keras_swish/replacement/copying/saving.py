@@ -443,8 +443,8 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
     replaced: list[tuple[Any, Key | None]] = []
     calls: dict[int, list[dict]] = {}
     for site in config["sites"]:
-        one = located[_address(site["address"])]
-        key = site["key"] and tuple(site["key"])
+        one = located[_tuples(site["address"])]
+        key = _tuples(site["key"])
         held = dict(members(one)).get(key) if key else one
         if isinstance(held, keras.Operation) and not (key and is_activation_attribute(key)):
             one, key = held, None
@@ -455,13 +455,13 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
         else:
             attribute_factories[id(one), key] = functools.partial(_restored, site["activations"][0])
             followers[id(one), key] = [
-                (located[_address(address)], tuple(held_at))
+                (located[_tuples(address)], _tuples(held_at))
                 for address, held_at in site["followers"]
             ]
     is_shared = all(len(each) == 1 for each in calls.values())
     copier = Copier(layer_factories, attribute_factories, set(), is_shared, followers)
     copy = copier.copy_model(original)
-    for address in [*map(_address, config["inner"]), ()]:
+    for address in [*map(_tuples, config["inner"]), ()]:
         layer = located[address]
         inside = _ways(layer)
         here = [(one, key) for one, key in replaced if id(one) in inside]
@@ -474,8 +474,9 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
     return copy
 
 
-def _address(saved: list) -> Address:
-    return tuple(tuple(step) if isinstance(step, list | tuple) else step for step in saved)
+def _tuples(saved: Any) -> Any:
+    """Returns an address or key, of which a file has made lists."""
+    return tuple(map(_tuples, saved)) if isinstance(saved, list | tuple) else saved
 
 
 def _next(configs: Iterator[Any], host: Any, name: str | None = None) -> Any:

@@ -494,3 +494,25 @@ def test_replacing_back_and_forth_keeps_the_order_of_weights(tmp_path):
     again.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert_equal(loaded, again, np.random.default_rng(0).standard_normal((3, 4)))
+
+
+@serializable
+class ByPosition(layers.Layer):
+    """Holds a function and a layer by pairs of numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.functions = {(0, 1): keras.activations.relu}
+        self.blocks = {(1, (2, 3)): layers.Dense(6, "relu")}
+
+    def build(self, shape):
+        self.blocks[1, (2, 3)].build(shape)
+
+    def call(self, x):
+        return self.blocks[1, (2, 3)](self.functions[0, 1](x) - 0.1)
+
+
+def test_what_is_held_by_pairs_comes_back(tmp_path):
+    changed = disturbed(replace(built(around(ByPosition())), {"relu": "swish_beta"}))
+    changed.save(tmp_path / "model.keras")
+    assert_equal(keras.saving.load_model(tmp_path / "model.keras"), changed, X)
