@@ -178,7 +178,7 @@ def main(flag_values: FlagValues) -> None:
     dataset, grid = _load(flag_values, grid, devices)
     options = {**settings.training_options(flag_values), "devices": devices}
     _check_networks(flag_values, grid, dataset, devices)
-    out = _out_directory(flag_values, grid, dataset)
+    out = _out_directory(flag_values, grid, dataset, devices)
     _check_rates(flag_values, grid, finished_runs.read_runs(out))
     _draw_inputs(out, dataset, grid)
 
@@ -246,13 +246,15 @@ def _devices(flag_values: FlagValues) -> distribution.Devices:
 def _load(
     flag_values: FlagValues, grid: Grid, devices: distribution.Devices
 ) -> tuple[Dataset, Grid]:
-    """Returns the data, and the grid with the facts of the data in its settings."""
+    """Returns the data, and the grid with the facts of data and devices in its settings."""
     dataset = data.load(flag_values, next(iter(grid.networks.values())))
     for recipe in grid.recipe_of.values():
         settings.check_fits(recipe, dataset.training_images, devices)
-    if dataset.facts is None:
-        return dataset, grid
-    by_model = {m: {**chosen, "image_files": dataset.facts} for m, chosen in grid.networks.items()}
+    facts = {} if dataset.facts is None else {"image_files": dataset.facts}
+    by_model = {
+        model: {**chosen, **facts, "bn_replicas": devices.bn_replicas(chosen["recipe"])}
+        for model, chosen in grid.networks.items()
+    }
     return dataset, dataclasses.replace(grid, networks=by_model)
 
 
@@ -273,13 +275,16 @@ def _check_networks(
             raise
 
 
-def _out_directory(flag_values: FlagValues, grid: Grid, dataset: Dataset) -> pathlib.Path:
+def _out_directory(
+    flag_values: FlagValues, grid: Grid, dataset: Dataset, devices: distribution.Devices
+) -> pathlib.Path:
     """Returns the folder, with the settings of all networks and those of each."""
     # As for a network without a recipe of its own.
     config = data.settings_for(flag_values.dataset)(flag_values, "")
     del config["model"]
     config |= {
         "image_size": flag_values.image_size,
+        "bn_replicas": devices.bn_replicas(config["recipe"]),
         "recipe": _recorded(config["recipe"]),
         "backend": keras.backend.backend(),
         # None, the default, as in folders from before there was the setting.

@@ -366,6 +366,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         beta_initializer=flag_values.beta_initializer,
         beta_learning_rate=flag_values.beta_learning_rate,
         digest=networks.digest(file) if (file := pathlib.Path(name)).is_file() else None,
+        bn_replicas=devices.bn_replicas(chosen["recipe"]),
         **chosen,
     )
     settings.check_fits(run.recipe, dataset.training_images, devices)

@@ -1,5 +1,6 @@
 """Trains runs for the programs: one with its result printed, or any as an executor's job."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -59,6 +60,7 @@ def train_one(
     Raises:
         DivergedError: If its loss did not stay finite.
     """
+    run = dataclasses.replace(run, bn_replicas=devices.bn_replicas(run.recipe))
     settings.check_fits(run.recipe, dataset.training_images, devices)
     options = settings.training_options(flag_values)
     check_network(run, dataset, devices)

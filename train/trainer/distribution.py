@@ -26,6 +26,7 @@ import keras
 from keras_swish.messages import first_line
 
 from ..errors import ArgumentError, HostLostError
+from .recipe import Recipe
 
 # Words of the errors of JAX when a host is lost, from CPUs and from its coordinator.
 _LOST = ("Gloo", "UNAVAILABLE", "heartbeat")
@@ -59,6 +60,17 @@ class Devices:
     def writes(self) -> bool:
         """Whether this host is the one that writes the results."""
         return self.host == 0
+
+    def bn_replicas(self, recipe: Recipe) -> int | None:
+        """Returns how many devices normalise a share of a batch each; None where it is one batch.
+
+        Example:
+            >>> from keras_swish.train.trainer import distribution, recipes
+            >>> distribution.ONE_DEVICE.bn_replicas(recipes.RECIPES["short"])
+        """
+        # On JAX the devices normalise together.
+        is_split = keras.backend.backend() == "tensorflow" and not recipe.synchronized_bn
+        return self.count if is_split and self.count > 1 else None
 
     @contextlib.contextmanager
     def watching_hosts(self) -> Iterator[None]:

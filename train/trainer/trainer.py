@@ -76,6 +76,7 @@ class Run:
             for images in memory.
         normalization: Means and standard deviations of the channels of images in memory, where they
             are not those of the dataset: of the run whose network is trained on.
+        bn_replicas: `Devices.bn_replicas` of the devices that it is trained on.
     """
 
     dataset: str
@@ -96,6 +97,7 @@ class Run:
     weights_digest: str | None = None
     image_files: dict[str, int] | None = None
     normalization: "Normalization | None" = None
+    bn_replicas: int | None = None
 
     def config(self) -> dict[str, Any]:
         """Returns the settings in the form in which JSON returns them."""

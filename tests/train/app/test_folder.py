@@ -6,7 +6,14 @@ import shutil
 import sys
 import tempfile
 
+import keras
 import pytest
+
+from keras_swish import models
+from keras_swish.train import finetune
+from keras_swish.train.app import training
+from keras_swish.train.errors import DivergedError
+from keras_swish.train.trainer import distribution
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
@@ -61,6 +68,29 @@ def test_a_folder_that_another_process_writes_to_is_left_alone(call, tmp_path):
         assert code == 2
         assert "another process is writing into this folder" in err
     assert call("cifar", *QUICK, f"--out={out}")[0] == 0
+
+
+@pytest.mark.parametrize("program", ["cifar", "finetune", "compare"])
+def test_another_split_of_the_batch_is_refused_on_tensorflow(call, tmp_path, monkeypatch, program):
+    arguments = [program, *QUICK, f"--out={tmp_path / 'out'}"]
+    if program == "finetune":
+        build = models.BUILDERS["resnet8"]
+        build(input_shape=(8, 8, 1), classes=10, activation="relu").save(tmp_path / "model.keras")
+        arguments.append(tmp_path / "model.keras")
+
+    def stopped(*_, **__):
+        raise DivergedError("at once")
+
+    monkeypatch.setattr(training, "train", stopped)
+    monkeypatch.setattr(finetune, "finetune", stopped)
+    for devices in (1, 2):
+        start = distribution.Devices(count=devices)
+        monkeypatch.setattr(distribution, "start", lambda *_, start=start: start)
+        code, _, err = call(*arguments)
+        is_other = devices == 2 and keras.backend.backend() == "tensorflow"
+        assert code == (2 if is_other else 1), err
+        refusal = "holds the results of other settings (bn_replicas None, now 2)"
+        assert (refusal in err) == is_other
 
 
 @pytest.mark.skipif(

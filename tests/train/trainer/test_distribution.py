@@ -1,5 +1,6 @@
 """Many devices and many processes, for real: each case in processes of its own."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_swish.train.errors import ArgumentError
-from keras_swish.train.trainer import distribution, epoch_log, trainer
+from keras_swish.train.trainer import distribution, epoch_log, recipes, trainer
 
 pytestmark = pytest.mark.slow
 
@@ -207,6 +208,23 @@ def test_a_strategy_that_the_backend_lacks_is_refused(monkeypatch):
             distribution.start(strategy)
         assert caught.value.argument == "strategy"
     assert distribution.start("none") == distribution.ONE_DEVICE
+
+
+@pytest.mark.parametrize(
+    ("backend", "count", "synchronized", "split"),
+    [
+        ("tensorflow", 1, False, None),
+        ("tensorflow", 2, False, 2),
+        ("tensorflow", 2, True, None),
+        ("jax", 2, False, None),
+    ],
+)
+def test_batch_normalisation_has_replicas_where_devices_normalise_alone(
+    monkeypatch, backend, count, synchronized, split
+):
+    monkeypatch.setattr(distribution.keras.backend, "backend", lambda: backend)
+    recipe = dataclasses.replace(recipes.RECIPES["short"], synchronized_bn=synchronized)
+    assert distribution.Devices(count).bn_replicas(recipe) == split
 
 
 def test_synchronized_batch_normalisation_gives_the_losses_of_one_device(start, tmp_path):
