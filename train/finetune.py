@@ -47,7 +47,7 @@ from .trainer import model as model_building
 
 STAGES = "stages.json"
 # Flags of the data by which images in memory are normalised.
-_NORMALIZING = ("dataset", "train_split", "image_size")
+_NORMALIZING = ("dataset", "train_split", "validation_split", "image_size")
 # Fields of a recipe for parts that a trained network has already, or for several learning rates.
 _OTHER_FIELDS = (
     "dropout",

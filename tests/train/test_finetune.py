@@ -15,8 +15,9 @@ from keras_swish import io, models, optimizers
 from keras_swish.train import finetune
 from keras_swish.train.datasets import in_memory
 from keras_swish.train.datasets.augmentation import Batches
+from keras_swish.train.errors import DivergedError
 from keras_swish.train.trainer import model as model_building
-from keras_swish.train.trainer import recipes
+from keras_swish.train.trainer import recipes, trainer
 
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32", "--test_split=test[:100]"]
 
@@ -284,6 +285,29 @@ def test_other_data_is_normalised_as_the_network_was_trained(call, tmp_path):
     assert [list(part) for part in dataset.normalization] == config["normalization"]
     (end,) = re.findall(r"at the end ([\d.]+%)", printed)
     assert f"top-1 accuracy {end}" in call("evaluate", tmp_path / "tuned")[1]
+
+
+@pytest.mark.parametrize(
+    "flag", ["--dataset=digits", "--train_split=train[:80]", "--validation_split=0.5"]
+)
+def test_whatever_changes_the_training_images_keeps_the_normalization(
+    call, network, tmp_path, monkeypatch, flag
+):
+    """The images that are held out have no part in the normalization that is computed."""
+    data = {"image_size": 8, "train_split": "train[:100]", "test_split": "test[:50]"}
+    origin = trainer.Run("digits", "resnet8", "relu", 0, recipes.RECIPES["short"], **data)
+    io.write_json(tmp_path / "config.json", {"config": origin.config()})
+
+    def stopped(*_, **__):
+        raise DivergedError("at once")
+
+    monkeypatch.setattr(finetune, "finetune", stopped)
+    flags = [flag, "--batch_size=32", f"--out={tmp_path / 'out'}"]
+    code, _, err = call("finetune", network, *flags)
+    assert code == 1, err
+    config = io.read_json(tmp_path / "out/config.json")["config"]
+    dataset = in_memory.load("digits", None, data["train_split"], data["test_split"], 8)
+    assert config["normalization"] == [list(part) for part in dataset.normalization]
 
 
 OWN = """
