@@ -184,8 +184,9 @@ def _count(models: list[list[Row]], baselines: int, rates: int) -> str:
     if len(made) < len(every):
         text += f", and {len(every) - len(made)} cannot be made, as all runs diverged"
     if made and all(outcome.smallest_holm_p > _SURE for outcome in made):
-        needed = seeds_needed(len(made) // len(models))
-        text += f"; with so few seeds none can be significant: that takes {needed}"
+        text += "; with so few seeds none can be significant"
+        if all(outcome.is_paired for outcome in made):  # of two groups it depends on both sizes
+            text += f": that takes {seeds_needed(len(made) // len(models))}"
     return text + "."
 
 

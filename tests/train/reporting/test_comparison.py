@@ -111,6 +111,16 @@ def test_with_other_seeds_the_difference_is_that_of_the_means_above_it():
 
 
 @pytest.mark.parametrize(
+    ("seeds", "end"), [((0, 1, 2), "significant: that takes 6."), ((3, 4, 5), "significant.")]
+)
+def test_how_many_seeds_are_needed_is_said_of_pairs_alone(seeds, end):
+    """Two groups of four can be significant, where six pairs are needed."""
+    rows = [row("relu", seed, 0.5 + seed / 100) for seed in range(3)]
+    rows += [row("swish", seed, 0.6 + seed / 100) for seed in seeds]
+    assert verdicts.answer(rows, 1).endswith(f"; with so few seeds none can be {end}")
+
+
+@pytest.mark.parametrize(
     ("relu", "swish", "answer"),
     [
         (
