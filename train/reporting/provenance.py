@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from keras_swish.optimizers import converged_bn_momentum
-
 from ..datasets.base import held_out_share
-from ..trainer.recipes import RECIPES, Recipe
+from ..trainer.recipes import RECIPES, Recipe, applied_bn_momentum
 from . import html, runs
 from .runs import Row
 
@@ -78,11 +76,14 @@ def _recipes(config: dict[str, Any], rows: list[Row]) -> tuple[list[str], list[s
         recipe["learning_rate"] = " and ".join(f"{rate:g}" for rate in rates)
         steps = max(row["steps"] for row in model_rows)
         momentum = recipe["bn_momentum"]
-        adapts = momentum is None or recipe.get("bn_converges")
-        if adapts and steps:  # none where every run diverged at once
-            calls = steps * recipe.get("accumulation_steps", 1)
-            chosen = converged_bn_momentum(calls, momentum or 0.99)
-            recipe["bn_momentum"] = f"{chosen:.4g} (from the number of steps)"
+        if steps:  # none where every run diverged at once
+            parts = recipe.get("accumulation_steps", 1)
+            own, applied = (
+                applied_bn_momentum(steps * parts, momentum, converges, parts)
+                for converges in (False, recipe.get("bn_converges", False))
+            )
+            if momentum is None or applied != own:
+                recipe["bn_momentum"] = f"{applied:.4g} (from the number of steps)"
         if "image_files" in config:
             recipe["image_size"] = network["image_size"]
         source = recipe.pop("source")

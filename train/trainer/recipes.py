@@ -62,10 +62,25 @@ def bn_momentum(recipe: Recipe, calls: int) -> float:
         >>> recipes.bn_momentum(dataclasses.replace(recipe, bn_converges=True), 200)
         0.9
     """
-    if recipe.bn_momentum is None:
+    return applied_bn_momentum(
+        calls, recipe.bn_momentum, recipe.bn_converges, recipe.accumulation_steps
+    )
+
+
+def applied_bn_momentum(
+    calls: int, momentum: float | None, converges: bool = False, accumulation_steps: int = 1
+) -> float:
+    """Returns what `bn_momentum` does, from the fields of a recipe that may be an older one.
+
+    Example:
+        >>> from keras_swish.train.trainer import recipes
+        >>> recipes.applied_bn_momentum(200, 0.81, converges=True, accumulation_steps=2)
+        0.9
+    """
+    if momentum is None:
         return optimizers.converged_bn_momentum(calls)
-    momentum = recipe.bn_momentum ** (1 / recipe.accumulation_steps)
-    return optimizers.converged_bn_momentum(calls, momentum) if recipe.bn_converges else momentum
+    of_call = momentum ** (1 / accumulation_steps)
+    return optimizers.converged_bn_momentum(calls, of_call) if converges else of_call
 
 
 def augmentation(recipe: Recipe) -> Augmentation | None:

@@ -11,7 +11,7 @@ import pytest
 
 from keras_swish import io
 from keras_swish.models import paper_accuracies
-from keras_swish.train.reporting import comparison, html, runs, verdicts
+from keras_swish.train.reporting import comparison, html, provenance, runs, verdicts
 from keras_swish.train.trainer import recipes
 
 
@@ -493,6 +493,28 @@ def test_a_recipe_is_what_differs_from_the_named_one(folder):
     assert "* Recipe: `short`, but epochs 3, learning_rate 0.1 and 0.2 (this project" in text
     fold = text[text.index("<details><summary>Every setting</summary>") :]
     assert "momentum 0.9" in fold[: fold.index("</details>")]
+
+
+@pytest.mark.parametrize(
+    ("momentum", "accumulation_steps", "text"),
+    [
+        (None, 1, "0.3333 (from the number of steps)"),
+        (0.99, 1, "0.3333 (from the number of steps)"),
+        (0.5, 4, "0.8333 (from the number of steps)"),
+        (0.25, 1, "0.25"),
+        (0.25, 4, "0.25"),
+        (0.0, 1, "0.0"),
+    ],
+)
+def test_the_momentum_of_batch_normalisation_is_that_of_the_runs(
+    folder, momentum, accumulation_steps, text
+):
+    """The runs have 30 steps; a recipe's own momentum is that of a step, not of each part of it."""
+    record = io.read_json(folder / "config.json")
+    settings = {"accumulation_steps": accumulation_steps, "bn_converges": True}
+    record["config"]["recipe"] |= {"bn_momentum": momentum, **settings}
+    rows = [{**row, "steps": 30} for row in runs.read_runs(folder)]
+    assert f", bn_momentum {text}, accumulation_steps" in provenance.section(record, rows)
 
 
 def test_rows_that_diverged_say_so(folder):
