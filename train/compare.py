@@ -231,10 +231,15 @@ def _networks(flag_values: FlagValues) -> list[str]:
 def _learning_rates(
     flag_values: FlagValues, recipe: recipes.Recipe, activation: str
 ) -> list[float]:
-    if flag_values.learning_rate is not None:
-        return [recipe.learning_rate]
-    advised = recipes.for_activation(recipe, activation).learning_rate
-    return list(dict.fromkeys(recipe.learning_rates)) or [advised]
+    is_given = flag_values.learning_rate is not None
+    rates = [recipe.learning_rate] if is_given else list(dict.fromkeys(recipe.learning_rates))
+    if rates and flag_values.swish_learning_rate is not None:
+        raise ArgumentError(
+            "swish_learning_rate",
+            f"changes nothing where every activation gets {', '.join(f'{r:g}' for r in rates)}, "
+            "from --learning_rate, --learning_rates or the recipe of its network; leave it out",
+        )
+    return rates or [recipes.for_activation(recipe, activation).learning_rate]
 
 
 def _devices(flag_values: FlagValues) -> distribution.Devices:

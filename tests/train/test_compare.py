@@ -107,6 +107,14 @@ def test_folders_name_what_the_comparison_leaves_open(tmp_path):
         (["--learning_rates=nan"], "--learning_rates=nan: must be positive numbers"),
         (["--learning_rates="], "--learning_rates=: must be positive numbers"),
         (["--learning_rates=0.1", "--learning_rate=1"], "stands in place of --learning_rate"),
+        (
+            ["--swish_learning_rate=0.05", "--learning_rate=1"],
+            "every activation gets 1, from",
+        ),
+        (
+            ["--dataset=imagenet2012", "--models=resnet50,mobilenet", "--swish_learning_rate=0.05"],
+            "changes nothing where every activation gets 0.045, 0.03375, 0.0225, from",
+        ),
         (["--executor=slurm"], "value should be one of <local|ray>"),
         (["--run_cpus=-1"], "--run_cpus=-1"),
     ],

@@ -173,7 +173,7 @@ class Recipe:
     )
     swish_learning_rate: float | None = _field(
         "Learning rate for activations of Swish's kind, in place of --learning_rate where that is "
-        "not given: for `cifar`, `imagenet`, and `compare` where it has no --learning_rates.",
+        "not given: for `cifar`, `imagenet`, and `compare` where no others are tried.",
         None,
         lower_bound=0,
     )
