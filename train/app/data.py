@@ -145,7 +145,9 @@ def load(
             normalization=normalization or settings.get("normalization"),
             test_only=test_only,
         )
-    recorded = {name: facts[name] for name in ("classes", "first_label") if name in facts}
+    # Other forms tell them, and refuse to be told.
+    of_records = ("classes", "first_label") if in_memory.is_pattern(settings["dataset"]) else ()
+    recorded = {name: facts[name] for name in of_records if name in facts}
     return imagenet.load(
         settings["dataset"],
         None if test_only else settings["train_split"],

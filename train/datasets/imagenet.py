@@ -205,7 +205,7 @@ def load(
     color_distortion: str = "fast",
     data_dir: str | None = None,
     classes: int | None = None,
-    first_label: int = 1,
+    first_label: int | None = None,
     max_corrupt: int = 100,
     validation_split: str | None = None,
 ) -> ImageFiles:
@@ -220,7 +220,7 @@ def load(
         color_distortion: What is changed in their colours: "fast", "full" or "none".
         data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
         classes: Number of classes, which TFRecords do not tell.
-        first_label: Label of the first class in TFRecords.
+        first_label: Label of the first class in TFRecords, by default 1.
         max_corrupt: How many images may be corrupt in a pass.
         validation_split: Split for validation, or the share of the training split that is held out
             for it; None: the split for the test.

@@ -269,6 +269,8 @@ class _Source:
 def _digits(name: str, data_dir: str | None) -> _Source:
     from sklearn import datasets
 
+    if data_dir is not None:
+        raise ArgumentError("data_dir", "The digits are those inside scikit-learn; leave it out.")
     pixels, labels = datasets.load_digits(return_X_y=True)
     scans = Split(pixels.reshape(-1, 8, 8, 1).astype("uint8"), labels.astype("int32"))
     order = np.random.default_rng(0).permutation(len(scans))
@@ -364,7 +366,12 @@ def is_path(dataset: str) -> bool:
     """
     is_folder = dataset.startswith(("/", ".", "~")) or "://" in dataset
     is_folder = is_folder or ("/" in dataset and os.path.isdir(dataset))
-    return is_folder or any(mark in dataset for mark in "*?[")
+    return is_folder or is_pattern(dataset)
+
+
+def is_pattern(dataset: str) -> bool:
+    """Whether a dataset is named as a file pattern, which is one of TFRecords."""
+    return any(mark in dataset for mark in "*?[")
 
 
 def refuse_folder(name: str) -> None:

@@ -80,7 +80,7 @@ def open_source(
     *,
     data_dir: str | None = None,
     classes: int | None = None,
-    first_label: int = 1,
+    first_label: int | None = None,
 ) -> Source:
     """Finds a split of a dataset of images.
 
@@ -92,24 +92,33 @@ def open_source(
             "imagenet2012".
         split: Name of the split; of TFDS also a part of it, as in "train[:10%]".
         data_dir: Folder that holds TFDS's prepared datasets, by default TFDS's own.
-        classes: Number of classes; needed for TFRecords alone, which do not tell.
-        first_label: Label of the first class in TFRecords; 1 in TF-Slim's, whose 0 means
-            "background" and does not occur.
+        classes: Number of classes; for TFRecords alone, which do not tell.
+        first_label: Label of the first class in TFRecords; by default 1 as in TF-Slim's, whose 0
+            means "background" and does not occur.
 
     Returns:
         A `Source`.
 
     Raises:
-        ArgumentError: A `ValueError`: nothing is there, or not in that form.
+        ArgumentError: A `ValueError`: nothing is there, or not in that form; or an argument is for
+            another one.
     """
-    if any(mark in dataset for mark in "*?["):
+    is_pattern, is_url = in_memory.is_pattern(dataset), "://" in dataset
+    is_path = is_pattern or is_url or dataset.startswith((".", "~"))
+    is_path = is_path or ("/" in dataset and (os.path.isabs(dataset) or os.path.exists(dataset)))
+    if is_path and data_dir is not None:
+        raise ArgumentError("data_dir", f"{dataset!r} is a path, which is not looked for in it.")
+    if is_pattern:
         if classes is None:
             raise ArgumentError("classes", "TFRecords do not tell their number of classes.")
+        first = 1 if first_label is None else first_label
         with _as_not_readable(dataset):
-            return open_records(dataset.replace("{split}", split), classes, first_label=first_label)
-    is_url = "://" in dataset
-    is_path = is_url or dataset.startswith((".", "~"))
-    if is_path or ("/" in dataset and (os.path.isabs(dataset) or os.path.exists(dataset))):
+            return open_records(dataset.replace("{split}", split), classes, first_label=first)
+    for name, value in (("classes", classes), ("first_label", first_label)):
+        if value is not None:
+            message = f"It is for TFRecords named by a file pattern; {dataset!r} tells its classes."
+            raise ArgumentError(name, message)
+    if is_path:
         with _as_not_readable(dataset):
             if is_url:
                 _look_at(dataset)
