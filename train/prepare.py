@@ -12,6 +12,8 @@ Examples:
 """
 
 import gzip
+import hashlib
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -26,12 +28,15 @@ from .app import folder
 from .app import main as app
 from .errors import ArgumentError
 
-FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
+# The files, with the start of the SHA-256 of what is in them: packed by Debian, they differ.
+FILES = {
+    "train-images-idx3-ubyte.gz": "c59f468a2f672dc8",
+    "train-labels-idx1-ubyte.gz": "bad3541b69d91243",
+    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91e",
+    "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663",
+}
+# Without them, only Keras is served.
+_OF_TFDS = ("tensorflow", "tensorflow_datasets")
 
 
 def define_flags(flag_values: FlagValues) -> None:
@@ -60,24 +65,32 @@ def main(flag_values: FlagValues) -> None:
             "source",
             f"does not hold {', '.join(missing)}; on Debian: apt-get install dataset-fashion-mnist",
         )
+    lacking = " and ".join(name for name in _OF_TFDS if importlib.util.find_spec(name) is None)
+    if lacking and flag_values.data_dir is not None:
+        raise ArgumentError("data_dir", f"is for TensorFlow Datasets, which needs {lacking}")
     _check_whole(source)
     print("Keras:", _link(source))
-    print("TFDS:", _prepare(source, flag_values.data_dir))
+    if lacking:
+        print(f"TFDS: left out, needs {lacking}")
+    else:
+        print("TFDS:", _prepare(source, flag_values.data_dir))
 
 
 def _check_whole(source: pathlib.Path) -> None:
     """Reads all files before anything is made of them.
 
     Raises:
-        ArgumentError: If one is damaged.
+        ArgumentError: If one is damaged, or of another dataset.
     """
-    for name in FILES:
+    for name, checksum in FILES.items():
         try:
             with gzip.open(source / name) as packed:
-                while packed.read(1 << 20):
-                    pass
+                found = hashlib.file_digest(packed, "sha256").hexdigest()[:16]
         except (OSError, EOFError, zlib.error) as error:
             raise ArgumentError("source", f"{name} is damaged ({error})") from error
+        if found != checksum:
+            message = f"{name} is not that of Fashion-MNIST; MNIST's files have the same names"
+            raise ArgumentError("source", message)
 
 
 def _link(source: pathlib.Path) -> pathlib.Path:

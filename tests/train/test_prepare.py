@@ -1,4 +1,6 @@
 import gzip
+import hashlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -6,9 +8,11 @@ import pytest
 from keras_swish.train import prepare
 from keras_swish.train.datasets import in_memory
 
+FILES = [*prepare.FILES]
+
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path, monkeypatch):
     """The four files, in MNIST's own format, with as many images as TFDS insists on."""
     folder = tmp_path / "source"
     folder.mkdir()
@@ -20,6 +24,9 @@ def source(tmp_path):
             file.write(header.tobytes() + images.tobytes())
         with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz", "wb", 1) as file:
             file.write(np.array([2049, n], ">i4").tobytes() + labels.tobytes())
+    contents = {name: gzip.decompress((folder / name).read_bytes()) for name in prepare.FILES}
+    sums = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in contents.items()}
+    monkeypatch.setattr(prepare, "FILES", sums)
     return folder
 
 
@@ -29,15 +36,15 @@ def test_keras_finds_the_linked_files(source, tmp_path, monkeypatch):
     assert cache == tmp_path / "keras" / "datasets" / "fashion-mnist"
     assert sorted(path.name for path in cache.iterdir()) == sorted(prepare.FILES)
     # A second time, and over a link whose target is gone.
-    (cache / prepare.FILES[0]).unlink()
-    (cache / prepare.FILES[0]).symlink_to(tmp_path / "gone")
+    (cache / FILES[0]).unlink()
+    (cache / FILES[0]).symlink_to(tmp_path / "gone")
     prepare._link(source)
     assert all((cache / name).exists() for name in prepare.FILES)
 
 
 def test_damaged_files_are_refused_before_anything_is_linked(source, tmp_path, monkeypatch, call):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    file = source / prepare.FILES[0]
+    file = source / FILES[0]
     whole = file.read_bytes()
     for content in (whole[: len(whole) // 2], b"junk", whole[:-9] + b"123456789"):
         file.write_bytes(content)
@@ -45,6 +52,31 @@ def test_damaged_files_are_refused_before_anything_is_linked(source, tmp_path, m
         assert code == 2
         assert f"{file.name} is damaged" in err
         assert not (tmp_path / "keras").exists()
+
+
+def test_files_of_another_dataset_are_refused(source, tmp_path, monkeypatch, call):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    (source / FILES[-1]).write_bytes(gzip.compress(b"the labels of MNIST"))
+    code, _, err = call("prepare", f"--source={source}")
+    assert code == 2
+    assert f"{FILES[-1]} is not that of Fashion-MNIST" in err
+    assert not (tmp_path / "keras").exists()
+
+
+@pytest.mark.parametrize("lacking", ["tensorflow", "tensorflow_datasets"])
+def test_without_tfds_keras_is_served(source, tmp_path, monkeypatch, call, lacking):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == lacking else find(name, *a)
+    )
+    code, _, err = call("prepare", f"--source={source}", f"--data_dir={tmp_path}")
+    assert code == 2
+    assert f"is for TensorFlow Datasets, which needs {lacking}" in err
+    code, printed, err = call("prepare", f"--source={source}")
+    assert code == 0, err
+    assert printed.splitlines()[-1] == f"TFDS: left out, needs {lacking}"
+    assert (tmp_path / "keras/datasets/fashion-mnist" / FILES[0]).exists()
 
 
 @pytest.mark.slow
