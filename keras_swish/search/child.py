@@ -241,8 +241,7 @@ class Child:
 
     def _worst_reward(self) -> float:
         """Returns the reward of a child that diverges, where the config has none."""
-        objective = self.objective or getattr(self.reward, "objective", None)
-        if objective is None or objectives.counts_from_0(objective):
+        if self._counts_from_0:
             return 0.0
         # From one seed, so that a search that resumes has the same.
         assign_values(self._network.variables, self._draw_weights(0))
@@ -485,12 +484,18 @@ class Child:
         reward = self._measure(network)
         if reward is None or reward >= self._diverged:
             return reward
-        if self.given_config.diverged_reward is None and self._diverged:
+        if self.given_config.diverged_reward is None and not self._counts_from_0:
             return None  # worse than what has not been trained
         raise ValueError(
             f"A child reached a reward of {reward}, and one that diverges gets "
             f"{self._diverged}: pass a `ChildConfig` with a lower `diverged_reward`."
         )
+
+    @property
+    def _counts_from_0(self) -> bool:
+        """Whether 0 is taken for the worst reward of all."""
+        objective = self.objective or getattr(self.reward, "objective", None)
+        return objective is None or objectives.counts_from_0(objective)
 
     @property
     def _diverged(self) -> float:

@@ -32,7 +32,8 @@ class ChildConfig:
             `keras_swish.optimizers.converged_bn_momentum`.
         diverged_reward: The reward of a child whose loss, outputs or reward are not finite. It must
             lie below all others. By default 0; for an objective that may be negative as a reward,
-            such as a loss, what is twice as bad as the untrained network.
+            such as a loss, what is twice as bad as the untrained network; or as far below 0 as
+            that is above it.
 
     Raises:
         ValueError: If one is out of range.

@@ -213,19 +213,20 @@ def worst(untrained: float) -> float:
     """Returns the reward of a child that diverges, where 0 is not the worst of all.
 
     What is is not known, and twice as bad as the untrained network stands for it: it must not be
-    so far off that nothing else matters to an algorithm.
+    so far off that nothing else matters to an algorithm. Where that network has a reward above 0,
+    it is as far below 0.
 
     Args:
         untrained: The reward of the untrained network.
 
     Example:
         >>> from keras_swish.search.children import objectives
-        >>> objectives.worst(-2.3)
-        -4.6
+        >>> objectives.worst(-2.3), objectives.worst(0.3)
+        (-4.6, -0.3)
     """
     if not math.isfinite(untrained):
         return -1e6
-    return float(f"{untrained - max(abs(untrained), 1e-3):.2g}")
+    return float(f"{min(untrained, 0.0) - max(abs(untrained), 1e-3):.2g}")
 
 
 def remade(metric: keras.metrics.Metric) -> keras.metrics.Metric:

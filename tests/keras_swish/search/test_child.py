@@ -11,7 +11,7 @@ from keras_swish.keras_compat import all_layers
 from keras_swish.search import child as children
 from keras_swish.search import executors
 from keras_swish.search.child import Child, ChildConfig
-from keras_swish.search.children import networks, rewards
+from keras_swish.search.children import networks, objectives, rewards
 from keras_swish.search.children.compiling import Compiler
 from keras_swish.search.children.data import digest
 from keras_swish.search.children.networks import structure
@@ -1351,6 +1351,19 @@ def test_what_is_worse_than_the_untrained_network_counts_as_diverged(data, space
     assert again.fingerprint() == child.fingerprint()
     outcome = child.evaluate(swish_and_sine(space)[0], 0)
     assert (outcome.status, outcome.reward) == (children.DIVERGED, worst)
+
+
+def test_an_untrained_network_above_0_leaves_room_below_0(model, data, space):
+    left = iter([0.5, 0.5, -0.4, -0.6])  # tried out, untrained, and two children
+
+    def similarity(y, predicted):
+        return next(left)
+
+    vars(similarity)["objective"] = objectives.Objective("cosine_similarity", "max")
+    child = Child(model, *data, space, ChildConfig(1, 32), reward=similarity)
+    outcomes = [child.evaluate(one, 0) for one in swish_and_sine(space)]
+    assert [one.reward for one in outcomes] == [-0.4, -0.5]
+    assert [one.status for one in outcomes] == [children.OK, children.DIVERGED]
 
 
 def test_a_stateful_layer_gets_batches_of_its_size(data, space):
