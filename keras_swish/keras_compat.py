@@ -730,6 +730,13 @@ def hears_batches(callback: keras.callbacks.Callback) -> bool:
     return not all(is_default(getattr(callback, name)) for name in names)
 
 
+def has_settable_learning_rate(optimizer: Any) -> bool:
+    """Says whether the learning rate of an optimizer can be set, as that of no schedule can."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    parts = getattr(inner, "optimizers", [inner])  # of a `MultiOptimizer`, whose own does nothing
+    return all(isinstance(part._learning_rate, keras.Variable) for part in parts)
+
+
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns what a model was compiled with, as it was given; nothing for one that was not."""
     if not model.compiled:

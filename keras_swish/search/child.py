@@ -83,8 +83,8 @@ class Child:
     Raises:
         TypeError: If `model` is no Keras model.
         ValueError: If the model has no activation to replace, the loss, reward or objective is not
-            known, or the data is empty, uneven, smaller than a batch, not finite, or not what the
-            model takes.
+            known, a callback sets the learning rate of a schedule, or the data is empty, uneven,
+            smaller than a batch, not finite, or not what the model takes.
 
     Example:
         >>> import keras, numpy as np
@@ -162,6 +162,7 @@ class Child:
         self._set_seed: Callable[[int], None]
         self._network = reinitialize(self._template)
         self.compile(self._network)
+        checks.check_callbacks(self._network, self.callbacks)
         self._searchable = [
             layer
             for layer in inner_layers(self._network)

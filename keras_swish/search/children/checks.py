@@ -2,18 +2,20 @@
 
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import overrides
+from keras_swish.keras_compat import has_settable_learning_rate, overrides
 from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
 from keras_swish.search.children.data import Data, for_evaluate, size, take_rows
 
 # Losses whose labels have another shape than the outputs.
 _OTHER_SHAPES = {"ctc", "circle"}
+_RATE_SETTERS = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 def check_model(model: Any) -> None:
@@ -35,6 +37,25 @@ def check_model(model: Any) -> None:
         raise ValueError(
             f"The model {model.name!r} has no weights to train: set its `trainable` to True."
         )
+
+
+def check_callbacks(network: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuses callbacks that set the learning rate of a compiled network where that is a schedule.
+
+    Raises:
+        ValueError: If one does, which Keras would say at the first plateau.
+    """
+    optimizer = getattr(network, "optimizer", None)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return
+    for callback in callbacks:
+        if isinstance(callback, _RATE_SETTERS) and not has_settable_learning_rate(optimizer):
+            raise ValueError(
+                f"The callback {type(callback).__name__} sets the learning rate, and that of the "
+                "children is a schedule: leave one of the two out. A `ChildConfig` with a "
+                "`learning_rate` or an `optimizer`, and a model that is not compiled, make a "
+                "schedule; else the learning rate is that which the model is compiled with."
+            )
 
 
 def try_out(

@@ -1147,6 +1147,36 @@ def test_callbacks_see_the_epochs_of_each_child_and_may_stop_it(model, data, spa
     assert stop.best is None or not np.isfinite(stop.best)
 
 
+PLATEAU = keras.callbacks.ReduceLROnPlateau("val_loss")
+HALVES = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+
+
+@pytest.mark.parametrize(
+    ("callback", "rate", "settings"),
+    [
+        (PLATEAU, 0.1, {"learning_rate": 0.1}),
+        (PLATEAU, 0.1, {"learning_rate": (0.1, 0.03)}),
+        (HALVES, 0.1, {"optimizer": "adam"}),
+        (HALVES, keras.optimizers.schedules.CosineDecay(0.1, 10), {}),
+        (PLATEAU, None, {}),
+    ],
+)
+def test_no_callback_sets_a_learning_rate_that_is_a_schedule(callback, rate, settings, data, space):
+    model, loss = with_outputs(2), "sparse_categorical_crossentropy"
+    if rate is not None:
+        model.compile(keras.optimizers.SGD(rate), loss)
+    with pytest.raises(ValueError, match=f"{type(callback).__name__} sets the learning rate, and"):
+        Child(model, *data, space, ChildConfig(2, 32, **settings), loss, callbacks=[callback])
+
+
+@pytest.mark.parametrize("around", [lambda one: one, keras.optimizers.LossScaleOptimizer])
+def test_callbacks_may_set_the_learning_rate_that_the_model_is_compiled_with(around, data, space):
+    model = with_outputs(2)
+    model.compile(around(keras.optimizers.SGD(0.1)), "sparse_categorical_crossentropy")
+    child = Child(model, *data, space, ChildConfig(2, 32), callbacks=[PLATEAU, HALVES])
+    child._network.optimizer.learning_rate = 0.05
+
+
 class Batches(keras.callbacks.Callback):
     """Notes the numbers of the batches, and stops within the second epoch."""
 
