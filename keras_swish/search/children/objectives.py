@@ -290,7 +290,7 @@ class MetricReward:
     def __call__(self, y: Any, outputs: Any) -> float:
         """Returns the metric's value of all labels and outputs, negative where less is better."""
         self.metric.reset_state()
-        self.metric.update_state(y, outputs)
+        self.metric.update_state(rewards.only_part(y), rewards.only_part(outputs))
         return self.objective.sign * float(_numpy(self.metric.result()))
 
     def __reduce__(self):

@@ -22,8 +22,10 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
     """Returns the share of the examples, or of their positions, whose class was predicted.
 
     Args:
-        y: Labels, `(n, ...)` or `(n, ..., 1)`, or one-hot, `(n, ..., classes)`.
-        predicted: Outputs, `(n, ..., classes)`, or `(n, ..., 1)` or `(n,)` for two classes.
+        y: Labels, `(n, ...)` or `(n, ..., 1)`, or one-hot, `(n, ..., classes)`; or a dictionary or
+            list of one such array.
+        predicted: Outputs, `(n, ..., classes)`, or `(n, ..., 1)` or `(n,)` for two classes; or a
+            dictionary or list of one such array.
         threshold: Where the second of two classes begins: 0 for logits.
 
     Example:
@@ -32,12 +34,24 @@ def accuracy(y: np.ndarray, predicted: np.ndarray, threshold: float = 0.5) -> fl
         >>> accuracy(np.array([0, 1]), np.array([[0.1, 2.0], [0.1, 2.0]]))
         0.5
     """
-    y = np.asarray(y)
+    y, predicted = np.asarray(only_part(y)), only_part(predicted)
     if predicted.ndim == 1 or predicted.shape[-1] == 1:
         return float(np.mean((predicted.ravel() > threshold) == (y.ravel() > 0.5)))
     if y.shape == predicted.shape:
         y = y.argmax(-1)
     return float(np.mean(predicted.argmax(-1).ravel() == y.ravel()))
+
+
+def only_part(structure: Any) -> Any:
+    """Returns the array in a dictionary or list of one array; anything else as it is.
+
+    Example:
+        >>> from keras_swish.search.children.rewards import only_part
+        >>> only_part({"out": 0.5}), only_part([0.5, 0.25])
+        (0.5, [0.5, 0.25])
+    """
+    parts = keras.tree.flatten(structure)
+    return parts[0] if len(parts) == 1 else structure
 
 
 def default(model: keras.Model, loss: Any, y: Any) -> Reward:

@@ -98,3 +98,16 @@ def test_accuracy_knows_the_ways_to_write_labels():
     assert rewards.accuracy(np.eye(2)[labels], positions) == pytest.approx(1 / 2)
     model = keras.Sequential([keras.Input((3, 2)), keras.layers.Dense(2)])
     assert rewards.default(model, "sparse_categorical_crossentropy", labels) is rewards.accuracy
+
+
+@pytest.mark.parametrize("around", [lambda part: {"out": part}, lambda part: [part]])
+@pytest.mark.parametrize("reward", [None, keras.metrics.BinaryAccuracy()])
+def test_one_output_may_be_in_a_dictionary_or_a_list(around, reward, data, space, child_config):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    outputs = around(keras.layers.Dense(1, "sigmoid", name="out")(hidden))
+    both = [(x, around(y[:, None])) for x, y in data]
+    model = keras.Model(inputs, outputs)
+    child = Child(model, *both, space, child_config, "binary_crossentropy", reward)
+    y, scores = np.array([[1], [0], [0]]), np.array([[0.9], [0.2], [0.7]])
+    assert child.reward(around(y), around(scores)) == pytest.approx(2 / 3)
