@@ -35,11 +35,16 @@ class Algorithm(abc.ABC):
     Args:
         space: The search space.
         seed: Seed of all that is random in it.
+
+    Raises:
+        ValueError: If no candidate of the space can be an activation.
     """
 
     _user: object | None = None
 
     def __init__(self, space: SearchSpace, seed: int = 0):
+        if space.core_units == 1 and not space.survey().candidates:
+            raise no_functions(space)
         self.space = space
         self.random = np.random.default_rng(seed)
 
@@ -76,6 +81,14 @@ class Algorithm(abc.ABC):
         raise NotImplementedError
 
 
+def no_functions(space: SearchSpace) -> ValueError:
+    """Returns the error of a space none of whose candidates can be an activation."""
+    return ValueError(
+        "The search space has no function that can be an activation: all are constant, affine, or "
+        f"not finite on its interval. Give it other primitives. Received: {space.config()}"
+    )
+
+
 # By name: module and class. "optuna:" and the name of a sampler is one as well.
 ALGORITHMS = {
     "exhaustive": ("exhaustive", "Exhaustive"),
@@ -101,7 +114,8 @@ def create(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Algo
         **options: What else the algorithm's class takes.
 
     Raises:
-        ValueError: If there is no such algorithm.
+        ValueError: If there is no such algorithm, or no candidate of the space can be an
+            activation.
 
     Example:
         >>> from keras_swish.search import algorithms

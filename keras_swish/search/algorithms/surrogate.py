@@ -15,7 +15,7 @@ import functools
 import numpy as np
 from scipy import linalg, stats
 
-from keras_swish.search.algorithms import Algorithm, Proposal
+from keras_swish.search.algorithms import Algorithm, Proposal, no_functions
 from keras_swish.search.space import Candidate, SearchSpace
 
 # Where functions are compared: at quantiles of a normal distribution, somewhat wider than the
@@ -228,7 +228,8 @@ class Surrogate(Algorithm):
         noise: Variance of the noise of a normal score.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or no candidate of the space can be an
+            activation.
     """
 
     def __init__(
@@ -265,6 +266,8 @@ class Surrogate(Algorithm):
                 fresh = self._fresh([], missing)
                 self._pool += fresh
                 idle = 0 if fresh else idle + missing
+            if not self._pool:
+                raise no_functions(space)
             features = shape_features(space, self._pool)
         self._process = GaussianProcess(features, length, noise)
         self._is_open = np.ones(len(self._pool), bool)

@@ -161,6 +161,17 @@ def test_samplers_of_optuna_by_name(sampler, space):
     assert again.study.best_trial.params == dict(zip(algorithm.distributions, waiting.candidate))
 
 
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [*((name, 1) for name in (*NAMES, "optuna:RandomSampler")), ("surrogate", 2)],
+)
+def test_a_space_without_any_function_is_refused(name, units):
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
+    with pytest.raises(ValueError, match=r"no function that can be an activation: .*'unary': \["):
+        algorithms.create(name, SearchSpace(units, unary=["x"], binary=["x1+x2"]))
+
+
 def test_unknown_algorithms_say_what_came(space):
     with pytest.raises(ValueError, match=r"Unknown algorithm 'evoluton'\. Did you mean 'evol"):
         algorithms.create("evoluton", space)
