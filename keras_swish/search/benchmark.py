@@ -23,7 +23,7 @@ import numpy as np
 
 from keras_swish.messages import unknown
 from keras_swish.search import functions
-from keras_swish.search.algorithms import Algorithm
+from keras_swish.search.algorithms import Algorithm, check_proposal, name_of
 from keras_swish.search.space import Candidate, SearchSpace
 
 # Proposals since the last new function, after which an algorithm is given up.
@@ -291,7 +291,8 @@ class Session:
             evaluations: How many different functions.
 
         Raises:
-            ValueError: If the algorithm is of another space, or of another session.
+            ValueError: If the algorithm is of another space, or of another session, or proposes
+                no `Proposal`.
         """
         if algorithm.space.config() != self.benchmark.space.config():
             raise ValueError(
@@ -304,6 +305,7 @@ class Session:
             start, before = time.process_time(), len(self.trained)
             proposal = algorithm.ask()
             self.thinking += time.process_time() - start
+            check_proposal(proposal, self.benchmark.space, name_of(algorithm))
             if proposal is None:
                 return
             reward = self.train(proposal.candidate)

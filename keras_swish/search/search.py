@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_swish.search import executors
-from keras_swish.search.algorithms import Algorithm, Proposal
+from keras_swish.search.algorithms import Algorithm, Proposal, check_proposal
 from keras_swish.search.child import OK, PRUNED, Child, Outcome
 from keras_swish.search.executors import Executor, WorkerLostError
 from keras_swish.search.functions import Function
@@ -259,12 +259,7 @@ class Search:
         if self._next is None:
             begun = time.perf_counter()
             proposal = self.algorithm.ask()
-            candidate = getattr(proposal, "candidate", ())
-            if proposal is not None and candidate not in self.child.space:
-                raise ValueError(
-                    f"The algorithm {self.name!r} must propose a `Proposal` of a candidate of its "
-                    f"space, such as Proposal(space.sample(random)). Received: {proposal!r}"
-                )
+            check_proposal(proposal, self.child.space, self.name)
             self._next = proposal
             self._seconds += time.perf_counter() - begun
         return self._next

@@ -81,6 +81,19 @@ class Algorithm(abc.ABC):
         raise NotImplementedError
 
 
+def check_proposal(proposal: Any, space: SearchSpace, name: str) -> None:
+    """Refuses what an algorithm proposes if it is no `Proposal` of a candidate of the space.
+
+    Raises:
+        ValueError: If it is none; None, where nothing is left, is taken.
+    """
+    if proposal is not None and getattr(proposal, "candidate", ()) not in space:
+        raise ValueError(
+            f"The algorithm {name!r} must propose a `Proposal` of a candidate of its space, such "
+            f"as Proposal(space.sample(random)). Received: {proposal!r}"
+        )
+
+
 def no_functions(space: SearchSpace) -> ValueError:
     """Returns the error of a space none of whose candidates can be an activation."""
     return ValueError(

@@ -203,6 +203,16 @@ def test_an_algorithm_is_of_one_session(table):
         table.session(0).run(algorithm, 5)
 
 
+class ProposesBare(algorithms.Algorithm):
+    def ask(self):
+        return self.space.sample(self.random)
+
+
+def test_an_algorithm_that_proposes_no_proposal_is_refused(table):
+    with pytest.raises(ValueError, match="'ProposesBare' must propose a `Proposal` of a candidate"):
+        table.session(0).run(ProposesBare(table.space), 1)
+
+
 def test_what_is_of_another_space_is_refused(table):
     session = table.session(0)
     for space in (SearchSpace(2), SearchSpace(unary=["x", "sin(x)"])):
