@@ -78,12 +78,12 @@ def read(start: Start | None, space: SearchSpace) -> list[Function]:
 
 
 def _texts(start: Start) -> list[str]:
-    if isinstance(start, str) and _is_function(start):
+    if isinstance(start, str) and _is_function(start.strip()):
         return [start]
     if isinstance(start, str | os.PathLike):
         path = pathlib.Path(start).expanduser()
         try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 "`start` must be a list of formulas, or the path of a text file with one a line. "
@@ -122,6 +122,7 @@ def find(text: str, space: SearchSpace) -> Function:
         >>> functions.find("relu", SearchSpace()).candidate
         (0, 18, 4)
     """
+    text = text.strip()
     formula = _formula(text)
     if formula is None:
         return Function(text, text, None)

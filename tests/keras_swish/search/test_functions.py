@@ -12,6 +12,12 @@ def test_a_function_is_found_however_it_is_spelled(space):
     assert str(space.formula(blend)) == "beta * -x + (1 - beta) * cos(x)"
 
 
+def test_spaces_around_a_name_do_not_count(space):
+    for text in ("relu", "gelu", "sqrt", "x * sigmoid(x)"):
+        assert functions.find(f" {text} ", space) == functions.find(text, space)
+        assert functions.read(f" {text} ", space) == functions.read([text], space)
+
+
 @pytest.mark.parametrize("text", ["gelu", "x", "sqrt(x)", "prelu", "mish", "arctan(x)**2 - x"])
 def test_what_is_no_candidate_is_kept_as_it_is(text, space):
     found = functions.find(text, space)
@@ -36,9 +42,11 @@ def test_functions_of_two_units_are_found_by_their_formulas():
         assert functions.find(text, space).candidate is not None
 
 
-def test_a_file_has_a_function_a_line(tmp_path, space):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # with the mark that editors write
+@pytest.mark.parametrize("first", ["# mine\n\n", ""])
+def test_a_file_has_a_function_a_line(first, encoding, tmp_path, space):
     path = tmp_path / "mine.txt"
-    path.write_text("# mine\n\nx * sigmoid(x)\n  gelu\nswish\n")
+    path.write_text(f"{first}x * sigmoid(x)\n  gelu\nswish\n", encoding)
     for start in (path, str(path), ["x * sigmoid(x)", "gelu"]):
         assert [one.text for one in functions.read(start, space)] == ["x * sigmoid(x)", "gelu"]
     assert functions.read("x * sigmoid(x)", space) == functions.read(["x * sigmoid(x)"], space)
