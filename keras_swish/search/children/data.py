@@ -260,9 +260,15 @@ def _weighted(name: str, data: Data, class_weight: dict[int, float]) -> Data:
         )
     if not isinstance(labels, np.ndarray):
         raise ValueError("`class_weight` is for models of one output: pass `sample_weight`.")
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        labels = labels.argmax(-1)
-    classes = np.round(labels.reshape(len(labels), -1)[:, 0]).astype(int)
+    if labels.ndim > 2:  # as `fit` does
+        raise ValueError(
+            "`class_weight` is for one class an example, labels of shape (n,), (n, 1) or (n, "
+            "classes): pass `sample_weight` to weigh the positions of an example. "
+            f"Received: labels of shape {labels.shape}"
+        )
+    if labels.ndim > 1:
+        labels = labels.argmax(-1) if labels.shape[-1] > 1 else labels[:, 0]
+    classes = np.round(labels).astype(int)
     if class_weight and not set(class_weight) & set(classes.tolist()):
         raise ValueError(
             f"`class_weight` weighs none of the classes in the {name}, "

@@ -1,4 +1,5 @@
 import collections
+import re
 
 import keras
 import numpy as np
@@ -109,6 +110,14 @@ def test_classes_weigh_what_fit_makes_them_weigh():
     assert weights.tolist() == [1, 5, 1, 5, 1, 5]
     (_, _, weights), _ = read("training data", (X, keras.utils.to_categorical(Y)), {0: 2.0})
     assert weights.tolist() == [2, 1, 2, 1, 2, 1]
+    (_, _, weights), _ = read("training data", (X, Y[:, None]), {1: 5.0})
+    assert weights.tolist() == [1, 5, 1, 5, 1, 5]
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 1), (6, 6, 1), (6, 4, 2)])
+def test_classes_of_positions_are_not_weighed_as_fit_does_not(shape):
+    with pytest.raises(ValueError, match=re.escape(f"labels of shape {shape}")):
+        read("training data", (X, np.ones(shape, int)), {1: 5.0})
 
 
 def endless():
