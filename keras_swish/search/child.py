@@ -8,7 +8,6 @@ import contextlib
 import copy
 import dataclasses
 import functools
-import importlib
 import math
 import random
 import time
@@ -21,6 +20,7 @@ import numpy as np
 from keras_swish import io
 from keras_swish.keras_compat import (
     hears_batches,
+    name_for_files,
     spare_from_weight_decay,
     spared_from_weight_decay,
     without_model,
@@ -38,6 +38,7 @@ from keras_swish.search.children.networks import (
     inner_layers,
     kept_weights,
     own_models,
+    own_objects,
     read_values,
     reinitialize,
     structure,
@@ -185,10 +186,11 @@ class Child:
 
     def __reduce__(self):
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
-        modules = _Modules({type(layer).__module__ for layer in inner_layers(self.model)})
+        metric = getattr(self.reward, "metric", None)
+        known = _Known(own_objects(self.model, self.loss, metric))
         # Of an optimizer a file knows its config alone.
         spared = [spared_from_weight_decay(one)[0] for one in all_optimizers(self.model)]
-        return _rebuild, (modules, spared, type(self), *self._parts())
+        return _rebuild, (known, spared, type(self), *self._parts())
 
     def _parts(self, **config: Any) -> tuple[Any, ...]:
         """Returns what makes a child like this one; its config with changes, if there are any."""
@@ -547,28 +549,31 @@ class Child:
         return keras.tree.map_structure(lambda *part: np.concatenate(part)[:examples], *parts)
 
 
-class _Modules:
-    """Modules that are imported where this is unpickled.
+class _Known:
+    """Classes and functions that Keras knows by their names where this is unpickled.
 
-    Keras finds the class of a layer by its registered name, once its module is imported.
+    Files have the names alone. What is of a module is imported with that; what is of a script or a
+    notebook, Ray sends whole.
     """
 
-    def __init__(self, names: set[str]):
-        self.names = sorted(names - {"__main__"})
+    def __init__(self, objects: dict[str, Any]):
+        self.objects = objects
 
     def __reduce__(self):
-        return _import_all, (self.names,)
+        return _make_known, (self.objects,)
 
 
-def _import_all(names: list[str]) -> None:
-    for name in names:
-        importlib.import_module(name)
+def _make_known(objects: dict[str, Any]) -> None:
+    known = keras.saving.get_custom_objects()
+    for name, one in objects.items():
+        if known.setdefault(name, one) is one:
+            name_for_files(one, name)
 
 
 def _rebuild(
-    modules: "_Modules", spared: list[Any], child_class: type["Child"], model: Any, *parts: Any
+    known: None, spared: list[Any], child_class: type["Child"], model: Any, *parts: Any
 ) -> "Child":
-    """Makes a child of its parts; the modules are imported before these are read."""
+    """Makes a child of its parts; what they name is made known before they are read."""
     for optimizer, pattern in zip(all_optimizers(model), spared, strict=False):
         spare_from_weight_decay(optimizer, pattern)
     return child_class(model, *parts)

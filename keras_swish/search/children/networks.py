@@ -11,6 +11,8 @@ import numpy as np
 
 from keras_swish.keras_compat import (
     all_layers,
+    attributes,
+    compile_arguments,
     copy_trainable,
     frozen_variables,
     graph_nodes,
@@ -44,6 +46,53 @@ def _optimizers(held: Any) -> Iterator[keras.optimizers.Optimizer]:
     elif isinstance(held, dict | list | tuple):
         for part in held.values() if isinstance(held, dict) else held:
             yield from _optimizers(part)
+
+
+# What files know by the name of its class.
+_NAMED_IN_FILES = (
+    keras.Layer,
+    keras.Loss,
+    keras.Metric,
+    keras.Optimizer,
+    keras.Initializer,
+    keras.Regularizer,
+    keras.constraints.Constraint,
+    keras.optimizers.schedules.LearningRateSchedule,
+)
+
+
+def own_objects(model: keras.Model, *others: Any) -> dict[str, Any]:
+    """Returns the user's classes and functions that files have the names of alone, by these names.
+
+    Args:
+        model: A model: its layers, what they hold, and what it is compiled with.
+        *others: Losses, metrics and the like, also in lists and dictionaries.
+    """
+    held = [all_layers(model), all_optimizers(model), compile_arguments(model), others]
+    found: dict[int, Any] = {}
+    _gather(held, found, set())
+    return {keras.saving.get_registered_name(one): one for one in found.values()}
+
+
+def _gather(held: Any, found: dict[int, Any], seen: set[int]) -> None:
+    if isinstance(held, dict | list | tuple):
+        for part in held.values() if isinstance(held, dict) else held:
+            _gather(part, found, seen)
+    elif isinstance(held, _NAMED_IN_FILES) and id(held) not in seen:
+        seen.add(id(held))
+        _keep(plain_class(held), found)
+        inner = attributes(held) if isinstance(held, keras.Layer) else vars(held)
+        for name, part in inner.items():
+            # Wrapped methods of the layer are in its attributes, too; its layers were listed.
+            if not callable(getattr(type(held), name, None)) and not isinstance(part, keras.Layer):
+                _gather(part, found, seen)
+    elif isinstance(held, types.FunctionType) and held.__name__ != "<lambda>":
+        _keep(held, found)  # of a lambda, files have the code
+
+
+def _keep(one: Any, found: dict[int, Any]) -> None:
+    if not is_keras(one):
+        found[id(one)] = one
 
 
 def read_values(variables: Iterable[Any]) -> list[np.ndarray]:

@@ -678,6 +678,37 @@ def test_another_process_knows_the_layers_of_the_network(data, space, tmp_path, 
     assert python("-c", code, path).stdout.split()[-1] == str(len(child.activations))
 
 
+def near_labels(y, outputs):
+    return keras.ops.mean(keras.ops.cast(abs(y - outputs) < 0.5, "float32"), axis=-1)
+
+
+class NearAccuracy(keras.metrics.Mean):
+    def update_state(self, y, outputs, sample_weight=None):
+        super().update_state(near_labels(y, outputs))
+
+
+class SquaresOfErrors(keras.losses.Loss):
+    def call(self, y, outputs):
+        return keras.ops.mean((y - outputs) ** 2, axis=-1)
+
+
+class SlowerSGD(keras.optimizers.SGD):
+    pass
+
+
+@pytest.mark.parametrize("rewarded", [False, True])
+def test_another_process_knows_what_the_model_is_compiled_with(rewarded, data, space):
+    model = with_outputs(1)
+    metrics = [near_labels, NearAccuracy(name="share")]
+    model.compile(SlowerSGD(0.1), SquaresOfErrors(), metrics=metrics)
+    judged = {"reward": metrics[1]} if rewarded else {"objective": ("val_share", "max")}
+    both = [(x, y[:, None].astype("float32")) for x, y in data]
+    child = Child(model, *both, space, ChildConfig(1, 32), **judged)
+    # Nothing is registered: here files do not know the names either.
+    again = pickle.loads(pickle.dumps(child))
+    assert again.fingerprint() == child.fingerprint()
+
+
 def swish_and_sine(space):
     return [space.candidate(**dict(zip(("u1", "u2", "b"), choices))) for choices in CHOICES]
 
