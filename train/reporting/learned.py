@@ -73,22 +73,23 @@ def _has_betas(activation: str) -> bool:
 
 def _values(directory: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the betas of a run: from its network, and after that from a small file."""
+    file, kept_file = directory / trainer.MODEL, directory / _VALUES
     try:
-        kept = io.read_json(directory / _VALUES)
+        kept = io.read_json(kept_file)
     except io.DamagedFileError:  # it is written again
         kept = None
-    if kept is None and (directory / trainer.MODEL).exists():
+    if file.exists() and (kept is None or file.stat().st_mtime > kept_file.stat().st_mtime):
         try:
-            model: Any = keras.models.load_model(directory / trainer.MODEL, compile=False)
+            model: Any = keras.models.load_model(file, compile=False)
         except Exception as error:  # of a damaged file it may be any
-            reason = f"{directory / trainer.MODEL} cannot be read ({first_line(error)})"
+            reason = f"{file} cannot be read ({first_line(error)})"
             print(f"{reason}; the figure of betas is without it", file=sys.stderr, flush=True)
             return {}
         kept = {
             path: [float(f"{value:.6g}") for value in np.ravel(ops.convert_to_numpy(beta))]
             for path, beta in layers.betas(model).items()
         }
-        io.write_json(directory / _VALUES, kept)
+        io.write_json(kept_file, kept)
     return {path: np.array(values) for path, values in (kept or {}).items()}
 
 
