@@ -217,6 +217,8 @@ def train(
     result = _result(run, model, counter, callback.log.rows, test, speed, status)
     _write(directory, model, result, devices)
     checkpoints.keep_best()
+    # After the last look at it: the program is to end all the same.
+    preemption.raise_if_noticed(saved=True)
     return result
 
 

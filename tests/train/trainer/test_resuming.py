@@ -16,7 +16,7 @@ from small_run import run, small_network
 
 from keras_swish import models
 from keras_swish.train.errors import ArgumentError, PreemptedError
-from keras_swish.train.trainer import callbacks, epoch_log, trainer
+from keras_swish.train.trainer import callbacks, checkpoints, epoch_log, trainer
 
 pytestmark = pytest.mark.usefixtures("small")
 SLOW = pytest.mark.slow
@@ -204,6 +204,19 @@ def test_sigterm_saves_and_the_run_resumes_from_there(
     trainer.train(run(), tiny, tmp_path)
     assert f"resuming from step {step}\n" in capsys.readouterr().out
     assert_same_outcome(whole, tmp_path)
+
+
+def test_sigterm_behind_the_test_ends_the_program_after_the_result(tiny, tmp_path, monkeypatch):
+    close = checkpoints.Checkpoints.close
+
+    def closed(self):
+        terminate()
+        close(self)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "close", closed)
+    with pytest.raises(PreemptedError, match="stopped by SIGTERM, and saved"):
+        trainer.train(run(steps=1), tiny, tmp_path)
+    assert trainer.read_result(tmp_path)["steps"] == 1
 
 
 @pytest.mark.slow
