@@ -330,14 +330,14 @@ def _array(variable: keras.Variable) -> np.ndarray:
 
 def _several(identifiers: str | Iterable[str]) -> list[str]:
     is_one = isinstance(identifiers, str) or not isinstance(identifiers, Iterable)
-    given = [identifiers] if is_one else [*identifiers]
-    for identifier in given:
+    names = []
+    for identifier in [identifiers] if is_one else identifiers:
         if not isinstance(identifier, str):
             raise TypeError(f"Names and formulas are text. Received: {identifier!r}")
-    identifiers = [identifier.strip() for identifier in given]
-    if not identifiers:
+        names.append(identifier.strip())
+    if not names:
         raise ValueError("Nothing to draw: give at least one name or formula.")
-    return identifiers
+    return names
 
 
 def _tree(identifier: str) -> tuple[Formula, float | None]:
