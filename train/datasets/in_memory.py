@@ -365,7 +365,7 @@ def is_path(dataset: str) -> bool:
         [True, True, False]
     """
     is_folder = dataset.startswith(("/", ".", "~")) or "://" in dataset
-    is_folder = is_folder or ("/" in dataset and os.path.isdir(dataset))
+    is_folder = is_folder or ("/" in dataset and os.path.exists(dataset))
     return is_folder or is_pattern(dataset)
 
 

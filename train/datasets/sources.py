@@ -103,12 +103,10 @@ def open_source(
         ArgumentError: A `ValueError`: nothing is there, or not in that form; or an argument is for
             another one.
     """
-    is_pattern, is_url = in_memory.is_pattern(dataset), "://" in dataset
-    is_path = is_pattern or is_url or dataset.startswith((".", "~"))
-    is_path = is_path or ("/" in dataset and (os.path.isabs(dataset) or os.path.exists(dataset)))
+    is_path = in_memory.is_path(dataset)
     if is_path and data_dir is not None:
         raise ArgumentError("data_dir", f"{dataset!r} is a path, which is not looked for in it.")
-    if is_pattern:
+    if in_memory.is_pattern(dataset):
         if classes is None:
             raise ArgumentError("classes", "TFRecords do not tell their number of classes.")
         first = 1 if first_label is None else first_label
@@ -120,7 +118,7 @@ def open_source(
             raise ArgumentError(name, message)
     if is_path:
         with _as_not_readable(dataset):
-            if is_url:
+            if "://" in dataset:
                 _look_at(dataset)
             return open_folder(os.path.join(os.path.expanduser(dataset), split))
     return open_tfds(dataset, split, data_dir)
