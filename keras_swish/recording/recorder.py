@@ -86,11 +86,10 @@ def runs(
         if isinstance(layer, keras.layers.RNN)
     ]
     is_empty = True
-    with states_kept(model):
+    with states_kept(model), unchanged(model):
         for batch in batches(x, batch_size, steps):
             inputs = keras.tree.map_structure(ops.convert_to_tensor, batch)
             with contextlib.ExitStack() as stack:
-                stack.enter_context(unchanged(model))
                 for watch in watching:
                     stack.enter_context(watch())
                 stack.enter_context(backend.eager())
