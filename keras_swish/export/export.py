@@ -102,7 +102,7 @@ def export(
         5.8e-08
     """
     path = pathlib.Path(path).expanduser()
-    _check(model, path, preprocessing, quantize, representative_data)
+    _check(model, path, preprocessing, class_names, quantize, representative_data)
     target = _format(path, format, quantize)
     _import(target.packages)
     with _unchanged(model), _unchanged(preprocessing):
@@ -160,6 +160,7 @@ def _check(
     model: Any,
     path: pathlib.Path,
     preprocessing: Any,
+    class_names: Any,
     quantize: str | None,
     representative_data: Any,
 ) -> None:
@@ -169,6 +170,9 @@ def _check(
         )
     if not isinstance(preprocessing, keras.Model | None):
         raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
+    names = () if class_names is None else class_names
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "The exporters need Keras's TensorFlow backend: save the model with "

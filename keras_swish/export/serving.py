@@ -132,10 +132,8 @@ def check_class_names(model: keras.Model, outputs: Any, class_names: Sequence[st
         class_names: As for `export`.
 
     Raises:
-        ValueError: If they are no strings, or not one for each class.
+        ValueError: If they are not one for each class.
     """
-    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
-        raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
     shapes = [(None, *output.shape[1:]) for output in keras.tree.flatten(outputs)]
     if shapes != [(None, len(class_names))]:
         raise ValueError(
