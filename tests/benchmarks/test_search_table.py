@@ -118,7 +118,7 @@ def test_a_part_of_the_functions_is_a_table_of_these_alone(maker, space, monkeyp
     for name in algorithms.ALGORITHMS:
         session = table.session(1)
         options = {"population": 2, "sample": 1} if name == "evolution" else {}
-        session.run(algorithms.create(name, table.space, 0, **options), 10)
+        session.run(algorithms.create(name, table.space, 0, **options), 3)
         assert {function.number for function in session.trained} == {0, 1, 2}, name
     # What the table lacks is proposed for longer than what repeats.
     monkeypatch.setattr(benchmark, "PATIENCE", 3)

@@ -223,7 +223,9 @@ def low_rank():
     return model, lambda model: model.layers[0]
 
 
-@pytest.mark.parametrize("make", [frozen_branches, frozen_attention, low_rank])
+@pytest.mark.parametrize(
+    "make", [pytest.param(frozen_branches, marks=pytest.mark.slow), frozen_attention, low_rank]
+)
 def test_what_is_frozen_after_it_was_made_stays(make, data, space):
     def frozen(network):
         variables = [one for one in part(network).variables if "float" in one.dtype]  # no choices
@@ -741,7 +743,7 @@ def test_the_compiled_optimizer_begins_anew_with_each_child(optimizer, data, spa
     assert int(model.optimizer.iterations) == 0
 
 
-@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("stops", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_child_is_measured_with_the_averages_that_fit_leaves(stops, data, space):
     def optimizer():
         return keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9)
@@ -953,7 +955,10 @@ class TwoOptimizers(keras.Model):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX's steps have one optimizer")
-@pytest.mark.parametrize("place", ["itself", "list", "dict", "inner"])
+@pytest.mark.parametrize(
+    "place",
+    ["itself", *(pytest.param(one, marks=pytest.mark.slow) for one in ("list", "inner")), "dict"],
+)
 def test_each_optimizer_of_a_model_begins_again_with_each_child(place, data, space):
     inputs = keras.Input((2,))
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")])

@@ -43,7 +43,7 @@ def _is_tame(space, candidate):
 
 @pytest.mark.parametrize(
     ("units", "n"),
-    [(2, 1), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 2), (2, 20)))],
+    [(1, 1), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 2), (2, 20)))],
 )
 def test_values_and_gradients_are_those_of_the_formula(units, n):
     space = SearchSpace(units)
@@ -151,6 +151,7 @@ def gradients(layer, x, upstream):
     return numpy(model(x)), [b - numpy(w) for b, w in zip(before, probe.trainable_variables)]
 
 
+@pytest.mark.slow
 def test_where_the_function_is_flat_what_overflows_inside_of_it_is_no_matter():
     """Of the whole formula, the derivative of what overflows is a factor of what vanishes."""
     space = SearchSpace(2)

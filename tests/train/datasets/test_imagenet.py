@@ -45,7 +45,7 @@ def test_a_run_gets_its_own_size_and_log_of_corrupt_files(source, tmp_path):
     assert source.input_shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize("form", ["folders", "records"])
+@pytest.mark.parametrize("form", ["folders", pytest.param("records", marks=pytest.mark.slow)])
 def test_a_share_of_the_training_images_validates(form, folder, tmp_path):
     dataset, classes = str(folder), None
     if form == "records":

@@ -240,10 +240,10 @@ def test_a_seed_that_chose_for_one_function_is_left_out_for_all():
     "other",
     [
         {"dataset": "fashion_mnist"},
-        {"train_split": "train[:100]"},
-        {"test_split": "test[:100]"},
+        pytest.param({"train_split": "train[:100]"}, marks=pytest.mark.slow),
+        pytest.param({"test_split": "test[:100]"}, marks=pytest.mark.slow),
         {"image_size": 14},
-        {"weights": "imagenet"},
+        pytest.param({"weights": "imagenet"}, marks=pytest.mark.slow),
     ],
 )
 def test_what_the_paper_did_not_measure_has_no_section(folder, other):
