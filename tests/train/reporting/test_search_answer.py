@@ -60,14 +60,14 @@ def test_references_are_called_references(disguised):
     assert "proposed what is like the best so far" not in observed  # random alone did
 
 
-def confirm(folder, accuracies):
+def confirm(folder, accuracies, rate=0.1):
     out = folder / "confirm"
     starts = [{"command": "keras-swish confirm", "environment": {}}]
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            run = out / "runs" / f"{name}-{seed}"
+            run = out / "runs" / f"lr{rate}-{name}-{seed}"
             run.mkdir(parents=True)
-            result = {"model": "resnet8", "learning_rate": 0.1, "activation": name, "seed": seed}
+            result = {"model": "resnet8", "learning_rate": rate, "activation": name, "seed": seed}
             result |= {"test_accuracy": accuracy, "validation_accuracy": accuracy, "status": "ok"}
             io.write_json(run / "result.json", {**result, "steps": 1, "epochs": 1, "seconds": 1.0})
     order = [{"model": "resnet8", "activation": name} for name in accuracies]
@@ -116,6 +116,17 @@ def test_what_confirm_did_not_find_is_said_too(space, tmp_path):
     names = {"relu": values, "swish": values, "cos_minus_x": [0.9, 0.81, 0.84]}
     confirmed = search_answer.confirmed(confirm(tmp_path, names), searched(space))
     assert confirmed.text.startswith("Not confirmed: ")
+
+
+def test_the_seed_that_chose_the_learning_rates_says_nothing(space, tmp_path):
+    base = [0.8, *[0.8 + 0.0011 * seed for seed in range(10)]]
+    found = [0.9, *base[1:]]
+    names = {"relu": base, "swish": base, "cos_minus_x": found}
+    confirm(tmp_path, names)
+    confirm(tmp_path, {name: [0.7] for name in names}, rate=0.03)
+    confirmed = search_answer.confirmed(tmp_path, searched(space))
+    assert "with 10 new seeds: cos_minus_x reaches 80.50%, as good as relu" in confirmed.text
+    assert confirmed.cells["cos_minus_x"] == "+0.00 (+0.00 to +0.00)"
 
 
 def test_what_the_best_are_compared_with_is_not_called_found(space, tmp_path):
