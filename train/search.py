@@ -353,6 +353,8 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
             config = dataclasses.replace(config, learning_rate=flag_values.learning_rates)
     settings = dataclasses.replace(settings, **given, config=config)
     check_models("model", [settings.model])
+    if settings.filters and builders.is_own(settings.model):
+        raise ArgumentError("filters", f"{settings.model} takes none")
     return settings
 
 

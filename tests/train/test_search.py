@@ -280,6 +280,7 @@ def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
         ("--top=nan", "--top=nan: is not a finite number"),
         ("--filters=8,4,2", "--filters=8,4,2: `filters` must be three"),
         ("--model=wrn_28_10 --filters=8,8,8", "--filters=8,8,8: wrn_28_10 takes none"),
+        ("--model=keras.applications:MobileNet --filters=8,8,8", "--filters=8,8,8: keras.appl"),
         ("--run_cpus=2", "--run_cpus=2.0: needs --executor=ray"),
         ("--pruner=halving --epochs=1", "--pruner=halving: stops children between epochs"),
         ("--weight_decay=0.1", "Unknown flag 'weight_decay'."),
