@@ -36,14 +36,21 @@ def observations(study: Study, entries: list[Entry], learned: list[str]) -> str:
         "Fisher's exact test, and p (Holm), which decides, is corrected for the "
         f"{len(observed)} observations. A function that can be written in several ways counts "
         "for each of them.",
-        f"{html.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
-        "sample of the space, p is too small, and nothing is concluded."
-        if learned
-        else "",
+        _no_sample(learned),
         _division(study, entries),
         f"This storage holds only candidates of {size}: whether {limits}, it cannot say.",
     ]
     return "\n\n".join([html.table(lines), *filter(None, notes)])
+
+
+def _no_sample(learned: list[str]) -> str:
+    """Returns what to make of p where algorithms were led by rewards; empty where none was."""
+    if not learned:
+        return ""
+    return (
+        f"{html.code(', '.join(learned))} proposed what is like the best so far: candidates are no "
+        "sample of the space, p is too small, and nothing is concluded."
+    )
 
 
 def _verdict(expected: int, side: int) -> str:
@@ -68,13 +75,14 @@ def _division(study: Study, entries: list[Entry]) -> str:
     )
 
 
-def primitives(study: Study, entries: list[Entry]) -> str:
-    """Returns the section on the primitives of the best."""
+def primitives(study: Study, entries: list[Entry], learned: list[str]) -> str:
+    """Returns the section on the primitives of the best; for its arguments see `observations`."""
     blocks = [
         "In how many of the best tenth a primitive is, and of all candidates, where it is in any. "
         "p is that of Fisher's exact test, the best against the others; p (Holm) is corrected for "
         "all primitives of the table. A function that can be written in several ways counts as it "
-        "is written here."
+        "is written here.",
+        *filter(None, [_no_sample(learned)]),
     ]
     for arity, shares in paper_claims.primitives(study.space, entries).items():
         lines = [[arity, "of the best", "of all", "p", "p (Holm)"]]

@@ -244,6 +244,7 @@ def text(
     provenance = "## Provenance\n\n" + _provenance(study, entries, record)
     if not entries:
         return html.join([*first, references, provenance])
+    learned = sorted(set(by_algorithm(study)) - _UNBIASED)
     blocks = [
         *first,
         _drawn(entries),
@@ -254,9 +255,8 @@ def text(
         "## Functions of one shape\n\n" + certainty.shape_section(study, entries, found),
         f"## What a surrogate believes\n\n{belief}" if belief else "",
         "## The best reward over the candidates tried\n\n" + _algorithms(study),
-        "## Observations of the paper\n\n"
-        + paper_sections.observations(study, entries, sorted(set(by_algorithm(study)) - _UNBIASED)),
-        "## Primitives of the best\n\n" + paper_sections.primitives(study, entries),
+        "## Observations of the paper\n\n" + paper_sections.observations(study, entries, learned),
+        "## Primitives of the best\n\n" + paper_sections.primitives(study, entries, learned),
         "## All rewards\n\n" + _rewards(entries),
         provenance,
     ]
