@@ -58,12 +58,19 @@ def given(study: Study) -> list[Entry]:
     return [entry for entry in study.reference_entries() if entry.algorithm == START]
 
 
+def given_ahead(study: Study) -> Entry | None:
+    """Returns the best of `given` where it is ahead of all candidates; None where none is."""
+    best = next(iter(study.entries(given(study))), None)
+    return best if best and not best.candidate and best.status == OK else None
+
+
 def answer(
     found: list[Shape],
     candidates: int,
     marked: dict[str, Entry],
     confirmed: Confirmed | None,
     is_of_program: bool = True,
+    ahead: Entry | None = None,
 ) -> str:
     """Returns what the search says, in two sentences.
 
@@ -73,11 +80,18 @@ def answer(
         marked: ReLU and Swish, as `references` returns them.
         confirmed: What `keras-swish confirm` found, if it was run.
         is_of_program: Whether `keras-swish search` has made it, and `confirm` knows its data.
+        ahead: What `given_ahead` returns.
     """
+    leads = ""
+    if ahead:
+        leads = (
+            f"\n\n{html.code(ahead.formula)}, which the search was given to start with, is ahead "
+            f"of all candidates: mean reward {_mean(ahead)}."
+        )
     if not candidates:
-        return "**No candidate of the space was trained.**"
+        return f"**No candidate of the space was trained.**{leads}"
     if not found:
-        return "**No function was trained to the end.**"
+        return f"**No candidate was trained to the end.**{leads}"
     best = found[0]
     others = len(best.entries) - 1
     more = f" (with {others} more {'formula' if others == 1 else 'formulas'} of this shape)"
@@ -85,7 +99,7 @@ def answer(
     versus = f"; {', '.join(parts)}" if parts else "; ReLU and Swish were not trained"
     first = (
         f"**The best shape is that of {html.code(name(best))}{more if others else ''}: mean reward "
-        f"{_mean(best)}{versus}.**"
+        f"{_mean(best)}{versus}.**{leads}"
     )
     if confirmed and confirmed.text:
         return f"{first}\n\n{confirmed.text}"

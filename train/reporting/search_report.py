@@ -238,7 +238,14 @@ def text(
         title = f"# Search on {html.code(record['config']['dataset'])}, {units}"
     first = [
         title,
-        search_answer.answer(found, len(entries), marked, confirmed, record is not None),
+        search_answer.answer(
+            found,
+            len(entries),
+            marked,
+            confirmed,
+            record is not None,
+            search_answer.given_ahead(study),
+        ),
     ]
     references = search_answer.reference_section(study)
     provenance = "## Provenance\n\n" + _provenance(study, entries, record)

@@ -60,6 +60,17 @@ def test_references_are_called_references(disguised):
     assert "proposed what is like the best so far" not in observed  # random alone did
 
 
+@pytest.mark.parametrize(("reward", "is_ahead"), [(0.95, True), (0.5, False)])
+def test_a_given_function_ahead_of_all_candidates_is_named_first(space, reward, is_ahead):
+    study = searched(space)
+    study.add_reference("gelu", "gelu", 0, outcome(reward), "start")
+    text = search_report.text(study, study.entries(), {}, None)
+    _, shape, second, *_ = text.split("\n\n")
+    assert shape.startswith("**The best shape is that of cos_minus_x: mean reward 0.9000;")
+    ahead = "gelu, which the search was given to start with, is ahead of all candidates"
+    assert " ".join(second.split()).startswith(ahead) == is_ahead
+
+
 def confirm(folder, accuracies, rate=0.1):
     out = folder / "confirm"
     starts = [{"command": "keras-swish confirm", "environment": {}}]
