@@ -235,8 +235,8 @@ def replace_activations(
     kept += [dataclasses.replace(site, new=None) for site in refused]
     calls, kept_calls = _select_calls(found, rules, where, [each for each, _ in chosen])
     direct_calls = [str(call) for call in calls]
-    if strict:
-        _refuse(direct_calls)
+    if strict or not chosen:
+        _refuse(direct_calls, bool(chosen))
     if not chosen:
         raise ValueError(_nothing(rules, [*kept, *kept_calls], found))
     _check_shapes(chosen)
@@ -244,7 +244,7 @@ def replace_activations(
     while copy.broken:
         direct_calls += copy.broken.values()
         if strict:
-            _refuse(direct_calls)
+            _refuse(direct_calls, len(copy.broken) < len(chosen))
         kept += [dataclasses.replace(chosen[i][0].site, reason=_IN_CODE) for i in copy.broken]
         chosen = [each for i, each in enumerate(chosen) if i not in copy.broken]
         if not chosen:
@@ -281,12 +281,12 @@ def _patterns(where: Any) -> list[str | re.Pattern]:
 _IN_CODE = "its code does not take the new one"
 
 
-def _refuse(direct_calls: list[str]) -> None:
+def _refuse(direct_calls: list[str], are_others: bool) -> None:
     if direct_calls:
+        others = ", or pass strict=False to replace the others alone" if are_others else ""
         raise ValueError(
             "Some activations are called in the code of layers, where they cannot be replaced: "
-            f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer, or pass "
-            "strict=False to replace the others alone."
+            f"{'; '.join(direct_calls)}. Make them layers or attributes of the layer{others}."
         )
 
 

@@ -133,6 +133,17 @@ def test_an_activation_that_code_calls_is_never_passed_over():
         replace(model, {"gelu": "swish"})
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_model_whose_code_alone_calls_activations_is_refused_for_that(strict):
+    class Own(keras.Model):
+        def call(self, inputs):
+            return keras.ops.relu(inputs)
+
+    told = r"own \(Own.call\): keras.*relu.*\. Make them layers or attributes of the layer\.$"
+    with pytest.raises(ValueError, match=told):
+        replace(built(Own(name="own")), {"relu": "swish"}, strict=strict)
+
+
 def test_code_that_where_leaves_out_is_no_error():
     model = between_dense(layers.Dense(6, "relu", name="dense"), Calling("keras_s", name="calling"))
     changed, report = replace(model, {"relu": "swish"}, where="dense", return_report=True)
