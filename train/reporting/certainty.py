@@ -42,8 +42,8 @@ def shape_section(study: Study, entries: list[Entry], found: list[Shape]) -> str
             "pooling cannot tell apart. How far their ranks lie apart says how much of a rank is "
             "luck, or due to the training of betas. "
             f"The {len(found)} shapes of the functions that were trained to the end are ranked by "
-            f"the lower end of their mean's interval; the first {len(lines) - 1} with several "
-            "functions are:",
+            "the lower end of their mean's interval, which allows for the luck of a seed that "
+            f"functions of one shape share; the first {len(lines) - 1} with several functions are:",
             html.table(lines),
             _betas(beta_gain(found)),
             _twins(twins(study.space, entries)),

@@ -7,6 +7,7 @@ maximum pooling, cannot tell apart.
 
 import collections
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -33,7 +34,8 @@ class Shape:
         entries: The candidates that were trained to the end, the best first.
         ranks: Their ranks.
         mean: Mean of their rewards, each weighted with its seeds that judge.
-        low: Lower end of its 95% interval; nan while the noise is not known.
+        low: Lower end of its 95% interval, which allows for the luck of a seed that its functions
+            share; nan while the noise is not known.
         high: Its upper end.
         beta_gain: How much better those with weights are on average than those without, with the
             first seed; nan if there are not both.
@@ -125,18 +127,51 @@ def shapes(study: Study, entries: list[Entry]) -> list[Shape]:
     numbers = group(study.space, [entry.candidate for _, entry in trained])
     for number, one in zip(numbers, trained, strict=True):
         by_shape[number].append(one)
-    found = [_shape(study, members) for members in by_shape.values()]
+    alike = _likeness([[entry for _, entry in members] for members in by_shape.values()])
+    found = [_shape(study, members, alike) for members in by_shape.values()]
     return sorted(found, key=lambda shape: -(shape.mean if math.isnan(shape.low) else shape.low))
 
 
-def _shape(study: Study, members: list[tuple[int, Entry]]) -> Shape:
+def _likeness(members: list[list[Entry]]) -> float:
+    """Returns how far the noise of one seed is the same for functions of one shape, from 0 to 1.
+
+    They begin as one function, with the same weights and batches. It is the correlation over all
+    pairs of functions of one shape; 1 where none of them has several seeds that judge.
+    """
+    judged = {
+        entry.formula: {seed: entry.rewards[seed] for seed in sorted(entry.rewards)[1:]}
+        for entry in itertools.chain(*members)
+        if len(entry.rewards) > 2
+    }
+    centred = {
+        formula: {seed: reward - np.mean([*rewards.values()]) for seed, reward in rewards.items()}
+        for formula, rewards in judged.items()
+    }
+    by_seed = collections.defaultdict(list)
+    for noise in centred.values():
+        for seed, value in noise.items():
+            by_seed[seed].append(value)
+    # What a seed gives to all is no matter of shapes.
+    effects = {seed: np.mean(values) for seed, values in by_seed.items()}
+    products, squares = 0.0, 0.0
+    for entries in members:
+        known = [centred[entry.formula] for entry in entries if entry.formula in centred]
+        for one, other in itertools.combinations(known, 2):
+            for seed in one.keys() & other.keys():
+                a, b = one[seed] - effects[seed], other[seed] - effects[seed]
+                products, squares = products + a * b, squares + (a * a + b * b) / 2
+    return float(np.clip(products / squares, 0, 1)) if squares > 1e-12 else 1.0
+
+
+def _shape(study: Study, members: list[tuple[int, Entry]], alike: float) -> Shape:
     ranks, entries = ([*part] for part in zip(*members, strict=True))
     means = np.array([entry.mean for entry in entries])
     # The first seed judges where there is no other.
     seeds = np.array([max(1, len(entry.rewards) - 1) for entry in entries])
     halves = np.array([(entry.high - entry.low) / 2 for entry in entries])
     mean = float(np.average(means, weights=seeds))
-    half = float(np.sqrt(np.sum((seeds * halves) ** 2)) / seeds.sum())
+    parts = seeds * halves / seeds.sum()
+    half = math.sqrt((1 - alike) * np.sum(parts**2) + alike * np.sum(parts) ** 2)
     # Of the first seed, which all have: of the others those that it chose.
     first = np.array([_first_reward(entry) for entry in entries])
     has_betas = np.array([bool(study.space.betas(entry.candidate)) for entry in entries])

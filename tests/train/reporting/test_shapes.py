@@ -1,5 +1,6 @@
 """Intervals of ranks, functions of one shape, and mirror twins."""
 
+import collections
 import math
 
 import numpy as np
@@ -67,11 +68,29 @@ def test_one_function_and_its_twin_are_one_shape_and_its_multiple_is_another(stu
     assert {study.space.canonical(one.candidate) for one in relu.entries} == choices
     assert relu.ranks == [2, 3, 4]
     assert relu.mean == pytest.approx(np.mean([one.mean for one in relu.entries]))
-    # The mean of three is surer than each.
-    best = relu.entries[0]
-    assert relu.high - relu.low == pytest.approx((best.high - best.low) / np.sqrt(3), rel=0.05)
     gain = shapes.beta_gain(shapes.shapes(study, study.entries()))
     assert (gain.count, gain.mean) == (1, pytest.approx(0.84 - (0.80 + 0.81) / 2))
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_the_mean_of_many_is_surer_than_each_unless_they_share_the_luck_of_a_seed(is_shared):
+    space, random = SearchSpace(), np.random.default_rng(0)
+    study, candidates = Study(space, {}), list(space.survey().candidates)
+    members = collections.defaultdict(list)
+    for candidate, number in zip(candidates, shapes.group(space, candidates), strict=True):
+        members[number].append(candidate)
+    large = [some[:9] for some in members.values() if len(some) >= 9][:8]
+    for some in large:
+        shared = random.normal(size=4)
+        for candidate in some:
+            for seed, own in enumerate(random.normal(size=4)):
+                reward = 0.5 + 0.01 * (shared[seed] if is_shared else own)
+                study.add(candidate, seed, Outcome(reward, "ok", 1, 1.0))
+    found = shapes.shapes(study, study.entries())
+    assert [len(shape.entries) for shape in found] == 8 * [9]
+    of_one = np.mean([one.high - one.low for shape in found for one in shape.entries])
+    of_all = np.mean([shape.high - shape.low for shape in found])
+    assert of_all / of_one == pytest.approx(1 if is_shared else 1 / 3, rel=0.2)
 
 
 def test_twins_are_compared_seed_by_seed_and_odd_functions_have_none(study):
