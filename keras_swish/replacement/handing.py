@@ -117,7 +117,8 @@ def _held_inside(layer: keras.Layer, way: tuple = ()) -> Iterator[tuple[tuple, H
 # have it, and the ways to the holders inside that do.
 _Followers = list[tuple[set[Key], set[tuple]]]
 
-_KNOWN: dict[str, _Followers] = {}
+# By the class itself: another one, such as that of a cell that is run again, may get its id.
+_KNOWN: dict[tuple[type, str], _Followers] = {}
 _MOST_KNOWN = 1000
 
 
@@ -130,7 +131,7 @@ def _follows(host: keras.Layer, used: set[str | None]) -> _Followers:
         text = json.dumps(text, sort_keys=True, default=repr)
     except Exception:
         return []
-    known = f"{id(plain_class(host))} {text}"
+    known = plain_class(host), text
     if known not in _KNOWN:
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()

@@ -1,5 +1,6 @@
 """What several holders share is copied once, and the copy is what all of them hold."""
 
+import gc
 import types
 
 import keras
@@ -351,6 +352,33 @@ def test_an_activation_that_is_handed_on_is_one(call, site):
     assert not have_the_same_bits(copy, model, x)
     back = replace(copy, {"swish_beta": keras.activations.relu})
     assert have_the_same_bits(back, model, x)
+
+
+def test_a_class_that_was_written_anew_is_examined_anew():
+    def sites(hands_on):
+        class Block(layers.Layer):
+            def __init__(self, activation="relu", **kwargs):
+                super().__init__(**kwargs)
+                self.activation = keras.activations.get(activation)
+                self.dense = layers.Dense(4, self.activation if hands_on else "relu")
+
+            def build(self, shape):
+                self.dense.build(shape)
+
+            def call(self, x):
+                return self.activation(self.dense(x) - 0.1)
+
+            def get_config(self):
+                return {"activation": keras.activations.serialize(self.activation)}
+
+        model = keras.Sequential([Input((4,)), Block(), layers.Dense(2)])
+        return len(keras_swish.find_activations(model))
+
+    for _ in range(5):  # one of the later classes gets the place in memory of an earlier one
+        assert sites(hands_on=True) == 1
+        gc.collect()
+        assert sites(hands_on=False) == 2
+        gc.collect()
 
 
 def test_a_layer_that_another_model_calls_too_is_built_for_the_calls_of_this_one():
