@@ -24,11 +24,12 @@ _PASSING = (
     keras.layers.Permute,
     keras.layers.Identity,
     keras.layers.Dropout,
+    keras.layers.Concatenate,
 )
 # The same of Keras's operations, by the names of their classes.
 _PASSING_OPERATIONS = {
-    *("Cast", "ExpandDims", "GetItem", "Moveaxis", "Ravel", "Reshape", "Squeeze", "StopGradient"),
-    *("Swapaxes", "Transpose"),
+    *("Cast", "Concatenate", "ExpandDims", "GetItem", "Moveaxis", "Ravel", "Reshape", "Squeeze"),
+    *("Stack", "StopGradient", "Swapaxes", "Transpose"),
 }
 
 
@@ -184,9 +185,9 @@ def output_makers(layer: keras.Layer) -> set[int]:
 
 def _makers(tensor: keras.KerasTensor) -> set[int]:
     operation, node_index, _ = producer(tensor)
-    while _passes(operation):
-        tensor = calls(operation)[node_index].input_tensors[0]
-        operation, node_index, _ = producer(tensor)
+    if _passes(operation):
+        passed = calls(operation)[node_index].input_tensors
+        return set().union(*map(_makers, passed))
     return output_makers(operation) if isinstance(operation, keras.Layer) else {id(operation)}
 
 

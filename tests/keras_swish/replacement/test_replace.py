@@ -297,6 +297,16 @@ def test_what_makes_the_output_is_seen_through_operations_that_change_no_value(e
     assert [site.path for site in report.kept] == ["last"]
 
 
+@pytest.mark.parametrize("join", [layers.Concatenate(), keras.ops.concatenate, keras.ops.stack])
+def test_every_part_of_a_joined_output_stays(join):
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(2, "softplus", name="hidden")(inputs)
+    parts = [layers.Dense(2, "softplus", name=name)(hidden) for name in ("mean", "scale")]
+    _, report = replace(keras.Model(inputs, join(parts)), {"softplus": "swish"})
+    assert [site.path for site in report.replaced] == ["hidden"]
+    assert [site.path for site in report.kept] == ["mean", "scale"]
+
+
 def test_gates_of_recurrent_layers_are_replaced_only_where_they_are_named():
     lstm = layers.LSTM(4, return_sequences=True, name="lstm")
     model = sequential(
