@@ -4,6 +4,7 @@ All through TensorFlow, Keras's backend here.
 """
 
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -45,8 +46,12 @@ def write_saved_model(
     model: keras.Model, path: pathlib.Path, inputs: Any, quantize: str | None
 ) -> None:
     """Writes a SavedModel with the endpoint `serve`."""
-    specs = [signature(model, inputs)]
-    model.export(path, format="tf_saved_model", input_signature=specs, verbose=False)
+    archive: Any = keras.export.ExportArchive()  # a class of each backend
+    archive.track(model)
+    # Not `model.export`, which lets augmentation work as in training.
+    serve = functools.partial(model.__call__, training=False)
+    archive.add_endpoint("serve", serve, input_signature=[signature(model, inputs)])
+    archive.write_out(path, verbose=False)
 
 
 def run_saved_model(path: pathlib.Path, inputs: Any, names: list[str]) -> list:

@@ -443,6 +443,14 @@ def test_a_model_that_changes_when_it_is_called_is_left_as_it_is(options, tmp_pa
     assert [len(layer._inbound_nodes) for layer in (model, *model.layers)] == calls
 
 
+@pytest.mark.parametrize("form", SUFFIXES)
+def test_augmentation_is_left_out(form, tmp_path):
+    require(form)
+    layers = [keras.layers.RandomBrightness(0.9, (0, 1)), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((4, 4, 3)), *layers, keras_swish.Swish()])
+    assert keras_swish.export(model, tmp_path / f"model{SUFFIXES[form]}") < 1e-5
+
+
 def test_a_model_that_was_never_called_is_built(tmp_path):
     model = keras.Sequential([keras.layers.SimpleRNN(4, stateful=True), Remembers()])
     x = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
