@@ -158,10 +158,11 @@ def describe(candidate: Any) -> str:
     candidate = function_of(candidate)
     if isinstance(candidate, functools.partial):
         return f"partial of {describe(candidate.func)}"
-    if isinstance(candidate, keras.Operation):
+    # A class of the user's own may be called Swish, which means ours.
+    if isinstance(candidate, keras.Operation) and type(candidate).__name__ not in _names():
         return type(candidate).__name__
     function = getattr(candidate, "__wrapped__", candidate)  # inside one that is compiled
-    named = function if hasattr(function, "__qualname__") else type(function)
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"
 
 

@@ -162,6 +162,14 @@ def test_every_name_that_is_printed_is_a_key():
         replace(model, {f"{__name__}.own_functoin": "swish"})
 
 
+def test_a_class_of_the_users_own_that_has_the_name_of_ours_has_a_key_too():
+    own = type("Swish", (OwnActivation,), {"__module__": __name__})
+    model = sequential(layers.Dense(4, own(), name="own"), keras_swish.Swish(), layers.Dense(2))
+    sites = keras_swish.find_activations(model)
+    assert [site.old for site in sites] == [f"{__name__}.Swish", "swish_beta"]
+    assert replace(model, {sites[0].old: "relu"})[1].replaced[0].path == "own"
+
+
 @pytest.mark.parametrize(
     ("thing", "name"),
     [
