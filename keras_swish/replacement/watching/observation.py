@@ -8,6 +8,7 @@ What the layers hold, and Keras's own code calls, is no call of this kind.
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import types
 import warnings
@@ -254,7 +255,9 @@ class _Watch:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        before = sys.getprofile()
+        before: Any = sys.getprofile()
+        # That of cProfile is no function.
+        resume = getattr(before, "enable", functools.partial(sys.setprofile, before))
         is_filtering = keras.config.is_traceback_filtering_enabled()
         with warnings.catch_warnings(), builtin_calls(self._on_builtin):
             warnings.simplefilter("ignore")
@@ -263,7 +266,7 @@ class _Watch:
             try:
                 yield
             finally:
-                sys.setprofile(before)
+                resume()
                 if is_filtering:
                     keras.config.enable_traceback_filtering()
 

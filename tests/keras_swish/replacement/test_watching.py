@@ -1,6 +1,7 @@
 """What the code of layers calls: found however the code came by it, told, never passed over."""
 
 import collections
+import cProfile
 import functools
 
 import keras
@@ -520,6 +521,17 @@ def test_running_leaves_containers_and_losses_as_they_are():
     assert keeping.held() == held
     assert copy.get_layer("keeping").held() == held
     assert list(map(float, model.losses)) == losses
+
+
+def test_a_profile_of_the_user_s_program_continues():
+    def later():
+        """Is called behind what is profiled too."""
+
+    model = built(Owning())
+    with cProfile.Profile() as profile:
+        keras_swish.find_activations(model)
+        later()
+    assert later.__code__ in [entry.code for entry in profile.getstats()]
 
 
 def test_functions_of_the_user_s_own_are_found_in_code_where_they_are_a_key():
