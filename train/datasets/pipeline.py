@@ -169,12 +169,6 @@ def as_data_errors() -> Iterator[None]:
         raise DataError(message[0]) from None
 
 
-def corrupt_names(corrupt_log: str | os.PathLike) -> list[str]:
-    """Returns the names of the corrupt images that batches met so far, each once."""
-    path = pathlib.Path(corrupt_log)
-    return sorted(set(path.read_text().splitlines())) if path.exists() else []
-
-
 def describe_corrupt(corrupt_log: str | os.PathLike) -> str | None:
     """Returns a line on the images that batches left out so far; None: they left none out."""
     path = pathlib.Path(corrupt_log)

@@ -51,6 +51,11 @@ def assert_same(some, others):
         np.testing.assert_array_equal(part, other)
 
 
+def corrupt_names(log):
+    """The lines of a log of corrupt images, each once."""
+    return sorted(set(log.read_text().splitlines()))
+
+
 def as_set(batches):
     """Each image with its label, as bytes, in an order of its own."""
     return sorted(
@@ -248,7 +253,7 @@ def test_corrupt_images_are_named_and_replaced(broken, tmp_path, monkeypatch):
     log = tmp_path / "corrupt.txt"
     source = sources.open_folder(str(folder))
     batches = take(source, 12, seed=1, corrupt_log=log)
-    assert pipeline.corrupt_names(log) == bad
+    assert corrupt_names(log) == bad
     assert_same(batches[3:], take(source, 9, seed=1, start_step=3))
     # A good image takes the place: of each batch, as many as there are gaps.
     as_they_are(monkeypatch)
@@ -266,7 +271,7 @@ def test_a_label_beyond_the_classes_is_left_out_and_called_so(records, tmp_path,
     assert pipeline.describe_corrupt(log) is None
     batches = take(source, 9, training=False, corrupt_log=log)
     assert sum(len(images) for images, _ in batches) == 16
-    names = pipeline.corrupt_names(log)
+    names = corrupt_names(log)
     assert len(names) == 8
     assert all(name.endswith(": the label 3 is none of 1 to 2") for name in names)
     said = pipeline.describe_corrupt(log)
@@ -286,7 +291,7 @@ def test_corrupt_images_are_left_out_of_evaluation(broken, tmp_path):
     log = tmp_path / "corrupt.txt"
     batches = take(sources.open_folder(str(folder)), 9, training=False, corrupt_log=log)
     assert sum(len(images) for images, _ in batches) == 21
-    assert pipeline.corrupt_names(log) == bad
+    assert corrupt_names(log) == bad
     said = pipeline.describe_corrupt(log)
     assert said == f"left out: 3 images cannot be decoded, the first {bad[0]} (all in {log})"
 
@@ -300,7 +305,7 @@ def test_an_evaluation_batch_without_a_good_image_is_left_out(broken, tmp_path):
     assert [len(images) for images, _ in batches].count(2) == 10
     assert [len(images) for images, _ in batches].count(1) == 1
     assert len(batches) == 11
-    assert pipeline.corrupt_names(log) == bad
+    assert corrupt_names(log) == bad
     assert len(take(source, 13, training=False, batch_size=2, pad=True)) == 12
 
 
@@ -348,7 +353,7 @@ def test_what_a_broken_record_file_loses_is_named(folder, tmp_path, damage):
     path.write_bytes(content)
     log = tmp_path / "corrupt.txt"
     batches = take(source, 9, training=False, corrupt_log=log)
-    assert pipeline.corrupt_names(log) == [f"{path} record {n}" for n in range(1, 8)]
+    assert corrupt_names(log) == [f"{path} record {n}" for n in range(1, 8)]
     assert sum(len(images) for images, _ in batches) == 17
     assert_same(take(source, 9, seed=1)[4:], take(source, 5, seed=1, start_step=4))
 
