@@ -15,6 +15,8 @@ from typing import Any
 import tensorflow as tf
 
 COLORS = ("fast", "full", "none")
+# Share of height and width in the centre that an evaluation sees.
+_CENTRE = 0.875
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +82,12 @@ def for_training(
     return scaled / 127.5 - 1.0
 
 
-def for_evaluation(encoded: tf.Tensor, image_size: int, crop: float = 0.875) -> tf.Tensor:
+def for_evaluation(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes the centre of a image and scales it.
 
     Args:
         encoded: Scalar string: a JPEG, PNG, GIF or BMP file.
         image_size: Side of the result.
-        crop: Share of height and width that is kept.
 
     Returns:
         `(image_size, image_size, 3)`, float32 in [-1, 1].
@@ -94,30 +95,29 @@ def for_evaluation(encoded: tf.Tensor, image_size: int, crop: float = 0.875) -> 
     Raises:
         tf.errors.InvalidArgumentError: When it is run, if the image cannot be decoded.
     """
-    centre = _decode_crop(encoded, lambda shape: _central_box(shape, crop))
+    centre = _decode_crop(encoded, _central_box)
     return tf.image.resize(centre, (image_size, image_size)) / 127.5 - 1.0
 
 
-def central(images: tf.Tensor, image_size: int, crop: float = 0.875) -> tf.Tensor:
+def central(images: tf.Tensor, image_size: int) -> tf.Tensor:
     """Scales the centres of images that are decoded, as `for_evaluation` does.
 
     Args:
         images: `(n, height, width, 3)`, uint8.
         image_size: Side of the result.
-        crop: Share of height and width that is kept.
 
     Returns:
         `(n, image_size, image_size, 3)`, float32 in [-1, 1].
     """
-    top, left, height, width = tf.unstack(_central_box(tf.shape(images)[1:], crop))
+    top, left, height, width = tf.unstack(_central_box(tf.shape(images)[1:]))
     centre = images[:, top : top + height, left : left + width]
     return tf.image.resize(centre, (image_size, image_size)) / 127.5 - 1.0
 
 
-def _central_box(shape: tf.Tensor, crop: float) -> tf.Tensor:
+def _central_box(shape: tf.Tensor) -> tf.Tensor:
     """Returns top, left, height and width of the centre of an image."""
     sides = tf.cast(shape[:2], tf.float64)
-    begin = tf.cast((sides - sides * crop) / 2, tf.int32)
+    begin = tf.cast((sides - sides * _CENTRE) / 2, tf.int32)
     return tf.concat([begin, shape[:2] - 2 * begin], 0)
 
 
