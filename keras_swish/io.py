@@ -1,4 +1,4 @@
-"""Files that are written all or nothing, and a lock for those of a folder."""
+"""Files and folders that are written all or nothing, and a lock for those of a folder."""
 
 import contextlib
 import csv
@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +30,9 @@ class DamagedFileError(ValueError):
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path to write to, and renames it to `path` at the end.
 
-    Whenever the program is killed, the file is the old one or the new one. The temporary name
-    keeps the suffixes, from which Keras and matplotlib take the format.
+    Whenever the program is killed, the file is the old one or the new one. A folder may be written
+    too, where none is. The temporary name keeps the suffixes, from which Keras and matplotlib take
+    the format.
 
     Example:
         >>> import pathlib, tempfile
@@ -46,11 +48,15 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffixes}")
     try:
         yield temporary
-        with open(temporary, "r+b") as file:  # Windows syncs only what may be written
-            os.fsync(file.fileno())
+        if temporary.is_file():
+            with open(temporary, "r+b") as file:  # Windows syncs only what may be written
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def as_json(value: Any) -> Any:

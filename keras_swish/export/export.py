@@ -5,14 +5,13 @@ import importlib.util
 import math
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_swish import activations
+from keras_swish import activations, io
 from keras_swish.elementwise.operation import plain_operations
 from keras_swish.export import formats, serving
 from keras_swish.keras_compat import without_new_calls
@@ -133,8 +132,7 @@ def export(
             )
         if class_names is not None and not names_are_outputs:
             serving.check_class_names(original, expected, class_names)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-        try:
+        with io.atomic(path) as temporary:
             with plain_operations(functions), _one_line(f"{path} could not be written"):
                 target.write(model, temporary, inputs, quantize)
                 if class_names is not None and target.add_class_names is not None:
@@ -150,9 +148,6 @@ def export(
                     f"times the {'root mean square' if quantize else 'largest'} of them, and "
                     f"`tolerance` is {limit:.2g}."
                 )
-            os.replace(temporary, path)
-        finally:
-            _remove(temporary)
     return difference
 
 
@@ -236,13 +231,6 @@ def _one_line(failure: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0][:300] if lines else type(error).__name__
         raise ExportError(f"{failure}: {reason}") from error
-
-
-def _remove(path: pathlib.Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _with_our_swish(model: keras.Model) -> keras.Model:
