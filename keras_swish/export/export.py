@@ -104,6 +104,9 @@ def export(
     _check(model, path, preprocessing, class_names, quantize, representative_data)
     target = _format(path, format, quantize)
     _import(target.packages)
+    if tolerance is None:
+        tolerance = _INT8_TOLERANCE if quantize else target.tolerance
+    in_graph = preprocessing is not None
     with _unchanged(model), _unchanged(preprocessing):
         model = _with_our_swish(model) if hard_swish else model
         names_are_outputs = class_names is not None and target.add_class_names is None
@@ -116,7 +119,7 @@ def export(
         _check_strings(specs, path, target)
         batches = _batches(model, inputs)
         if not model.built:  # what is built while it is compared could not be kept
-            _computed(model, _tensors(batches[0]), preprocessing is not None)
+            _computed(model, batches[0], in_graph)
         names = [spec.name for spec in specs]
         functions = target.functions
         if hard_swish:
@@ -124,12 +127,8 @@ def export(
         with plain_operations(functions) if hard_swish else contextlib.nullcontext():
             if classifier_activation is not None:
                 logits = serving.surround(original, preprocessing, None, None, False)
-                serving.check_logits(
-                    original, _computed(logits, _tensors(batches[0]), preprocessing is not None)
-                )
-            expected = _concatenated(
-                _computed(model, _tensors(batch), preprocessing is not None) for batch in batches
-            )
+                serving.check_logits(original, _computed(logits, batches[0], in_graph))
+            expected = _concatenated(_computed(model, batch, in_graph) for batch in batches)
         if class_names is not None and not names_are_outputs:
             serving.check_class_names(original, expected, class_names)
         with io.atomic(path) as temporary:
@@ -140,13 +139,11 @@ def export(
             with _one_line(f"{path} was not kept, as it does not run"):
                 outputs = _concatenated(target.run(temporary, batch, names) for batch in batches)
             difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
-            limit = _INT8_TOLERANCE if quantize else target.tolerance
-            limit = limit if tolerance is None else tolerance
-            if not difference <= limit:
+            if not difference <= tolerance:
                 raise ExportError(
                     f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
                     f"times the {'root mean square' if quantize else 'largest'} of them, and "
-                    f"`tolerance` is {limit:.2g}."
+                    f"`tolerance` is {tolerance:.2g}."
                 )
     return difference
 
@@ -242,11 +239,12 @@ def _with_our_swish(model: keras.Model) -> keras.Model:
     return replace_activations(model, new, where=lambda site: True, except_last=False, strict=False)
 
 
-def _computed(model: keras.Model, inputs: Any, in_graph: bool) -> Any:
+def _computed(model: keras.Model, arrays: Any, in_graph: bool) -> Any:
     """Returns the outputs of a model; in a graph where it has preprocessing layers of Keras.
 
     Those round images in uint8 when they are called eagerly, and not in graphs.
     """
+    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, arrays)
     # What was written begins with these states, too, whenever it is loaded.
     with states_kept(model):
         if not in_graph:
@@ -291,10 +289,6 @@ def _batches(model: keras.Model, inputs: Any) -> list[Any]:
         )
     parts = [slice(i, i + size) for i in range(0, count - size + 1, size)[:_EXAMPLES]]
     return [keras.tree.map_structure(lambda x, part=part: x[part], inputs) for part in parts]
-
-
-def _tensors(arrays: Any) -> Any:
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, arrays)
 
 
 def _concatenated(batches: Iterable[Any]) -> list[np.ndarray]:
