@@ -11,7 +11,7 @@ from keras_swish.models import paper_accuracies
 
 from . import figures, html, learned, provenance, runs, statistics
 from .runs import CONFIG, Row
-from .verdicts import answer, cell, median, seeds_needed, sentence, verdicts
+from .verdicts import Verdict, answer, cell, median, seeds_needed, sentence, verdicts
 
 _SWISH = ("swish_beta", "swish")
 _TOP_5 = "test_top_5_accuracy"
@@ -42,7 +42,11 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     rates = runs.rates_tried(rows)
     count_all = bool(config.get("count_choosing_seed"))
     counted = runs.counted(chosen, count_all)
-    forest, dots, curves = _figures(out, chosen, counted, baselines)
+    judged = {
+        model: verdicts(model_rows, baselines)
+        for model, model_rows in runs.group(counted, "model").items()
+    }
+    forest, dots, curves = _figures(out, chosen, counted, baselines, judged)
     inputs = html.figure(
         "inputs.png", "training images", "Training images, as the network gets them."
     )
@@ -55,11 +59,11 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
         forest,
         f"Test accuracy in percent, at the end of training; {once}",
         summary(chosen, baselines, count_all),
-        _in_words(counted, baselines),
+        _in_words(judged),
         dots,
         curves,
         learned.section(out, chosen),
-        "## Method\n\n" + _how_to_read(chosen, counted, baselines),
+        "## Method\n\n" + _how_to_read(chosen, counted, judged),
         _learning_rates(config, rows),
         _compared_with_paper(config, chosen),
         _sign_count(chosen),
@@ -99,7 +103,11 @@ def _record(out: pathlib.Path) -> dict[str, Any]:
 
 
 def _figures(
-    out: pathlib.Path, rows: list[Row], counted: list[Row], baselines: int
+    out: pathlib.Path,
+    rows: list[Row],
+    counted: list[Row],
+    baselines: int,
+    judged: dict[str, list[Verdict]],
 ) -> tuple[str, str, str]:
     """Draws the figures, and returns the blocks with them: differences, runs and curves."""
     names = list(runs.group(rows, "activation"))[:baselines]
@@ -107,7 +115,7 @@ def _figures(
     forest, dots, curves, losses = _FIGURES
     several = len({row["activation"] for row in rows}) > 1
     blocks = ["", "", ""]
-    if figures.differences(counted, baselines, out / forest):
+    if figures.differences(judged, out / forest):
         caption = (
             f"Mean difference of each activation from {against}, with its 95% interval; filled "
             "where it is statistically significant. An arrow's number lies outside of the axis."
@@ -146,14 +154,12 @@ def summary(rows: list[Row], baselines: int = 1, count_choosing_seed: bool = Fal
     )
 
 
-def _in_words(rows: list[Row], baselines: int) -> str:
+def _in_words(judged: dict[str, list[Verdict]]) -> str:
     """Returns a sentence for each comparison, folded away."""
     lines = []
-    by_model = runs.group(rows, "model")
-    for model, model_rows in by_model.items():
-        sentences = [sentence(one) for one in verdicts(model_rows, baselines)]
-        lines += [f"{html.code(model)}:\n"] * (len(by_model) > 1 and bool(sentences))
-        lines += [*sentences, ""]
+    for model, every in judged.items():
+        lines += [f"{html.code(model)}:\n"] * (len(judged) > 1 and bool(every))
+        lines += [*map(sentence, every), ""]
     return html.fold("Each comparison in words", "\n".join(lines).strip()) if any(lines) else ""
 
 
@@ -213,10 +219,9 @@ def _difference(outcome: statistics.Comparison | None, several: bool) -> list[st
     return cells
 
 
-def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
+def _how_to_read(rows: list[Row], counted: list[Row], judged: dict[str, list[Verdict]]) -> str:
     """Returns the notes on a table of these runs, and of those that count in its means."""
-    by_model = runs.group(counted, "model").values()
-    every = [one for model in by_model for one in verdicts(model, baselines)]
+    every = [one for of_model in judged.values() for one in of_model]
     lines = [
         "One seed means the same initial kernels, batches and augmentation for every activation, "
         "so differences are taken seed by seed. The interval is that of the mean difference "
@@ -229,8 +234,7 @@ def _how_to_read(rows: list[Row], counted: list[Row], baselines: int) -> str:
             "came to the end with both, is compared with it as two groups: Welch's interval, and "
             "the two-sided permutation test over the splits of all runs into groups of these sizes."
         )
-    functions = max(len(runs.group(model, "activation")) for model in by_model)
-    compared = sum(range(functions - min(baselines, functions - 1), functions))
+    compared = max(map(len, judged.values()))
     if compared > 1:
         least = f", which none can be with fewer than {seeds_needed(compared)} seeds"
         lines.append(

@@ -12,7 +12,7 @@ from keras_swish.drawing import BASELINE, INK, PALETTE, WIDTH
 
 from . import runs
 from .runs import Row
-from .verdicts import Verdict, verdicts
+from .verdicts import Verdict
 
 # Of a run, as `runs.read_log` returns it.
 Log = list[dict[str, float]]
@@ -46,20 +46,19 @@ def _wrapped(name: str, width: int = 28) -> str:
     return textwrap.fill(short, width)
 
 
-def differences(rows: list[Row], baselines: int, path: pathlib.Path) -> bool:
+def differences(judged: dict[str, list[Verdict]], path: pathlib.Path) -> bool:
     """Draws the difference of each activation from the baselines, with its 95% interval.
 
     Args:
-        rows: The runs that count.
-        baselines: With how many of the first activations the others are compared.
+        judged: The comparisons on each network.
         path: The file.
 
     Returns:
         Whether there was anything to compare.
     """
     compared: dict[tuple[str, str], list[Verdict]] = {}
-    for model, model_rows in runs.group(rows, "model").items():
-        for one in verdicts(model_rows, baselines):
+    for model, every in judged.items():
+        for one in every:
             compared.setdefault((model, one.baseline), []).append(one)
     if not compared:
         return False
