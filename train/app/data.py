@@ -44,7 +44,7 @@ def in_memory_settings(
         "recipe": settings.chosen_recipe(flag_values, default, model, activation),
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
-        "validation_split": _validation_split(flag_values),
+        "validation_split": flag_values.validation_split,
     }
 
 
@@ -73,7 +73,7 @@ def image_file_settings(
         "recipe": chosen,
         "dtype_policy": flag_values.dtype_policy,
         **_weights(flag_values),
-        "validation_split": _validation_split(flag_values),
+        "validation_split": flag_values.validation_split,
         "image_files": {},  # `load` finds out
     }
 
@@ -91,12 +91,6 @@ def _weights(flag_values: FlagValues) -> dict[str, str | None]:
     if not file.is_file():
         raise ArgumentError("weights", f"{file} is not there; or name 'imagenet'")
     return {"weights": str(file.resolve()), "weights_digest": networks.digest(file)}
-
-
-def _validation_split(flag_values: FlagValues) -> str | None:
-    """Returns the split, or the share, to validate with; None for the default."""
-    name = "validation_split"
-    return flag_values[name].value if name in flag_values else None
 
 
 def settings_for(dataset: str) -> Callable[..., Settings]:
