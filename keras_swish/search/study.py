@@ -141,27 +141,12 @@ class Study:
             )
         # By candidate and seed.
         self.outcomes: dict[Candidate, dict[int, Outcome]] = collections.defaultdict(dict)
-        with _storage_errors(storage):
-            trials = list(self.trials())
-        # By candidate, or text of a function to compare with: what first had it trained.
-        self._algorithms: dict[Candidate | str, str] = {}
-        for trial in trials:
-            self._algorithms.setdefault(trial.candidate, trial.algorithm)
-            by_seed = self.outcomes[trial.candidate]
-            # One that was stopped early counts until it is trained to its end.
-            if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
-                by_seed[trial.seed] = trial.outcome
         # By what a function is made of, and seed: the children of functions to compare with.
         self.references: dict[str, dict[int, Outcome]] = collections.defaultdict(dict)
+        # By candidate, or text of a function to compare with: what first had it trained.
+        self._algorithms: dict[Candidate | str, str] = {}
         with _storage_errors(storage):
-            for trial in self.study.get_trials(deepcopy=False):
-                if _REFERENCE in trial.user_attrs:
-                    attrs = trial.user_attrs
-                    text = attrs[_REFERENCE]
-                    self.references[text][attrs["seed"]] = _outcome(trial)
-                    # Storages of before did not say.
-                    present = START if text not in REFERENCES else REFERENCE
-                    self._algorithms.setdefault(text, str(attrs.get("algorithm", present)))
+            self._read_trials()
         space.recall(list(self.outcomes))
         self._distributions = {
             name: optuna.distributions.CategoricalDistribution(
@@ -169,6 +154,23 @@ class Study:
             )
             for name, role, size in zip(space.names, space.roles, space.sizes, strict=True)
         }
+
+    def _read_trials(self) -> None:
+        """Reads the children in the storage: of candidates, and of functions to compare with."""
+        for trial in self.trials():
+            self._algorithms.setdefault(trial.candidate, trial.algorithm)
+            by_seed = self.outcomes[trial.candidate]
+            # One that was stopped early counts until it is trained to its end.
+            if trial.seed not in by_seed or by_seed[trial.seed].status == PRUNED:
+                by_seed[trial.seed] = trial.outcome
+        for trial in self.study.get_trials(deepcopy=False):
+            attrs = trial.user_attrs
+            if _REFERENCE in attrs:
+                text = attrs[_REFERENCE]
+                self.references[text][attrs["seed"]] = _outcome(trial)
+                # Storages of before did not say.
+                algorithm = attrs.get("algorithm", REFERENCE if text in REFERENCES else START)
+                self._algorithms.setdefault(text, str(algorithm))
 
     @classmethod
     def load(cls, storage: str | os.PathLike, name: str = "search") -> "Study":
