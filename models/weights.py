@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -211,16 +211,10 @@ def transfer(source: keras.Model, target: keras.Model, new_classifier: bool = Fa
         >>> transfer(relu, swish)[0]
         'act/beta'
     """
-    from_layers, from_activations = _split(_in_graph(source))
-    to_layers, to_activations = _split(_in_graph(target))
-    if len(from_layers) != len(to_layers):
-        raise ValueError(
-            f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
-            f"weights. Received: {source.name!r} with {len(from_layers)}"
-        )
-    pairs = _of_activations(from_activations, to_activations)
-    for (from_layer, theirs), (to_layer, ours) in zip(from_layers, to_layers, strict=True):
-        if new_classifier and to_layer is to_layers[-1][0] and not _fit(theirs, ours):
+    layers, pairs = _corresponding(source, target, _in_graph)
+    for (from_layer, theirs), (to_layer, ours) in layers:
+        is_last = to_layer is layers[-1][1][0]
+        if new_classifier and is_last and not _fit(theirs, ours):
             continue
         values = _by_name(theirs)
         for name, variable in _by_name(ours).items():
@@ -269,20 +263,13 @@ def transfer_in_order(source: keras.Model, target: keras.Model) -> list[str]:
         >>> [path.rpartition("head")[2] for path in transfer_in_order(*networks)]
         ['/kernel', '/bias']
     """
-    from_layers, from_activations = _split(_in_order(source))
-    to_layers, to_activations = _split(_in_order(target))
-    if len(from_layers) != len(to_layers):
-        raise ValueError(
-            f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
-            f"weights. Received: {source.name!r} with {len(from_layers)}"
-        )
-    pairs = _of_activations(from_activations, to_activations)
-    for (_, theirs), (to_layer, ours) in zip(from_layers, to_layers, strict=True):
+    layers, pairs = _corresponding(source, target, _in_order)
+    for (_, theirs), (to_layer, ours) in layers:
         has_gamma = any(v.name == "gamma" for v in theirs)
         rest = [v for v in ours if has_gamma or v.name != "gamma"]
         if [(v.name, tuple(v.shape)) for v in rest] == [(v.name, tuple(v.shape)) for v in theirs]:
             pairs += zip(rest, theirs, strict=True)
-        elif to_layer is not to_layers[-1][0] or len(rest) != len(theirs):
+        elif to_layer is not layers[-1][1][0] or len(rest) != len(theirs):
             raise ValueError(
                 f"The weights must be of {target.name!r}, which has {ours[0].path!r} of "
                 f"shape {tuple(ours[0].shape)}. Received: {theirs[0].path!r} of "
@@ -371,19 +358,31 @@ def _split(
     return layers, activations
 
 
-def _of_activations(
-    source: dict[tuple[int, int], _Activation], target: dict[tuple[int, int], _Activation]
-) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Returns the pairs of weights of those activations that are the same in both networks."""
-    pairs = []
-    for place in source.keys() & target.keys():
-        theirs, ours = (
-            (type(each), getattr(each, "formula", None), [tuple(v.shape) for v in each.weights])
-            for each in (source[place], target[place])
+def _corresponding(
+    source: keras.Model, target: keras.Model, listed: Callable[[keras.Model], list[_Weighted]]
+) -> tuple[list[tuple[_Weighted, _Weighted]], list[tuple[keras.Variable, keras.Variable]]]:
+    """Returns the pairs of layers, and of weights of activations that are the same in both.
+
+    Raises:
+        ValueError: If one network has more layers than the other.
+    """
+    from_layers, from_activations = _split(listed(source))
+    to_layers, to_activations = _split(listed(target))
+    if len(from_layers) != len(to_layers):
+        raise ValueError(
+            f"The weights must be of {target.name!r}, which has {len(to_layers)} layers with "
+            f"weights. Received: {source.name!r} with {len(from_layers)}"
         )
-        if theirs == ours:
-            pairs += zip(target[place].weights, source[place].weights, strict=True)
-    return pairs
+    pairs = []
+    for place in from_activations.keys() & to_activations.keys():
+        theirs, ours = from_activations[place], to_activations[place]
+        first, second = (
+            (type(each), getattr(each, "formula", None), [tuple(v.shape) for v in each.weights])
+            for each in (theirs, ours)
+        )
+        if first == second:
+            pairs += zip(ours.weights, theirs.weights, strict=True)
+    return list(zip(from_layers, to_layers, strict=True)), pairs
 
 
 def _copy(pairs: list[tuple[keras.Variable, keras.Variable]], target: keras.Model) -> list[str]:
