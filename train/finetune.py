@@ -342,7 +342,7 @@ def _settings(flag_values: FlagValues, name: str, run: trainer.Run | None) -> da
         chosen["builder"] = run.model if builders.is_own(run.model) else networks.builder(name)
         is_other = run.normalization or any(flag_values[flag].present for flag in _NORMALIZING)
         if is_other and chosen.get("image_files") is None:
-            # The network goes on to get images as it was trained.
+            # The network is still to get images as in its training.
             chosen["normalization"] = data.normalization_of(flag_values, run)
     return chosen
 

@@ -95,7 +95,7 @@ def _without_repetitions(
             renamed[name] = name
             continue
         node.name = ""
-        # `tf.gradients` wants a gradient beside its operation, of which this graph knows nothing.
+        # `tf.gradients` wants a gradient next to its operation, of which this graph knows nothing.
         node.attr.pop("_class", None)
         for i, edge in enumerate(node.input):
             source, colon, index = edge.partition(":")

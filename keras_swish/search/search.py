@@ -213,8 +213,8 @@ class Search:
     def _missing_of_best(self, seeds: Sequence[int]) -> list[tuple[Candidate, int]]:
         """Returns what the best candidate has to be trained with; nothing once time is up.
 
-        Who lacks some of the seeds counts with the first alone, so that what was interrupted goes
-        on as it would have.
+        Who lacks some of the seeds counts with the first alone, so that what was interrupted
+        ends as it would have.
         """
         if not seeds or self.is_late:
             return []

@@ -41,7 +41,7 @@ class Distortion:
 def for_training(
     encoded: tf.Tensor, seed: tf.Tensor, image_size: int, distortion: Distortion
 ) -> tf.Tensor:
-    """Decodes a random crop of a image, scales and distorts it.
+    """Decodes a random crop of an image, scales and distorts it.
 
     Args:
         encoded: Scalar string: a JPEG, PNG, GIF or BMP file.
@@ -83,7 +83,7 @@ def for_training(
 
 
 def for_evaluation(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes the centre of a image and scales it.
+    """Decodes the centre of an image and scales it.
 
     Args:
         encoded: Scalar string: a JPEG, PNG, GIF or BMP file.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-# Of up to this many sign patterns or splits all are tried: 22 seeds in pairs, or 12 beside 12.
+# Of up to this many sign patterns or splits all are tried: 22 seeds in pairs, or two groups of 12.
 EXACT = 2**22
 # Beyond, as many are drawn.
 DRAWN = 2**16
@@ -268,7 +268,7 @@ def sign_test(better: int, worse: int) -> float:
         better: On how many networks ours is better; those on which both are equal do not count.
         worse: On how many it is worse.
 
-    Source: Ramachandran et al. 2017, the text beside Table 3, which tests Swish against each
+    Source: Ramachandran et al. 2017, the text next to Table 3, which tests Swish against each
     baseline in this way.
 
     Example:

@@ -413,5 +413,5 @@ def _location(
             return f"{class_name}.{name}"
     if not is_users(frame) and user_codes:
         return user_codes[-1].co_qualname.rpartition("<locals>.")[2]
-    # AutoGraph, which writes a method anew, gives it a prefix.
+    # AutoGraph, which writes a method again, gives it a prefix.
     return f"{class_name}.{frame.f_code.co_name.removeprefix('tf__')}"

@@ -8,7 +8,7 @@ import keras
 from keras_swish.keras_compat import all_layers, calls, mask_of
 from keras_swish.replacement.members import is_graph, is_sequence, members
 
-# The methods in which a layer is called; AutoGraph, which writes one anew, gives it a prefix.
+# The methods in which a layer is called; AutoGraph, which writes one again, gives it a prefix.
 _CALLS = {"__call__", "call", "tf__call"}
 # Layers that compute all in one operation, or call their softmax layer.
 _ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
@@ -53,7 +53,7 @@ def never_called(
     """Returns why no call reaches layers inside those that were run, by id.
 
     What is built may be called all the same: by a method such as `train_step`, or where a flag or
-    the data are others. Only a softmax beside an attention in one operation is not.
+    the data are others. Only a softmax next to an attention in one operation is not.
 
     Args:
         run: Layers that were run with success.
