@@ -1,6 +1,5 @@
 """A browser for the reports, a network of seconds, and a training that takes no time."""
 
-import json
 import shutil
 import subprocess
 
@@ -38,24 +37,8 @@ def trained(monkeypatch):
 
     def train(run, dataset, directory, **options):
         made.append((run.model, run.activation, run.recipe.learning_rate, run.seed))
-        rate = run.recipe.learning_rate
         accuracy = 0.5 + 0.1 * (run.activation == "swish") + 0.01 * run.seed
-        result = {
-            "model": run.model,
-            "learning_rate": rate,
-            "activation": run.activation,
-            "seed": run.seed,
-            "test_accuracy": accuracy,
-            "validation_accuracy": accuracy - abs(rate - 0.02),
-            "epochs": 1,
-            "steps": 5,
-            "seconds": 1.0,
-            "status": "ok",
-        }
-        directory.mkdir(parents=True)
-        (directory / "result.json").write_text(json.dumps(result))
-        (directory / "log.csv").write_text("epoch,loss,val_accuracy,seconds\n0,1.0,0.5,1.0\n")
-        return result
+        return small_run.finish(run, directory, accuracy, best_rate=0.02)
 
     monkeypatch.setattr(trainer, "train", train)
     return made
