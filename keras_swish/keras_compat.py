@@ -176,10 +176,7 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
         new: The layer or function that comes.
     """
     tracker = layer._tracker
-    was_locked = tracker.locked
-    # A built layer refuses new sublayers; Keras's own `quantize` opens it in the same way.
-    tracker.unlock()
-    try:
+    with _unlocked(tracker):
         if isinstance(old, keras.Layer) and tracker.is_in_store("layers", old):
             if isinstance(new, keras.Layer) and not tracker.is_in_store("layers", new):
                 tracker.replace_tracked_value("layers", old, new)
@@ -196,6 +193,15 @@ def set_attribute(layer: keras.Layer, name: str, value: Any, old: Any, new: Any)
             others = {key: module for key, module in modules.items() if key != name}
             modules.clear()
             modules.update({name: new, **others})
+
+
+@contextlib.contextmanager
+def _unlocked(tracker: Any) -> Iterator[None]:
+    """Lets a built layer take what it refuses; Keras's own `quantize` opens it in the same way."""
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        yield
     finally:
         if was_locked:
             tracker.lock()
@@ -408,23 +414,16 @@ def reorder_calls(operation: Any, nodes: list[Any]) -> None:
 
 def add_gamma(layer: Any) -> keras.Variable:
     """Gives a built batch normalisation a gamma of ones, and returns it."""
-    tracker = layer._tracker
-    was_locked = tracker.locked
-    tracker.unlock()
-    try:
-        layer.scale = True
-        with layer._open_name_scope():
-            layer.gamma = layer.add_weight(
-                shape=layer.moving_mean.shape,
-                name="gamma",
-                initializer="ones",
-                regularizer=layer.gamma_regularizer,
-                constraint=layer.gamma_constraint,
-                autocast=False,
-            )
-    finally:
-        if was_locked:
-            tracker.lock()
+    layer.scale = True
+    with _unlocked(layer._tracker), layer._open_name_scope():
+        layer.gamma = layer.add_weight(
+            shape=layer.moving_mean.shape,
+            name="gamma",
+            initializer="ones",
+            regularizer=layer.gamma_regularizer,
+            constraint=layer.gamma_constraint,
+            autocast=False,
+        )
     layer.gamma.trainable = layer.trainable
     # To where `build` makes it: files know weights by their order.
     variables = layer._trainable_variables
