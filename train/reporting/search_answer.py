@@ -124,6 +124,12 @@ def _mean(entry: Entry | Shape) -> str:
     return f"{entry.mean:.4f} (95% interval {entry.low:.4f} to {entry.high:.4f})"
 
 
+def reward_cells(entry: Entry) -> list[str]:
+    """Returns cells: mean, interval, seeds."""
+    interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
+    return [f"{entry.mean:.4f}", interval, str(len(entry.rewards))]
+
+
 def best_functions(study: Study) -> dict[str, str | None]:
     """Returns the formulas of the functions trained to the end, the best first, and their names.
 
@@ -230,11 +236,8 @@ def reference_section(study: Study) -> str:
     for entry in entries:
         is_reference = entry.formula in MARKED
         what = "reference" if is_reference else "given to start with, not in the space"
-        interval = "" if math.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
         note = "" if entry.status == OK else f" ({entry.status})"
-        seeds = str(len(entry.rewards))
-        text = html.code(entry.formula) + note
-        lines.append([text, what, f"{entry.mean:.4f}", interval, seeds])
+        lines.append([html.code(entry.formula) + note, what, *reward_cells(entry)])
     return (
         "## What candidates are compared with\n\nThese were trained as candidates are; no "
         "algorithm proposed them, none was told of them, and they have no rank.\n\n"

@@ -270,12 +270,6 @@ def text(
     return html.join(blocks)
 
 
-def _reward(entry: Entry) -> list[str]:
-    """Returns cells: mean, interval, seeds."""
-    interval = "" if np.isnan(entry.low) else f"{entry.low:.4f} to {entry.high:.4f}"
-    return [f"{entry.mean:.4f}", interval, str(len(entry.rewards))]
-
-
 def _function(entry: Entry) -> str:
     note = "" if entry.status == "ok" else f" ({entry.status})"
     return html.code(readable(entry.formula)) + note
@@ -309,7 +303,7 @@ def _best(
     best = entries[:LISTED]
     disguises = search_answer.disguises(study, best, ranked)
     for rank, entry in enumerate(best, 1):
-        cells = [*_rank(rank, intervals[rank - 1]), *_reward(entry)]
+        cells = [*_rank(rank, intervals[rank - 1]), *search_answer.reward_cells(entry)]
         if confirmed:
             keys = (entry.formula, names.get(entry.candidate, ""))
             found = [confirmed.cells[key] for key in keys if key in confirmed.cells]
@@ -362,7 +356,8 @@ def _paper_functions(study: Study, entries: list[Entry], ranked: dict[str, Ranke
         units = len(paper_claims.FUNCTIONS[name])
         cells = [f"not here: has {units} core units", "", "", "", ""]
         if function:
-            cells = [*_rank(function.rank, intervals[function.rank - 1]), *_reward(function.entry)]
+            rank = _rank(function.rank, intervals[function.rank - 1])
+            cells = [*rank, *search_answer.reward_cells(function.entry)]
         elif units <= study.space.core_units:
             cells[0] = "not tried"
         formula = catalogue.ENTRIES[name].formula if name in catalogue.ENTRIES else f"{name}(x)"
