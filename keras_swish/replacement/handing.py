@@ -67,12 +67,11 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
                 found = [holder for address, holder in same[key] if address in given]
                 known = handed.setdefault(key, [])
                 known += [holder for holder in found if holder not in known]
-    made = {key for key, holders in handed.items() if any(map(_is_layer_of_it, holders))}
-    return {key: [] if key in made else given for key, given in handed.items() if given}
-
-
-def _is_layer_of_it(holder: Holder) -> bool:
-    return type(holder[0]) is keras.layers.Activation
+    return {
+        key: [] if any(type(holder) is keras.layers.Activation for holder, _ in given) else given
+        for key, given in handed.items()
+        if given
+    }
 
 
 def _held_twice(host: keras.Layer) -> dict[Key, list[Holder]]:
