@@ -103,7 +103,7 @@ class Checkpoints:
             self.directory.mkdir(parents=True, exist_ok=True)
             with io.atomic(self.directory / f"step-{step:010}.npz") as path:
                 np.savez(path, *arrays, record=np.array(record))
-            self._prune()
+            self._prune(self.keep)
         except OSError as error:
             older = [path for path in self.paths() if path.name < f"step-{step:010}"]
             remains = f"the one of {_step(older[0])} remains" if older else "there is none yet"
@@ -170,13 +170,11 @@ class Checkpoints:
 
     def keep_best(self) -> None:
         """Removes all but the best: the run is over."""
-        best = self.best()
-        for path in self.paths() if self.writes else ():
-            if path != best:
-                path.unlink()
+        if self.writes:
+            self._prune(keep=0)
 
-    def _prune(self) -> None:
-        old = self.paths()[self.keep :]
+    def _prune(self, keep: int) -> None:
+        old = self.paths()[keep:]
         best = self.best() if old else None
         for path in old:
             if path != best:
