@@ -101,9 +101,8 @@ def _draw(found: dict[str, list[dict[str, np.ndarray]]], path: pathlib.Path) -> 
         figure = Figure(figsize=(drawing.WIDTH, 2.5 * len(found)), layout="constrained")
         panels = figure.subplots(len(found), 2, squeeze=False)
         for (name, networks), (left, right) in zip(found.items(), panels, strict=True):
-            by_layer = [
-                np.concatenate(arrays) for arrays in zip(*map(_arrays, networks), strict=True)
-            ]
+            all_seeds = zip(*(betas.values() for betas in networks), strict=True)
+            by_layer = [np.concatenate(arrays) for arrays in all_seeds]
             every = np.concatenate(by_layer)
             low, high = np.quantile(every, _ENDS)
             low, high = min(low, 0.9), max(high, 1.1)
@@ -119,7 +118,3 @@ def _draw(found: dict[str, list[dict[str, np.ndarray]]], path: pathlib.Path) -> 
             right.set(title="by layer", xlabel="layer, from the input on", ylabel="beta")
             right.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawing.save(figure, path)
-
-
-def _arrays(betas: dict[str, np.ndarray]) -> list[np.ndarray]:
-    return list(betas.values())
