@@ -21,7 +21,9 @@ Settings = dict[str, Any]
 def in_memory_settings(
     flag_values: FlagValues, model: str, activation: str | None = None, recipe: str | None = None
 ) -> Settings:
-    """Returns all of a `trainer.Run` but its activation and seed, for images in memory.
+    """Returns the settings of a `trainer.Run` that flags give, for images in memory.
+
+    Its activation and seed are not among them, nor what only data and devices tell.
 
     Args:
         flag_values: The flags.
