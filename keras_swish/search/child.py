@@ -205,7 +205,7 @@ class Child:
             self.reward,
             self._activations,
             self.objective,
-            None,
+            None,  # the weights of classes are in the training data by now
             self.callbacks,
             self._compiler.scales_loss,  # which a copy of the model in a file does not know
         )
