@@ -399,22 +399,21 @@ def _cost(out: pathlib.Path, rows: list[Row]) -> str:
     columns = ["milliseconds a step", "times the first", "images a second"]
     lines = [[*["network"] * several, "activation", *columns]]
     for model, model_rows in by_model.items():
-        seconds = {
-            activation: min(_step_seconds(out, row) for row in seeds)
-            for activation, seeds in runs.group(model_rows, "activation").items()
-        }
-        first = next(iter(seconds.values()))
         by_activation = runs.group(model_rows, "activation")
-        for activation, time in seconds.items():
-            has_ended = any(row["status"] == "ok" for row in by_activation[activation])
-            speeds = [row.get("images_per_second") or 0 for row in by_activation[activation]]
+        seconds = [
+            min(_step_seconds(out, row) for row in seeds) for seeds in by_activation.values()
+        ]
+        first = seconds[0]
+        for (activation, seeds), time in zip(by_activation.items(), seconds, strict=True):
+            has_ended = any(row["status"] == "ok" for row in seeds)
+            speed = max(row.get("images_per_second") or 0 for row in seeds)
             lines.append(
                 [
                     *[html.code(model)] * several,
                     html.code(activation),
                     f"{1000 * time:.1f}" if math.isfinite(time) else "diverged" * (not has_ended),
                     f"{time / first:.2f}" if math.isfinite(time) and math.isfinite(first) else "",
-                    f"{max(speeds):,.0f}" if max(speeds) else "",
+                    f"{speed:,.0f}" if speed else "",
                 ]
             )
     return (
