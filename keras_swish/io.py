@@ -99,8 +99,8 @@ def lock(path: pathlib.Path) -> contextlib.ExitStack:
 
 
 def is_temporary(path: pathlib.Path) -> bool:
-    """Says whether a file is one that `atomic` writes to."""
-    return fnmatch.fnmatchcase(path.name, ".*.tmp*")
+    """Says whether a path is a file that `atomic` writes to; folders are exports, and stay."""
+    return fnmatch.fnmatchcase(path.name, ".*.[0-9]*.tmp*") and path.is_file()
 
 
 def remove_temporaries(directory: pathlib.Path) -> None:

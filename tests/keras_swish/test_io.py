@@ -67,6 +67,12 @@ def test_what_a_kill_left_behind_is_removed(tmp_path):
         temporary.touch()
         left = tmp_path / temporary.name.replace("a.", "b.")
         left.touch()
-    (tmp_path / ".hidden").touch()
+    # Somebody else's, and an export into the folder, of which the program knows nothing.
+    (tmp_path / ".own.tmp").touch()
+    (tmp_path / ".model.12.tmp").mkdir()
     io.remove_temporaries(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"a.weights.h5", ".hidden"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "a.weights.h5",
+        ".own.tmp",
+        ".model.12.tmp",
+    }
