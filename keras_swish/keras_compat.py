@@ -655,6 +655,22 @@ class TensorFlow1Averages(keras.optimizers.Optimizer):
         return [gradient / context.num_replicas_in_sync for gradient in clipped]
 
 
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Skips a step whose gradients overflow on any device of a `tf.distribute.Strategy`.
+
+    Keras asks the first device alone, whose gradients are those of its share of the batch, and
+    would take the others' infinities into the weights.
+    """
+
+    def check_finite(self, grads):
+        """Returns whether the gradients of all devices are finite."""
+        finite, context = super().check_finite(grads), _replica_context()
+        if context is None:
+            return finite
+        count = context.all_reduce("SUM", ops.cast(finite, "float32"))
+        return ops.equal(count, context.num_replicas_in_sync)
+
+
 def _replica_context():
     """Returns TensorFlow's, where there are several devices."""
     if keras.backend.backend() != "tensorflow":

@@ -10,7 +10,12 @@ import numpy as np
 from keras import ops
 
 from keras_swish import models
-from keras_swish.keras_compat import all_layers, ema_momentum, own_variables
+from keras_swish.keras_compat import (
+    LossScaleOptimizer,
+    all_layers,
+    ema_momentum,
+    own_variables,
+)
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line
 from keras_swish.models import weights
@@ -254,7 +259,7 @@ def compile_for(
         model.auxiliary_loss = _loss(label_smoothing, from_logits[-1])
     if optimizer is not None and dtype_policy(model) == "mixed_float16":
         # Keras goes by the policy of the model itself, which a file does not have.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+        optimizer = LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     model.compile(
         optimizer,  # pyright: ignore[reportArgumentType]
         _loss(label_smoothing, from_logits[0]),

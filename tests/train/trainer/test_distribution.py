@@ -201,6 +201,27 @@ for value in model.layers[0].moving_mean.value.values:
     python("-c", MIRRORED + code, KERAS_BACKEND="tensorflow")
 
 
+def test_a_step_that_overflows_on_any_device_of_tensorflow_is_skipped(python):
+    pytest.importorskip("tensorflow")
+    code = """
+import keras
+import numpy as np
+from keras_swish.train.trainer import distribution
+from keras_swish.train.trainer import model as model_building
+with distribution.start("data_parallel").scope():
+    layers = [keras.Input((2,)), keras.layers.Dense(2, dtype="mixed_float16")]
+    model = keras.Sequential(layers)
+    model_building.compile_for(model, optimizer=keras.optimizers.SGD(0.1))
+before = model.get_weights()
+x, y = np.ones((4, 2), "float32"), np.eye(2, dtype="float32")[[0, 1, 0, 1]]
+x[-1] = 1e6  # of the second device
+model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+for ours, theirs in zip(before, model.get_weights()):
+    np.testing.assert_array_equal(ours, theirs)
+"""
+    python("-c", MIRRORED + code, KERAS_BACKEND="tensorflow")
+
+
 def test_a_strategy_that_the_backend_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "torch")
     for strategy in ("data_parallel", "multi_host"):
