@@ -68,12 +68,13 @@ def main(flag_values: FlagValues) -> None:
     lacking = " and ".join(name for name in _OF_TFDS if importlib.util.find_spec(name) is None)
     if lacking and flag_values.data_dir is not None:
         raise ArgumentError("data_dir", f"is for TensorFlow Datasets, which needs {lacking}")
+    data_dir = flag_values.data_dir and os.path.expanduser(flag_values.data_dir)
     _check_whole(source)
     print("Keras:", _link(source))
     if lacking:
         print(f"TFDS: left out, needs {lacking}")
     else:
-        print("TFDS:", _prepare(source, flag_values.data_dir))
+        print("TFDS:", _prepare(source, data_dir))
 
 
 def _check_whole(source: pathlib.Path) -> None:

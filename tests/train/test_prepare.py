@@ -79,6 +79,16 @@ def test_without_tfds_keras_is_served(source, tmp_path, monkeypatch, call, lacki
     assert (tmp_path / "keras/datasets/fashion-mnist" / FILES[0]).exists()
 
 
+def test_tfds_gets_the_home_folder_by_its_name(tmp_path, monkeypatch, call):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(prepare, "FILES", {})
+    monkeypatch.setattr(prepare, "_prepare", lambda source, data_dir: data_dir)
+    code, printed, err = call("prepare", "--data_dir=~/tfds")
+    assert code == 0, err
+    assert printed.endswith(f"TFDS: {tmp_path}/tfds\n")
+
+
 @pytest.mark.slow
 def test_prepared_images_are_loaded_through_tfds(source, tmp_path, monkeypatch, call):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

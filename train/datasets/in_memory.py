@@ -213,7 +213,7 @@ def load(
         >>> len(digits.train), len(digits.validation), len(digits.test)
         (1294, 143, 360)
     """
-    check_data_dir(data_dir)
+    data_dir = data_folder(data_dir)
     open_splits = _digits if name == "digits" else _tfds if has_tensorflow() else _keras
     source = open_splits(name, data_dir)
     normalization = normalization or known_normalization(name, image_size)
@@ -468,18 +468,19 @@ def _resize(images: np.ndarray, side: int) -> np.ndarray:
 _SCHEMES = ("gs://", "s3://")
 
 
-def check_data_dir(data_dir: str | None) -> None:
-    """Refuses a folder of TFDS's datasets that cannot be read.
+def data_folder(data_dir: str | None) -> str | None:
+    """Returns a folder of TFDS's datasets as TFDS takes it, which does not know `~`.
 
     Raises:
-        ArgumentError: It says why.
+        ArgumentError: If it cannot be read; it says why.
     """
     if data_dir is None:
-        return
+        return None
     if "://" not in data_dir:
-        if not pathlib.Path(data_dir).expanduser().is_dir():
+        folder = os.path.expanduser(data_dir)
+        if not os.path.isdir(folder):
             raise ArgumentError("data_dir", f"The data directory {data_dir!r} is not there.")
-        return
+        return folder
     if not data_dir.startswith(_SCHEMES) or not has_tensorflow():
         works = f"or, with TensorFlow, {' and '.join(_SCHEMES)}"
         raise ArgumentError("data_dir", f"datasets are read from a folder, {works}")
@@ -490,6 +491,7 @@ def check_data_dir(data_dir: str | None) -> None:
     except tf.errors.OpError as error:
         message = f"The data directory {data_dir!r} cannot be read ({reason(error)})."
         raise ArgumentError("data_dir", message) from error
+    return data_dir
 
 
 def reason(error: Exception) -> str:

@@ -104,6 +104,7 @@ def open_source(
             another one.
     """
     is_path = in_memory.is_path(dataset)
+    dataset = os.path.expanduser(dataset)  # a shell leaves --dataset=~/flowers as it is
     if is_path and data_dir is not None:
         raise ArgumentError("data_dir", f"{dataset!r} is a path, which is not looked for in it.")
     if in_memory.is_pattern(dataset):
@@ -120,7 +121,7 @@ def open_source(
         with _as_not_readable(dataset):
             if "://" in dataset:
                 _look_at(dataset)
-            return open_folder(os.path.join(os.path.expanduser(dataset), split))
+            return open_folder(os.path.join(dataset, split))
     return open_tfds(dataset, split, data_dir)
 
 
@@ -334,7 +335,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     """
     import tensorflow_datasets as tfds
 
-    in_memory.check_data_dir(data_dir)
+    data_dir = in_memory.data_folder(data_dir)
     try:
         builder: Any = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):  # the latter: no name at all, to TFDS

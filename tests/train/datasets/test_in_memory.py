@@ -165,15 +165,17 @@ def test_cifar10_through_tfds(tfds_cifar10):
     assert pairs == sorted(zip(map(bytes, expected), train[:, 0].astype("int32")))
 
 
-def test_a_dataset_that_cannot_be_had_says_where_it_was_looked_for(tmp_path, monkeypatch):
+@pytest.mark.parametrize("data_dir", ["{}", "~"])
+def test_a_dataset_that_cannot_be_had_says_where_it_was_looked_for(data_dir, tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 
     def no_network(manager, url):
         raise OSError("no route to host")
 
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", no_network)
     with pytest.raises(ArgumentError, match=f"is not under {tmp_path}.*no route to host"):
-        in_memory.load("cifar10", data_dir=str(tmp_path))
+        in_memory.load("cifar10", data_dir=data_dir.format(tmp_path))
 
 
 def test_validation_images_are_held_out_or_named():

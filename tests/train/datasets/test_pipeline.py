@@ -412,6 +412,7 @@ def test_batches_run_in_parallel_where_tensorflow_must_be_deterministic(source):
         ("{none}", {}, "dataset", "at least two folders of classes; it has none"),
         ("{empty}", {}, "dataset", "cat' holds no images"),
         ("/not/there/{split}-*", {"classes": 3}, "dataset", "No file matches '/not/there/train-"),
+        ("~/not/{split}-*", {"classes": 3}, "dataset", "No file matches '/.*/not/train-"),
         ("/not/there/{split}-*", {}, "classes", "do not tell their number of classes"),
         ("{records}", {"classes": 2}, "first_label", "is the label 3; valid are 1 to 2"),
         ("{records}", {"classes": 3, "first_label": 0}, "first_label", "label 3; valid are 0 to 2"),
