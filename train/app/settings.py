@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -80,11 +81,25 @@ def chosen_recipe(
     if is_other_length and "bn_momentum" not in values and recipe.bn_momentum is not None:
         values = {"bn_converges": True, **values}
     recipe = dataclasses.replace(recipe, **values)
+    if model:  # `compare` asks for that of no network, too
+        _check_read(recipe, values)
     if activation is not None and "learning_rate" not in values:
         recipe = recipes.for_activation(recipe, activation)
     if builders.is_builder(model):
         recipes.network_arguments(recipe, model, calls=1)  # refuses what the network lacks
     return recipe
+
+
+def _check_read(recipe: recipes.Recipe, fields: Collection[str]) -> None:
+    """Refuses fields that were given, and that schedule or optimizer of the recipe do not read.
+
+    Raises:
+        ArgumentError: It names the field.
+    """
+    for field, (chooser, readers) in recipes.READ_BY.items():
+        if field in fields and (chosen := getattr(recipe, chooser)) not in readers:
+            message = f"is for --{chooser}={' or '.join(readers)}, and not for {chosen!r}"
+            raise ArgumentError(field, message)
 
 
 def _with_parts_of(

@@ -17,6 +17,17 @@ BATCH_SCALINGS: dict[str, Callable[[float], float]] = {
     "none": lambda factor: 1.0,
 }
 
+# Fields that only some schedules or optimizers read: the field that chooses, and its choices.
+READ_BY = {
+    "milestones": ("schedule", ("step",)),
+    "decay_factor": ("schedule", ("step", "exponential")),
+    "decay_epochs": ("schedule", ("exponential",)),
+    "nesterov": ("optimizer", ("sgd",)),
+    "rho": ("optimizer", ("rmsprop",)),
+    "epsilon": ("optimizer", ("rmsprop",)),
+    "beta_2": ("optimizer", ("adamw",)),
+}
+
 
 def _field(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
     """Returns a field with its help, and the limits that its flag checks."""

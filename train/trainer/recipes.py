@@ -14,9 +14,9 @@ from ..datasets.base import Augmentation
 from ..errors import ArgumentError
 from . import builders
 from .published import RECIPES, for_image_files
-from .recipe import DEFAULTS, Recipe, scaled
+from .recipe import DEFAULTS, READ_BY, Recipe, scaled
 
-__all__ = ["DEFAULTS", "RECIPES", "Recipe", "for_image_files", "scaled"]
+__all__ = ["DEFAULTS", "READ_BY", "RECIPES", "Recipe", "for_image_files", "scaled"]
 
 
 def total_steps(recipe: Recipe, steps_per_pass: int) -> int:
