@@ -35,7 +35,7 @@ from keras_swish.messages import first_line
 
 from .app import data, flags, networks
 from .app import main as app
-from .datasets import imagenet
+from .datasets import imagenet, in_memory
 from .datasets.base import ImageDataset
 from .errors import ArgumentError, UsageError
 from .trainer import builders, checkpoints, trainer
@@ -69,6 +69,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
         raise UsageError("name one folder of a run, or one .keras file")
     path = pathlib.Path(arguments[0]).expanduser()
     run = networks.run_of(path)
+    _check_split(flag_values, run)
     if run is None:
         model, dataset = _load_file(flag_values, path)
     else:
@@ -133,6 +134,17 @@ def _load_run(
         return networks.load_classifier(path), dataset
     folder, best = networks.network_file(path).parent, flag_values.checkpoint == "best"
     return load_checkpoint(run, dataset, folder, best), dataset
+
+
+def _check_split(flag_values: FlagValues, run: trainer.Run | None) -> None:
+    """Refuses a training split that nothing is read of: a test on it is to be asked for as one."""
+    dataset = flag_values.dataset
+    is_known = run is not None or imagenet.is_image_files(dataset)
+    if flag_values["train_split"].present and (
+        is_known or in_memory.known_normalization(dataset, flag_values.image_size)
+    ):
+        message = "is not read, as the normalization is known; --test_split names what is tested"
+        raise ArgumentError("train_split", message)
 
 
 def _check_fits(path: pathlib.Path, model: keras.Model, dataset: ImageDataset) -> None:

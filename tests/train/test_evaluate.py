@@ -149,6 +149,9 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     assert "is no folder of a run" in refused(call, lone, "--checkpoint=best")
     assert "Unknown flag 'strategy'." in refused(call, lone, "--strategy=data_parallel")
     assert "--classes=3: is for images of ImageNet's form" in refused(call, lone, "--classes=3")
+    for dataset in ("digits", "/flowers"):
+        asked = [lone, f"--dataset={dataset}", "--train_split=train[:9]"]
+        assert "--train_split=train[:9]: is not read" in refused(call, *asked)
     config = {"config": {"activation": "relu", "seed": 0, "recipe": None}}
     for content in ([], config, {"config": {}, "class_names": 3}):
         (tmp_path / "config.json").write_text(json.dumps(content))
@@ -288,3 +291,4 @@ def test_a_run_is_tested_on_its_own_validation_split(call, tmp_path):
     assert call("cifar", *splits, *flags)[0] == 0
     code, _, err = call("evaluate", tmp_path / "run", "--test_split=train[200:300]")
     assert code == 0, err
+    assert "--test_split names what is tested" in refused(call, tmp_path / "run", splits[0])
