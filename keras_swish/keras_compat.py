@@ -719,6 +719,24 @@ def spare_from_weight_decay(
     inner._exclude_from_weight_decay_cache = {}
 
 
+def since_made(optimizer: Any) -> tuple[re.Pattern | None, float | None]:
+    """Returns what was set after an optimizer was made, of which its name or a file may not know.
+
+    Returns:
+        What it excludes from weight decay, and its learning rate, which is None for a schedule.
+    """
+    rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    number = float(ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None
+    return spared_from_weight_decay(optimizer)[0], number
+
+
+def set_since_made(optimizer: Any, pattern: re.Pattern | None, rate: float | None) -> None:
+    """Sets on an optimizer, which may be built, what `since_made` returned of another."""
+    spare_from_weight_decay(optimizer, pattern)
+    if rate is not None:
+        getattr(optimizer, "inner_optimizer", optimizer).learning_rate = rate
+
+
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
     """Returns the writer of TensorBoard's log of the training, for what a callback adds to it."""
     return callback._train_writer

@@ -21,8 +21,8 @@ from keras_swish import io
 from keras_swish.keras_compat import (
     hears_batches,
     name_for_files,
-    spare_from_weight_decay,
-    spared_from_weight_decay,
+    set_since_made,
+    since_made,
     without_model,
 )
 from keras_swish.messages import first_line
@@ -188,9 +188,9 @@ class Child:
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
         metric = getattr(self.reward, "metric", None)
         known = _Known(own_objects(self.model, self.loss, metric))
-        # Of an optimizer a file knows its config alone.
-        spared = [spared_from_weight_decay(one)[0] for one in all_optimizers(self.model)]
-        return _rebuild, (known, spared, type(self), *self._parts())
+        # Of an optimizer a file knows its config alone, or its name.
+        since = [since_made(one) for one in all_optimizers(self.model)]
+        return _rebuild, (known, since, type(self), *self._parts())
 
     def _parts(self, **config: Any) -> tuple[Any, ...]:
         """Returns what makes a child like this one; its config with changes, if there are any."""
@@ -571,11 +571,11 @@ def _make_known(objects: dict[str, Any]) -> None:
 
 
 def _rebuild(
-    known: None, spared: list[Any], child_class: type["Child"], model: Any, *parts: Any
+    known: None, since: list[Any], child_class: type["Child"], model: Any, *parts: Any
 ) -> "Child":
     """Makes a child of its parts; what they name is made known before they are read."""
-    for optimizer, pattern in zip(all_optimizers(model), spared, strict=False):
-        spare_from_weight_decay(optimizer, pattern)
+    for optimizer, set_before in zip(all_optimizers(model), since, strict=False):
+        set_since_made(optimizer, *set_before)
     return child_class(model, *parts)
 
 

@@ -10,7 +10,8 @@ from keras_swish import optimizers
 from keras_swish.keras_compat import (
     compile_arguments,
     overrides,
-    spare_from_weight_decay,
+    set_since_made,
+    since_made,
     spared_from_weight_decay,
 )
 from keras_swish.messages import first_line, unknown
@@ -58,6 +59,9 @@ class Compiler:
     ):
         self.config = config
         self._arguments = compile_arguments(model)
+        self._compiled = self._arguments.get("optimizer")
+        if isinstance(self._compiled, str):  # the model's own knows what was set since
+            self._compiled = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         self._is_half = model.dtype_policy.name == "mixed_float16"
         if scales_loss is None:
             is_scaled = isinstance(
@@ -110,7 +114,7 @@ class Compiler:
                 **{name: _fresh(value) for name, value in arguments.items()},
             )
         for old, new in zip(self._optimizers, all_optimizers(network), strict=False):
-            spare_from_weight_decay(new, spared_from_weight_decay(old)[0])
+            set_since_made(new, *since_made(old))
         # Their state is then there to be read before the first step.
         for optimizer in all_optimizers(network):
             if not optimizer.built:
@@ -138,7 +142,7 @@ class Compiler:
     def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         config = self.config
         if self._takes_optimizer:
-            compiled: Any = keras.optimizers.get(self._arguments["optimizer"])
+            compiled: Any = keras.optimizers.get(self._compiled)
             refusal = (
                 f"The optimizer that the model is compiled with, {type(compiled).__name__}, "
                 "cannot be made again for each child ({}): give it a `get_config` of all arguments "

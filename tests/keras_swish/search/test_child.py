@@ -896,6 +896,19 @@ def test_a_child_is_compiled_as_the_model_was(jit_compile, auto_scale_loss, data
         assert type(one._network.optimizer) is type(model.optimizer)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", keras.optimizers.SGD()])
+def test_a_learning_rate_that_was_set_after_compile_is_that_of_children(optimizer, data, space):
+    model = with_outputs(2)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    before = Child(model, *data, space, ChildConfig(1, 32)).fingerprint()
+    model.optimizer.learning_rate = 0.25
+    child = Child(model, *data, space, ChildConfig(1, 32))
+    assert child.fingerprint() != before
+    for one in (child, pickle.loads(pickle.dumps(child))):
+        assert float(one._network.optimizer.learning_rate) == 0.25
+        assert one.fingerprint() == child.fingerprint()
+
+
 class Dampened(keras.optimizers.SGD):
     """Does not say its strength in `get_config`."""
 
