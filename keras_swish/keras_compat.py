@@ -691,6 +691,11 @@ def squared_gradients(optimizer: keras.optimizers.RMSprop) -> list:
     return list(optimizer._velocities)
 
 
+def unscaled(optimizer: Any) -> Any:
+    """Returns the optimizer inside one that scales the loss; any other as it is."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def spared_from_weight_decay(
     optimizer: Any, variables: Iterable[keras.Variable] = ()
 ) -> tuple[re.Pattern | None, list[keras.Variable]]:
@@ -703,7 +708,7 @@ def spared_from_weight_decay(
     Returns:
         A pattern of names, or None; and those of the variables that it was given to exclude.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = unscaled(optimizer)
     keys = getattr(inner, "_exclude_from_weight_decay", ())
     pattern = getattr(inner, "_exclude_from_weight_decay_pattern", None)
     return pattern, [one for one in variables if keys and inner._var_key(one) in keys]
@@ -713,7 +718,7 @@ def spare_from_weight_decay(
     optimizer: Any, pattern: re.Pattern | None, variables: Iterable[keras.Variable] = ()
 ) -> None:
     """Lets an optimizer, which may be built, exclude this from weight decay."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = unscaled(optimizer)
     inner._exclude_from_weight_decay_pattern = pattern
     inner._exclude_from_weight_decay = set(map(inner._var_key, variables))
     inner._exclude_from_weight_decay_cache = {}
@@ -725,7 +730,7 @@ def since_made(optimizer: Any) -> tuple[re.Pattern | None, float | None]:
     Returns:
         What it excludes from weight decay, and its learning rate, which is None for a schedule.
     """
-    rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    rate = unscaled(optimizer)._learning_rate
     number = float(ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None
     return spared_from_weight_decay(optimizer)[0], number
 
@@ -734,7 +739,7 @@ def set_since_made(optimizer: Any, pattern: re.Pattern | None, rate: float | Non
     """Sets on an optimizer, which may be built, what `since_made` returned of another."""
     spare_from_weight_decay(optimizer, pattern)
     if rate is not None:
-        getattr(optimizer, "inner_optimizer", optimizer).learning_rate = rate
+        unscaled(optimizer).learning_rate = rate
 
 
 def train_writer(callback: keras.callbacks.TensorBoard) -> Any:
@@ -765,7 +770,7 @@ def hears_batches(callback: keras.callbacks.Callback) -> bool:
 
 def has_settable_learning_rate(optimizer: Any) -> bool:
     """Says whether the learning rate of an optimizer can be set, as that of no schedule can."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = unscaled(optimizer)
     parts = getattr(inner, "optimizers", [inner])  # of a `MultiOptimizer`, whose own does nothing
     return all(isinstance(part._learning_rate, keras.Variable) for part in parts)
 

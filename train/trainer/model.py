@@ -15,6 +15,7 @@ from keras_swish.keras_compat import (
     all_layers,
     ema_momentum,
     own_variables,
+    unscaled,
 )
 from keras_swish.layers import weighted_layers
 from keras_swish.messages import first_line
@@ -300,8 +301,7 @@ def classifier(model: keras.Model) -> keras.Model:
 
 def averages(model: keras.Model) -> list[tuple[keras.Variable, keras.Variable]]:
     """Returns pairs of a variable and its moving average; none where there are no averages."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    variables = getattr(optimizer, "averages", [])
+    variables = getattr(unscaled(model.optimizer), "averages", [])
     pairs = list(zip(model.trainable_variables, variables, strict=True)) if variables else []
     if isinstance(model, TrainingNetwork):
         pairs += zip(model.statistics, model.statistics_averages, strict=True)

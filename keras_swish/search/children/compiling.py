@@ -13,6 +13,7 @@ from keras_swish.keras_compat import (
     set_since_made,
     since_made,
     spared_from_weight_decay,
+    unscaled,
 )
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
@@ -61,7 +62,7 @@ class Compiler:
         self._arguments = compile_arguments(model)
         self._compiled = self._arguments.get("optimizer")
         if isinstance(self._compiled, str):  # the model's own knows what was set since
-            self._compiled = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+            self._compiled = unscaled(model.optimizer)
         self._is_half = model.dtype_policy.name == "mixed_float16"
         if scales_loss is None:
             is_scaled = isinstance(
