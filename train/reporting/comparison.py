@@ -38,9 +38,8 @@ def text(out: pathlib.Path, rows: list[Row]) -> str:
     config = record["config"]
     chosen = [row for row in rows if row["chosen"]]
     models = list(runs.group(chosen, "model"))
-    baselines = config.get("baselines") or 1
+    baselines, count_all = runs.comparing(config)
     rates = runs.rates_tried(rows)
-    count_all = bool(config.get("count_choosing_seed"))
     counted = runs.counted(chosen, count_all)
     judged = {
         model: verdicts(model_rows, baselines)

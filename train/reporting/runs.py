@@ -70,6 +70,20 @@ def settings(out: pathlib.Path) -> dict[str, Any]:
     return record_of(out)["config"]
 
 
+def comparing(config: dict[str, Any]) -> tuple[int, bool]:
+    """Returns how the settings of a comparison have activations compared.
+
+    Returns:
+        With how many of the first, and whether the seed that chose a learning rate counts.
+
+    Example:
+        >>> from keras_swish.train.reporting import runs
+        >>> runs.comparing({"baselines": None})  # as flags are recorded that were left out
+        (1, False)
+    """
+    return config.get("baselines") or 1, bool(config.get("count_choosing_seed"))
+
+
 def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     """Returns the folder of one run of a comparison.
 

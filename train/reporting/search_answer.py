@@ -154,12 +154,10 @@ def confirmed(folder: pathlib.Path | None, study: Study) -> Confirmed | None:
         config, rows = runs.settings(out), runs.read_runs(out)
     except io.DamagedFileError:
         return None
-    # As in the comparison's own report.
-    count_all = bool(config.get("count_choosing_seed"))
+    baselines, count_all = runs.comparing(config)
     counted = runs.counted([row for row in rows if row["chosen"]], count_all)
     if not counted:
         return None
-    baselines = config.get("baselines") or 1
     # With several networks, the first one.
     model, model_rows = next(iter(runs.group(counted, "model").items()))
     made = verdicts.verdicts(model_rows, baselines)

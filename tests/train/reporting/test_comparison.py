@@ -401,7 +401,7 @@ def test_the_committed_reports_say_what_their_runs_say(root):
         config = io.read_json(path.parent / runs.CONFIG)["config"]
         if config["program"] == "benchmarks/finetune":  # each run starts from a model of its own
             rows = [{**row, "model": config["model"]} for row in rows]
-        baselines = config.get("baselines") or 1
+        baselines, _ = runs.comparing(config)
         chosen, page = [row for row in rows if row["chosen"]], path.parent / "table.md"
         said = page.read_text()
         # Reports of before have other columns first, and no baseline by that name.
