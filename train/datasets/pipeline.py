@@ -480,7 +480,9 @@ def _replace_corrupt(images, labels, good, classes: int) -> tuple:
             f"{TOO_MANY_LABELS}: {none}",
             f"{TOO_MANY}: {none}",
         )
-        tf.debugging.Assert(tf.size(there) > 0, [message])
+        # Otherwise the division by none of them may come first, and be the error.
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(there) > 0, [message])]):
+            there = tf.identity(there)
         next_good = tf.searchsorted(there, tf.range(tf.size(good, tf.int64)))
         rows = tf.gather(there, next_good % tf.size(there))
         return tf.gather(images, rows), tf.gather(labels, rows)

@@ -334,6 +334,21 @@ def test_a_batch_without_a_good_image_ends_the_data(folder, tmp_path):
         take(source, 1)
 
 
+def test_a_batch_without_a_good_image_says_so_each_time():
+    def replaced(number):
+        images, labels = tf.zeros((2, 1, 1, 3)), tf.zeros(2, tf.int64)
+        return pipeline._replace_corrupt(images, labels, tf.fill([2], number < 0), classes=3)
+
+    # The order of operations that do not wait for one another differs from call to call.
+    batches = tf.data.Dataset.range(500).map(replaced, num_parallel_calls=4)
+    iterator, failures = iter(batches), []
+    for _ in range(500):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            next(iterator)
+        failures.append("not one of a whole batch" in caught.value.message)
+    assert all(failures)
+
+
 @pytest.mark.parametrize(
     "damage",
     ["content", *(pytest.param(one, marks=pytest.mark.slow) for one in ("length", "cut off"))],
