@@ -84,7 +84,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     print(f"top-1 accuracy {metrics['accuracy']:.2%}")
     if "top_5_accuracy" in metrics:
         print(f"top-5 accuracy {metrics['top_5_accuracy']:.2%}")
-    print(f"loss {metrics['loss']:.4f}")
+    print(f"loss {metrics['cross_entropy']:.4f}")
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ def test_a_run_says_how_its_images_are_read(call, shards, tmp_path, monkeypatch)
     # Another meaning of the labels is another run.
     seen = []
     monkeypatch.setattr(
-        trainer, "evaluate", lambda *_: seen.append(_) or {"accuracy": 1, "loss": 0}
+        trainer, "evaluate", lambda *_: seen.append(_) or {"accuracy": 1, "cross_entropy": 0}
     )
     code, _, err = call("imagenet", *flags[:-2], "--classes=13", "--first_label=0", flags[-1])
     assert code == 2
@@ -220,8 +220,15 @@ def test_logits_and_probabilities_have_the_same_loss(call, tmp_path):
     )
     logits.save(tmp_path / "logits.keras")
     keras.Sequential([logits, keras.layers.Softmax()]).save(tmp_path / "softmax.keras")
-    printed = [call("evaluate", tmp_path / f"{name}.keras")[1] for name in ("logits", "softmax")]
-    assert printed[0] == printed[1]
+    # The loss is the cross entropy alone.
+    penalised = keras.models.clone_model(logits)
+    penalised.layers[-1].kernel_regularizer = keras.regularizers.L2(0.1)
+    penalised.layers[-1].activity_regularizer = keras.regularizers.L2(0.1)
+    penalised.set_weights(logits.get_weights())
+    penalised.save(tmp_path / "penalised.keras")
+    names = "logits", "softmax", "penalised"
+    printed = [call("evaluate", tmp_path / f"{name}.keras")[1] for name in names]
+    assert printed[0] == printed[1] == printed[2]
     assert "loss" in printed[0]
 
 
@@ -240,7 +247,7 @@ def test_a_runs_network_gets_another_dataset_as_it_was_trained(call, tmp_path, m
 
     monkeypatch.setattr(in_memory, "load", loaded)
     monkeypatch.setattr(
-        trainer, "evaluate", lambda *_: seen.append(_[1]) or {"accuracy": 1, "loss": 0}
+        trainer, "evaluate", lambda *_: seen.append(_[1]) or {"accuracy": 1, "cross_entropy": 0}
     )
     for flags in ([], ["--dataset=fashion_mnist"]):
         code, _, err = call("evaluate", tmp_path / "run", *flags)

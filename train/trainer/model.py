@@ -239,7 +239,8 @@ def compile_for(
 ) -> None:
     """Compiles a network for labels that are one-hot.
 
-    Its metrics are the accuracy and, with more than ten classes, the top-5 accuracy.
+    Its metrics are the accuracy and, with more than ten classes, the top-5 accuracy; where it is
+    only tested also the cross entropy, as the loss has the penalties that its layers ask for.
 
     Args:
         model: The network.
@@ -256,6 +257,10 @@ def compile_for(
         input_shape is None or not gives_probabilities(model, input_shape, number)
         for number in range(len(model.outputs))
     ]
+    if optimizer is None:
+        metrics.append(
+            keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=from_logits[0])
+        )
     if isinstance(model, TrainingNetwork):
         model.auxiliary_loss = _loss(label_smoothing, from_logits[-1])
     if optimizer is not None and dtype_policy(model) == "mixed_float16":
