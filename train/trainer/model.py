@@ -218,7 +218,11 @@ def warm_start(model: keras.Model, run: "Run") -> None:
         except Exception as error:  # Keras raises no other than this where it is offline
             raise ValueError(f"cannot be loaded ({first_line(error)})") from error
         if builders.is_own(run.model):
-            missing = weights.transfer_in_order(source, model)
+            # Files of runs have no auxiliary classifier.
+            main = classifier(model) if len(model.outputs) > 1 else model
+            missing = weights.transfer_in_order(source, main)
+            taken = set(map(id, main.weights))
+            missing += [v.path for v in model.weights if id(v) not in taken]
         else:
             missing = weights.transfer(source, model, new_classifier=True)
     if missing:

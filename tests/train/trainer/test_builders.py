@@ -1,5 +1,6 @@
 """Networks of the user's own builders."""
 
+import dataclasses
 import types
 
 import keras
@@ -28,6 +29,13 @@ def softmax(input_shape, classes, activation):
 def linear(input_shape, classes):
     layers = [keras.layers.Flatten(), keras.layers.Dense(classes)]
     return keras.Sequential([keras.Input(input_shape), *layers])
+
+def two(input_shape, classes, auxiliary=False):
+    image = keras.Input(input_shape)
+    hidden = keras.layers.Dense(4, "relu")(keras.layers.Flatten()(image))
+    second = keras.layers.Dense(classes, name="second")(hidden)
+    last = keras.layers.Dense(classes)(keras.layers.Dense(4, "relu")(hidden))
+    return keras.Model(image, [last, second] if auxiliary else last)
 
 class Unregistered(keras.Model):
     def __init__(self, classes):
@@ -129,6 +137,20 @@ def test_a_network_that_could_not_be_loaded_is_refused_before(call, tmp_path):
     assert "class 'Unregistered': has it @keras.saving.register_keras_serializable()?" in err
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("own")
+def test_with_an_auxiliary_classifier_it_starts_from_a_file_of_its_run(tiny, tmp_path):
+    recipe = dataclasses.replace(RECIPE, auxiliary_weight=0.4)
+    one = dataclasses.replace(run("two", "relu"), recipe=recipe)
+    source = model_building.classifier(model_building.build(one, tiny))
+    source.save(tmp_path / "source.keras")
+    other = dataclasses.replace(one, seed=1, weights=str(tmp_path / "source.keras"))
+    with pytest.warns(UserWarning, match="has no second/kernel, second/bias: initial values kept"):
+        started = model_building.build(other, tiny)
+    ours = model_building.classifier(started).get_weights()
+    for left, right in zip(ours, source.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_a_network_of_keras_gets_the_pixels():
