@@ -66,7 +66,7 @@ from .datasets.base import Dataset
 from .errors import ArgumentError
 from .reporting import comparison, figures, verdicts
 from .reporting import runs as finished_runs
-from .trainer import distribution, loggers, recipes, trainer
+from .trainer import builders, distribution, loggers, recipes, trainer
 
 # The report is written again when the last one is older than this.
 REPORT_SECONDS = 30.0
@@ -268,10 +268,16 @@ def _check_networks(
 ) -> None:
     """Builds each network once, before a folder is made.
 
+    One of the user's own may not take, or not be saved with, some of the activations.
+
     Raises:
         ArgumentError: If one cannot be built; it names the flag that gave it.
     """
-    for run in {run.model: run for run in grid.trials()}.values():
+    built = {
+        (run.model, run.activation if builders.is_own(run.model) else None): run
+        for run in grid.trials()
+    }
+    for run in built.values():
         try:
             training.check_network(run, dataset, devices)
         except ArgumentError as error:

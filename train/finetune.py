@@ -371,8 +371,10 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     )
     settings.check_fits(run.recipe, dataset.training_images, devices)
     options = settings.training_options(flag_values)
-    # Before the folder is made: a network that does not fit leaves none.
+    # Before the folder is made: a network that does not fit, or would be lost, leaves none.
     prepared = _prepare_on(devices, run, dataset)
+    with as_argument_error("replace"):
+        builders.check_loads(name, prepared[1])
     run = dataclasses.replace(run, dtype_policy=model_building.dtype_policy(prepared[0]))
     if flag_values["dtype_policy"].present and flag_values.dtype_policy != run.dtype_policy:
         message = f"a trained network keeps its dtype policy, {run.dtype_policy}"

@@ -259,6 +259,32 @@ def test_damaged_tests_before_the_training_are_made_again(call, network, tmp_pat
     assert again.splitlines()[-2:] == printed.splitlines()[-2:]
 
 
+@keras.saving.register_keras_serializable(package="test_finetune")
+class Features(keras.Model):
+    """Makes the layers of its graph itself, so that no file gives back a new gamma."""
+
+    def __init__(self, name=None, **_):
+        inputs = keras.Input((8, 8, 1))
+        outputs = keras.layers.BatchNormalization(scale=False)(keras.layers.Flatten()(inputs))
+        super().__init__(inputs, outputs, name=name)
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+@pytest.mark.filterwarnings("ignore:replace_activations")
+def test_what_no_file_would_give_back_is_refused_before_the_training(call, tmp_path):
+    layers = [keras.Input((8, 8, 1)), Features(), keras.layers.ReLU(), keras.layers.Dense(10)]
+    keras.Sequential(layers).save(tmp_path / "mine.keras")
+    out = tmp_path / "run"
+    code, _, err = call("finetune", tmp_path / "mine.keras", *QUICK, f"--out={out}")
+    assert code == 2
+    assert "--replace: the network of" in err.splitlines()[-1]
+    assert "cannot be saved with its new activations" in err
+    assert "Traceback" not in err
+    assert not out.exists()
+
+
 def test_betas_alone_are_not_trained_by_a_multiple_of_nothing(call, network, tmp_path):
     flags = ["--learning_rate=0", "--beta_learning_rate=0.1", f"--out={tmp_path / 'run'}"]
     code, _, err = call("finetune", network, *QUICK, *flags)

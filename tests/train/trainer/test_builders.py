@@ -52,6 +52,9 @@ class Unregistered(keras.Model):
 def unregistered(classes):
     return Unregistered(classes)
 
+def choosy(input_shape, classes, activation):
+    return softmax(input_shape, classes, {"relu": "relu", "swish": "swish"}[activation])
+
 def three(input_shape):
     return 3
 
@@ -136,6 +139,16 @@ def test_a_network_that_could_not_be_loaded_is_refused_before(call, tmp_path):
     assert code == 2
     assert "class 'Unregistered': has it @keras.saving.register_keras_serializable()?" in err
     assert err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_comparison_builds_it_with_each_activation_before(call, tmp_path):
+    out = tmp_path / "out"
+    flags = ["--model=own_networks:choosy", "--activations=relu,gelu,swish", f"--out={out}"]
+    code, _, err = call("compare", *flags)
+    assert code == 2
+    assert "cannot be built (KeyError: 'gelu')" in err
     assert not out.exists()
 
 
