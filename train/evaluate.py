@@ -124,7 +124,9 @@ def _load_run(
 ) -> tuple[keras.Model, ImageDataset]:
     """Loads the network of a run, and its data, or the data of the flags in place of that."""
     if flag_values.checkpoint is None and not networks.network_file(path).exists():
-        raise UsageError(f"{path}: the run has not ended; try --checkpoint=newest")
+        # Of a fine-tuned network only the end can be tested.
+        remedy = "; try --checkpoint=newest" if builders.is_builder(run.model) else ""
+        raise UsageError(f"{path}: the run has not ended{remedy}")
     given, normalization = flags.given(flag_values, _DATA), None
     if given.keys() - {"test_split"}:
         normalization = data.normalization_of(flag_values, run)

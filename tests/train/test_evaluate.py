@@ -12,7 +12,7 @@ import pytest
 from keras_swish.train import evaluate
 from keras_swish.train.datasets import imagenet, in_memory
 from keras_swish.train.errors import UsageError
-from keras_swish.train.trainer import trainer
+from keras_swish.train.trainer import recipes, trainer
 
 pytest.importorskip("tensorflow")
 
@@ -156,6 +156,17 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
     for content in ([], config, {"config": {}, "class_names": 3}):
         (tmp_path / "config.json").write_text(json.dumps(content))
         assert "is not that of a run" in refused(call, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"), [("resnet8", "; try --checkpoint=newest"), ("mine.keras", "")]
+)
+def test_a_run_that_has_not_ended_names_a_checkpoint_where_one_can_be_tested(
+    call, tmp_path, model, remedy
+):
+    one = trainer.Run("digits", model, "swish", 0, recipes.RECIPES["short"])
+    (tmp_path / "config.json").write_text(json.dumps({"config": one.config()}))
+    assert refused(call, tmp_path).endswith(f": the run has not ended{remedy}\n")
 
 
 @pytest.mark.parametrize(
