@@ -278,6 +278,8 @@ class Duplicator:
         return new
 
     def _copy_immutable(self, old: Any) -> Any:
+        if hasattr(old, "__wrapped__"):  # TensorFlow's proxy of a tuple, which its checkpoints need
+            return self._remember(old, type(old)(self._copy(old.__wrapped__)))
         items = [self._copy(item) for item in old]
         if all(one is two for one, two in zip(items, old, strict=True)):
             return old

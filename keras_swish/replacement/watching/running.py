@@ -245,8 +245,8 @@ _CONTAINERS: tuple[Any, ...] = (collections.OrderedDict, dict, list, set, collec
 
 def _note_contents(value: Any, held: dict[int, tuple[Any, type, list]]) -> None:
     """Notes what is in a container, and in the containers inside it, by their ids."""
-    if isinstance(value, dict):
-        value = getattr(value, "__wrapped__", value)  # TensorFlow's proxy of a dictionary
+    if isinstance(value, (dict, tuple)):
+        value = getattr(value, "__wrapped__", value)  # TensorFlow's proxy
     base: Any = next((each for each in _CONTAINERS if isinstance(value, each)), None)
     if base is None or id(value) in held:
         return

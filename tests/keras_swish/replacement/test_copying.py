@@ -311,6 +311,34 @@ def test_layers_held_by_lists_and_dicts_are_found_and_carried():
 
 
 @keras.saving.register_keras_serializable("test_copying")
+class Paired(layers.Layer):
+    """Holds layers in a tuple, which TensorFlow puts into a proxy, and calls an activation."""
+
+    def build(self, shape):
+        self.pair = layers.Dense(6, "relu"), ("second", layers.Dense(6, "relu"))
+        for layer in (self.pair[0], self.pair[1][1]):
+            layer.build(shape)
+
+    def call(self, x):
+        return keras.ops.tanh(self.pair[1][1](self.pair[0](x) - 0.1))
+
+
+def test_layers_held_by_tuples_are_found_and_carried(tmp_path):
+    model = sequential(Paired(), layers.Dense(2))
+    sites = keras_swish.find_activations(model)
+    assert sorted(site.old for site in sites) == ["relu", "relu", "tanh"]
+    changed = there_and_back(model, X)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        written = tf.train.Checkpoint(changed).write(tmp_path / "checkpoint")
+        expected = values(changed, X)
+        tf.train.Checkpoint(disturbed(changed)).read(written)
+        np.testing.assert_array_equal(values(changed, X)[0], expected[0])
+    assert len(keras_swish.activation_statistics(model, X).rows) == 2
+
+
+@keras.saving.register_keras_serializable("test_copying")
 class Attending(layers.Layer):
     """With names that look like those of TensorFlow's own bookkeeping."""
 
