@@ -19,8 +19,10 @@ from keras_swish.keras_compat import (
     all_layers,
     is_root_of_hdf5,
     name_for_files,
+    path_of,
     read_from_bytes,
     readable,
+    set_scope,
     sublayers,
     unallocated,
     written_as_bytes,
@@ -42,7 +44,7 @@ from keras_swish.replacement.members import (
     plain_class,
 )
 from keras_swish.replacement.recognise import describe, function_of, name_of_text, recognise
-from keras_swish.replacement.sites import children
+from keras_swish.replacement.sites import children, paths
 from keras_swish.replacement.watching.lookups import strings
 from keras_swish.replacement.watching.running import runs_own_code
 
@@ -437,6 +439,7 @@ def _settings_of(child: Any) -> str | None:
 def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
     """Returns a copy of a layer, with other activations at sites that were saved."""
     located = {address: one for address, one in _addresses(original)}
+    names = paths(original)
     layer_factories: dict[int, Factory] = {}
     attribute_factories: dict[tuple[int, Key], Factory] = {}
     followers: dict[tuple[int, Key], list[Holder]] = {}
@@ -446,14 +449,21 @@ def _replay(original: keras.Layer, config: Mapping[str, Any]) -> Any:
         one = located[_tuples(site["address"])]
         key = _tuples(site["key"])
         held = dict(members(one)).get(key) if key else one
+        path = path_of(one) if isinstance(one, keras.Layer) else None
+        if key is None:  # in a graph, next to the layer or operation itself
+            path = (path or "").rpartition("/")[0]
+        elif not path:  # of what is not called yet: that which it gets where it is the outermost
+            path = f"{original.name}/{names[id(one)]}".rstrip("/")
         if isinstance(held, keras.Operation) and not (key and is_activation_attribute(key)):
             one, key = held, None
         replaced.append((one, key))
+        restored = functools.partial(_restored, path)
         if key is None:
             calls[id(one)] = site["activations"]
-            layer_factories[id(one)] = functools.partial(_next, iter(site["activations"]))
+            configs = iter(site["activations"])
+            layer_factories[id(one)] = functools.partial(_next, restored, configs)
         else:
-            attribute_factories[id(one), key] = functools.partial(_restored, site["activations"][0])
+            attribute_factories[id(one), key] = functools.partial(restored, site["activations"][0])
             followers[id(one), key] = [
                 (located[_tuples(address)], _tuples(held_at))
                 for address, held_at in site["followers"]
@@ -479,12 +489,12 @@ def _tuples(saved: Any) -> Any:
     return tuple(map(_tuples, saved)) if isinstance(saved, list | tuple) else saved
 
 
-def _next(configs: Iterator[Any], host: Any, name: str | None = None) -> Any:
+def _next(restored: Factory, configs: Iterator[Any], host: Any, name: str | None = None) -> Any:
     """Returns the activation of the next call, whose configuration has its name."""
-    return _restored(next(configs), host)
+    return restored(next(configs), host)
 
 
-def _restored(config: Any, host: Any) -> Any:
+def _restored(path: str, config: Any, host: Any) -> Any:
     if not isinstance(config, dict):  # the name of one
         return config
     shape = (config.get("build_config") or {}).get("input_shape")
@@ -494,6 +504,8 @@ def _restored(config: Any, host: Any) -> Any:
     left_out = {"build_config", "shared_object_id"}
     config = {key: value for key, value in config.items() if key not in left_out}
     new = keras.saving.deserialize_keras_object(config)
+    if path and isinstance(new, keras.Layer):
+        set_scope(new, path)
     if shape is not None and isinstance(new, keras.Layer) and not new.built:
         new.build(tuple(shape))
     return new

@@ -45,6 +45,20 @@ class Outer(layers.Layer):
         return self.block(self.dense(x))
 
 
+@keras.saving.register_keras_serializable("test_places")
+class Own(layers.Layer):
+    """Makes all that it holds in its own code, and builds none of it."""
+
+    def __init__(self, **keywords):
+        super().__init__(**keywords)
+        self.activation = keras.activations.relu
+        self.act = layers.ReLU(name="act")
+        self.inner = layers.Dense(3, "relu", name="inner")
+
+    def call(self, x):
+        return self.activation(self.inner(self.act(x)))
+
+
 def network():
     inner = keras.Sequential([layers.Dense(3, "relu", name="d"), layers.ReLU(name="r")], name="in")
     inputs = keras.Input(X.shape[1:])
@@ -142,6 +156,20 @@ def test_a_loaded_model_has_them_under_its_hosts_too(tmp_path):
     loaded.save(tmp_path / "again.keras")
     again = keras.models.load_model(tmp_path / "again.keras")
     assert [v.path for v in again.variables] == [v.path for v in loaded.variables]
+
+
+def test_a_loaded_model_has_them_under_hosts_of_the_users_own_classes_too(tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(Own(name="own")(inputs)))
+    replace(model).save(tmp_path / "model.keras")
+    keras.models.load_model(tmp_path / "model.keras").save(tmp_path / "again.keras")
+    for name in "model", "again":
+        loaded = keras.models.load_model(tmp_path / f"{name}.keras")
+        assert [v.path for v in loaded.variables if v.name == "beta"] == [
+            "own/activation/beta",
+            "own/act/beta",
+            "own/inner/activation/beta",
+        ]
 
 
 def test_an_optimizer_excludes_them_from_weight_decay_by_name():
