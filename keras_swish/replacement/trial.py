@@ -1,13 +1,12 @@
 """A copy of a model with other activations, and whether the code in it calls them."""
 
 import functools
-import re
 from typing import Any
 
 import keras
 
-from keras_swish.messages import first_line
 from keras_swish.replacement.copying.copier import Copier, Factory
+from keras_swish.replacement.copying.errors import reason
 from keras_swish.replacement.gammas import notes_on_unscaled, unscaled_before
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import Key
@@ -88,7 +87,7 @@ class TrialCopy:
             if not strings:
                 raise
             self.broken = {
-                position: f"{located.site} cannot be replaced by {rule.name} ({_reason(error)})"
+                position: f"{located.site} cannot be replaced by {rule.name} ({reason(error)})"
                 for position, located, rule in strings
             }
             return
@@ -151,12 +150,3 @@ class _Factories:
             if not activation.built and shape is not None:
                 activation.build(shape)
         return activation
-
-
-def _reason(error: Exception) -> str:
-    """Returns what an error says, without what Keras writes around it."""
-    while isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    text = str(error.args[0]) if error.args else str(error)
-    inner = re.split(r"Error encountered:\s+|Exception encountered:\s+|\x1b\[1m", text)[-1]
-    return first_line(ValueError(re.sub(r"\x1b\[\d*m", "", inner)))

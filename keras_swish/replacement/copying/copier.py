@@ -1,5 +1,6 @@
 """Copies of models: new layers, the same weights, and other activations where a plan says so."""
 
+import contextlib
 import functools
 import itertools
 from collections import Counter
@@ -18,7 +19,7 @@ from keras_swish.keras_compat import (
 )
 from keras_swish.messages import first_line
 from keras_swish.replacement.copying.duplication import Duplicator
-from keras_swish.replacement.copying.errors import CannotCopyError
+from keras_swish.replacement.copying.errors import CannotCopyError, reason
 from keras_swish.replacement.handing import Holder
 from keras_swish.replacement.members import (
     Key,
@@ -143,7 +144,8 @@ class Copier:
                 "new activation has weights for those of the first call: pass shared=False, which "
                 "gives each call a layer of its own."
             )
-        return operation(*args, **kwargs)
+        with _named(operation.name, first.shape):
+            return operation(*args, **kwargs)
 
     def _free(self, old: Any, count: int) -> str:
         """Returns a name for the activation of a later call, which nothing in the model has."""
@@ -208,7 +210,8 @@ class Copier:
                 )
             shapes = self._activated_shapes(host)
             if shapes[0] is not None:
-                activation.build(shapes[0])
+                with _named(host.name, shapes[0]):
+                    activation.build(shapes[0])
             if not all(_fits(activation, shape) for shape in shapes):
                 raise ValueError(
                     f"The layer {host.name!r} is called with inputs of several sizes, and its new "
@@ -305,6 +308,18 @@ class Copier:
                 held = [m for key, m in members(old) if (id(old), key) in self.attribute_factories]
                 replaced += held
         return {id(v) for old in replaced if isinstance(old, keras.Layer) for v in old.variables}
+
+
+@contextlib.contextmanager
+def _named(layer: str, shape: Any) -> Iterator[None]:
+    """Says of an error whose new activation does not take what."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"The new activation of the layer {layer!r} does not take inputs of shape "
+            f"{tuple(shape)} ({reason(error)}): leave it out with `where`."
+        ) from error
 
 
 def _nothing(*_: Any) -> None:

@@ -499,6 +499,20 @@ def test_mistakes_are_told(replacements, match):
         keras_swish.replace_activations(model, replacements)
 
 
+@pytest.mark.parametrize("new", [layers.PReLU, keras_swish.Swish])
+@pytest.mark.parametrize("head", [[layers.Dense(5, "relu")], [layers.Dense(5), layers.ReLU()]])
+def test_a_layer_whose_shape_the_new_activation_does_not_take_is_named(new, head):
+    model = sequential(
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.Flatten(),
+        *head,
+        layers.Dense(2),
+        shape=(8, 8, 3),
+    )
+    with pytest.raises(ValueError, match=rf"{head[-1].name}' does not take .* \(None, 5\)"):
+        keras_swish.replace_activations(model, {"relu": new(shared_axes=[1, 2])})
+
+
 def test_only_models_and_activations_are_taken():
     with pytest.raises(TypeError, match=r"must be a keras.Model. Received: 'resnet'"):
         keras_swish.replace_activations("resnet", {"relu": "swish"})
