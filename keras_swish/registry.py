@@ -301,15 +301,14 @@ def _with_formulas(get: Callable) -> Callable:
             if isinstance(identifier, str):
                 raise ValueError(f"{error}. {_unknown_name(identifier)}") from None
             raise
-        if (
-            isinstance(activation, TrainableActivation)
-            and activation.initial_values
-            and not activation.built
-        ):
+        is_class = isinstance(activation, type) and issubclass(activation, TrainableActivation)
+        is_layer = isinstance(activation, TrainableActivation)
+        if is_class or (is_layer and activation.initial_values and not activation.built):
+            name = (activation if is_class else type(activation)).__name__
             raise ValueError(
-                f"{type(activation).__name__} as the `activation` of another layer has no weights "
-                "until it is first called, so counting and loading weights would miss them: put "
-                f"it behind the other layer, as one of its own. Received: {activation}"
+                f"{name} as the `activation` of another layer has no weights until it is first "
+                "called, so counting and loading weights would miss them: put it behind the other "
+                f"layer, as one of its own. Received: {activation}"
             )
         return activation
 

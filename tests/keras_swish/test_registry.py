@@ -191,6 +191,7 @@ def test_homogeneous_is_what_is_known_to_be(identifier, known):
         ("x*sigmoid(beta*x)", r"use the layer keras_swish.layer\('x \* sigmoid\(beta \* x\)'\)"),
         (keras_swish.Swish(), "put it behind the other layer"),
         (keras_swish.SearchedActivation("x + beta"), "put it behind the other layer"),
+        (keras_swish.Swish, "^Swish as the .* put it behind the other layer"),
     ],
 )
 def test_what_would_lose_its_weights_until_the_first_call_is_refused_at_once(activation, advice):
