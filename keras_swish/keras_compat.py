@@ -108,12 +108,15 @@ def state_variables(layer: keras.Layer) -> list[keras.Variable]:
     for each in all_layers(layer):
         # Weights too: a spectral normalisation divides them.
         metrics = [variable for metric in each._metrics for variable in metric.variables]
-        # Keras does not list those of a stateful recurrent layer.
-        is_stateful = isinstance(each, keras.layers.RNN) and each.states is not None
-        states = keras.tree.flatten(each.states) if is_stateful else []
-        for variable in [*own_variables(each), *metrics, *states]:
+        for variable in [*own_variables(each), *metrics, *recurrent_states(each)]:
             variables[id(variable)] = variable
     return list(variables.values())
+
+
+def recurrent_states(layer: keras.Layer) -> list[keras.Variable]:
+    """Returns the states of a stateful recurrent layer, which Keras lists nowhere."""
+    is_stateful = isinstance(layer, keras.layers.RNN) and layer.states is not None
+    return keras.tree.flatten(layer.states) if is_stateful else []
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from keras_swish import io
 from keras_swish.keras_compat import (
     hears_batches,
     name_for_files,
+    recurrent_states,
     set_since_made,
     since_made,
     without_model,
@@ -169,7 +170,7 @@ class Child:
             for layer in inner_layers(self._network)
             if isinstance(layer, SearchableActivation)
         ]
-        self._optimizer_start = read_values(self._optimizer_variables())
+        self._start = read_values(self._unlisted_variables())
         self._try_out()
         # An optimizer keeps the learning rate that it was compiled with.
         self._at_other_rates = [self._at_rate(rate) for rate in self.config.rates[1:]]
@@ -336,14 +337,21 @@ class Child:
             return network
         network = self._network
         assign_values(network.variables, self._draw_weights(seed))
-        assign_values(self._optimizer_variables(), self._optimizer_start)
+        assign_values(self._unlisted_variables(), self._start)
         for layer in self._searchable:
             layer.set_candidate(self.space, candidate)
         return network
 
-    def _optimizer_variables(self) -> list[Any]:
-        """Returns the state of all optimizers that the network has."""
-        return [variable for one in all_optimizers(self._network) for variable in one.variables]
+    def _unlisted_variables(self) -> list[Any]:
+        """Returns what a training changes besides the network's variables.
+
+        That is the state of all optimizers that it has, and of its stateful recurrent layers.
+        """
+        optimizers, layers = all_optimizers(self._network), inner_layers(self._network)
+        return [
+            *(variable for one in optimizers for variable in one.variables),
+            *(variable for layer in layers for variable in recurrent_states(layer)),
+        ]
 
     def _train(
         self, network: keras.Model, seed: int, start: float, each_epoch: bool

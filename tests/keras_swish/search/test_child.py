@@ -1445,7 +1445,7 @@ def test_an_untrained_network_above_0_leaves_room_below_0(model, data, space):
     assert [one.status for one in outcomes] == [children.OK, children.DIVERGED]
 
 
-def test_a_stateful_layer_gets_batches_of_its_size(data, space):
+def test_a_stateful_layer_gets_batches_of_its_size_and_begins_each_child_again(data, space):
     both = [(x[:64, None], y[:64]) for x, y in data]
     model = keras.Sequential(
         [
@@ -1462,6 +1462,9 @@ def test_a_stateful_layer_gets_batches_of_its_size(data, space):
             model, train, (x[:rows], y[:rows]), space, ChildConfig(1, 32), objective=objective
         )
         assert child.evaluate("swish", 0).status == children.OK
+    first, second = swish_and_sine(space)
+    rewards = [child.evaluate(one, 0).reward for one in (first, second, first)]
+    assert rewards[0] == rewards[2] != rewards[1]
 
 
 @pytest.mark.slow
