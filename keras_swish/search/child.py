@@ -460,16 +460,20 @@ class Child:
                 break
         if not callbacks:
             return steps, is_finite, None
-        of_epoch, of_validation = epoch_logs(network, logged), self._evaluate(network)
+        of_epoch, of_validation = epoch_logs(network, logged), self._evaluate(network, callbacks)
         callbacks.on_epoch_end(epoch, {**of_epoch, **of_validation})
         return steps, is_finite, of_validation
 
-    def _evaluate(self, network: keras.Model) -> dict[str, float]:
-        """Returns what `fit` logs of the validation data."""
+    def _evaluate(
+        self, network: keras.Model, callbacks: keras.callbacks.CallbackList | None = None
+    ) -> dict[str, float]:
+        """Returns what `fit` logs of the validation data, and tells callbacks as it does."""
         x, y, *weights = self.validation
         x = datasets.for_evaluate(x)
         silent: Any = 0  # Keras's annotation has its default's type
-        logs: Any = network.evaluate(x, y, self.batch_size, silent, *weights, return_dict=True)
+        logs: Any = network.evaluate(
+            x, y, self.batch_size, silent, *weights, callbacks=callbacks, return_dict=True
+        )
         return {f"{objectives.PREFIX}{name}": value for name, value in logs.items()}
 
     def _measure(self, network: keras.Model, logs: dict[str, float] | None = None) -> float | None:

@@ -1227,7 +1227,7 @@ def test_callbacks_may_set_the_learning_rate_that_the_model_is_compiled_with(aro
 
 
 class Batches(keras.callbacks.Callback):
-    """Notes the numbers of the batches, and stops within the second epoch."""
+    """Notes the numbers of the batches, also of validation; stops within the second epoch."""
 
     noted: list = []  # noqa: RUF012
 
@@ -1241,6 +1241,12 @@ class Batches(keras.callbacks.Callback):
         Batches.noted.append((batch, sorted(logs)))
         self.model.stop_training = self.epoch == 1 and batch == 2
 
+    def on_test_begin(self, logs=None):
+        Batches.noted.append("test")
+
+    def on_test_batch_end(self, batch, logs=None):
+        Batches.noted.append((batch, sorted(logs)))
+
 
 def test_callbacks_are_told_of_each_batch_as_fit_does(model, data, space):
     Batches.noted.clear()
@@ -1249,7 +1255,7 @@ def test_callbacks_are_told_of_each_batch_as_fit_does(model, data, space):
     told, Batches.noted = Batches.noted, []
     plain = child.plain(swish_and_sine(space)[0], 0)
     child.compile(plain)
-    plain.fit(*data[0], 32, 9, 0, [Batches()])
+    plain.fit(*data[0], 32, 9, 0, [Batches()], validation_data=data[1])
     assert told == Batches.noted
     assert (outcome.status, outcome.steps) == (children.OK, 8)
 
