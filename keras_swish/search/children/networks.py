@@ -68,7 +68,10 @@ def own_objects(model: keras.Model, *others: Any) -> dict[str, Any]:
         model: A model: its layers, what they hold, and what it is compiled with.
         *others: Losses, metrics and the like, also in lists and dictionaries.
     """
-    held = [all_layers(model), all_optimizers(model), compile_arguments(model), others]
+    return _named([all_layers(model), all_optimizers(model), compile_arguments(model), others])
+
+
+def _named(held: Any) -> dict[str, Any]:
     found: dict[int, Any] = {}
     _gather(held, found, set())
     return {keras.saving.get_registered_name(one): one for one in found.values()}
@@ -190,9 +193,9 @@ def _cloned(model: keras.Model) -> keras.Model:
 
 
 def _of_its_config(layer: Any) -> Any:
-    # It is no file's: classes need not be registered, and lambdas are the user's own.
+    # It is no file's: nothing need be registered, and lambdas are the user's own.
     layers = all_layers(layer) if isinstance(layer, keras.Layer) else []
-    with readable(own_classes(layer) if layers else {}, layers):
+    with readable({**_named(layers), **(own_classes(layer) if layers else {})}, layers):
         return type(layer).from_config(layer.get_config())
 
 

@@ -404,6 +404,34 @@ def test_lambdas_and_classes_that_are_not_registered_are_taken(way, data, space)
     np.testing.assert_allclose(network.predict(x, verbose=0), child._template.predict(x, verbose=0))
 
 
+class Ridge(keras.regularizers.Regularizer):
+    def __call__(self, weights):
+        return 0.01 * keras.ops.sum(weights**2)
+
+    def get_config(self):
+        return {}
+
+
+def small(shape, dtype=None):
+    return keras.random.uniform(shape, -0.1, 0.1, dtype)
+
+
+def probabilities(logits):
+    return keras.ops.softmax(logits)
+
+
+def test_what_layers_are_made_with_need_not_be_registered(data, space):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(
+        4, "relu", kernel_initializer=small, kernel_regularizer=Ridge(), bias_regularizer=Ridge()
+    )
+    inner = keras.Sequential([keras.Input((2,)), hidden])
+    model = keras.Model(inputs, keras.layers.Dense(2, probabilities)(inner(inputs)))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    child = Child(model, *data, space, ChildConfig(1, 32))
+    assert child.evaluate("swish", 0).status == children.OK
+
+
 def test_the_fingerprint_knows_what_a_lambda_does_and_not_its_place():
     networks = with_lambda("nested"), with_lambda("nested", lines=5), with_lambda("nested", 4.0)
     first, moved, other = map(structure, networks)
