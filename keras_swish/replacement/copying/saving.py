@@ -56,7 +56,15 @@ _NAME = "keras_swish>Replaced"
 
 
 class CannotSaveError(ValueError):
-    """A model of which no file gives back the activations that replaced others."""
+    """A model of which no file gives back the activations that replaced others.
+
+    Attributes:
+        reason: Why its configuration makes another one; empty where it is the file that cannot.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclasses.dataclass
@@ -108,7 +116,7 @@ class _Record:
         sites: The replaced sites in it.
         inner: Addresses of the layers in it that are of a class made here too.
         is_checked: Whether it was tried whether a file gives it back.
-        refusal: Why none does; empty where one does.
+        reason: Why none does; empty where one does.
     """
 
     base: dict[str, Any]
@@ -116,7 +124,7 @@ class _Record:
     sites: list[SavedSite]
     inner: list[Address]
     is_checked: bool = False
-    refusal: str = ""
+    reason: str = ""
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")
@@ -133,8 +141,14 @@ class Replaced:
         record: _Record = vars(layer)[_RECORD]
         if not record.is_checked:
             _check_record(layer, layer)
-        if record.refusal:
-            raise CannotSaveError(record.refusal)
+        if record.reason:
+            raise CannotSaveError(
+                f"The layer {layer.name!r} of class {type(layer).__name__} cannot be saved with "
+                f"its new activations, as it would not come back: {record.reason}. Save its "
+                "weights with `save_weights`, and load them after replacing the activations of a "
+                "fresh model.",
+                record.reason,
+            )
         if is_root_of_hdf5():
             raise CannotSaveError(
                 f"An HDF5 file names the class of a model, here {type(layer).__name__}, which "
@@ -257,14 +271,8 @@ def _check_record(layer: Any, original: keras.Layer) -> str:
     """Notes in a layer's record whether a file gives it back, and returns why not."""
     record: _Record = vars(layer)[_RECORD]
     record.is_checked = True
-    reason = _why_not_back(layer, original)
-    if reason:
-        record.refusal = (
-            f"The layer {layer.name!r} of class {type(layer).__name__} cannot be saved with its "
-            f"new activations, as it would not come back: {reason}. Save its weights with "
-            "`save_weights`, and load them after replacing the activations of a fresh model."
-        )
-    return reason
+    record.reason = _why_not_back(layer, original)
+    return record.reason
 
 
 def _wrap(

@@ -20,6 +20,7 @@ from keras_swish.keras_compat import (
     producer,
     readable,
 )
+from keras_swish.replacement.copying.errors import reason
 from keras_swish.replacement.members import is_graph, is_keras, own_classes, plain_class
 from keras_swish.search.children import rewards
 
@@ -118,8 +119,8 @@ def reinitialize(model: keras.Model) -> keras.Model:
     vocabularies, such as those of `TextVectorization`.
 
     Raises:
-        ValueError: If a model or layer in it would be made again with other arguments, or without
-            its vocabulary.
+        ValueError: If a model or layer in it cannot be made again, or would be with other
+            arguments, or without its vocabulary.
     """
     # Of a class of the user's, `clone_model` makes a plain model, without its `train_step`.
     if type(model) is keras.Sequential or type(model).__name__ == "Functional":
@@ -195,8 +196,16 @@ def _cloned(model: keras.Model) -> keras.Model:
 def _of_its_config(layer: Any) -> Any:
     # It is no file's: nothing need be registered, and lambdas are the user's own.
     layers = all_layers(layer) if isinstance(layer, keras.Layer) else []
-    with readable({**_named(layers), **(own_classes(layer) if layers else {})}, layers):
-        return type(layer).from_config(layer.get_config())
+    try:
+        with readable({**_named(layers), **(own_classes(layer) if layers else {})}, layers):
+            return type(layer).from_config(layer.get_config())
+    except Exception as error:
+        why = getattr(error, "reason", "") or reason(error)
+        raise ValueError(
+            f"The layer {layer.name!r} cannot be made again for each child ({why}): give "
+            f"{plain_class(layer).__name__} a `get_config` of all arguments of its constructor, "
+            "which also takes the `**kwargs` of Keras's own."
+        ) from error
 
 
 def _made_again(layer: Any) -> Any:

@@ -299,6 +299,39 @@ def test_a_model_that_would_be_made_with_other_arguments_is_refused(make, argume
             networks.reinitialize(model)
 
 
+class Plain(keras.Model):
+    """Of the kind that no configuration makes again, as its constructor takes none of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = keras.layers.Dense(4, "relu"), keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+class Wide(keras.Model):
+    """Of the kind of which a configuration makes another one."""
+
+    def __init__(self, units=4, **keywords):
+        inputs = keras.Input((2,))
+        hidden = keras.layers.Dense(units, "relu")(inputs)
+        super().__init__(inputs, keras.layers.Dense(2)(hidden), **keywords)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"), [(Plain, "unexpected keyword argument"), (lambda: Wide(8), "makes others")]
+)
+def test_a_model_that_cannot_be_made_again_says_what_it_lacks(make, why, data, space):
+    model = make()
+    model(np.zeros((1, 2)))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    name = type(model).__name__
+    message = rf"made again for each child \(.*{why}.*\): give {name} a `get_config`"
+    with pytest.raises(ValueError, match=message):
+        Child(model, *data, space, ChildConfig(1, 32)).evaluate("swish", 0)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
 @pytest.mark.parametrize("padding", [{}, {"max_tokens": 20, "pad_to_max_tokens": True}])
 def test_vocabularies_stay_and_are_in_the_fingerprint(padding, space):
