@@ -150,7 +150,7 @@ class Child:
         self.objective = None if objective is None else objectives.read(objective)
         self.reward: rewards.Reward | None = None
         if reward is not None:
-            self.reward = objectives.reward_of(reward)
+            self.reward = objectives.reward_of(reward, model)
         elif self.objective is None:
             self.reward = rewards.default(model, self.loss, self.validation[1])
         self._activations = activations

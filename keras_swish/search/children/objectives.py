@@ -297,11 +297,11 @@ class MetricReward:
         return type(self), (self.metric,)
 
 
-def reward_of(reward: Any) -> Any:
-    """Returns the function that a user gives as a reward.
+def reward_of(reward: Any, model: keras.Model) -> Any:
+    """Returns the function that a user gives as a reward of a model.
 
     Raises:
-        ValueError: If it is no function of labels and outputs.
+        ValueError: If it is no function of labels and outputs, or a metric of a masked output.
     """
     if isinstance(reward, str):
         raise ValueError(
@@ -311,6 +311,7 @@ def reward_of(reward: Any) -> Any:
     if isinstance(reward, type):
         reward = reward()
     if isinstance(reward, keras.metrics.Metric):
+        rewards.check_mask(model)
         return MetricReward(reward)
     if not callable(reward):
         raise ValueError(f"`reward` must be a function of labels and outputs. Received: {reward!r}")

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import is_keras_own
+from keras_swish.keras_compat import is_keras_own, mask_of
 from keras_swish.replacement.members import plain_class
 
 # From labels and outputs to a number; higher is better.
@@ -69,6 +69,7 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
             f"The model has {outputs} outputs: pass a `reward` of them all, or an `objective` such "
             "as 'val_loss'."
         )
+    check_mask(model)
     y = keras.tree.flatten(y)[0]
     if "binary" in name and (y.min() < 0 or y.max() > 1):
         raise ValueError(
@@ -87,6 +88,20 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
         given = loss.get_config()
     has_logits = "binary" in name and given.get("from_logits")
     return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
+
+
+def check_mask(model: keras.Model) -> None:
+    """Refuses a model whose output has a mask, of which the arrays that it predicts know nothing.
+
+    Raises:
+        ValueError: If it has one: what is masked, such as padding, would count.
+    """
+    if any(mask_of(output) is not None for output in getattr(model, "outputs", ())):
+        raise ValueError(
+            "The output of the model has a mask, and what it leaves out, such as padding, would "
+            "count in the reward: pass an `objective`, such as 'val_accuracy', which knows the "
+            "mask, or a function as `reward`."
+        )
 
 
 def name_of(function: Any) -> str:

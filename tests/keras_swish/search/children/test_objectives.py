@@ -190,11 +190,11 @@ def test_an_argument_that_is_kept_under_another_name_is_missed():
         objectives.remade(AtThreshold(0.7))
 
 
-def test_rewards_that_are_none_are_refused():
+def test_rewards_that_are_none_are_refused(model):
     with pytest.raises(ValueError, match="such as objective='val_mae'"):
-        objectives.reward_of("val_mae")
+        objectives.reward_of("val_mae", model)
     with pytest.raises(ValueError, match="must be a function"):
-        objectives.reward_of(3)
+        objectives.reward_of(3, model)
     for value in ("0.5", None, [1, 2], np.ones(2)):
         with pytest.raises(ValueError, match="must be a number"):
             objectives.number(value, len)

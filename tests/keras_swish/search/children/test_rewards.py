@@ -43,6 +43,26 @@ def test_two_classes_that_are_not_numbered_0_and_1_have_no_accuracy(model):
     assert rewards.default(model, "binary_crossentropy", labels) is rewards.accuracy
 
 
+def test_padding_is_not_counted_as_right(space, child_config):
+    x = np.tile([1, 2, 0, 0], (64, 1))
+    both = x, x % 2
+    layers = [keras.layers.Embedding(3, 4, mask_zero=True), keras.layers.Dense(4, "relu")]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    for reward in (None, keras.metrics.SparseCategoricalAccuracy()):
+        with pytest.raises(ValueError, match="has a mask, and what it leaves out"):
+            Child(model, both, both, space, child_config, reward=reward)
+    child = Child(model, both, both, space, child_config, objective="val_accuracy")
+    outcome = child.evaluate("swish", 0)
+    network = child.plain("swish", 0)
+    child.compile(network)
+    child.train(network, 0)
+    right = network.predict(x, verbose=0).argmax(-1) == x % 2
+    assert outcome.reward == pytest.approx(right[x > 0].mean()) != right.mean()
+    own = Child(model, both, both, space, child_config, reward=lambda y, p: 0.5)
+    assert own.evaluate("swish", 0).reward == 0.5
+
+
 def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
