@@ -65,7 +65,8 @@ def search_activations(
     again with its storage.
 
     Args:
-        model: A Keras model, built; it is left as it is.
+        model: A Keras model, built; it is left as it is. One of your own class needs what Keras's
+            files need: a `get_config` of all arguments of its constructor.
         x: Inputs as for `fit`: arrays, or lists or dictionaries of them, a `tf.data.Dataset`, a
             `keras.utils.PyDataset`. A dataset is read into memory once; one that shuffles needs a
             seed, or a search in another process does not know it again and does not resume.
@@ -75,8 +76,8 @@ def search_activations(
         class_weight: As for `fit`.
         objective: What to make as large or small as possible: the name of a metric that the model
             is compiled with, such as "val_auc", or "val_loss"; with the direction where it is not
-            known, ("val_score", "max"). By default accuracy, for models of one output that are
-            trained with a cross-entropy.
+            known, ("val_score", "max"). By default accuracy, for models of one output without a
+            mask that are trained with a cross-entropy.
         max_trials: How many different candidates of the algorithm to train; 0 for none, so that
             `start` alone is trained; None for as many as the algorithm proposes. It is asked no
             more after 2,000 proposals without a new function.
