@@ -833,3 +833,8 @@ def metric_function(metric: keras.metrics.Metric) -> Any:
 def mean_of_function_again(metric: keras.metrics.MeanMetricWrapper) -> keras.metrics.Metric:
     """Returns a metric of the same function, which need not be registered, with its own state."""
     return type(metric)(metric._fn, metric.name, metric.dtype, **metric._fn_kwargs)
+
+
+def arguments_of_loss(loss: keras.losses.Loss) -> dict[str, Any]:
+    """Returns what a loss was made with, with the axis that not every configuration has."""
+    return {**loss.get_config(), **getattr(loss, "_fn_kwargs", {})}

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import is_keras_own, mask_of
+from keras_swish.keras_compat import arguments_of_loss, is_keras_own, mask_of
 from keras_swish.replacement.members import plain_class
 
 # From labels and outputs to a number; higher is better.
@@ -85,7 +85,13 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
         )
     given: dict[str, Any] = getattr(loss, "keywords", {})  # of a functools.partial
     if isinstance(loss, keras.losses.Loss):
-        given = loss.get_config()
+        given = arguments_of_loss(loss)
+    lasts = [output.ndim - 1 for output in getattr(model, "outputs", ())]
+    if given.get("axis", -1) not in (-1, *lasts):
+        raise ValueError(
+            "Accuracy looks for the classes along the last axis: pass an `objective` such as "
+            f"'val_loss', or a `reward`. Received: a loss with axis={given['axis']}"
+        )
     has_logits = "binary" in name and given.get("from_logits")
     return functools.partial(accuracy, threshold=0.0) if has_logits else accuracy
 

@@ -64,6 +64,16 @@ def test_padding_is_not_counted_as_right(space, child_config):
     assert own.evaluate("swish", 0).reward == 0.5
 
 
+def test_classes_are_along_the_last_axis(model):
+    labels, loss = np.array([0, 1]), keras.losses.SparseCategoricalCrossentropy
+    inputs = keras.Input((3, 4, 4))
+    first = keras.Model(inputs, keras.layers.Softmax(axis=1)(inputs))
+    with pytest.raises(ValueError, match=r"along the last axis: .* Received: .* axis=1$"):
+        rewards.default(first, loss(axis=1), labels)
+    assert rewards.default(first, loss(axis=3), labels) is rewards.accuracy
+    assert rewards.default(model, loss(axis=1), labels) is rewards.accuracy
+
+
 def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
