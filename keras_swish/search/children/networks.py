@@ -21,6 +21,7 @@ from keras_swish.keras_compat import (
     readable,
 )
 from keras_swish.replacement.copying.errors import reason
+from keras_swish.replacement.copying.saving import CannotSaveError
 from keras_swish.replacement.members import is_graph, is_keras, own_classes, plain_class
 from keras_swish.search.children import rewards
 
@@ -200,7 +201,8 @@ def _of_its_config(layer: Any) -> Any:
         with readable({**_named(layers), **(own_classes(layer) if layers else {})}, layers):
             return type(layer).from_config(layer.get_config())
     except Exception as error:
-        why = getattr(error, "reason", "") or reason(error)
+        is_replaced = isinstance(error, CannotSaveError)  # whose advice is on files
+        why = (is_replaced and error.reason) or reason(error)
         raise ValueError(
             f"The layer {layer.name!r} cannot be made again for each child ({why}): give "
             f"{plain_class(layer).__name__} a `get_config` of all arguments of its constructor, "
