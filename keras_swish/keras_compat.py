@@ -555,6 +555,20 @@ def unallocated(without_weights: bool = True) -> Iterator[None]:
         global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
+@contextlib.contextmanager
+def first_names() -> Iterator[None]:
+    """Lets Keras number the names of what is made as in a new process, from the first."""
+    from keras.src.backend.common import global_state
+
+    name = "object_name_uids"
+    numbers: Any = global_state.get_global_attribute(name)
+    global_state.set_global_attribute(name, None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(name, numbers)
+
+
 def name_for_files(layer_class: type, name: str) -> None:
     """Lets files name a class otherwise than it is called: as one that is registered already."""
     from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES

@@ -7,7 +7,7 @@ import numbers
 import os
 import pathlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,7 +28,7 @@ from keras_swish.search.study import Study
 
 
 def search_activations(
-    model: keras.Model,
+    model: keras.Model | Callable[[], keras.Model],
     x: Any = None,
     y: Any = None,
     *,
@@ -65,8 +65,10 @@ def search_activations(
     again with its storage.
 
     Args:
-        model: A Keras model, built; it is left as it is. One of your own class needs what Keras's
-            files need: a `get_config` of all arguments of its constructor.
+        model: A Keras model, built; it is left as it is. One with layers or a class of your own
+            needs what Keras's files need: a `get_config` of all arguments of their constructors.
+            Or a function without arguments that makes the model, compiled or not, each time the
+            same: that needs none.
         x: Inputs as for `fit`: arrays, or lists or dictionaries of them, a `tf.data.Dataset`, a
             `keras.utils.PyDataset`. A dataset is read into memory once; one that shuffles needs a
             seed, or a search in another process does not know it again and does not resume.
@@ -116,7 +118,7 @@ def search_activations(
         A `Result`: `best.formula`, `table()`, `model()`.
 
     Raises:
-        TypeError: If `model` is no Keras model.
+        TypeError: If `model` is no Keras model, nor a function that makes one.
         ValueError: If the model has nothing to replace, the data cannot be trained on, the
             objective, algorithm, executor or pruner is unknown, there is a pruner and several
             learning rates, the algorithm is of another space or another search,

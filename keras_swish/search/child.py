@@ -11,6 +11,7 @@ import functools
 import math
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ class Child:
 
     Args:
         model: A Keras model, built; it is left as it is. Its activations that shape features are
-            replaced by the one that is searched for.
+            replaced by the one that is searched for. Or a function without arguments that makes
+            it, the same each time, with new weights where they are to be drawn.
         train: Inputs and labels to train on, and weights of the examples if there are any: what
             `children.data.read` takes, arrays or a dataset, which is read into memory.
         validation: Data for the reward, in the same form.
@@ -83,7 +85,7 @@ class Child:
             compiled.
 
     Raises:
-        TypeError: If `model` is no Keras model.
+        TypeError: If `model` is no Keras model, nor a function that makes one.
         ValueError: If the model has no activation to replace, the loss, reward or objective is not
             known, a callback sets the learning rate of a schedule, or the data is empty, uneven,
             smaller than a batch, not finite, or not what the model takes.
@@ -108,7 +110,7 @@ class Child:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: keras.Model | Callable[[], keras.Model],
         train: Any,
         validation: Any,
         space: SearchSpace,
@@ -145,6 +147,10 @@ class Child:
                 f"A batch of {self.batch_size} is larger than the training data, "
                 f"{self._examples} examples."
             )
+        self._make = None if isinstance(model, keras.Model) else model
+        if not isinstance(model, keras.Model):
+            _set_python_seeds(0)  # what is frozen is in the fingerprint
+            model = checks.made(model, self.train_data[0])
         self._compiler = Compiler(model, loss, self.config, scales_loss)
         self.loss, self.model, self.callbacks = self._compiler.loss, model, _copied(callbacks)
         self.objective = None if objective is None else objectives.read(objective)
@@ -155,14 +161,18 @@ class Child:
             self.reward = rewards.default(model, self.loss, self.validation[1])
         self._activations = activations
         self.sites = sites.searched_sites(model, activations)
-        searchable = functools.partial(
+        self._has_output = sites.is_output(model, self.sites)
+        self._any = functools.partial(
             SearchableActivation, space.core_units, space.primitives["u"], space.primitives["b"]
         )
-        self._template, report = self._replace(searchable)
+        with warnings.catch_warnings():
+            if self._make:
+                warnings.simplefilter("ignore")
+            self._template, report = self._replace(self._any)
         self.sites = sites.replaced_sites(self.sites, activations, report)
         self._initial_weights: dict[int, list[np.ndarray]] = {}
         self._set_seed: Callable[[int], None]
-        self._network = reinitialize(self._template)
+        self._network = self._drawn()
         self.compile(self._network)
         checks.check_callbacks(self._network, self.callbacks)
         self._searchable = [
@@ -196,7 +206,7 @@ class Child:
     def _parts(self, **config: Any) -> tuple[Any, ...]:
         """Returns what makes a child like this one; its config with changes, if there are any."""
         return (
-            self.model,
+            self._make or self.model,
             self.train_data,
             self.validation,
             self.space,
@@ -284,13 +294,34 @@ class Child:
     def plain(self, candidate: Candidate | str, seed: int) -> keras.Model:
         """Returns the network with the candidate, weights drawn from the seed, not compiled."""
         is_text = isinstance(candidate, str)
-        template = self.with_formula(candidate if is_text else str(self.space.formula(candidate)))
+        formula = candidate if is_text else str(self.space.formula(candidate))
+        template = None if self._make else self.with_formula(formula)
         keras.utils.set_random_seed(seed)
-        return reinitialize(template)
+        return self._drawn(template, formula)
 
     def with_formula(self, formula: str) -> keras.Model:
         """Returns the user's network, with its weights, and this activation."""
         return self._replace(formula)[0]
+
+    def _drawn(self, template: keras.Model | None = None, activation: Any = None) -> keras.Model:
+        """Returns the network with an activation, by default any candidate's, and new weights.
+
+        Args:
+            template: The model with the activation, where no function makes the model.
+            activation: The activation, where one does.
+        """
+        if self._make is None:
+            return reinitialize(template or self._template)
+        new = checks.made(self._make, self.train_data[0])
+        shapes, others = ([v.shape for v in one.variables] for one in (self.model, new))
+        if shapes != others:
+            raise ValueError(
+                "The function given as `model` must make the same network each time. Received: "
+                f"variables of the shapes {others}, and before of {shapes}"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no file need give back a child
+            return self._replace(activation or self._any, new)[0]
 
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
@@ -516,15 +547,17 @@ class Child:
     def _diverged(self) -> float:
         return self.config.diverged_reward or 0.0
 
-    def _replace(self, activation: Any) -> tuple[keras.Model, ReplacementReport]:
+    def _replace(
+        self, activation: Any, model: keras.Model | None = None
+    ) -> tuple[keras.Model, ReplacementReport]:
         chosen = {sites.key(site) for site in self.sites}
         replacements: dict[Any, Any] = {site.old: activation for site in self.sites}
         try:
             return replace_activations(
-                self.model,
+                model or self.model,
                 replacements,
                 where=lambda site: sites.key(site) in chosen,
-                except_last=not sites.is_output(self.model, self.sites),
+                except_last=not self._has_output,
                 strict=False,
                 return_report=True,
             )
@@ -539,7 +572,7 @@ class Child:
 
         def draw(set_seed: Callable[[int], None]) -> list[np.ndarray]:
             set_seed(seed)
-            return read_values(reinitialize(self._template).variables)
+            return read_values(self._drawn().variables)
 
         if not self._initial_weights:
             # Setting TensorFlow's seed makes it forget what it prepared of its functions, which
@@ -586,7 +619,9 @@ def _rebuild(
     known: None, since: list[Any], child_class: type["Child"], model: Any, *parts: Any
 ) -> "Child":
     """Makes a child of its parts; what they name is made known before they are read."""
-    for optimizer, set_before in zip(all_optimizers(model), since, strict=False):
+    # What a function makes is as it makes it.
+    optimizers = all_optimizers(model) if isinstance(model, keras.Model) else []
+    for optimizer, set_before in zip(optimizers, since, strict=False):
         set_since_made(optimizer, *set_before)
     return child_class(model, *parts)
 

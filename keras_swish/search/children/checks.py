@@ -2,13 +2,13 @@
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import has_settable_learning_rate, overrides
+from keras_swish.keras_compat import first_names, has_settable_learning_rate, overrides
 from keras_swish.messages import first_line
 from keras_swish.search.children import rewards
 from keras_swish.search.children.data import Data, for_evaluate, size, take_rows
@@ -19,15 +19,18 @@ _RATE_SETTERS = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLR
 
 
 def check_model(model: Any) -> None:
-    """Refuses what is no built Keras model.
+    """Refuses what is no built Keras model, nor a function that makes one.
 
     Raises:
-        TypeError: If it is no model.
-        ValueError: If it is not built, or has nothing to train.
+        TypeError: If it is neither.
+        ValueError: If it is a model that is not built, or has nothing to train.
     """
+    if is_function(model):
+        return
     if not isinstance(model, keras.Model):
         raise TypeError(
-            f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
+            "`model` must be a keras.Model, or a function without arguments that makes one. "
+            f"Received: {model!r} (of type {type(model).__name__})"
         )
     if not model.built:
         raise ValueError(
@@ -37,6 +40,45 @@ def check_model(model: Any) -> None:
         raise ValueError(
             f"The model {model.name!r} has no weights to train: set its `trainable` to True."
         )
+
+
+def is_function(model: Any) -> bool:
+    """Says whether it is a function without arguments, or a class whose constructor takes none."""
+    if not callable(model) or isinstance(model, keras.Operation):
+        return False
+    try:
+        inspect.signature(model).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def made(function: Callable[[], Any], inputs: Any) -> keras.Model:
+    """Returns the model that a function makes, built if need be by a call on the first example.
+
+    Its layers are named as those of the first model of a process, each time.
+
+    Raises:
+        TypeError: If it makes none.
+        ValueError: If the model does not take the inputs, or has nothing to train.
+    """
+    with first_names():
+        model = function()
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"The function given as `model` must return a keras.Model. Received: {model!r}"
+            )
+        if not model.built:
+            first = take_rows(inputs, np.arange(1))
+            try:
+                model(keras.tree.map_structure(keras.ops.convert_to_tensor, first))
+            except Exception as error:
+                raise ValueError(
+                    "The model does not take the inputs of the training data, of shape "
+                    f"{_shapes(first)} ({_reason(error)})."
+                ) from error
+    check_model(model)
+    return model
 
 
 def check_callbacks(network: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:

@@ -166,7 +166,7 @@ def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
         raise ValueError(
             f"The layer {old.name!r} would be made again for each child with other arguments "
             f"({', '.join(others)}): give {plain_class(old).__name__} a `get_config` of all "
-            "arguments of its constructor."
+            "arguments of its constructor, or pass as `model` a function that makes the model."
         )
 
 
@@ -206,7 +206,8 @@ def _of_its_config(layer: Any) -> Any:
         raise ValueError(
             f"The layer {layer.name!r} cannot be made again for each child ({why}): give "
             f"{plain_class(layer).__name__} a `get_config` of all arguments of its constructor, "
-            "which also takes the `**kwargs` of Keras's own."
+            "which also takes the `**kwargs` of Keras's own; or pass as `model` a function that "
+            "makes the model."
         ) from error
 
 
@@ -274,12 +275,20 @@ def structure(model: keras.Model) -> str:
     of the user's own are: see `own_models`.
     """
     layers = [
-        [type(layer).__name__, {**_without_names(layer.get_config()), "name": None}]
+        [type(layer).__name__, {**_without_names(_config(layer)), "name": None}]
         for layer in inner_layers(model)
         if not isinstance(layer, keras.Model)
     ]
     calls = [_calls(part) for part in (model, *inner_layers(model)) if is_graph(part)]
     return json.dumps([layers, calls], sort_keys=True, default=class_name)
+
+
+def _config(layer: keras.Layer) -> dict[str, Any]:
+    """Returns the configuration of a layer, or what its weights tell where it has none."""
+    try:
+        return layer.get_config()
+    except (NotImplementedError, CannotSaveError):  # of what a function makes
+        return {"weights": [variable.shape for variable in layer.variables]}
 
 
 def own_models(model: keras.Model) -> str:
