@@ -126,7 +126,7 @@ def _load_run(
     if flag_values.checkpoint is None and not networks.network_file(path).exists():
         # Of a fine-tuned network only the end can be tested.
         remedy = "; try --checkpoint=newest" if builders.is_builder(run.model) else ""
-        raise UsageError(f"{path}: the run has not ended{remedy}")
+        raise UsageError(f"{path}: {networks.why_absent(path)}{remedy}")
     given, normalization = flags.given(flag_values, _DATA), None
     if given.keys() - {"test_split"}:
         normalization = data.normalization_of(flag_values, run)

@@ -161,12 +161,20 @@ def test_what_cannot_be_tested_is_refused_in_one_line(call, tmp_path):
 @pytest.mark.parametrize(
     ("model", "remedy"), [("resnet8", "; try --checkpoint=newest"), ("mine.keras", "")]
 )
-def test_a_run_that_has_not_ended_names_a_checkpoint_where_one_can_be_tested(
+def test_a_run_without_a_network_names_a_checkpoint_where_one_can_be_tested(
     call, tmp_path, model, remedy
 ):
     one = trainer.Run("digits", model, "swish", 0, recipes.RECIPES["short"])
     (tmp_path / "config.json").write_text(json.dumps({"config": one.config()}))
     assert refused(call, tmp_path).endswith(f": the run has not ended{remedy}\n")
+    result = {"activation": "swish", **dict.fromkeys(["seed", "epochs", "steps", "seconds"], 1)}
+    result |= dict.fromkeys(["test_accuracy", "validation_accuracy"])
+    for status, why in (
+        ("ok", "model.keras was taken away"),
+        ("diverged: nan", "the run diverged"),
+    ):
+        (tmp_path / "result.json").write_text(json.dumps({**result, "status": status}))
+        assert f": {why}" in refused(call, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def network_file(path: pathlib.Path) -> pathlib.Path:
     return path / trainer.MODEL if path.is_dir() else path
 
 
+def why_absent(folder: pathlib.Path) -> str:
+    """Returns why the folder of a run has no network."""
+    result = trainer.read_result(folder)
+    if result is None:
+        return "the run has not ended"
+    status = result["status"]
+    return f"{trainer.MODEL} was taken away" if status == "ok" else f"the run {status}"
+
+
 def digest(file: pathlib.Path) -> str:
     """Returns what tells the file of a network from another one."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
@@ -71,7 +80,7 @@ def load(path: pathlib.Path) -> keras.Model:
     """
     file = network_file(path)
     if not file.exists():
-        raise UsageError(f"{file} is not there: the run has not ended")
+        raise UsageError(f"{file} is not there: {why_absent(path)}")
     run = run_of(path)
     own = run.model if run is not None and builders.is_own(run.model) else builder(file)
     if own is not None:
