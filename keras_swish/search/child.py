@@ -313,6 +313,11 @@ class Child:
         if self._make is None:
             return reinitialize(template or self._template)
         new = checks.made(self._make, self.train_data[0])
+        if new is self.model:
+            raise ValueError(
+                "The function given as `model` must make a new model each time: it returns the "
+                "same one, of which no new weights can be drawn."
+            )
         shapes, others = ([v.shape for v in one.variables] for one in (self.model, new))
         if shapes != others:
             raise ValueError(

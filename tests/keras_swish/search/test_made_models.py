@@ -144,7 +144,11 @@ def test_what_makes_no_network_is_refused(make, error, message, data):
         keras_swish.search_activations(make, x, y, validation_data=data[1], loss=LOSS, batch_size=8)
 
 
-def test_a_function_that_makes_another_network_is_refused(data, space):
-    widths = iter(range(4, 9))
-    with pytest.raises(ValueError, match="must make the same network each time"):
-        Child(lambda: Listed([next(widths)]), *data, space, ChildConfig(1, 16), LOSS)
+def test_a_function_that_makes_another_network_or_none_is_refused(data, space):
+    def refused(make, message):
+        with pytest.raises(ValueError, match=message):
+            Child(make, *data, space, ChildConfig(1, 16), LOSS)
+
+    widths, model = iter(range(4, 9)), of_blocks()
+    refused(lambda: Listed([next(widths)]), "must make the same network each time")
+    refused(lambda: model, "must make a new model each time")
