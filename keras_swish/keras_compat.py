@@ -65,6 +65,13 @@ def has_graph(operation: keras.Operation) -> bool:
     return hasattr(operation, "_nodes_by_depth")
 
 
+def symbolic(model: Any, name: str) -> Any:
+    """Returns the `inputs` or `outputs` of a model's graph of layers; None where there is none."""
+    # Where there is none, an attribute of that name is the user's own.
+    has_one = isinstance(model, keras.Sequential) or has_graph(model)
+    return getattr(model, name, None) if has_one else None
+
+
 def calls(operation: keras.Operation) -> list[Any]:
     """Returns the symbolic calls of a layer or operation, as Keras's nodes, oldest first."""
     return list(operation._inbound_nodes)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import has_graph, producer
+from keras_swish.keras_compat import producer, symbolic
 
 _ACTIVATIONS = (None, "softmax")
 
@@ -73,7 +73,7 @@ def surround(
 
 def _output_activation(model: Any) -> str | None:
     """Returns which activation makes probabilities of a model's first output, if one does."""
-    while outputs := _symbolic(model, "outputs"):
+    while outputs := symbolic(model, "outputs"):
         model = producer(outputs[0])[0]
     # A layer or an operation that is one, or a layer that has one.
     held = getattr(model, "activation", None)
@@ -106,15 +106,8 @@ def check_logits(model: keras.Model, outputs: Any) -> None:
 
 def structure(model: Any) -> Any:
     """Returns the model's symbolic inputs in the structure that it takes; None if unknown."""
-    inputs = _symbolic(model, "inputs")
+    inputs = symbolic(model, "inputs")
     return inputs and (inputs[0] if isinstance(model, keras.Sequential) else model.input)
-
-
-def _symbolic(model: Any, name: str) -> Any:
-    """Returns the `inputs` or `outputs` of a model's graph; None where there is none."""
-    # Where there is none, an attribute of that name is the user's own.
-    has_one = isinstance(model, keras.Sequential) or has_graph(model)
-    return getattr(model, name, None) if has_one else None
 
 
 def batch_size(model: Any) -> int | None:

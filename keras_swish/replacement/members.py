@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import all_layers, attributes, set_attribute
+from keras_swish.keras_compat import all_layers, attributes, has_graph, set_attribute
 from keras_swish.replacement.recognise import recognise
 
 # Where a layer holds a member: the name of an attribute, then indices and keys inside it.
@@ -36,7 +36,7 @@ def own_classes(layer: keras.Layer) -> dict[str, type]:
 
 def is_graph(layer: Any) -> bool:
     """Says whether a layer is a Functional model, whose parts are listed with their order."""
-    return isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    return isinstance(layer, keras.Model) and has_graph(layer)
 
 
 def is_sequence(layer: Any) -> bool:

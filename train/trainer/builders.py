@@ -22,6 +22,7 @@ import keras
 
 import keras_swish
 from keras_swish import models
+from keras_swish.keras_compat import symbolic
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children.sites import key, searched_sites
 
@@ -201,7 +202,7 @@ def pixels(images: keras.KerasTensor, dataset: "ImageDataset") -> keras.KerasTen
 def _functional(model: str, network: Any, images: keras.KerasTensor) -> keras.Model:
     if not isinstance(network, keras.Model):
         raise ValueError(f"{model} returns no keras.Model, but {type(network).__name__}")
-    if getattr(network, "inputs", None) is not None:
+    if symbolic(network, "inputs") is not None:
         # A Sequential one, too.
         return keras.Model(network.inputs, network.outputs, name=network.name)
     try:

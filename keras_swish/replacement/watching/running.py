@@ -16,6 +16,7 @@ from keras_swish.keras_compat import (
     mask_of,
     noted_losses,
     sublayers,
+    symbolic,
 )
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members, tuple_like
 from keras_swish.replacement.recognise import recognise
@@ -121,7 +122,7 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
             kwargs.setdefault("mask", mask)
         call = _with_known_batch((args, kwargs))
         distinct[repr(keras.tree.map_structure(_signature, call))] = call
-    if not distinct and getattr(layer, "inputs", None):  # of a model with a graph of layers
+    if not distinct and symbolic(layer, "inputs"):  # of a model with a graph of layers
         distinct[""] = _with_known_batch(((layer.input,), {}))
     if distinct:
         # Some layers say that their outputs are sparse, which then are not.
@@ -133,17 +134,17 @@ def arguments(layer: keras.Layer) -> list[list[Call]]:
     alternatives = []
     for dtype in (layer.compute_dtype, "int32"):  # of a model of words the shapes do not tell
 
-        def symbolic(shape: tuple, dtype: str = dtype) -> keras.KerasTensor:
+        def input_of(shape: tuple, dtype: str = dtype) -> keras.KerasTensor:
             return keras.KerasTensor(shape, dtype=dtype)
 
         if shapes:
             tensors = {
-                name.removesuffix("_shape"): keras.tree.map_shape_structure(symbolic, shape)
+                name.removesuffix("_shape"): keras.tree.map_shape_structure(input_of, shape)
                 for name, shape in shapes.items()
             }
             alternatives.append(_with_known_batch(((), tensors)))
         else:
-            tensor = keras.tree.map_shape_structure(symbolic, config["input_shape"])
+            tensor = keras.tree.map_shape_structure(input_of, config["input_shape"])
             alternatives.append(_with_known_batch(((tensor,), {})))
     return [alternatives]
 

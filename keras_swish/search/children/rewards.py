@@ -5,13 +5,13 @@ import inspect
 import json
 import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_swish.keras_compat import arguments_of_loss, is_keras_own, mask_of
+from keras_swish.keras_compat import arguments_of_loss, is_keras_own, mask_of, symbolic
 from keras_swish.replacement.members import plain_class
 
 # From labels and outputs to a number; higher is better.
@@ -63,11 +63,11 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
             "pass another `reward`. "
             f"Received: loss={loss!r}"
         )
-    outputs = len(getattr(model, "outputs", "1"))  # a subclass may not know
-    if outputs != 1:
+    outputs = _outputs(model)
+    if len(outputs) > 1:
         raise ValueError(
-            f"The model has {outputs} outputs: pass a `reward` of them all, or an `objective` such "
-            "as 'val_loss'."
+            f"The model has {len(outputs)} outputs: pass a `reward` of them all, or an `objective` "
+            "such as 'val_loss'."
         )
     check_mask(model)
     y = keras.tree.flatten(y)[0]
@@ -86,7 +86,7 @@ def default(model: keras.Model, loss: Any, y: Any) -> Reward:
     given: dict[str, Any] = getattr(loss, "keywords", {})  # of a functools.partial
     if isinstance(loss, keras.losses.Loss):
         given = arguments_of_loss(loss)
-    lasts = [output.ndim - 1 for output in getattr(model, "outputs", ())]
+    lasts = [output.ndim - 1 for output in outputs]
     if given.get("axis", -1) not in (-1, *lasts):
         raise ValueError(
             "Accuracy looks for the classes along the last axis: pass an `objective` such as "
@@ -102,12 +102,16 @@ def check_mask(model: keras.Model) -> None:
     Raises:
         ValueError: If it has one: what is masked, such as padding, would count.
     """
-    if any(mask_of(output) is not None for output in getattr(model, "outputs", ())):
+    if any(mask_of(output) is not None for output in _outputs(model)):
         raise ValueError(
             "The output of the model has a mask, and what it leaves out, such as padding, would "
             "count in the reward: pass an `objective`, such as 'val_accuracy', which knows the "
             "mask, or a function as `reward`."
         )
+
+
+def _outputs(model: keras.Model) -> Sequence[Any]:
+    return symbolic(model, "outputs") or ()  # which a subclass does not know
 
 
 def name_of(function: Any) -> str:

@@ -46,7 +46,11 @@ def searched_sites(
     sites = find_activations(model)
     outputs = output_makers(model)
     gates = {id(layer) for layer in _gates(model)}
-    cells = [layer for layer in all_layers(model) if hasattr(layer, "state_size")]
+    cells = [
+        layer
+        for layer in all_layers(model)
+        if hasattr(layer, "state_size") and not isinstance(layer, keras.Model)
+    ]
     recurrent = {id(layer) for cell in cells for layer in all_layers(cell)}
     roles = [_role(site, outputs, gates, recurrent) for site in sites]
     if activations is None:

@@ -153,3 +153,35 @@ def test_own_composite_class_in_an_attribute_named_activation_is_a_key():
     assert list(map(str, report.replaced)) == ["named (norm_activation): Block -> relu"]
     expected = numpy(model.get_layer("last")(np.maximum(X, 0)))
     np.testing.assert_allclose(numpy(copy(X)), expected, rtol=1e-5, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable("own_classes")
+class Agent(keras.Model):
+    """Has attributes of the names that a functional model and a recurrent cell have."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inputs, self.state_size = keras.layers.Dense(4, "relu"), 4
+        self.operations = [keras.layers.Dense(4, "relu") for _ in range(2)]
+        self.outputs = keras.layers.Dense(2, "softmax")
+
+    def call(self, x):
+        x = self.inputs(x)
+        for operation in self.operations:
+            x = operation(x)
+        return self.outputs(x)
+
+
+def test_attributes_may_be_called_like_those_of_a_graph(tmp_path):
+    model = Agent()
+    model(X)
+    copy, report = keras_swish.replace_activations(model, {"relu": "swish"}, return_report=True)
+    assert len(report.replaced) == 3
+    x = X
+    for dense in (model.inputs, *model.operations):
+        x = keras.ops.matmul(x, dense.kernel) + dense.bias
+        x = x * keras.ops.sigmoid(x)
+    np.testing.assert_allclose(numpy(copy(X)), numpy(model.outputs(x)), rtol=1e-5, atol=1e-6)
+    copy.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(loaded(X)), numpy(copy(X)))

@@ -117,3 +117,24 @@ def test_the_softmax_of_attention_stays_and_nobody_is_told_that_it_is_searched_f
         with pytest.raises(ValueError, match=message):
             searched(["relu", named])
     assert searched(["*"]) == ["hidden (activation): relu", "last (activation): sigmoid"]
+
+
+class Agent(keras.Model):
+    """Has attributes of the names that a functional model and a recurrent cell have."""
+
+    def __init__(self, state_size=2, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size, self.inputs = state_size, dense(4, "relu", "hidden")
+        self.outputs = dense(2, "softmax", "last")
+
+    def call(self, x):
+        return self.outputs(self.inputs(x))
+
+
+def test_attributes_may_be_called_like_those_of_a_graph():
+    model, x = Agent(), np.ones((4, 2))
+    model(x)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    child = Child(model, (x, np.arange(4) % 2), (x, np.zeros(4)), SearchSpace(), ChildConfig(1, 4))
+    assert child.activations == ["hidden (activation): relu"]
+    assert child.evaluate("swish", 0).status == "ok"
