@@ -147,10 +147,11 @@ class Child:
                 f"A batch of {self.batch_size} is larger than the training data, "
                 f"{self._examples} examples."
             )
-        self._make = None if isinstance(model, keras.Model) else model
+        self._make = None
         if not isinstance(model, keras.Model):
+            self._make = model
             _set_python_seeds(0)  # what is frozen is in the fingerprint
-            model = checks.made(model, self.train_data[0])
+            model = checks.made(self._make, self.train_data[0], self.batch_size)
         self._compiler = Compiler(model, loss, self.config, scales_loss)
         self.loss, self.model, self.callbacks = self._compiler.loss, model, _copied(callbacks)
         self.objective = None if objective is None else objectives.read(objective)
@@ -166,8 +167,8 @@ class Child:
             SearchableActivation, space.core_units, space.primitives["u"], space.primitives["b"]
         )
         with warnings.catch_warnings():
-            if self._make:
-                warnings.simplefilter("ignore")
+            if self._make:  # no file need give back a child
+                warnings.filterwarnings("ignore", "replace_activations: no file gives back")
             self._template, report = self._replace(self._any)
         self.sites = sites.replaced_sites(self.sites, activations, report)
         self._initial_weights: dict[int, list[np.ndarray]] = {}
@@ -297,22 +298,20 @@ class Child:
         formula = candidate if is_text else str(self.space.formula(candidate))
         template = None if self._make else self.with_formula(formula)
         keras.utils.set_random_seed(seed)
-        return self._drawn(template, formula)
+        return self._made(formula) if template is None else reinitialize(template)
 
     def with_formula(self, formula: str) -> keras.Model:
         """Returns the user's network, with its weights, and this activation."""
         return self._replace(formula)[0]
 
-    def _drawn(self, template: keras.Model | None = None, activation: Any = None) -> keras.Model:
-        """Returns the network with an activation, by default any candidate's, and new weights.
+    def _drawn(self) -> keras.Model:
+        """Returns the network for any candidate, with new weights."""
+        return self._made(self._any) if self._make else reinitialize(self._template)
 
-        Args:
-            template: The model with the activation, where no function makes the model.
-            activation: The activation, where one does.
-        """
-        if self._make is None:
-            return reinitialize(template or self._template)
-        new = checks.made(self._make, self.train_data[0])
+    def _made(self, activation: Any) -> keras.Model:
+        """Returns the network that the user's function makes, with this activation."""
+        assert self._make is not None
+        new = checks.made(self._make, self.train_data[0], self.batch_size)
         if new is self.model:
             raise ValueError(
                 "The function given as `model` must make a new model each time: it returns the "
@@ -325,8 +324,8 @@ class Child:
                 f"variables of the shapes {others}, and before of {shapes}"
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no file need give back a child
-            return self._replace(activation or self._any, new)[0]
+            warnings.simplefilter("ignore")  # what there is to say, was said of the template
+            return self._replace(activation, new)[0]
 
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""

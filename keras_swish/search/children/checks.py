@@ -25,7 +25,7 @@ def check_model(model: Any) -> None:
         TypeError: If it is neither.
         ValueError: If it is a model that is not built, or has nothing to train.
     """
-    if is_function(model):
+    if _is_function(model):
         return
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -42,7 +42,7 @@ def check_model(model: Any) -> None:
         )
 
 
-def is_function(model: Any) -> bool:
+def _is_function(model: Any) -> bool:
     """Says whether it is a function without arguments, or a class whose constructor takes none."""
     if not callable(model) or isinstance(model, keras.Operation):
         return False
@@ -53,8 +53,8 @@ def is_function(model: Any) -> bool:
     return True
 
 
-def made(function: Callable[[], Any], inputs: Any) -> keras.Model:
-    """Returns the model that a function makes, built if need be by a call on the first example.
+def made(function: Callable[[], Any], inputs: Any, batch_size: int) -> keras.Model:
+    """Returns the model that a function makes, built if need be by a call on the first batch.
 
     Its layers are named as those of the first model of a process, each time.
 
@@ -69,14 +69,7 @@ def made(function: Callable[[], Any], inputs: Any) -> keras.Model:
                 f"The function given as `model` must return a keras.Model. Received: {model!r}"
             )
         if not model.built:
-            first = take_rows(inputs, np.arange(1))
-            try:
-                model(keras.tree.map_structure(keras.ops.convert_to_tensor, first))
-            except Exception as error:
-                raise ValueError(
-                    "The model does not take the inputs of the training data, of shape "
-                    f"{_shapes(first)} ({_reason(error)})."
-                ) from error
+            _called(model, take_rows(inputs, np.arange(batch_size)), "training data")
     check_model(model)
     return model
 
@@ -110,13 +103,7 @@ def try_out(
     """
     # Of the size of all others: a stateful layer takes no other.
     batch = take_rows(data, np.arange(batch_size) % size(data))
-    try:
-        outputs = network(batch[0], training=False)
-    except Exception as error:
-        raise ValueError(
-            f"The model does not take the inputs of the {name}, of shape {_shapes(batch[0])} "
-            f"({_reason(error)})."
-        ) from error
+    outputs = _called(network, batch[0], name)
     _check_labels(network, loss, data, outputs, name)
     if loss is None:
         _check_own_loss(network, batch[0])
@@ -132,6 +119,16 @@ def try_out(
             f"{_shapes(batch[1])}, and outputs of shape {_shapes(outputs)} ({_reason(error)})."
         ) from error
     return batch, outputs
+
+
+def _called(network: keras.Model, inputs: Any, name: str) -> Any:
+    try:
+        return network(inputs, training=False)
+    except Exception as error:
+        raise ValueError(
+            f"The model does not take the inputs of the {name}, of shape {_shapes(inputs)} "
+            f"({_reason(error)})."
+        ) from error
 
 
 def logged_values(network: keras.Model, batch: Data, outputs: Any) -> dict[str, Any]:

@@ -152,3 +152,23 @@ def test_a_function_that_makes_another_network_or_none_is_refused(data, space):
     widths, model = iter(range(4, 9)), of_blocks()
     refused(lambda: Listed([next(widths)]), "must make the same network each time")
     refused(lambda: model, "must make a new model each time")
+
+
+class CallsOne(Listed):
+    def call(self, x):
+        return super().call(keras.ops.relu(x))
+
+
+def test_activations_that_code_calls_are_said_to_be_left(data, space):
+    with pytest.warns(UserWarning, match="called from Python code"):
+        Child(lambda: CallsOne([4]), *data, space, ChildConfig(1, 16), LOSS)
+
+
+def test_a_stateful_layer_is_built_for_the_batches(data, space):
+    def make():
+        rnn = keras.layers.SimpleRNN(4, stateful=True)
+        last = [keras.layers.Dense(4, "relu"), keras.layers.Dense(2, "softmax")]
+        return keras.Sequential([keras.layers.Reshape((2, 1)), rnn, *last])
+
+    child = Child(make, *data, space, ChildConfig(1, 16), LOSS)
+    assert child.evaluate("swish", 0).status == "ok"
