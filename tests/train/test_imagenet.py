@@ -49,7 +49,7 @@ def test_imagenet_trains_tests_and_is_evaluated(call, folder, tmp_path):
     assert again == printed
     code, _, err = call("evaluate", out)
     assert code == 2
-    assert "the run has not ended; try --checkpoint=newest" in err
+    assert "model.keras was taken away; try --checkpoint=newest" in err
     code, best, err = call("evaluate", out, "--checkpoint=best")
     assert code == 0, err
     assert best.startswith("top-1 accuracy")
