@@ -10,6 +10,11 @@ from keras_swish import models
 from keras_swish.train.trainer import trainer
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_graph_optimizer(without_graph_optimizer):
+    """All tests of programs train a few steps; those in a process of their own have it."""
+
+
 @pytest.fixture
 def browse(tmp_path):
     """Opens a page in Chromium, after a script of the test's own; returns the document."""

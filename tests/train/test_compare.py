@@ -13,8 +13,6 @@ from keras_swish.train.datasets.augmentation import Batches
 from keras_swish.train.reporting import runs
 from keras_swish.train.trainer import epoch_log, loggers, recipes, trainer
 
-pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
-
 QUICK = ["--epochs=1", "--train_split=train[:200]", "--batch_size=32"]
 
 

@@ -9,8 +9,6 @@ from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
 from keras_swish.train.reporting import runs
 
-pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
-
 pytest.importorskip("optuna")
 # From the best to the worst.
 FOUND = (

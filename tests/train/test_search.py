@@ -11,8 +11,6 @@ import pytest
 from keras_swish.search.executors import Local, WorkerLostError
 from keras_swish.train.app import executors
 
-pytestmark = pytest.mark.usefixtures("without_graph_optimizer")
-
 pytest.importorskip("optuna")
 SHORT = ("search", "--algorithm=random", "--top_seeds=1", "--epochs=1", "--images=256")
 
