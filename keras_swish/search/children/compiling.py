@@ -17,7 +17,7 @@ from keras_swish.keras_compat import (
 )
 from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
-from keras_swish.search.children.networks import all_optimizers, class_name, inner_layers
+from keras_swish.search.children.networks import all_optimizers, for_json, inner_layers
 from keras_swish.search.children.objectives import remade
 
 if TYPE_CHECKING:
@@ -178,9 +178,7 @@ class Compiler:
             names = [sorted(one.pattern.split("|")) if one else [] for one in patterns]
             found["weight_decay_excludes"] = json.dumps(names)
         if self._own:
-            found["own"] = json.dumps(
-                _without_numbers(self._own), sort_keys=True, default=class_name
-            )
+            found["own"] = json.dumps(_without_numbers(self._own), sort_keys=True, default=for_json)
         if self._is_half and not self.scales_loss:
             found["auto_scale_loss"] = "False"
         return {"compiled": found} if found else {}

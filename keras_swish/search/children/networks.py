@@ -280,7 +280,7 @@ def structure(model: keras.Model) -> str:
         if not isinstance(layer, keras.Model)
     ]
     calls = [_calls(part) for part in (model, *inner_layers(model)) if is_graph(part)]
-    return json.dumps([layers, calls], sort_keys=True, default=class_name)
+    return json.dumps([layers, calls], sort_keys=True, default=for_json)
 
 
 def _config(layer: keras.Layer) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def own_models(model: keras.Model) -> str:
         for one in models
         if not is_keras(plain_class(one))
     ]
-    return json.dumps(found, sort_keys=True, default=class_name) if found else ""
+    return json.dumps(found, sort_keys=True, default=for_json) if found else ""
 
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
@@ -325,8 +325,10 @@ def _without_layers(config: Any) -> Any:
     return {key: _without_layers(value) for key, value in config.items() if key not in names}
 
 
-def class_name(value: Any) -> str:
-    """Returns what stands in JSON for a value that it cannot hold."""
+def for_json(value: Any) -> Any:
+    """Returns what stands in JSON for a value that it cannot hold: its numbers, or its class."""
+    if isinstance(value, np.generic | np.ndarray) or keras.ops.is_tensor(value):
+        return np.asarray(keras.ops.convert_to_numpy(value)).tolist()
     return type(value).__name__
 
 

@@ -628,6 +628,13 @@ def test_the_fingerprint_of_plain_models_stays(data, space):
         assert (child.fingerprint()["network"] == structure) is is_plain
 
 
+def test_the_fingerprint_knows_numbers_of_numpy():
+    def of(rate):
+        return networks.structure(keras.Sequential([keras.Input((2,)), keras.layers.Dropout(rate)]))
+
+    assert of(np.float32(0.25)) == of(0.25) != of(np.float32(0.5))
+
+
 def test_the_fingerprint_knows_a_compile_of_the_users_own():
     prints = []
     for alpha in (1.0, 1.0, 50.0):
