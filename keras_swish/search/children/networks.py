@@ -151,16 +151,11 @@ def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
     """
     if not rewards.lacks_config(old):
         return
-    own = [one for one in plain_class(old).__mro__ if "__init__" in vars(one) and not is_keras(one)]
-    taken = {name for one in own for name in inspect.signature(one.__init__).parameters}
-    helds: list[dict[str, Any]] = [
-        {name.lstrip("_"): value for name, value in vars(one).items()} for one in (old, new)
-    ]
+    arguments, others_have = _held_arguments(old), _held_arguments(new)
     others = [
         name
-        for name, value in helds[0].items()
-        if name in taken - {"name", "trainable", "dtype"} and rewards.is_plain(value)
-        if not (rewards.is_plain(helds[1].get(name)) and _is_same(value, helds[1][name]))
+        for name, value in arguments.items()
+        if not (name in others_have and _is_same(value, others_have[name]))
     ]
     if others:
         raise ValueError(
@@ -168,6 +163,25 @@ def _check_arguments(old: keras.Layer, new: keras.Layer) -> None:
             f"({', '.join(others)}): give {plain_class(old).__name__} a `get_config` of all "
             "arguments of its constructor, or pass as `model` a function that makes the model."
         )
+
+
+def _held_arguments(layer: keras.Layer) -> dict[str, Any]:
+    """Returns what a layer of the user's own class was made with, but for defaults.
+
+    That is the numbers, texts and lists of them in attributes that arguments are called.
+    """
+    own = [
+        one for one in plain_class(layer).__mro__ if "__init__" in vars(one) and not is_keras(one)
+    ]
+    taken: dict[str, Any] = {}
+    for one in reversed(own):
+        taken |= inspect.signature(one.__init__).parameters
+    held = {name.lstrip("_"): value for name, value in vars(layer).items()}
+    return {
+        name: held[name]
+        for name in taken.keys() & held.keys() - {"name", "trainable", "dtype"}
+        if rewards.is_plain(held[name]) and not _is_same(held[name], taken[name].default)
+    }
 
 
 def _is_same(value: Any, other: Any) -> bool:
@@ -284,11 +298,12 @@ def structure(model: keras.Model) -> str:
 
 
 def _config(layer: keras.Layer) -> dict[str, Any]:
-    """Returns the configuration of a layer, or what its weights tell where it has none."""
+    """Returns the configuration of a layer, or what it holds and its weights tell without one."""
     try:
         return layer.get_config()
     except (NotImplementedError, CannotSaveError):  # of what a function makes
-        return {"weights": [variable.shape for variable in layer.variables]}
+        weights = [variable.shape for variable in layer.variables]
+        return {**_held_arguments(layer), "weights": weights}
 
 
 def own_models(model: keras.Model) -> str:
@@ -306,10 +321,11 @@ def own_models(model: keras.Model) -> str:
 
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
+    held = _held_arguments(model) if rewards.lacks_config(model) else {}
     try:
-        return _without_names(_without_layers(plain_class(model).get_config(model)))
-    except NotImplementedError:  # of a model that another one makes
-        return {}
+        return {**held, **_without_names(_without_layers(plain_class(model).get_config(model)))}
+    except NotImplementedError:  # of a model that another one makes, or a function
+        return held
 
 
 def _without_layers(config: Any) -> Any:

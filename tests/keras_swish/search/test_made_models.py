@@ -118,14 +118,37 @@ def test_a_child_goes_to_another_process(data, space):
     assert again.evaluate(candidate, 1).reward == child.evaluate(candidate, 1).reward
 
 
-def test_the_fingerprint_knows_the_width_of_layers_without_a_configuration(data, space):
-    def of(sizes):
-        def make():
-            return keras.Sequential([Block(sizes), keras.layers.Dense(2, "softmax")])
+class ScaledBlock(Block):
+    def __init__(self, sizes, scale=1.0):
+        super().__init__(sizes)
+        self.scale = scale
 
-        return Child(make, *data, space, ChildConfig(1, 16), LOSS).fingerprint()
+    def call(self, x):
+        return super().call(x) * self.scale
 
-    assert of([4]) == of([4]) != of([5])
+
+class ScaledModel(Listed):
+    def __init__(self, units, scale=1.0):
+        super().__init__(units)
+        self.scale = scale
+
+    def call(self, x):
+        return super().call(x * self.scale)
+
+
+def headed(*arguments):
+    return keras.Sequential([ScaledBlock(*arguments), keras.layers.Dense(2, "softmax")])
+
+
+@pytest.mark.parametrize("make", [headed, ScaledModel])
+def test_the_fingerprint_knows_what_has_no_configuration(make, data, space):
+    def of(*arguments):
+        child = Child(lambda: make(*arguments), *data, space, ChildConfig(1, 16), LOSS)
+        return child.fingerprint()["network"]
+
+    prints = [of([4]), of([5]), of([4], 0.5)]
+    assert len({*prints}) == 3
+    assert of([4]) == prints[0]
 
 
 @pytest.mark.parametrize(
