@@ -68,7 +68,7 @@ def search_activations(
         model: A Keras model, built; it is left as it is. One with layers or a class of your own
             needs what Keras's files need: a `get_config` of all arguments of their constructors.
             Or a function without arguments that makes the model, compiled or not, each time the
-            same: that needs none.
+            same but for what it draws: it needs none, and sets no random seed.
         x: Inputs as for `fit`: arrays, or lists or dictionaries of them, a `tf.data.Dataset`, a
             `keras.utils.PyDataset`. A dataset is read into memory once; one that shuffles needs a
             seed, or a search in another process does not know it again and does not resume.

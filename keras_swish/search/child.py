@@ -151,7 +151,7 @@ class Child:
         if not isinstance(model, keras.Model):
             self._make = model
             _set_python_seeds(0)  # what is frozen is in the fingerprint
-            model = checks.made(self._make, self.train_data[0], self.batch_size)
+            model, self._states = self._called_again()
         self._compiler = Compiler(model, loss, self.config, scales_loss)
         self.loss, self.model, self.callbacks = self._compiler.loss, model, _copied(callbacks)
         self.objective = None if objective is None else objectives.read(objective)
@@ -310,8 +310,7 @@ class Child:
 
     def _made(self, activation: Any) -> keras.Model:
         """Returns the network that the user's function makes, with this activation."""
-        assert self._make is not None
-        new = checks.made(self._make, self.train_data[0], self.batch_size)
+        new, states = self._called_again()
         if new is self.model:
             raise ValueError(
                 "The function given as `model` must make a new model each time: it returns the "
@@ -323,15 +322,31 @@ class Child:
                 "The function given as `model` must make the same network each time. Received: "
                 f"variables of the shapes {others}, and before of {shapes}"
             )
+        if states[0] != self._states[0] and states[1] == self._states[1]:
+            raise ValueError(
+                "The function given as `model` sets the random seed, so that children of every "
+                "seed would begin with the same weights: leave that out of it."
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what there is to say, was said of the template
             return self._replace(activation, new)[0]
 
+    def _called_again(self) -> tuple[keras.Model, tuple[Any, Any]]:
+        """Returns what the user's function makes, and Python's random states before and after."""
+        assert self._make is not None
+        before = random.getstate()  # from which initializers draw their seeds
+        model = checks.made(self._make, self.train_data[0], self.batch_size)
+        return model, (before, random.getstate())
+
     def fingerprint(self) -> dict:
         """Returns all that the rewards depend on, in the form in which JSON gives it back."""
         network = structure(self._template) + own_models(self.model)
+        kept = kept_weights(self._template)
+        if self._make:  # it may give weights that no seed draws, such as those of a file
+            drawn = zip(self._draw_weights(0), self._draw_weights(1), strict=True)
+            kept += [one for one, other in drawn if np.array_equal(one, other)]
         return {
-            "network": digest(network.encode(), *kept_weights(self._template)),
+            "network": digest(network.encode(), *kept),
             "train": digest(*keras.tree.flatten(self.train_data)),
             "validation": digest(*keras.tree.flatten(self.validation)),
             "config": io.as_json(dataclasses.asdict(self.given_config)),

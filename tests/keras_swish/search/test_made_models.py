@@ -118,6 +118,21 @@ def test_a_child_goes_to_another_process(data, space):
     assert again.evaluate(candidate, 1).reward == child.evaluate(candidate, 1).reward
 
 
+def test_the_fingerprint_knows_the_weights_that_a_function_gives(data, space):
+    def of(value):
+        def make():
+            model = of_blocks()
+            model.layers[1].hidden[0].kernel.assign(keras.ops.full((2, 8), value))
+            return model
+
+        child = Child(make, *data, space, ChildConfig(1, 16), LOSS)
+        return child.fingerprint()["network"]
+
+    first = of(0.5)
+    keras.layers.Dense(1).build((1, 1))  # which draws
+    assert first == of(0.5) != of(0.25)
+
+
 class ScaledBlock(Block):
     def __init__(self, sizes, scale=1.0):
         super().__init__(sizes)
@@ -167,6 +182,11 @@ def test_what_makes_no_network_is_refused(make, error, message, data):
         keras_swish.search_activations(make, x, y, validation_data=data[1], loss=LOSS, batch_size=8)
 
 
+def seeded():
+    keras.utils.set_random_seed(1)
+    return of_blocks()
+
+
 def test_a_function_that_makes_another_network_or_none_is_refused(data, space):
     def refused(make, message):
         with pytest.raises(ValueError, match=message):
@@ -175,6 +195,7 @@ def test_a_function_that_makes_another_network_or_none_is_refused(data, space):
     widths, model = iter(range(4, 9)), of_blocks()
     refused(lambda: Listed([next(widths)]), "must make the same network each time")
     refused(lambda: model, "must make a new model each time")
+    refused(seeded, "sets the random seed")
 
 
 class CallsOne(Listed):
