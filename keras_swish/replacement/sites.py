@@ -17,19 +17,24 @@ from keras_swish.replacement.members import (
 )
 from keras_swish.replacement.recognise import describe, is_unnamed, recognise, unlike_ours
 
-# Layers that change no value: what they pass on is the activation before them.
-_PASSING = (
-    keras.layers.Reshape,
-    keras.layers.Flatten,
-    keras.layers.Permute,
-    keras.layers.Identity,
-    keras.layers.Dropout,
-    keras.layers.Concatenate,
+# Layers that move, repeat or leave out values, or change them in training alone: what they pass on
+# is the activation before them.
+_PASSING = tuple(
+    getattr(keras.layers, name)
+    for name in (
+        *("Reshape", "Flatten", "Permute", "RepeatVector", "Concatenate", "Identity", "Masking"),
+        *("ActivityRegularization", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+        *(f"{kind}{n}D" for kind in ("Cropping", "UpSampling", "ZeroPadding") for n in (1, 2, 3)),
+    )
 )
 # The same of Keras's operations, by the names of their classes.
 _PASSING_OPERATIONS = {
-    *("Cast", "Concatenate", "ExpandDims", "GetItem", "Moveaxis", "Ravel", "Reshape", "Squeeze"),
-    *("Stack", "StopGradient", "Swapaxes", "Transpose"),
+    *("Append", "ArraySplit", "BroadcastTo", "Cast", "Concatenate", "ConvertToTensor", "Copy"),
+    *("CropImages", "DepthToSpace", "Dsplit", "Dstack", "ExpandDims", "Flip", "Fliplr"),
+    *("Flipud", "GetItem", "Hsplit", "Hstack", "Moveaxis", "Pad", "PadImages", "Ravel"),
+    *("Repeat", "Reshape", "Roll", "Rot90", "SaturateCast", "Slice", "SpaceToDepth", "Split"),
+    *("Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "TakeAlongAxis", "Tile"),
+    *("Transpose", "Unstack", "Vsplit", "Vstack"),
 }
 
 

@@ -294,6 +294,10 @@ def test_a_layer_in_an_attribute_of_a_sequence_does_not_make_its_output():
         lambda x: keras.ops.squeeze(x, -1),
         lambda x: keras.ops.cast(x, "float64"),
         lambda x: keras.ops.transpose(keras.ops.expand_dims(x, 1))[:, 0],
+        lambda x: keras.ops.split(keras.ops.tile(x, (1, 2)), 2, axis=-1),
+        lambda x: keras.ops.flip(keras.ops.take(x, [0], axis=-1), -1),
+        layers.ActivityRegularization(l2=0.1),
+        lambda x: layers.UpSampling1D()(layers.RepeatVector(2)(layers.GaussianNoise(0.1)(x))),
     ],
 )
 def test_what_makes_the_output_is_seen_through_operations_that_change_no_value(end):
