@@ -175,6 +175,10 @@ def test_a_run_without_a_network_names_a_checkpoint_where_one_can_be_tested(
     ):
         (tmp_path / "result.json").write_text(json.dumps({**result, "status": status}))
         assert f": {why}" in refused(call, tmp_path)
+        for command in (("finetune", tmp_path), ("cifar", f"--weights={tmp_path}")):
+            code, _, err = call(*command)
+            assert code == 2
+            assert f"model.keras is not there: {why}" in err
 
 
 @pytest.mark.parametrize(

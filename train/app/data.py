@@ -89,9 +89,11 @@ def _weights(flag_values: FlagValues) -> dict[str, str | None]:
     name = flag_values["weights"].value if "weights" in flag_values else None
     if name in (None, "imagenet"):
         return {"weights": name}
-    file = networks.network_file(pathlib.Path(name).expanduser())
+    path = pathlib.Path(name).expanduser()
+    file = networks.network_file(path)
     if not file.is_file():
-        raise ArgumentError("weights", f"{file} is not there; or name 'imagenet'")
+        why = f": {networks.why_absent(path)}" if path.is_dir() else "; or name 'imagenet'"
+        raise ArgumentError("weights", f"{file} is not there{why}")
     return {"weights": str(file.resolve()), "weights_digest": networks.digest(file)}
 
 

@@ -58,8 +58,11 @@ def network_file(path: pathlib.Path) -> pathlib.Path:
     return path / trainer.MODEL if path.is_dir() else path
 
 
-def why_absent(folder: pathlib.Path) -> str:
-    """Returns why the folder of a run has no network."""
+def why_absent(path: pathlib.Path) -> str:
+    """Returns why the network of a folder of a run, or the file in one, is not there."""
+    folder = network_file(path).parent
+    if not (folder / CONFIG).exists():
+        return "no run was trained into this folder"
     result = trainer.read_result(folder)
     if result is None:
         return "the run has not ended"
