@@ -50,7 +50,7 @@ def assert_same_outputs(ours, theirs):
     assert max(equality.distance(*both) for both in zip(a, b)) < 1e-5
 
 
-@pytest.mark.parametrize("include_top", [True, False])
+@pytest.mark.parametrize("include_top", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_imagenet_weights_are_those_of_keras(published, include_top):
     theirs, asked = published("MobileNet", include_top=include_top, input_shape=(128, 128, 3))
     with warnings.catch_warnings():

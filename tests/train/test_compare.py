@@ -323,7 +323,10 @@ def test_learning_rates_are_not_left_out_in_silence(call, trained, tmp_path):
     assert len(trained) == count + 2
 
 
-@pytest.mark.parametrize("flag", ["--learning_rates=0.005", "--learning_rate=0.005"])
+@pytest.mark.parametrize(
+    "flag",
+    ["--learning_rates=0.005", pytest.param("--learning_rate=0.005", marks=pytest.mark.slow)],
+)
 def test_a_worse_learning_rate_that_is_new_is_not_repeated(call, trained, tmp_path, flag):
     flags = [*QUICK, "--activations=relu", f"--out={tmp_path / 'out'}"]
     assert call("compare", *flags, "--learning_rates=0.1,0.02", "--seeds=1")[0] == 0

@@ -105,7 +105,7 @@ def test_by_default_it_is_larger_than_the_search(call, trained, folder):
     assert config["recipe"]["weight_decay"] == 5e-4
 
 
-@pytest.mark.parametrize("filters", [[], [4, 4, 4]])
+@pytest.mark.parametrize("filters", [pytest.param([], marks=pytest.mark.slow), [4, 4, 4]])
 def test_a_network_named_for_the_search_is_taken_again(call, trained, folder, filters):
     record = io.read_json(folder / "config.json")
     record["config"]["child"] |= {"model": "resnet14", "filters": filters, "image_size": 16}

@@ -333,7 +333,13 @@ def test_a_model_that_cannot_be_made_again_says_what_it_lacks(make, why, data, s
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tables of TensorFlow's")
-@pytest.mark.parametrize("padding", [{}, {"max_tokens": 20, "pad_to_max_tokens": True}])
+@pytest.mark.parametrize(
+    "padding",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"max_tokens": 20, "pad_to_max_tokens": True},
+    ],
+)
 def test_vocabularies_stay_and_are_in_the_fingerprint(padding, space):
     texts, labels = np.array(["a b c", "b c d"] * 16), np.arange(32) % 2
     both = texts, labels
@@ -1038,7 +1044,7 @@ class TwoOptimizers(keras.Model):
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX's steps have one optimizer")
 @pytest.mark.parametrize(
     "place",
-    ["itself", *(pytest.param(one, marks=pytest.mark.slow) for one in ("list", "inner")), "dict"],
+    ["dict", *(pytest.param(x, marks=pytest.mark.slow) for x in ("itself", "list", "inner"))],
 )
 def test_each_optimizer_of_a_model_begins_again_with_each_child(place, data, space):
     inputs = keras.Input((2,))
