@@ -101,7 +101,8 @@ def export(
         5.8e-08
     """
     path = pathlib.Path(path).expanduser()
-    _check(model, path, preprocessing, class_names, quantize, representative_data)
+    class_names = _listed(class_names)
+    _check(model, path, preprocessing, quantize, representative_data, tolerance)
     target = _format(path, format, quantize)
     _import(target.packages)
     if tolerance is None:
@@ -148,13 +149,23 @@ def export(
     return difference
 
 
+def _listed(class_names: Any) -> list[str] | None:
+    if class_names is None:
+        return None
+    is_list = isinstance(class_names, Iterable) and not isinstance(class_names, str)
+    names: list[Any] = list(class_names) if is_list else [class_names]
+    if not is_list or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
+    return names
+
+
 def _check(
     model: Any,
     path: pathlib.Path,
     preprocessing: Any,
-    class_names: Any,
     quantize: str | None,
     representative_data: Any,
+    tolerance: Any,
 ) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -162,9 +173,10 @@ def _check(
         )
     if not isinstance(preprocessing, keras.Model | None):
         raise TypeError(f"`preprocessing` must be a keras.Model. Received: {preprocessing!r}")
-    names = () if class_names is None else class_names
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"`class_names` must be a list of strings. Received: {class_names!r}")
+    if tolerance is not None and not (
+        isinstance(tolerance, int | float | np.number) and tolerance >= 0
+    ):
+        raise ValueError(f"`tolerance` must be a number, at least 0. Received: {tolerance!r}")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "The exporters need Keras's TensorFlow backend: save the model with "
@@ -262,8 +274,8 @@ def _examples(model: keras.Model, data: Any) -> Any:
         shapes = [x.shape for x in keras.tree.flatten(data)]
         if not shapes or not all(shape and shape[0] for shape in shapes):
             raise ValueError(
-                "`representative_data` must be arrays of at least one example. Received: arrays "
-                f"of the shapes {shapes}"
+                "`representative_data` must be an array, or a list or dict of arrays, of at least "
+                f"one example. Received: what has the shapes {shapes}"
             )
         return _as_floats(data) if symbolic is None else _as_inputs(symbolic, data)
     if symbolic is None:

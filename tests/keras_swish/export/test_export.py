@@ -293,6 +293,10 @@ def test_a_saved_model_takes_encoded_images(tmp_path):
             "`class_names` has 3 names, .* gives outputs of",
         ),
         ("model", {"class_names": "abcde"}, "`class_names` must be a list of strings"),
+        ("model", {"class_names": 3}, "`class_names` must be a list of strings"),
+        ("model", {"class_names": iter("abc")}, "`class_names` has 3 names"),
+        ("model", {"tolerance": "1"}, "`tolerance` must be a number, at least 0"),
+        ("model", {"tolerance": float("nan")}, "`tolerance` must be a number, at least 0"),
         ("model", {"classifier_activation": "relu"}, "must be None or 'softmax'"),
         ("model.onnx", {"quantize": "int8"}, "`quantize` needs `representative_data`"),
         ("model.tflite", {"quantize": "int4"}, "`quantize` must be None or 'int8'"),
@@ -381,8 +385,8 @@ def test_data_are_taken_as_predict_takes_them(tmp_path):
     for data, message in [
         ({"a": a}, "for each of the inputs .'b', 'a'.. Received: a dict with the keys .'a'."),
         ([a[:, None]], "must be 2 arrays, for the inputs .'b', 'a'.. Received: 1 arrays"),
-        ([b[:0], a[:0]], "must be arrays of at least one example"),
-        ([], "must be arrays of at least one example"),
+        ([b[:0], a[:0]], "of at least one example"),
+        ([], "of at least one example"),
     ]:
         with pytest.raises(ValueError, match=message):
             keras_swish.export(listed, tmp_path / "none", representative_data=data)
