@@ -177,11 +177,10 @@ def _held_arguments(layer: keras.Layer) -> dict[str, Any]:
     for one in reversed(own):
         taken |= inspect.signature(one.__init__).parameters
     taken = {name: one for name, one in taken.items() if name not in ("name", "trainable", "dtype")}
-    held = {name.lstrip("_"): value for name, value in vars(layer).items()}
     return {
         name: value
-        for name, value in held.items()
-        if name in taken and rewards.is_plain(value) and not _is_same(value, taken[name].default)
+        for name, value in rewards.plain_attributes(layer).items()
+        if name in taken and not _is_same(value, taken[name].default)
     }
 
 

@@ -163,7 +163,7 @@ def _config(thing: Any) -> dict[str, Any]:
     if lacks_config(thing):
         makers = [one.__init__ for one in type(thing).__mro__]
         taken = {name for maker in makers for name in inspect.signature(maker).parameters}
-        held = {name.lstrip("_"): value for name, value in vars(thing).items() if is_plain(value)}
+        held = plain_attributes(thing)
         held.pop("dtype", None)
         # Not whether it was updated before, which no argument of a constructor is called like.
         kept = {
@@ -175,10 +175,15 @@ def _config(thing: Any) -> dict[str, Any]:
     return config
 
 
-def is_plain(value: Any) -> bool:
+def plain_attributes(thing: Any) -> dict[str, Any]:
+    """Returns the numbers, texts and lists of them in attributes, named as arguments are."""
+    return {name.lstrip("_"): value for name, value in vars(thing).items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
     """Says whether a value is a number or a text, or a list of them that is not empty."""
     if isinstance(value, list | tuple):
-        return len(value) > 0 and all(map(is_plain, value))
+        return len(value) > 0 and all(map(_is_plain, value))
     return isinstance(value, str | numbers.Number)
 
 
