@@ -338,7 +338,8 @@ def apply_weight_decay(
 ) -> None:
     """Puts the L2 penalty on the variables that the recipe decays, or spares AdamW the others.
 
-    Chosen by variable, not by name: a beta is also a part of batch normalisation.
+    Chosen by variable, not by name: a beta is also a part of batch normalisation. The regularizer
+    that a network of one's own has for such a variable gives way, or it would be decayed twice.
     """
     decayed = decayed_variables(model, recipe) if recipe.weight_decay else []
     if isinstance(optimizer, keras.optimizers.AdamW):
@@ -346,8 +347,9 @@ def apply_weight_decay(
         optimizer.exclude_from_weight_decay(
             [variable for variable in model.trainable_variables if id(variable) not in ids]
         )
-        return
-    penalty = keras.regularizers.L2(recipe.weight_decay / 2)
+        penalty = None
+    else:
+        penalty = keras.regularizers.L2(recipe.weight_decay / 2)
     for variable in decayed:
         variable.regularizer = penalty
 

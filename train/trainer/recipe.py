@@ -39,9 +39,10 @@ class Recipe:
     """The settings of a training: optimizer, schedule, regularisation.
 
     Weight decay is an L2 penalty: it adds `weight_decay * kernel` to the gradient of each kernel;
-    AdamW's takes `learning_rate * weight_decay * kernel` off the kernel. Biases and the weights of
-    batch normalisation are never decayed, those of activations (a beta) on request, depthwise
-    kernels unless the recipe says otherwise.
+    AdamW's takes `learning_rate * weight_decay * kernel` off the kernel. Either takes the place of
+    the regularizer that a kernel has in a network of one's own. Biases and the weights of batch
+    normalisation are never decayed, those of activations (a beta) on request, depthwise kernels
+    unless the recipe says otherwise.
     """
 
     source: str = _field("Source of the settings, and which of them are this project's own.")
@@ -125,7 +126,10 @@ class Recipe:
         upper_bound=1,
     )
     weight_decay: float = _field(
-        "Coefficient of the kernels' L2 penalty, or of AdamW's decay of them.", 1e-4, lower_bound=0
+        "Coefficient of the kernels' L2 penalty, or of AdamW's decay of them; above 0 in place of "
+        "the network's own regularizers of kernels.",
+        1e-4,
+        lower_bound=0,
     )
     decay_depthwise: bool = _field("Decay depthwise kernels too.", True)
     decay_activations: bool = _field("Decay the weights of activations (beta) too.", False)

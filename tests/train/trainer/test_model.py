@@ -200,6 +200,17 @@ def test_weight_decay_adds_the_weight_times_the_coefficient_to_the_gradient():
     np.testing.assert_allclose(model.layers[0].kernel, 1 - 0.1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_weight_decay_takes_the_place_of_a_kernels_own_regularizer(optimizer):
+    kernel = keras.layers.Dense(1, kernel_regularizer="l2", bias_regularizer="l2")
+    model = keras.Sequential([keras.Input((2,)), kernel])
+    recipe = dataclasses.replace(RECIPE, weight_decay=0.1, optimizer=optimizer)
+    model_building.apply_weight_decay(model, recipe, recipes.optimizer(recipe, 1))
+    kernel.bias.assign([3.0])
+    penalty = 0.0 if optimizer == "adamw" else 0.1 / 2 * np.square(kernel.kernel).sum()
+    np.testing.assert_allclose(sum(model.losses), 0.01 * 3.0**2 + penalty, rtol=1e-6)
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_statistics_are_synchronised_where_a_backend_has_to(backend, tiny, monkeypatch):
