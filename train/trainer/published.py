@@ -160,9 +160,9 @@ RECIPES = {
         **_INCEPTION,
     ),
     "inception_resnet_v2": Recipe(
-        source="Szegedy et al. 2017 (Inception-v4), section 4: 20 replicas, the learning rate is "
-        "that of one; weight decay, label smoothing and the auxiliary weight as in the authors' "
-        "code; number of steps: Inception-v3's. " + _SWISH,
+        source="Szegedy et al. 2017 (Inception-v4), section 4, as for Inception-v4: 20 replicas, "
+        "the learning rate is that of one; weight decay, label smoothing and the auxiliary weight "
+        "as in the authors' code; number of steps: Inception-v3's. " + _SWISH,
         **_INCEPTION,
     ),
     "resnet": Recipe(
