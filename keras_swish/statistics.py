@@ -172,7 +172,8 @@ def activation_statistics(
         model: A built model.
         x: Inputs as `model.predict` takes them: an array or tensor, a list or dictionary of them,
             or batches: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a PyTorch DataLoader or
-            a generator, with targets or without. All batches count as one set of inputs.
+            a generator, with targets or without. All batches count as one set of inputs, and
+            masked steps as any others.
         batch_size: As in `model.predict`.
         steps: How many batches; by default all.
         training: Whether the model runs as in training, with dropout and statistics of the batch.
