@@ -14,7 +14,7 @@ import numpy as np
 from keras_swish import activations, io
 from keras_swish.elementwise.operation import plain_operations
 from keras_swish.export import formats, serving
-from keras_swish.keras_compat import without_new_calls
+from keras_swish.keras_compat import all_layers, own_variables, without_new_calls
 from keras_swish.kernels import portable
 from keras_swish.messages import unknown
 from keras_swish.recording.recorder import states_kept
@@ -26,6 +26,9 @@ _EXAMPLES, _OPEN = 3, 96
 # How many examples are compared.
 _COMPARED = 32
 _INT8_TOLERANCE = 0.1
+# What a last bit of a layer in half precision, which any other order of operations changes, may
+# make of the outputs: eight units in the last place.
+_HALF_TOLERANCES = {"float16": 2**-7, "bfloat16": 2**-4}
 
 Norm = Callable[[np.ndarray], Any]
 
@@ -82,8 +85,8 @@ def export(
             that computes so.
         tolerance: The largest difference from the model's outputs to accept, as a share of the
             largest of them; with `quantize`, the root mean square of one as a share of that of
-            the other. By default 1e-5 for a SavedModel, 1e-4 for LiteRT and ONNX, 0.1 for
-            `quantize`.
+            the other. By default 1e-5 for a SavedModel, 1e-4 for LiteRT and ONNX; 0.008 where
+            layers compute in float16, 0.06 in bfloat16; 0.1 for `quantize`.
 
     Returns:
         The difference from the model's outputs, in the same measure.
@@ -105,8 +108,6 @@ def export(
     _check(model, path, preprocessing, quantize, representative_data, tolerance)
     target = _format(path, format, quantize)
     _import(target.packages)
-    if tolerance is None:
-        tolerance = _INT8_TOLERANCE if quantize else target.tolerance
     in_graph = preprocessing is not None
     with _unchanged(model), _unchanged(preprocessing):
         model = _with_our_swish(model) if hard_swish else model
@@ -140,6 +141,8 @@ def export(
             with _one_line(f"{path} was not kept, as it does not run"):
                 outputs = _concatenated(target.run(temporary, batch, names) for batch in batches)
             difference = _difference(outputs, expected, _root_mean_square if quantize else np.max)
+            if tolerance is None:
+                tolerance = _INT8_TOLERANCE if quantize else _tolerance(model, target)
             if not difference <= tolerance:
                 raise ExportError(
                     f"{path} was not kept: its outputs differ from the model's by {difference:.2g} "
@@ -249,6 +252,13 @@ def _with_our_swish(model: keras.Model) -> keras.Model:
     new = {"swish": activations.swish}
     # What a model's own code calls is told of in a warning.
     return replace_activations(model, new, where=lambda site: True, except_last=False, strict=False)
+
+
+def _tolerance(model: keras.Model, target: formats.Format) -> float:
+    """Returns what a format may differ by from a model that computes in some precision."""
+    # What has no weights, as an input, may have got the policy of the process that loaded it.
+    dtypes = {layer.compute_dtype for layer in all_layers(model) if own_variables(layer)}
+    return max(target.tolerance, *(_HALF_TOLERANCES.get(str(dtype), 0.0) for dtype in dtypes), 0.0)
 
 
 def _computed(model: keras.Model, arrays: Any, in_graph: bool) -> Any:

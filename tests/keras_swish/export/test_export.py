@@ -1,5 +1,6 @@
 """Exported models: each format's own runtime computes what Keras computes."""
 
+import dataclasses
 import json
 import zipfile
 
@@ -332,6 +333,23 @@ def test_examples_are_cast_as_predict_casts_them_and_0_tolerates_nothing(tmp_pat
     assert 0 < found < 1e-5
     with pytest.raises(ValueError, match="`tolerance` is 0"):
         keras_swish.export(model, tmp_path / "b", representative_data=x, tolerance=0.0)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("bfloat16", 7)])
+def test_last_bits_of_half_precision_are_tolerated(dtype, bits, tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((4,)), keras_swish.Swish(dtype=dtype)])
+    x = np.ones((1, 4), "float32")
+    y = np.asarray(keras.ops.cast(model(x), "float64"))
+    form = formats.FORMATS["saved_model"]
+
+    def export(outputs, name):
+        written = dataclasses.replace(form, run=lambda *_: [outputs])
+        monkeypatch.setitem(formats.FORMATS, "saved_model", written)
+        return keras_swish.export(model, tmp_path / name, representative_data=x)
+
+    assert export(y * (1 + 2.0**-bits), "a") == pytest.approx(2.0**-bits)
+    with pytest.raises(ValueError, match=r"`tolerance` is 0\.0"):
+        export(y * (1 + 2.0 ** (4 - bits)), "b")
 
 
 @pytest.mark.parametrize(
