@@ -11,6 +11,7 @@ import numpy as np
 
 import keras_swish
 from keras_swish.keras_compat import train_writer
+from keras_swish.replacement.sites import locate_activations
 
 from . import recipes
 
@@ -58,6 +59,7 @@ def as_images(inputs: np.ndarray) -> np.ndarray:
 
 
 def callbacks(
+    model: keras.Model,
     run: "Run",
     dataset: "Dataset",
     directory: pathlib.Path,
@@ -67,10 +69,11 @@ def callbacks(
     """Returns the callbacks that report the epochs of a run elsewhere.
 
     Args:
+        model: The network.
         run: The run.
         dataset: Its data.
         directory: Its folder; TensorBoard's log goes to a folder in it.
-        tensorboard: Whether to write that log, with the betas and what flows into them.
+        tensorboard: Whether to write that log, with the betas and what flows into activations.
         wandb: Whether to report to Weights & Biases.
     """
     loggers: list[keras.callbacks.Callback] = []
@@ -78,8 +81,10 @@ def callbacks(
         log = directory / "tensorboard"
         sample = sample_inputs(dataset, run.seed, run.recipe)
         loggers.append(_TensorBoard(log, as_images(sample), run.recipe.batch_size))
-        # TensorBoard follows one file a folder.
-        loggers.append(keras_swish.BetaLogger(log / "activations", sample))
+        # None are seen of a linear network, nor of one that calls them in its code alone.
+        if any(located.site.old != "linear" for located in locate_activations(model)):
+            # TensorBoard follows one file a folder.
+            loggers.append(keras_swish.BetaLogger(log / "activations", sample))
     if wandb:
         loggers.append(_wandb(run, directory))
     return loggers

@@ -179,7 +179,9 @@ def train(
         about = _summary(run.recipe, dataset.training_images, devices)
     preemption = Preemption()
     reports = (
-        loggers.callbacks(run, dataset, directory, tensorboard, wandb) if devices.writes else []
+        loggers.callbacks(model, run, dataset, directory, tensorboard, wandb)
+        if devices.writes
+        else []
     )
     callback = RunCallback(
         model,

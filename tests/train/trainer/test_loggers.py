@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_run import run
 
+import keras_swish
 from keras_swish.train.trainer import loggers, recipes, trainer
 
 
@@ -17,6 +18,20 @@ def test_tensorboard_log_is_written(tiny, tmp_path):
     trainer.train(run(epochs=1), tiny, tmp_path, tensorboard=True)
     assert list(tmp_path.glob("tensorboard/train/*tfevents*"))
     assert list(tmp_path.glob("tensorboard/validation/*tfevents*"))
+
+
+@pytest.mark.parametrize(("activation", "count"), [("relu", 2), ("linear", 1)])
+def test_a_network_without_activations_has_no_histograms_of_them(activation, count, tiny, tmp_path):
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorflow")
+    layers = [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras_swish.layer(activation)]
+    model = keras.Sequential(layers)
+    reports = loggers.callbacks(model, run(), tiny, tmp_path, tensorboard=True, wandb=False)
+    assert len(reports) == count
+    # The first epoch would end with an error.
+    for report in reports[1:]:
+        report.set_model(model)
+        report.on_epoch_begin(0)
 
 
 @pytest.fixture
@@ -39,7 +54,8 @@ def wandb(monkeypatch):
 
 
 def report(directory, wanted):
-    reports = loggers.callbacks(run(), None, directory, tensorboard=False, wandb=wanted)
+    model = keras.Sequential()
+    reports = loggers.callbacks(model, run(), None, directory, tensorboard=False, wandb=wanted)
     with loggers.finishing(reports):
         pass
 
