@@ -78,7 +78,7 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     if run is not None:
         _check_class_names(path, dataset)
     model_building.compile_for(model, dataset.input_shape)
-    batch_size = flag_values.batch_size or (run.recipe.batch_size if run else BATCH_SIZE)
+    batch_size = flag_values.batch_size or (run.recipe.part if run else BATCH_SIZE)
     with _named_corrupt(dataset) as dataset, dataset.errors():
         metrics = trainer.evaluate(model, dataset, "test", batch_size)
     print(f"top-1 accuracy {metrics['accuracy']:.2%}")

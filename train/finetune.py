@@ -260,8 +260,8 @@ def finetune(
         original, model, _ = prepared or _prepare_on(devices, run, dataset)
         if stages is None:
             stages = {
-                "before": _accuracy(original, dataset, run.recipe.batch_size, devices),
-                "replaced": _accuracy(model, dataset, run.recipe.batch_size, devices),
+                "before": _accuracy(original, dataset, run.recipe.part, devices),
+                "replaced": _accuracy(model, dataset, run.recipe.part, devices),
             }
             directory.mkdir(parents=True, exist_ok=True)
             io.write_json(directory / STAGES, stages)

@@ -9,6 +9,7 @@ import image_files
 import keras
 import pytest
 
+from keras_swish import io
 from keras_swish.train import evaluate
 from keras_swish.train.datasets import imagenet, in_memory
 from keras_swish.train.errors import UsageError
@@ -253,6 +254,25 @@ def test_logits_and_probabilities_have_the_same_loss(call, tmp_path):
     printed = [call("evaluate", tmp_path / f"{name}.keras")[1] for name in names]
     assert printed[0] == printed[1] == printed[2]
     assert "loss" in printed[0]
+
+
+def test_a_runs_network_is_tested_in_parts_as_it_was_trained(call, tmp_path, monkeypatch):
+    recipe = dataclasses.replace(recipes.RECIPES["short"], batch_size=64, accumulation_steps=4)
+    config = trainer.Run("digits", "resnet8", "relu", 0, recipe).config()
+    io.write_json(tmp_path / "config.json", {"config": config})
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(tmp_path / trainer.MODEL)
+    sizes, evaluated = [], trainer.evaluate
+
+    def record(model, dataset, split, batch_size):
+        sizes.append(batch_size)
+        return evaluated(model, dataset, split, batch_size)
+
+    monkeypatch.setattr(trainer, "evaluate", record)
+    for flags in ([], ["--batch_size=100"]):
+        code, _, err = call("evaluate", tmp_path, *flags)
+        assert code == 0, err
+    assert sizes == [16, 100]
 
 
 @pytest.mark.slow

@@ -176,6 +176,18 @@ def test_a_trained_network_keeps_its_dtype_policy(call, network, tmp_path):
     assert io.read_json(out / "config.json")["config"]["dtype_policy"] == "mixed_float16"
 
 
+def test_the_tests_before_the_training_take_parts_of_a_batch(tiny, tmp_path, monkeypatch):
+    sizes = []
+    evaluate = lambda *arguments: sizes.append(arguments[3]) or {"accuracy": 0.5}  # noqa: E731
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    monkeypatch.setattr(trainer, "train", lambda *_, **__: {})
+    recipe = dataclasses.replace(recipes.RECIPES["finetune"], batch_size=64, accumulation_steps=4)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input(tiny.input_shape), *layers])
+    finetune.finetune(run("mine.keras", recipe=recipe), tiny, tmp_path, (model, model, ""))
+    assert sizes == [16, 16]
+
+
 @pytest.mark.parametrize("activation", [None, "softmax"])
 def test_logits_and_probabilities_have_the_same_loss(activation, tiny):
     keras.utils.set_random_seed(0)
