@@ -63,6 +63,11 @@ def surround(
                 "`classifier_activation` is for a model of one output, its logits. Received: "
                 f"{model.name!r}, which has {len(keras.tree.flatten(outputs))}"
             )
+        if keras.tree.flatten(outputs)[0].shape[-1] == 1:
+            raise ValueError(
+                "`classifier_activation` is for a model with a logit for each class: a softmax of "
+                f"one is always 1. Received: {model.name!r}, which has one"
+            )
         activation = keras.layers.Activation(classifier_activation, dtype="float32")
         outputs = keras.tree.map_structure(activation, outputs)
     if names_are_outputs and class_names is not None:

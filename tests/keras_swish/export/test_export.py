@@ -420,6 +420,9 @@ def test_logits_are_one_output_in_any_structure(tmp_path):
     model = keras.Model(inputs, [logits, keras.layers.Dense(2)(inputs)])
     with pytest.raises(ValueError, match=r"for a model of one output.*which has 2"):
         keras_swish.export(model, tmp_path / "b", classifier_activation="softmax")
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    with pytest.raises(ValueError, match="a softmax of one is always 1"):
+        keras_swish.export(model, tmp_path / "b", classifier_activation="softmax")
 
 
 class Remembers(keras.layers.Layer):
