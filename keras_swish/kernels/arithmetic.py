@@ -47,6 +47,17 @@ def with_sign_of(x: Tensor, y: Tensor) -> Tensor:
     return ops.where(x < 0, -y, y)
 
 
+def at_most(x: Tensor, most: float) -> Tensor:
+    """Returns x, but `most` where x is larger; NaN stays NaN."""
+    # Of a float64 Keras's `minimum` makes a float32 on PyTorch.
+    return ops.where(x > most, most, x) if uses_backend_ops(x) else ops.minimum(x, most)
+
+
+def at_least(x: Tensor, least: float) -> Tensor:
+    """Returns x, but `least` where x is smaller; NaN stays NaN."""
+    return ops.where(x < least, least, x) if uses_backend_ops(x) else ops.maximum(x, least)
+
+
 def zero_like(x: Tensor) -> Tensor:
     """Returns 0, but NaN where x is NaN."""
     return ops.minimum(ops.abs(x), 0.0)

@@ -1,7 +1,7 @@
 """Relatives of Swish: its piecewise form, Mish, TeLU, and GELU's approximation by a gate."""
 
 from keras_swish.keras_compat import Tensor, ops
-from keras_swish.kernels.arithmetic import exact_product, uses_backend_ops
+from keras_swish.kernels.arithmetic import at_least, at_most, exact_product, uses_backend_ops
 from keras_swish.kernels.exponential import (
     dgate,
     exp,
@@ -22,14 +22,14 @@ _TELU_LEAST = -20.0
 
 def hard_swish(x: Tensor) -> Tensor:
     """Returns x * min(max(x + 3, 0), 6) / 6, without overflow; 0 at x = -inf."""
-    return ops.maximum(x, -3.0) * (ops.minimum(ops.maximum(x + 3.0, 0.0), 6.0) / 6.0)
+    return at_least(x, -3.0) * (at_most(at_least(x + 3.0, 0.0), 6.0) / 6.0)
 
 
 def mish(x: Tensor) -> Tensor:
     """Returns Mish, x * tanh(softplus(x)), without losing the tail below 0."""
     # With t = exp(x): tanh(softplus(x)) = t (t + 2) / (t (t + 2) + 2).
     t = exp_of_negative(-ops.abs(x))
-    below, rational = ops.minimum(x, 0.0), (t + 2.0) / (t * (t + 2.0) + 2.0)
+    below, rational = at_most(x, 0.0), (t + 2.0) / (t * (t + 2.0) + 2.0)
     above = x * ((1.0 + 2.0 * t) / (1.0 + 2.0 * t + 2.0 * t * t))
     return ops.where(x < 0, times_exp(below, below) * rational, above)
 
@@ -37,26 +37,26 @@ def mish(x: Tensor) -> Tensor:
 def dmish(x: Tensor) -> Tensor:
     """Returns the derivative of `mish`."""
     t = exp_of_negative(-ops.abs(x))
-    below, d = ops.minimum(x, 0.0), t * (t + 2.0) + 2.0
+    below, d = at_most(x, 0.0), t * (t + 2.0) + 2.0
     factor = ((t + 2.0) * d + 4.0 * below * (t + 1.0)) / (d * d)
     # Numerator and denominator divided by exp(4 x). Not further: inf * 0 is NaN.
-    near, d = ops.minimum(x, 400.0), 1.0 + 2.0 * t + 2.0 * t * t
+    near, d = at_most(x, 400.0), 1.0 + 2.0 * t + 2.0 * t * t
     above = ((1.0 + 2.0 * t) * d + 4.0 * (near * t) * (t * (1.0 + t))) / (d * d)
     return ops.where(x < 0, times_exp(factor, below), above)
 
 
 def telu(x: Tensor) -> Tensor:
     """Returns TeLU, x * tanh(exp(x)), without losing the tail below 0."""
-    below = ops.minimum(x, 0.0)
-    near = x * tanh(exp(ops.minimum(x, _TELU_MOST)))
+    below = at_most(x, 0.0)
+    near = x * tanh(exp(at_most(x, _TELU_MOST)))
     return ops.where(x < _TELU_LEAST, times_exp(below, below), near)
 
 
 def dtelu(x: Tensor) -> Tensor:
     """Returns the derivative of `telu`: tanh(exp(x)) + x * exp(x) / cosh(exp(x))^2."""
-    below, above = ops.minimum(x, 0.0), ops.minimum(x, _TELU_MOST)
+    below, above = at_most(x, 0.0), at_most(x, _TELU_MOST)
     t = exp(above)
-    near = tanh(t) + dgate(4.0 * ops.maximum(above, _TELU_LEAST), t, 2.0 * t)
+    near = tanh(t) + dgate(4.0 * at_least(above, _TELU_LEAST), t, 2.0 * t)
     return ops.where(x < _TELU_LEAST, times_exp(1.0 + below, below), near)
 
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import keras_swish
+from keras_swish import catalogue
 from keras_swish.elementwise.operation import apply_formula
-from keras_swish.formulas import language
+from keras_swish.formulas import derivative, language, numeric
+from keras_swish.formulas.evaluate import evaluate
+from keras_swish.formulas.lowering import lowered
 
 BACKEND = keras.backend.backend()
 numpy = keras.ops.convert_to_numpy
@@ -367,6 +370,19 @@ def test_evaluation_keeps_shape_and_dtype(dtype):
         y = apply_formula(text, x, **dict.fromkeys(language.weights(text), 0.5))
         assert tuple(y.shape) == (2, 3)
         assert keras.backend.standardize_dtype(y.dtype) == dtype
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="without x64, JAX has no float64")
+@pytest.mark.parametrize("name", ["gelu", "hard_swish", "mish", "quick_gelu", "snake", "telu"])
+def test_float64_is_kept_between_the_steps_of_a_kernel(name):
+    tree, x = language.parse(catalogue.ENTRIES[name].formula), np.linspace(-5, 5, 101)
+    tensors = {"x": keras.ops.convert_to_tensor(x, "float64")}
+    tensors["beta"] = keras.ops.convert_to_tensor(0.7, "float64")
+    kernels = lowered(tree)
+    computed = evaluate([kernels, derivative.slope(kernels, "x")], tensors, "float64")
+    for y, formula in zip(computed, (tree, derivative.derivative(tree)), strict=True):
+        true = numeric.evaluate(formula, {"x": x, "beta": np.float64(0.7)})
+        np.testing.assert_allclose(numpy(y), true, rtol=1e-9, atol=1e-13)
 
 
 def test_nan_stays_nan_in_max_and_min():
