@@ -126,6 +126,8 @@ def find(text: str, space: SearchSpace) -> Function:
     formula = _formula(text)
     if formula is None:
         return Function(text, text, None)
+    if text in FUNCTIONS and text not in {*catalogue.ENTRIES, *registry.keras_names()}:
+        text = formula  # `keras_swish.layer` takes no name of a function such as expm1
     tree = parse(formula)
     betas = {name: initial_value(tree, name) for name in weights(tree)}
     entry = catalogue.ENTRIES.get(text)

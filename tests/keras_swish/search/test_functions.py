@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+import keras_swish
+from keras_swish.formulas.primitives import FUNCTIONS
 from keras_swish.search import SearchSpace, functions
 
 
@@ -23,6 +25,11 @@ def test_what_is_no_candidate_is_kept_as_it_is(text, space):
     found = functions.find(text, space)
     assert found.candidate is None
     assert found.text == text
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if FUNCTIONS[name].arity == 1])
+def test_the_name_of_any_function_becomes_what_a_layer_is_made_of(name, space):
+    assert keras_swish.layer(functions.find(name, space).text).built
 
 
 def test_every_function_of_one_unit_is_found_by_its_formula(space):
