@@ -30,6 +30,7 @@ from keras_swish.formulas.language import (
 )
 from keras_swish.formulas.numeric import evaluate
 from keras_swish.formulas.primitives import BINARY, UNARY, Primitive
+from keras_swish.messages import unknown
 from keras_swish.search.identity import REASONS, SETS, Candidate, Identities
 from keras_swish.search.values import (
     SLOTS,
@@ -204,13 +205,25 @@ class SearchSpace:
         return tuple(reversed(choices))
 
     def candidate(self, **choices: str | int) -> Candidate:
-        """Returns the candidate with the choices given by component: u1="sin(x)", b="x1+x2"."""
+        """Returns the candidate with the choices given by component: u1="sin(x)", b="x1+x2".
+
+        Raises:
+            ValueError: If a component is missing or unknown, or a primitive unknown.
+        """
+        if set(choices) != set(self.names):
+            raise ValueError(
+                f"A candidate has a choice for each of {', '.join(self.names)}. Received: {choices}"
+            )
         return tuple(
-            int(choices[name])
-            if role == "input"
-            else self.primitives[role].index(str(choices[name]))
+            int(choices[name]) if role == "input" else self._number(role, str(choices[name]))
             for name, role in zip(self.names, self.roles, strict=True)
         )
+
+    def _number(self, role: str, primitive: str) -> int:
+        names = self.primitives[role]
+        if primitive not in names:
+            raise ValueError(unknown(f"{_ROLES[role][0]} primitive", primitive, names))
+        return names.index(primitive)
 
     def choices(self, candidate: Candidate) -> dict[str, str | int]:
         """Returns the candidate's choices by component, as `candidate` takes them."""

@@ -227,6 +227,21 @@ def test_bad_spaces_say_what_came():
         SearchSpace(interval=(3, -3))
 
 
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"u1": "max(x, 0)"}, r"Unknown unary primitive 'max\(x, 0\)'. Did you mean 'max\(x,0\)'"),
+        ({"b": "x1 * x2"}, r"Unknown binary primitive 'x1 \* x2'. Did you mean 'x1\*x2'"),
+        ({"u3": "x"}, r"a choice for each of u1, u2, b\. Received: .*'u3'"),
+    ],
+)
+def test_choices_that_make_no_candidate_are_named(space, choices, message):
+    with pytest.raises(ValueError, match=message):
+        space.candidate(**{"u1": "x", "u2": "x", "b": "x1*x2", **choices})
+    with pytest.raises(ValueError, match=r"each of u1, u2, b\. Received: \{'u1': 'x'\}"):
+        space.candidate(u1="x")
+
+
 def test_primitives_may_be_chosen_and_made():
     space = SearchSpace(unary=["x", "beta*x", "x * sigmoid(x)", "x**2"], binary=["x1*tanh(x2)"])
     assert space.primitives == {
