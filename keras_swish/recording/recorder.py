@@ -30,8 +30,13 @@ from keras_swish.replacement.watching.running import unchanged
 OnCall = Callable[[LocatedActivation, Callable[[Tensor], Tensor], Tensor, Tensor], None]
 
 
+def watched_sites(model: keras.Layer) -> list[LocatedActivation]:
+    """Returns the activations of a built model that are to be watched: all but linear ones."""
+    return [located for located in locate_activations(model) if located.site.old != "linear"]
+
+
 def activation_sites(model: keras.Layer) -> list[LocatedActivation]:
-    """Returns the activations of a model that are to be watched: all but linear ones.
+    """Returns `watched_sites`, of which there must be one.
 
     Raises:
         ValueError: If the model is not built, or has none.
@@ -40,7 +45,7 @@ def activation_sites(model: keras.Layer) -> list[LocatedActivation]:
         raise ValueError(
             f"The model {model.name!r} is not built yet: call it with a batch of inputs first."
         )
-    sites = [located for located in locate_activations(model) if located.site.old != "linear"]
+    sites = watched_sites(model)
     if not sites:
         raise ValueError(
             f"The model {model.name!r} has no activation that keras_swish.find_activations sees: "

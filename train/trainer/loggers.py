@@ -11,7 +11,7 @@ import numpy as np
 
 import keras_swish
 from keras_swish.keras_compat import train_writer
-from keras_swish.replacement.sites import locate_activations
+from keras_swish.recording import recorder
 
 from . import recipes
 
@@ -82,7 +82,7 @@ def callbacks(
         sample = sample_inputs(dataset, run.seed, run.recipe)
         loggers.append(_TensorBoard(log, as_images(sample), run.recipe.batch_size))
         # None are seen of a linear network, nor of one that calls them in its code alone.
-        if any(located.site.old != "linear" for located in locate_activations(model)):
+        if recorder.watched_sites(model):
             # TensorBoard follows one file a folder.
             loggers.append(keras_swish.BetaLogger(log / "activations", sample))
     if wandb:
