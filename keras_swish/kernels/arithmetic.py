@@ -50,12 +50,12 @@ def with_sign_of(x: Tensor, y: Tensor) -> Tensor:
 def at_most(x: Tensor, most: float) -> Tensor:
     """Returns x, but `most` where x is larger; NaN stays NaN."""
     # Of a float64 Keras's `minimum` makes a float32 on PyTorch.
-    return ops.where(x > most, most, x) if uses_backend_ops(x) else ops.minimum(x, most)
+    return minimum(x, most) if uses_backend_ops(x) else ops.minimum(x, most)
 
 
 def at_least(x: Tensor, least: float) -> Tensor:
     """Returns x, but `least` where x is smaller; NaN stays NaN."""
-    return ops.where(x < least, least, x) if uses_backend_ops(x) else ops.maximum(x, least)
+    return maximum(x, least) if uses_backend_ops(x) else ops.maximum(x, least)
 
 
 def zero_like(x: Tensor) -> Tensor:
@@ -162,12 +162,12 @@ def where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
     return ops.where(condition > 0, x1, x2)
 
 
-def maximum(x1: Tensor, x2: Tensor) -> Tensor:
+def maximum(x1: Tensor, x2: Tensor | float) -> Tensor:
     """Returns the larger one; a tie takes the first; NaN stays NaN."""
     return ops.where((x1 >= x2) | (x1 != x1), x1, x2)
 
 
-def minimum(x1: Tensor, x2: Tensor) -> Tensor:
+def minimum(x1: Tensor, x2: Tensor | float) -> Tensor:
     """Returns the smaller one; a tie takes the first; NaN stays NaN."""
     return ops.where((x1 <= x2) | (x1 != x1), x1, x2)
 
