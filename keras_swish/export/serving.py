@@ -58,12 +58,13 @@ def surround(
                 f"`classifier_activation` is for a model whose outputs are logits; those of "
                 f"{model.name!r} are of {already} already. Received: {classifier_activation!r}"
             )
-        if len(keras.tree.flatten(outputs)) != 1:
+        logits = keras.tree.flatten(outputs)
+        if len(logits) != 1:
             raise ValueError(
                 "`classifier_activation` is for a model of one output, its logits. Received: "
-                f"{model.name!r}, which has {len(keras.tree.flatten(outputs))}"
+                f"{model.name!r}, which has {len(logits)}"
             )
-        if keras.tree.flatten(outputs)[0].shape[-1] == 1:
+        if logits[0].shape[-1] == 1:
             raise ValueError(
                 "`classifier_activation` is for a model with a logit for each class: a softmax of "
                 f"one is always 1. Received: {model.name!r}, which has one"
