@@ -180,13 +180,21 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
 
 
 def _choosing_seeds(rows: Iterable[Row]) -> dict[tuple[str, str], set[int]]:
-    """Returns the seeds that every learning rate was run with, where there are several rates."""
+    """Returns the seed that chose, by network and activation; none where there is one rate."""
     return {
-        pair: set.intersection(*({row["seed"] for row in tried} for tried in by_rate.values()))
-        if len(by_rate) > 1
-        else set()
+        pair: _choosing_seed(by_rate) if len(by_rate) > 1 else set()
         for pair, by_rate in _by_rate(rows).items()
     }
+
+
+def _choosing_seed(by_rate: dict[float, list[Row]]) -> set[int]:
+    """Returns the first seed that every learning rate was run with, none where there is none.
+
+    It alone: a rate that was added later and is better gets the other seeds, too. With these the
+    choice could move, and would depend on when a comparison was interrupted.
+    """
+    common = set.intersection(*({row["seed"] for row in tried} for tried in by_rate.values()))
+    return {min(common)} if common else set()
 
 
 def _by_rate(rows: Iterable[Row]) -> dict[tuple[str, str], dict[float, list[Row]]]:
@@ -225,11 +233,10 @@ def counted(rows: Iterable[Row], count_choosing_seed: bool = False) -> list[Row]
 def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     """Returns the learning rate of each model and activation with the best validation accuracy.
 
-    The mean is taken over the seeds that every learning rate was run with: that is the first
-    one, because only the best is repeated. Where there is none, as its result with one of them is
-    damaged, the rate that was repeated counts, the one with most runs. A run that diverged is worse
-    than every other, and among equals the lowest learning rate is taken. The test accuracy plays no
-    part.
+    It is that of the first seed that every learning rate was run with: only the best is repeated.
+    Where there is none, as its result with one of them is damaged, the rate that was repeated
+    counts, the one with most runs, by their mean. A run that diverged is worse than every other,
+    and among equals the lowest learning rate is taken. The test accuracy plays no part.
 
     Example:
         >>> from keras_swish.train.reporting import runs
@@ -248,7 +255,7 @@ def choose_learning_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
             }
             for rate, tried in by_rate.items()
         }
-        seeds = set.intersection(*map(set, rates.values()))
+        seeds = _choosing_seed(by_rate)
         merits = {
             rate: (
                 0 if seeds else len(by_seed),

@@ -101,6 +101,19 @@ def test_the_seeds_that_only_the_best_has_do_not_unseat_it():
     assert runs.choose_learning_rates(rows) == {("resnet8", "relu"): 0.2}
 
 
+def test_the_first_seed_chooses_also_where_others_were_run_with_all_rates():
+    """A rate that was added later, and is better, gets the other seeds of the one before, too."""
+    validation = {0.1: (0.90, 0.95, 0.90), 0.05: (0.91, 0.91, 0.99)}
+    rows = [
+        row("relu", seed, accuracy, rate=rate, validation=accuracy)
+        for rate, accuracies in validation.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    for count in (4, 5, 6):  # interrupted at each of them
+        assert runs.choose_learning_rates(rows[:count]) == {("resnet8", "relu"): 0.05}
+        assert runs._choosing_seeds(rows[:count]) == {("resnet8", "relu"): {0}}
+
+
 def test_without_a_seed_of_all_rates_the_one_with_most_runs_counts():
     """The result of the seed that chose is damaged with the rate that it chose."""
     rows = [
