@@ -289,7 +289,8 @@ class RunCallback(keras.callbacks.Callback):
         self.log.append(epoch, logs)
         self.progress_bar.show_epoch({**logs, **self.stopwatch.recent})
         self.loggers.on_epoch_end(epoch, logs)
-        self.save_epoch(logs["val_accuracy"])
+        # Answers of a network whose loss is not finite are none.
+        self.save_epoch(logs["val_accuracy"] if np.isfinite(logs["val_loss"]) else 0.0)
 
     def evaluate(self, split: str, **record: Any) -> dict[str, float]:
         """Returns the metrics of a split, unless SIGTERM comes: then it saves, with the record.
@@ -378,3 +379,9 @@ def raise_if_diverged(counter: StepCounter, logs: Logs) -> None:
     if not np.isfinite(loss):
         step = counter.step - counter.epochs * counter.steps_per_epoch
         raise DivergedError(f"the loss is {loss} in epoch {counter.epochs + 1}, step {step}")
+
+
+def raise_if_not_finite(split: str, loss: float) -> None:
+    """Raises `DivergedError` if the loss on a split is not finite."""
+    if not np.isfinite(loss):
+        raise DivergedError(f"the {split} loss is {loss}")

@@ -20,6 +20,7 @@ from .callbacks import (
     RunCallback,
     StepCounter,
     StopEvaluation,
+    raise_if_not_finite,
 )
 from .checkpoints import Checkpoints
 from .distribution import ONE_DEVICE, Devices
@@ -197,7 +198,7 @@ def train(
         reports,
     )
 
-    status, test = "ok", {"accuracy": None, "loss": None}
+    status = "ok"
     try:
         with (
             preemption.watched(),
@@ -212,8 +213,12 @@ def train(
             rows = callback.log.rows
             validated = rows[-1]["val_accuracy"] if rows else None
             test = test or callback.evaluate("test", val_accuracy=validated)
+            # The training's loss can be finite to the end where that of these images is not: the
+            # answers are then no answers.
+            raise_if_not_finite("validation", rows[-1]["val_loss"] if rows else 0.0)
+            raise_if_not_finite("test", test["loss"])
     except DivergedError as error:
-        status = f"diverged: {error}"
+        status, test = f"diverged: {error}", {"accuracy": None, "loss": None}
 
     speed = callback.stopwatch.images_per_second
     result = _result(run, model, counter, callback.log.rows, test, speed, status)

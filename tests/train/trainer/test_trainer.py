@@ -93,6 +93,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path):
     assert not (tmp_path / "model.keras").exists()
 
 
+@pytest.mark.parametrize("where", ["validation", "test"])
+def test_a_network_whose_loss_is_not_finite_on_other_images_diverged(
+    tiny, tmp_path, monkeypatch, where
+):
+    """Each answer is then the first class, which is right for some images."""
+    evaluate = trainer.evaluate
+
+    def broken(model, dataset, split, *arguments):
+        found = evaluate(model, dataset, split, *arguments)
+        return {**found, "loss": np.nan} if split == where else found
+
+    monkeypatch.setattr(trainer, "evaluate", broken)
+    result = trainer.train(run(epochs=1), tiny, tmp_path)
+    assert result["status"] == f"diverged: the {where} loss is nan"
+    assert (result["test_accuracy"], result["test_loss"]) == (None, None)
+    assert result["validation_accuracy"] is None
+    assert not (tmp_path / "model.keras").exists()
+
+
 def test_a_network_that_does_not_fit_the_data_is_named(tiny):
     small = dataclasses.replace(
         tiny, train=tiny.train.__class__(tiny.train.images[:, :4, :4], tiny.train.labels)
