@@ -241,18 +241,7 @@ def _how_to_read(rows: list[Row], counted: list[Row], judged: dict[str, list[Ver
             f"and decides what is statistically significant{'' if has_groups else least}. The "
             "intervals are not corrected."
         )
-    if chose := sorted({row["seed"] for row in rows if row.get("chose")}):
-        seeds = f"Seed{'s' * (len(chose) > 1)} {', '.join(map(str, chose))}"
-        left_out = len(counted) < len(rows)
-        lines.append(
-            f"{seeds} chose the learning rates"
-            + (
-                ", left out of mean, median, std, differences, intervals and p; not of what is "
-                "compared with the paper, whose runs chose as well."
-                if left_out
-                else ", and counts all the same: its accuracies are too high by the choice."
-            )
-        )
+    lines += _choosing_seeds(rows, counted)
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
             "A run that diverged is the worst in the median, and is left out of mean, std and "
@@ -264,6 +253,36 @@ def _how_to_read(rows: list[Row], counted: list[Row], judged: dict[str, list[Ver
             )
         )
     return " ".join(lines)
+
+
+def _choosing_seeds(rows: list[Row], counted: list[Row]) -> list[str]:
+    """Returns a sentence on the seeds that chose and are left out, and one on those that count."""
+    kept = runs.group(counted, "model")
+    networks: dict[bool, list[str]] = {True: [], False: []}
+    seeds: dict[bool, set[int]] = {True: set(), False: set()}
+    for model, of_model in runs.group(rows, "model").items():
+        if chose := {row["seed"] for row in of_model if row.get("chose")}:
+            left_out = len(kept[model]) < len(of_model)
+            networks[left_out].append(html.code(model))
+            seeds[left_out] |= chose
+    sentences = []
+    for left_out, names in networks.items():
+        if not names:
+            continue
+        several = len(seeds[left_out]) > 1
+        line = f"seed{'s' * several} {', '.join(map(str, sorted(seeds[left_out])))}"
+        both = f"On {', '.join(names)} {line}"
+        line = (both if all(networks.values()) else line.capitalize()) + " chose the learning rates"
+        if left_out:
+            line += (
+                ", left out of mean, median, std, differences, intervals and p; not of what is "
+                "compared with the paper, whose runs chose as well."
+            )
+        else:
+            count, their = ("count", "their") if several else ("counts", "its")
+            line += f", and {count} all the same: {their} accuracies are too high by the choice."
+        sentences.append(line)
+    return sentences
 
 
 def _learning_rates(config: dict[str, Any], rows: list[Row]) -> str:

@@ -225,6 +225,21 @@ def test_the_seed_that_chose_counts_on_request_and_where_there_is_no_other(folde
     assert "Seed 0 chose the learning rates, and counts all the same" in text
 
 
+def test_the_seed_that_chose_is_said_to_count_on_the_networks_where_it_does():
+    """One network has its other seeds, the other one not yet."""
+    rows = [
+        {**row("relu", seed, 0.9), "model": model, "chose": seed == 0}
+        for model, seeds in (("resnet8", (0, 1)), ("resnet20", (0,)))
+        for seed in seeds
+    ]
+    counts, left_out = sorted(comparison._choosing_seeds(rows, runs.counted(rows)), key=len)
+    assert left_out.startswith("On resnet8 seed 0 chose the learning rates, left out of mean")
+    assert counts.startswith("On resnet20 seed 0 chose the learning rates, and counts all the same")
+    rows[1]["chose"] = True
+    (both,) = comparison._choosing_seeds(rows, rows)
+    assert both.startswith("Seeds 0, 1 chose the learning rates, and count all the same: their")
+
+
 def test_a_seed_that_chose_for_one_function_is_left_out_for_all():
     rows = [row("relu", seed, 0.9 + 0.001 * seed) for seed in range(4)]
     rows += [row("swish", seed, 0.92, chose=seed == 0) for seed in range(4)]
