@@ -107,7 +107,8 @@ def search_activations(
         storage: Path of a journal file to keep the results in, or a database's URL; by default
             they are kept in memory, and a search that is interrupted is lost.
         seed: The first seed of children, and that of the algorithm.
-        on_child: Called after each training with candidate, seed and `Outcome`.
+        on_child: Called after each training of a candidate with it, seed and `Outcome`; not after
+            those of ReLU, Swish and functions to begin with that are no candidates of the space.
         executor: "local" to train in this process, one candidate at a time; "ray" or a
             `keras_swish.search.Ray` for the workers of a Ray cluster.
         pruner: "halving" to stop children early that do worse than most, or None.
@@ -212,7 +213,8 @@ def search_activations(
             begin_race,
         )
         display.describe(f"searching for {', '.join(child.activations)}")
-        display.begin("functions to begin with", len(started_with))
+        given = sum(function.candidate is not None for function in started_with)
+        display.begin("functions to begin with", given)
         search.begin(started_with, references)
         display.compare(study.reference_entries())
         left = None if max_trials is None else max(0, max_trials - search.progress.tried)

@@ -77,7 +77,8 @@ class Search:
         algorithm: What proposes candidates.
         name: The algorithm's name.
         seed: The first seed of children.
-        on_child: Called after each training with candidate, seed and `Outcome`.
+        on_child: Called after each training of a candidate with it, seed and `Outcome`; not after
+            those of ReLU, Swish and functions to begin with that are no candidates of the space.
         executor: Where children are trained, as `executors.start_for` returns it; by default in
             this process, one by one.
         pruner: What stops children early, a `Pruner`; none by default.

@@ -220,6 +220,21 @@ def test_progress_is_shown_as_asked_for(verbose, data, capsys):
         assert printed.count("(seed 0)") == 3
 
 
+def test_what_is_no_candidate_is_trained_without_being_counted(data, capsys):
+    told = []
+
+    def on_child(candidate, seed, outcome):
+        told.append(candidate)
+
+    start = ["gelu", "x**3"]
+    result = found(
+        fresh(), data, verbose=1, start=start, max_trials=0, race=Race(seeds=1), on_child=on_child
+    )
+    assert set(result.study.references) == {"relu", "swish", "gelu"}
+    assert told == list(result.study.outcomes)
+    assert "1/1 functions to begin with" in capsys.readouterr().out
+
+
 def test_numbers_of_numpy_are_stored(data, tmp_path):
     class Numpy(algorithms.Algorithm):
         def ask(self):
