@@ -25,7 +25,7 @@ def parser(text: str) -> argparse.ArgumentParser:
 def fashion_mnist_child(
     space: SearchSpace, data_dir: str | None, settings: search.DatasetChild = search.DEFAULT_CHILD
 ) -> Child:
-    """Returns a child of `keras-swish search --dataset=fashion_mnist`, equal in every run."""
+    """Returns a child on Fashion-MNIST, by default the shallow one; equal in every run."""
     trainer.make_deterministic()
     dataset = in_memory.load("fashion_mnist", data_dir, image_size=settings.image_size)
     return search.build(dataset, settings, space)

@@ -2,8 +2,8 @@ r"""How much sooner are the best ten known with racing and early stopping?
 
     python benchmarks/search_racing.py --out results/search_benchmarks --record runs/racing.log
 
-Candidates drawn from all functions of one core unit are trained on Fashion-MNIST in the child of
-`keras-swish search`, each in full and with every seed, by a Ray worker for each core. That takes
+Candidates drawn from all functions of one core unit are trained on Fashion-MNIST in the shallow
+child (ResNet-8), each in full and with every seed, by a Ray worker for each core. That takes
 most of an hour and is kept in a journal; interrupted and given again, it resumes. From this record
 searches are replayed, by the package's own code, in which a child takes the time that it took. A
 candidate's reward with a seed is the same in each.

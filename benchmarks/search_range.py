@@ -3,10 +3,10 @@ r"""What flows into the activations of a search's child?
     python benchmarks/search_range.py --out results/search_benchmarks
 
 A candidate must be finite on `SearchSpace.interval`, by default [-6, 6], and is compared with
-others there. Whether the child's pre-activations lie within is measured here: the Fashion-MNIST
-child of `keras-swish search` is trained with each activation, and called with a thousand images of
-the validation data. An untrained network would not do: its batch normalisation has no statistics
-yet. Takes minutes.
+others there. Whether the child's pre-activations lie within is measured here: the shallow child of
+Fashion-MNIST (ResNet-8) is trained with each activation, and called with a thousand images of the
+validation data. An untrained network would not do: its batch normalisation has no statistics yet.
+Takes minutes.
 """
 
 import numpy as np

@@ -4,9 +4,11 @@ import csv
 import json
 
 import pytest
+from absl import flags
 
 from keras_swish import io
 from keras_swish.search import Outcome, SearchSpace, Study
+from keras_swish.train import confirm
 from keras_swish.train.reporting import runs
 
 pytest.importorskip("optuna")
@@ -115,6 +117,17 @@ def test_a_network_named_for_the_search_is_taken_again(call, trained, folder, fi
     config = json.loads((folder / "confirm/config.json").read_text())["config"]
     assert config["image_size"] == 16
     assert config["recipe"]["epochs"] == 1
+
+
+@pytest.mark.parametrize("model", ["resnet8", "resnet32"])
+def test_what_was_and_is_the_default_of_a_dataset_was_named_by_nobody(model):
+    flag_values = flags.FlagValues()
+    confirm.define_flags(flag_values)
+    flag_values(["confirm"])
+    before = flag_values.model
+    child = {"model": model, "filters": [8, 16, 32], "image_size": 14, "config": {}}
+    confirm._take_settings(flag_values, {"dataset": "fashion_mnist", "child": child})
+    assert flag_values.model == before
 
 
 def test_the_folder_of_the_search_is_refused(call, trained, folder):

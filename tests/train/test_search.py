@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from keras_swish import io
 from keras_swish.search.executors import Local, WorkerLostError
+from keras_swish.train import search
 from keras_swish.train.app import executors
 
 pytest.importorskip("optuna")
@@ -35,6 +37,15 @@ def narrow(monkeypatch):
         )
 
     monkeypatch.setitem(models.BUILDERS, "resnet8", build)
+
+
+def test_the_child_of_fashion_mnist_is_the_one_that_the_study_chose(root):
+    rows = io.read_csv(root / "results/study/proxy/proxy.csv")
+    (chosen,) = [row for row in rows if row["chosen"] == "True"]
+    assert (chosen["child"], chosen["rate"]) == ("narrow32", "0.03")
+    child = search.CHILDREN["fashion_mnist"]
+    assert (child.model, child.filters, child.images) == ("resnet32", (8, 16, 32), 10240)
+    assert child.config.learning_rate == 0.03
 
 
 def test_a_search_on_the_digits_goes_on_and_writes_its_table(call, narrow, tmp_path):
