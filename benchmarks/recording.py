@@ -31,6 +31,11 @@ def fashion_mnist_child(
     return search.build(dataset, settings, space)
 
 
+def show(row: dict[str, Any]) -> None:
+    """Prints a row of a table, each value with its name."""
+    print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
+
+
 def write(out: pathlib.Path | None, name: str, rows: list[dict[str, Any]], **more: Any) -> None:
     """Writes NAME.csv, and NAME.json with the command, the machine and further entries."""
     if out:

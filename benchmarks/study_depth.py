@@ -258,7 +258,7 @@ def main() -> None:
     tables = {"rates": rates(runs), "depth": depth(runs), "at_each_rate": at_each_rate(runs)}
     for name, rows in tables.items():
         for row in rows:
-            print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
+            recording.show(row)
         if arguments.out:
             io.write_csv(arguments.out / f"{name}.csv", rows)
     if arguments.out:

@@ -178,7 +178,7 @@ def main() -> None:
         print(command)
     rows = verdicts(finalists, runs, judged, space)
     for row in rows:
-        print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
+        recording.show(row)
     if arguments.out and rows:
         io.write_csv(arguments.out / "finalists.csv", rows)
 

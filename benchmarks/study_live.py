@@ -4,26 +4,30 @@
 
 Reads FOLDER/SEED/study.log of each `keras-swish search --top_seeds=1`, and trains nothing. A search
 rediscovers Swish if a function of Swish's shape is among its ten best; those with an equal reward
-count as better. live.csv has a row for each search: the place of that function, how many functions
-were trained until the first of Swish's shape, and the rewards beside those of the best and of ReLU.
+count as better. live.csv has two rows for each search, one for Swish's shape and one, which is not
+the plan's, for that of the best finalist: the place of the best function of that shape, how many
+functions were trained until the first, and the rewards beside those of the best and of ReLU.
 """
 
 import pathlib
 from typing import Any
 
 import recording
-import study_finalists
+import search_table
 
 from keras_swish import io
-from keras_swish.search import Study
+from keras_swish.search import Study, functions
 
 BEST = 10
 # In as many searches it has to be among the best.
 SEARCHES = 2
+SWISH = "swish"
+# The finalist that is furthest ahead of ReLU in the target network.
+FINALIST = "max(beta * x, tanh(x))"
 
 
-def row(study: Study) -> dict[str, Any]:
-    """Returns what a search came to, without its references.
+def rows(study: Study) -> list[dict[str, Any]]:
+    """Returns what a search came to, without its references: a row for each shape.
 
     Raises:
         ValueError: If no function has been trained.
@@ -33,27 +37,32 @@ def row(study: Study) -> dict[str, Any]:
     rewards = {candidate: _reward(found) for candidate, found in study.outcomes.items()}
     if not rewards:
         raise ValueError("no function has been trained")
-    formulas = {candidate: str(space.formula(candidate)) for candidate in rewards}
     best = max(rewards, key=rewards.__getitem__)
-    made = {
-        "functions": len(rewards),
-        "best": formulas[best],
-        "reward": round(rewards[best], 4),
-        "reward of relu": round(_reward(study.references["relu"]), 4),
-        **dict.fromkeys(("Swish's shape", "its reward", "its place", "found after"), ""),
-        "rediscovered": False,
-    }
-    swish = [c for c in rewards if study_finalists.has_swishs_shape(formulas[c], space)]
-    if swish:
-        its_best = max(swish, key=rewards.__getitem__)
-        not_better = [c for c in rewards if rewards[c] >= rewards[its_best] and c not in swish]
-        made |= {
-            "Swish's shape": formulas[its_best],
-            "its reward": round(rewards[its_best], 4),
-            "its place": 1 + len(not_better),
-            "found after": 1 + list(rewards).index(swish[0]),
-            "rediscovered": len(not_better) < BEST,
+    known = [functions.find(text, space).candidate for text in (SWISH, FINALIST)]
+    first, second, *shapes = search_table.shapes(space, [*known, *rewards])
+    made = []
+    for text, shape in ((SWISH, first), (FINALIST, second)):
+        row = {
+            "functions": len(rewards),
+            "best": str(space.formula(best)),
+            "reward": round(rewards[best], 4),
+            "reward of relu": round(_reward(study.references["relu"]), 4),
+            "shape of": text,
+            **dict.fromkeys(("function", "its reward", "its place", "found after"), ""),
+            "among the best": False,
         }
+        alike = [c for c, one in zip(rewards, shapes, strict=True) if one == shape]
+        if alike:
+            its_best = max(alike, key=rewards.__getitem__)
+            not_better = [c for c in rewards if rewards[c] >= rewards[its_best] and c not in alike]
+            row |= {
+                "function": str(space.formula(its_best)),
+                "its reward": round(rewards[its_best], 4),
+                "its place": 1 + len(not_better),
+                "found after": 1 + list(rewards).index(alike[0]),
+                "among the best": len(not_better) < BEST,
+            }
+        made.append(row)
     return made
 
 
@@ -67,20 +76,20 @@ def main() -> None:
     parser = recording.parser(__doc__)
     parser.add_argument("folder", type=pathlib.Path, help="has a folder for each search")
     arguments = parser.parse_args()
-    rows = []
+    made = []
     for path in sorted(arguments.folder.glob("*/study.log")):
         try:
-            rows.append({"search": path.parent.name, **row(Study.load(path))})
+            made += [{"search": path.parent.name, **row} for row in rows(Study.load(path))]
         except ValueError as error:
             parser.error(f"{path}: {error}")
-    if not rows:
+    if not made:
         parser.error(f"{arguments.folder}: no SEED/study.log of a search")
-    for one in rows:
-        print(*(f"{key}: {value}" for key, value in one.items()), sep="  ")
-    found = sum(one["rediscovered"] for one in rows)
-    print(f"rediscovered in {found} of {len(rows)} searches; success: in {SEARCHES} of 3")
+    for row in made:
+        recording.show(row)
+    of_swish = [row["among the best"] for row in made if row["shape of"] == SWISH]
+    print(f"rediscovered in {sum(of_swish)} of {len(of_swish)}; success: in {SEARCHES} of 3")
     if arguments.out:
-        io.write_csv(arguments.out / "live.csv", rows)
+        io.write_csv(arguments.out / "live.csv", made)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def main() -> None:
     for name, group in groups.items():
         for row in observations(group, space) if group else ():
             made.append({"functions": name, **row})
-            print(*(f"{key}: {value}" for key, value in made[-1].items()), sep="  ")
+            recording.show(made[-1])
     if arguments.out:
         io.write_csv(arguments.out / "observations.csv", made)
 

@@ -137,7 +137,7 @@ def main() -> None:
     if not made:
         parser.error(f"{arguments.folder}: no CHILD/RATE/results.csv of a child yet")
     for row in made:
-        print(*(f"{key}: {value}" for key, value in row.items()), sep="  ")
+        recording.show(row)
     if max(row["rank correlation"] for row in made) < AGREES:
         print(f"no child reaches a rank correlation of {AGREES}")
     if arguments.out:

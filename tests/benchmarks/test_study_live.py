@@ -33,27 +33,34 @@ def study(tmp_path):
 
 
 def test_a_search_without_swishs_shape_has_not_rediscovered_it(live, study):
-    row = live.row(study)
+    row = live.rows(study)[0]
     assert (row["functions"], row["reward"], row["reward of relu"]) == (9, 0.8, 0.7)
-    assert (row["Swish's shape"], row["rediscovered"]) == ("", False)
+    assert (row["function"], row["among the best"]) == ("", False)
 
 
 def test_the_best_of_swishs_shape_counts_whichever_it_is(live, study):
     _add(study, TWIN, 0.3)
     _add(study, SWISH, 0.8)
-    row = live.row(study)
+    row = live.rows(study)[0]
     assert (row["its reward"], row["its place"], row["found after"]) == (0.8, 10, 10)
-    assert row["Swish's shape"] == str(
-        study.space.formula(functions.find(SWISH, study.space).candidate)
-    )
-    assert row["rediscovered"]
+    assert row["function"] == str(study.space.formula(functions.find(SWISH, study.space).candidate))
+    assert row["among the best"]
 
 
 def test_an_equal_reward_counts_as_better_and_the_eleventh_place_is_none(live, study):
     _add(study, "softplus(x)", 0.8)
     _add(study, SWISH, 0.8)
-    row = live.row(study)
-    assert (row["its place"], row["rediscovered"]) == (11, False)
+    row = live.rows(study)[0]
+    assert (row["its place"], row["among the best"]) == (11, False)
+
+
+def test_the_shape_of_the_best_finalist_has_a_row_of_its_own(live, study):
+    _add(study, SWISH, 0.9)
+    _add(study, "min(x, tanh(x))", 0.85)
+    of_swish, of_finalist = live.rows(study)
+    assert (of_swish["shape of"], of_swish["its place"]) == ("swish", 1)
+    assert (of_finalist["shape of"], of_finalist["its place"]) == ("max(beta * x, tanh(x))", 2)
+    assert of_finalist["function"] == "min(x, tanh(x))"
 
 
 def test_the_table_is_written(live, study, tmp_path, monkeypatch, capsys):
@@ -61,9 +68,9 @@ def test_the_table_is_written(live, study, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "live"
     monkeypatch.setattr("sys.argv", ["study_live.py", str(folder), f"--out={folder}"])
     live.main()
-    assert "rediscovered in 1 of 1 searches" in capsys.readouterr().out
-    (row,) = io.read_csv(folder / "live.csv")
-    assert (row["search"], row["its place"], row["rediscovered"]) == ("500", "1", "True")
+    assert "rediscovered in 1 of 1;" in capsys.readouterr().out
+    row, _ = io.read_csv(folder / "live.csv")
+    assert (row["search"], row["its place"], row["among the best"]) == ("500", "1", "True")
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
