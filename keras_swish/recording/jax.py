@@ -8,6 +8,9 @@ import jax.core
 
 from keras_swish.keras_compat import Tensor
 
+# Whether a recurrent layer's loop computes its first step once more beforehand, for its shape.
+TRIES_FIRST_STEP = False
+
 
 def eager() -> contextlib.AbstractContextManager[None]:
     """Lets every tensor have a value, those inside of `jax.jit` and `lax.scan` too."""

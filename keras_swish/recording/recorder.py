@@ -80,16 +80,15 @@ def runs(
         ValueError: If there is no batch.
     """
     backend = _backend_module()
+    trial = _Trial()
     watching = [
-        functools.partial(_watched, located, _reporter(located, on_call, backend))
+        functools.partial(_watched, located, _reporter(located, on_call, backend, trial))
         for located in sites
     ]
-    # Otherwise TensorFlow computes the first step twice, for its shape, and cuDNN all at once.
-    watching += [
-        functools.partial(_unrolled, layer)
-        for layer in all_layers(model)
-        if isinstance(layer, keras.layers.RNN)
-    ]
+    # Not unrolled instead: of masked steps Keras then makes other outputs.
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.RNN):
+            watching.append(functools.partial(_step_by_step, layer, backend, trial))
     is_empty = True
     with states_kept(model), unchanged(model):
         for batch in batches(x, batch_size, steps):
@@ -125,8 +124,14 @@ def states_kept(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
+class _Trial:
+    """Whether what is being called is a step of a loop that is computed for its shape alone."""
+
+    running = False
+
+
 def _reporter(
-    located: LocatedActivation, on_call: OnCall, backend: types.ModuleType
+    located: LocatedActivation, on_call: OnCall, backend: types.ModuleType, trial: _Trial
 ) -> Callable[..., Any]:
     def report(activation: Callable, output: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         if args:
@@ -135,7 +140,7 @@ def _reporter(
         else:
             name, x = next(iter(kwargs.items()))
             function = lambda x: activation(**{**kwargs, name: x})  # noqa: E731
-        if backend.has_value(x) and backend.has_value(output):
+        if not trial.running and backend.has_value(x) and backend.has_value(output):
             on_call(located, function, x, output)
 
     return report
@@ -161,16 +166,8 @@ def _watched(located: LocatedActivation, report: Callable[..., None]) -> Iterato
     """Puts a reporter where the activation is."""
     # Past Keras's attribute tracking, which would count the layer in another place afterwards.
     if located.key is None:
-        raw = vars(located.activation)
-        before = raw.get("call")
-        raw["call"] = _Watched(located.activation.call, report)
-        try:
+        with _method(located.activation, "call", _Watched(located.activation.call, report)):
             yield
-        finally:
-            if before is None:
-                del raw["call"]
-            else:
-                raw["call"] = before
         return
     name, *rest = located.key
     watched = _Watched(located.activation, report)
@@ -178,8 +175,48 @@ def _watched(located: LocatedActivation, report: Callable[..., None]) -> Iterato
         yield
 
 
-def _unrolled(layer: keras.layers.RNN) -> contextlib.AbstractContextManager[None]:
-    return _attribute(layer, "unroll", lambda _: True)
+@contextlib.contextmanager
+def _step_by_step(
+    layer: keras.layers.RNN, backend: types.ModuleType, trial: _Trial
+) -> Iterator[None]:
+    """Lets a recurrent layer call its cell at each step, and says which call is a trial."""
+    loop, step = layer.inner_loop, layer.cell.call
+    is_trial = False
+
+    def watched_loop(*args: Any, **kwargs: Any) -> Any:
+        nonlocal is_trial
+        is_trial = backend.TRIES_FIRST_STEP and not layer.unroll
+        return loop(*args, **kwargs)
+
+    def watched_step(*args: Any, **kwargs: Any) -> Any:
+        nonlocal is_trial
+        before, trial.running, is_trial = trial.running, trial.running or is_trial, False
+        try:
+            return step(*args, **kwargs)
+        finally:
+            trial.running = before
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_method(layer, "inner_loop", watched_loop))
+        stack.enter_context(_method(layer.cell, "call", watched_step))
+        if hasattr(layer, "use_cudnn"):  # it computes all steps at once
+            stack.enter_context(_attribute(layer, "use_cudnn", lambda _: False))
+        yield
+
+
+@contextlib.contextmanager
+def _method(layer: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
+    """Gives a layer or operation a method of its own for a while."""
+    raw = vars(layer)
+    before = raw.get(name)
+    raw[name] = method
+    try:
+        yield
+    finally:
+        if before is None:
+            del raw[name]
+        else:
+            raw[name] = before
 
 
 @contextlib.contextmanager

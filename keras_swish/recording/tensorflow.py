@@ -8,6 +8,9 @@ import tensorflow as tf
 from keras_swish.keras_compat import Tensor
 from keras_swish.replacement.watching.frameworks import untraced
 
+# Whether a recurrent layer's loop computes its first step once more beforehand, for its shape.
+TRIES_FIRST_STEP = True
+
 
 def eager() -> AbstractContextManager[None]:
     """Lets every tensor have a value, those inside of a `tf.function` too."""

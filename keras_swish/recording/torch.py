@@ -10,6 +10,9 @@ import torch  # pyright: ignore[reportMissingImports]
 
 from keras_swish.keras_compat import Tensor
 
+# Whether a recurrent layer's loop computes its first step once more beforehand, for its shape.
+TRIES_FIRST_STEP = True
+
 
 def eager() -> contextlib.AbstractContextManager[None]:
     """Lets the model run without a graph for gradients; PyTorch is eager by itself."""

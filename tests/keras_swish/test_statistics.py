@@ -284,6 +284,30 @@ def test_the_steps_of_recurrent_layers_are_calls():
     assert rows["lstm/lstm_cell (activation)"].calls == 10
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True)),
+        lambda: keras.layers.LSTM(
+            3, return_sequences=True, zero_output_for_mask=True, go_backwards=True
+        ),
+    ],
+    ids=["bidirectional", "backwards"],
+)
+def test_what_follows_masked_steps_is_what_the_model_computes(layer):
+    """Keras makes other outputs of them where the steps are unrolled."""
+    x = data(3, 6, 4)
+    x[0, 4:], x[1, :2], x[2, 3] = 0, 0, 0
+    inputs = keras.Input((6, 4))
+    outputs = layer()(keras.layers.Masking()(inputs))
+    model = keras.Model(inputs, keras.layers.Activation("tanh", name="last")(outputs))
+    row = activation_statistics(model, x).rows[-1]
+    seen = numpy(keras.Model(inputs, outputs)(x))
+    assert row.path == "last"
+    np.testing.assert_allclose(row.input_mean, seen.mean(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(row.input_std, seen.std(), rtol=1e-5)
+
+
 def test_the_channels_are_where_the_layers_before_have_them():
     inputs = keras.Input((3, 4, 5))
     x = keras.layers.BatchNormalization(axis=1)(inputs)
