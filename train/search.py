@@ -13,7 +13,7 @@ Examples:
   keras-swish search --algorithm=evolution --max_trials=300 --core_units=2
       another algorithm, in the space of two core units.
   keras-swish search --dataset=fashion_mnist
-      in a narrow ResNet-32, which ranks functions as a ResNet-56 of full width does: an hour.
+      in a narrow ResNet-32, which ranks functions much as a ResNet-56 of full width: an hour.
   keras-swish search --dataset=fashion_mnist --model=resnet8 --filters=8,16,32 \
       --learning_rate=0.1 --algorithm=exhaustive --max_trials=none --top=0.25 --top_seeds=4 \
       --out=runs/exhaustive
@@ -99,7 +99,7 @@ class DatasetChild:
     config: ChildConfig = _RECIPE
 
 
-# That of Fashion-MNIST is the cheapest that ranks functions as the target network of docs/study.md.
+# That of Fashion-MNIST is the cheapest that ranks functions much as the target of docs/study.md.
 CHILDREN = {
     "digits": DatasetChild(
         image_size=None,
