@@ -207,15 +207,17 @@ def train(
             loggers.finishing(reports),
         ):
             _fit(model, run, dataset, devices, callback, restored.get("trained"))
+            validated = _last_validation(callback, restored)
+            # The training's loss can be finite to the end where that of other images is not: the
+            # answers are then no answers. Not from the log, which one host alone has: all have to
+            # come to the same status.
+            if validated:
+                raise_if_not_finite("validation", validated["loss"])
             is_known = getattr(dataset, "validates_on_test", False)
-            test = _last_validation(callback, restored) if is_known else {}
             # Saved in the test, the last step's checkpoint is written again: it may be the best.
-            rows = callback.log.rows
-            validated = rows[-1]["val_accuracy"] if rows else None
-            test = test or callback.evaluate("test", val_accuracy=validated)
-            # The training's loss can be finite to the end where that of these images is not: the
-            # answers are then no answers.
-            raise_if_not_finite("validation", rows[-1]["val_loss"] if rows else 0.0)
+            test = (is_known and validated) or callback.evaluate(
+                "test", val_accuracy=validated.get("accuracy")
+            )
             raise_if_not_finite("test", test["loss"])
     except DivergedError as error:
         status, test = f"diverged: {error}", {"accuracy": None, "loss": None}

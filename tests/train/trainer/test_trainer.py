@@ -93,22 +93,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path):
     assert not (tmp_path / "model.keras").exists()
 
 
+@pytest.mark.parametrize("host", [0, 1])
 @pytest.mark.parametrize("where", ["validation", "test"])
 def test_a_network_whose_loss_is_not_finite_on_other_images_diverged(
-    tiny, tmp_path, monkeypatch, where
+    tiny, tmp_path, monkeypatch, where, host
 ):
-    """Each answer is then the first class, which is right for some images."""
-    evaluate = trainer.evaluate
+    """On the host without a log, too: they have to go on alike. Answers are the first class."""
+    evaluate, splits = trainer.evaluate, []
 
     def broken(model, dataset, split, *arguments):
+        splits.append(split)
         found = evaluate(model, dataset, split, *arguments)
         return {**found, "loss": np.nan} if split == where else found
 
     monkeypatch.setattr(trainer, "evaluate", broken)
-    result = trainer.train(run(epochs=1), tiny, tmp_path)
+    devices = trainer.Devices(count=2, host=host, hosts=2)
+    result = trainer.train(run(epochs=1), tiny, tmp_path, devices=devices)
     assert result["status"] == f"diverged: the {where} loss is nan"
     assert (result["test_accuracy"], result["test_loss"]) == (None, None)
     assert result["validation_accuracy"] is None
+    assert splits[-1] == where
     assert not (tmp_path / "model.keras").exists()
 
 
