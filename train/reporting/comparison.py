@@ -241,7 +241,7 @@ def _how_to_read(rows: list[Row], counted: list[Row], judged: dict[str, list[Ver
             f"and decides what is statistically significant{'' if has_groups else least}. The "
             "intervals are not corrected."
         )
-    lines += _choosing_seeds(rows, counted)
+    lines += _which_chose(rows, counted)
     if any(row["test_accuracy"] is None for row in rows):
         lines.append(
             "A run that diverged is the worst in the median, and is left out of mean, std and "
@@ -255,24 +255,23 @@ def _how_to_read(rows: list[Row], counted: list[Row], judged: dict[str, list[Ver
     return " ".join(lines)
 
 
-def _choosing_seeds(rows: list[Row], counted: list[Row]) -> list[str]:
+def _which_chose(rows: list[Row], counted: list[Row]) -> list[str]:
     """Returns a sentence on the seeds that chose and are left out, and one on those that count."""
     kept = runs.group(counted, "model")
-    networks: dict[bool, list[str]] = {True: [], False: []}
-    seeds: dict[bool, set[int]] = {True: set(), False: set()}
+    chose: dict[bool, list[Row]] = {True: [], False: []}
     for model, of_model in runs.group(rows, "model").items():
-        if chose := {row["seed"] for row in of_model if row.get("chose")}:
-            left_out = len(kept[model]) < len(of_model)
-            networks[left_out].append(html.code(model))
-            seeds[left_out] |= chose
+        left_out = len(kept[model]) < len(of_model)
+        chose[left_out] += [row for row in of_model if row.get("chose")]
     sentences = []
-    for left_out, names in networks.items():
-        if not names:
+    for left_out, those in chose.items():
+        if not those:
             continue
-        several = len(seeds[left_out]) > 1
-        line = f"seed{'s' * several} {', '.join(map(str, sorted(seeds[left_out])))}"
-        both = f"On {', '.join(names)} {line}"
-        line = (both if all(networks.values()) else line.capitalize()) + " chose the learning rates"
+        seeds = sorted({row["seed"] for row in those})
+        several = len(seeds) > 1
+        line = f"seed{'s' * several} {', '.join(map(str, seeds))}"
+        networks = ", ".join(map(html.code, runs.group(those, "model")))
+        line = f"On {networks} {line}" if all(chose.values()) else line.capitalize()
+        line += " chose the learning rates"
         if left_out:
             line += (
                 ", left out of mean, median, std, differences, intervals and p; not of what is "

@@ -232,11 +232,11 @@ def test_the_seed_that_chose_is_said_to_count_on_the_networks_where_it_does():
         for model, seeds in (("resnet8", (0, 1)), ("resnet20", (0,)))
         for seed in seeds
     ]
-    counts, left_out = sorted(comparison._choosing_seeds(rows, runs.counted(rows)), key=len)
+    counts, left_out = sorted(comparison._which_chose(rows, runs.counted(rows)), key=len)
     assert left_out.startswith("On resnet8 seed 0 chose the learning rates, left out of mean")
     assert counts.startswith("On resnet20 seed 0 chose the learning rates, and counts all the same")
     rows[1]["chose"] = True
-    (both,) = comparison._choosing_seeds(rows, rows)
+    (both,) = comparison._which_chose(rows, rows)
     assert both.startswith("Seeds 0, 1 chose the learning rates, and count all the same: their")
 
 
