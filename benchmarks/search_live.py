@@ -7,12 +7,12 @@ r"""Which algorithm finds better functions, where nobody can look at them all?
 Each algorithm searches the space of two core units, which has 156 million candidates, with a small
 Fashion-MNIST child until it has tried --trials different candidates; several times, from other
 seeds. The child is a narrow ResNet-8 with 2,560 images in batches of 64, on a Ray worker for each
-core; or, for fewer cores, three convolutions on half as many images. Then its
-best tenth gets three more seeds. Reported of each search: how many candidates are at least as good
-as ReLU with the first seed; and the mean reward of the ten that were best with it, over the seeds
-that did not choose them. The difference between each algorithm and the first is tested over the
-repetitions, seed by seed, and corrected for the number of algorithms. Six repetitions can settle
-one difference and no more; the smallest p that can come out is given next to it.
+core; or, for fewer cores, three convolutions on half as many images. Then its best tenth gets three
+more seeds. Reported of each search: how many candidates are at least as good as ReLU with the first
+seed; and the mean reward of the ten that were best with it, over the seeds that did not choose
+them. The difference between each algorithm and the first is tested over the repetitions, seed by
+seed, and corrected for the number of algorithms. Six repetitions can settle one difference and no
+more; the smallest p that can come out is given next to it.
 
 About an hour, kept in a journal for each search: interrupted and given again, it resumes. Every
 candidate is in live_trials.csv with its reward with each seed.

@@ -122,8 +122,8 @@ def _take_settings(flag_values: FlagValues, searched: dict[str, Any]) -> None:
     """Takes the data of the search, and a network that the user has named for it."""
     child = searched["child"]
     flags.set_unless_given(flag_values, dataset=searched["dataset"], image_size=child["image_size"])
-    # Of Fashion-MNIST it was that of all datasets before.
     default = search.CHILDREN.get(searched["dataset"], search.DEFAULT_CHILD)
+    # A folder of an earlier version may have the child of all other datasets as its default.
     defaults = (default.model, search.DEFAULT_CHILD.model)
     # Where the default was named by --model, it has no filters of the search's.
     is_named = child["model"] not in defaults or not child["filters"]
