@@ -84,6 +84,8 @@ class LocatedActivation:
         followers: The holders inside the owner that it gave the activation to: they are no sites.
         text: The string by which the owner's code looks it up when called, and which stands at
             the key; None where the activation itself does.
+        is_kept: Whether the owner has made an `Activation` layer of it, and keeps it besides: it
+            is a site only where the owner's code calls it, too.
     """
 
     site: ActivationSite
@@ -92,6 +94,7 @@ class LocatedActivation:
     key: Key | None
     followers: tuple[Holder, ...] = ()
     text: str | None = None
+    is_kept: bool = False
 
 
 def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
@@ -108,7 +111,7 @@ def children(layer: keras.Layer) -> list[tuple[Key | None, Any]]:
 def locate_activations(
     layer: keras.Layer, classes: tuple[type, ...] = ()
 ) -> Iterator[LocatedActivation]:
-    """Yields every activation in a layer, linear ones too, in the order of the graph.
+    """Yields every activation in a layer, linear and kept ones too, in the order of the graph.
 
     Args:
         layer: The layer or model.
@@ -142,7 +145,7 @@ def _locate(
     handed = handed_on(layer)
     following |= {(id(holder), key) for holders in handed.values() for holder, key in holders}
     for key, child in children(layer):
-        if key and ((id(layer), key) in following or handed.get(key) == []):
+        if key and (id(layer), key) in following:
             continue
         # An activation layer that several layers hold as theirs is replaced in each of them.
         is_chosen = isinstance(child, (*classes,))
@@ -151,7 +154,10 @@ def _locate(
             site = ActivationSite(
                 path, attribute, describe(child), layer=layer, parameter=unlike_ours(child)
             )
-            yield LocatedActivation(site, child, layer, key, tuple(handed.get(key, ())))
+            given = handed.get(key)
+            yield LocatedActivation(
+                site, child, layer, key, tuple(given or ()), is_kept=given == []
+            )
             continue
         if id(child) in seen:
             continue

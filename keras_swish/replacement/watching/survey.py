@@ -60,8 +60,13 @@ def survey(model: keras.Model, functions: tuple[object, ...] = ()) -> Survey:
     lookups = find_lookups(observations.calls, by_layer)
     strings = {(id(each.located.owner), each.located.key): each.located for each in lookups}
     looked_up = {each.call for each in lookups}
+    located = [
+        each
+        for each in locate_activations(model, classes)
+        if not each.is_kept or (id(each.owner), each.key) in observations.reached
+    ]
     return Survey(
-        (*locate_activations(model, classes), *strings.values()),
+        (*located, *strings.values()),
         tuple(lookups),
         tuple(call for call in observations.calls if call not in looked_up),
         observations,

@@ -313,6 +313,13 @@ class MakesLayer(layers.Layer):
         return {**super().get_config(), "excite_activation": self.excite_activation}
 
 
+class MakesLayerAndCalls(MakesLayer):
+    """Calls the function itself, too."""
+
+    def call(self, x):
+        return self.excite_activation(self.gate(x) - 0.1)
+
+
 class TellsMore(layers.Layer):
     """Has an entry in its configuration that its constructor does not take."""
 
@@ -350,6 +357,21 @@ def test_an_activation_that_is_handed_on_is_one(call, site):
     copy = replace(model, {"relu": "swish_beta"})
     assert copy.count_params() == model.count_params() + 4
     assert not have_the_same_bits(copy, model, x)
+    back = replace(copy, {"swish_beta": keras.activations.relu})
+    assert have_the_same_bits(back, model, x)
+
+
+def test_an_activation_that_is_called_and_made_a_layer_of_is_two_sites():
+    inputs = Input((4,))
+    outputs = layers.Dense(2)(MakesLayerAndCalls(keras.ops.relu, name="host")(inputs))
+    model, x = alive(lambda: (Model(inputs, outputs), normal(3, 4)))
+    sites = [str(each) for each in keras_swish.find_activations(model)]
+    assert sites == ["host (excite_activation): relu", "host/gate: relu"]
+    rows = keras_swish.activation_statistics(model, x).rows
+    assert sorted(row.site for row in rows) == ["host (excite_activation)", "host/gate"]
+    copy = replace(model, {"relu": "swish_beta"})
+    assert copy.count_params() == model.count_params() + 8
+    assert {site.old for site in keras_swish.find_activations(copy)} == {"swish_beta"}
     back = replace(copy, {"swish_beta": keras.activations.relu})
     assert have_the_same_bits(back, model, x)
 
