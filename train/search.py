@@ -176,13 +176,13 @@ def define_flags(flag_values: FlagValues) -> None:
         "... epochs.",
         flag_values,
     )
-    groups.define_model_flag(flag_values, "By default resnet8.")
+    groups.define_model_flag(flag_values, "By default resnet8; resnet32 for fashion_mnist.")
     groups.define_data_flags(flag_values)
     flag_values[
         "test_split"
     ].help = "Split that the dataset has for tests, by default 'test'; a search leaves it alone."
     groups.define_seed_flag(flag_values)
-    groups.define_recipe_fields(flag_values, (*_CONFIG_FLAGS, "learning_rates"))
+    groups.define_recipe_fields(flag_values, (*_CONFIG_FLAGS, "warmup_epochs", "learning_rates"))
     flag_values["learning_rates"].help = (
         "Learning rates, such as 0.1,0.03, in place of --learning_rate: a child is trained with "
         "each, and its reward is the best."
@@ -351,6 +351,10 @@ def _child_settings(flag_values: FlagValues) -> DatasetChild:
     for name, value in _given(flag_values, _CONFIG_FLAGS).items():
         with as_argument_error(name):
             config = dataclasses.replace(config, **{name: value})
+    if (warmup := flag_values.warmup_epochs) is not None:
+        if warmup >= config.epochs:
+            raise ArgumentError("warmup_epochs", f"a child is trained for {config.epochs} in all")
+        config = dataclasses.replace(config, warmup=warmup / config.epochs)
     if flag_values.learning_rates is not None:
         if flag_values.learning_rate is not None:
             raise ArgumentError("learning_rates", "stands in place of --learning_rate; give one")

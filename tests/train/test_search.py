@@ -309,6 +309,7 @@ def test_a_lost_worker_ends_with_one_line(call, narrow, monkeypatch, tmp_path):
         ("--learning_rate=0.1 --learning_rates=0.1,0.2", "stands in place of --learning_rate"),
         ("--learning_rates=0.1,0.2 --pruner=halving", "takes children of one learning rate"),
         ("--learning_rate=0", "--learning_rate=0.0: `learning_rate` must be a positive number"),
+        ("--warmup_epochs=6", "--warmup_epochs=6.0: a child is trained for 6 in all"),
         ("--bn_momentum=1", "--bn_momentum=1.0: `bn_momentum` must be in [0, 1)"),
         ("--seed=5000000000", "5000000000 is not an integer in the range [0, 4294967295]"),
         ("--seed=4294967293", "--seed=4294967293: the last of 4 seeds would be larger than"),
