@@ -69,6 +69,16 @@ def test_the_cheapest_child_that_agrees_is_chosen(proxy, folder):
     assert rows["cheap", "better"]["part of the target's"] == pytest.approx(12 / 200)
 
 
+def test_what_was_trained_when_the_child_had_been_chosen_is_not_chosen(proxy, folder):
+    shutil.copytree(folder / "cheap", folder / "narrow32_half")
+    path = folder / "narrow32_half/0.03/results.csv"
+    io.write_csv(path, [{**row, "seconds": 3} for row in io.read_csv(path)])
+    rows = proxy.rows(folder)
+    assert len(rows) == 12
+    (chosen,) = [row["child"] for row in rows if row["chosen"]]
+    assert chosen == "cheap"
+
+
 def test_a_diverged_seed_counts_as_chance_and_one_rate_is_not_the_better(proxy, folder):
     path = folder / "cheap" / "0.1" / "results.csv"
     rows = io.read_csv(path)
