@@ -44,7 +44,7 @@ def handed_on(host: keras.Layer) -> dict[Key, list[Holder]]:
     Returns:
         The holders inside it, by the key of the attribute; only where there are any. An empty
         list where an attribute merely has what the layer has made an `Activation` layer of: that
-        layer is where the activation is.
+        layer is where the activation is, unless the attribute is called as well.
 
     Example:
         >>> import keras
