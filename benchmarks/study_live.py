@@ -6,7 +6,8 @@ Reads FOLDER/SEED/study.log of each `keras-swish search --top_seeds=1`, and trai
 rediscovers Swish if a function of Swish's shape is among its ten best; those with an equal reward
 count as better. live.csv has two rows for each search, one for Swish's shape and one, which is not
 the plan's, for that of the best finalist: the place of the best function of that shape, how many
-functions were trained until the first, and the rewards beside those of the best and of ReLU.
+other shapes are before it, how many functions were trained until the first, and the rewards beside
+those of the best and of ReLU.
 """
 
 import pathlib
@@ -22,6 +23,8 @@ BEST = 10
 # In as many searches it has to be among the best.
 SEARCHES = 2
 SWISH = "swish"
+# What is said of the best function of a shape, where there is one.
+OF_SHAPE = ("function", "its reward", "its place", "shapes ahead", "found after")
 # The finalist that is furthest ahead of ReLU in the target network.
 FINALIST = "max(beta * x, tanh(x))"
 
@@ -40,6 +43,7 @@ def rows(study: Study) -> list[dict[str, Any]]:
     best = max(rewards, key=rewards.__getitem__)
     known = [functions.find(text, space).candidate for text in (SWISH, FINALIST)]
     first, second, *shapes = search_table.shapes(space, [*known, *rewards])
+    shape_of = dict(zip(rewards, shapes, strict=True))
     made = []
     for text, shape in ((SWISH, first), (FINALIST, second)):
         row = {
@@ -48,10 +52,12 @@ def rows(study: Study) -> list[dict[str, Any]]:
             "reward": round(rewards[best], 4),
             "reward of relu": round(_reward(study.references["relu"]), 4),
             "shape of": text,
-            **dict.fromkeys(("function", "its reward", "its place", "found after"), ""),
+            **dict.fromkeys(
+                ("function", "its reward", "its place", "shapes ahead", "found after"), ""
+            ),
             "among the best": False,
         }
-        alike = [c for c, one in zip(rewards, shapes, strict=True) if one == shape]
+        alike = [c for c in rewards if shape_of[c] == shape]
         if alike:
             its_best = max(alike, key=rewards.__getitem__)
             not_better = [c for c in rewards if rewards[c] >= rewards[its_best] and c not in alike]
@@ -59,6 +65,7 @@ def rows(study: Study) -> list[dict[str, Any]]:
                 "function": str(space.formula(its_best)),
                 "its reward": round(rewards[its_best], 4),
                 "its place": 1 + len(not_better),
+                "shapes ahead": len({shape_of[c] for c in not_better}),
                 "found after": 1 + list(rewards).index(alike[0]),
                 "among the best": len(not_better) < BEST,
             }

@@ -7,9 +7,10 @@ Reads FOLDER/target/RATE, comparisons of `keras-swish compare`, and FOLDER/CHILD
 
 proxy.csv has a row for each child and rate: the rank correlation of the mean rewards of the
 functions with their mean validation accuracies in the target, each function there at the better of
-its rates, with the 95% bootstrap interval over the functions; and the seconds of a training. The
-last rate, "better", takes the better of its rates for each function in the child, too. The child to
-take is the cheapest whose correlation lies within the interval of the best one's.
+its rates, with the 95% bootstrap interval over the functions; and the seconds of a training, the
+median, and their part of those that a training of the target takes at as many rates. The last rate,
+"better", takes the better of its rates for each function in the child, too. The child to take is
+the cheapest whose correlation lies within the interval of the best one's.
 """
 
 import collections
@@ -44,7 +45,7 @@ def target(folder: pathlib.Path, space: SearchSpace) -> Ranked:
         accuracy = float(row["validation_accuracy"]) if has_ended else CHANCE
         accuracies[identity(row["activation"], space)].append(accuracy)
         seconds += [float(row["seconds"])] * has_ended
-    return _means(accuracies), float(np.mean(seconds))
+    return _means(accuracies), float(np.median(seconds))  # some were disturbed
 
 
 def child(folder: pathlib.Path, space: SearchSpace) -> Ranked:
@@ -56,7 +57,7 @@ def child(folder: pathlib.Path, space: SearchSpace) -> Ranked:
             found = [max(reward, CHANCE) for reward in seeds]  # as in the target
             rewards[identity(row["formula"], space)] = found
             seconds += [float(row["seconds"]) / len(found)] * (row["status"] == "ok")
-    return _means(rewards), float(np.mean(seconds))
+    return _means(rewards), float(np.median(seconds))
 
 
 def identity(text: str, space: SearchSpace) -> Any:
@@ -102,6 +103,7 @@ def rows(folder: pathlib.Path) -> list[dict[str, Any]]:
         if len(paths) > 1:
             of_rates[BETTER] = better([*of_rates.values()])
         for rate, (means, cost) in of_rates.items():
+            target_cost = seconds if rate == BETTER else seconds / len(rates)
             keys = sorted(set(means) & set(truth), key=str)
             values = (np.array([one[key] for key in keys]) for one in (means, truth))
             found, low, high = correlation(*values)
@@ -114,7 +116,7 @@ def rows(folder: pathlib.Path) -> list[dict[str, Any]]:
                     "low": round(low, 3),
                     "high": round(high, 3),
                     "seconds": round(cost, 1),
-                    "part of the target's": round(cost / seconds, 3),
+                    "part of the target's": round(cost / target_cost, 3),
                 }
             )
     planned = [row for row in made if row["child"] not in LATER]

@@ -52,6 +52,10 @@ def test_an_equal_reward_counts_as_better_and_the_eleventh_place_is_none(live, s
     _add(study, SWISH, 0.8)
     row = live.rows(study)[0]
     assert (row["its place"], row["among the best"]) == (11, False)
+    _add(study, "x * cos(x)", 0.9)
+    _add(study, "-x * cos(x)", 0.9)
+    row = live.rows(study)[0]
+    assert (row["its place"], row["shapes ahead"]) == (13, 11)
 
 
 def test_the_shape_of_the_best_finalist_has_a_row_of_its_own(live, study):

@@ -66,6 +66,7 @@ def test_the_cheapest_child_that_agrees_is_chosen(proxy, folder):
     assert {row["functions"] for row in rows.values()} == {6}
     assert [name for name, row in rows.items() if row["chosen"]] == [("cheap", "0.03")]
     assert rows["cheap", "0.03"]["seconds"] == 6
+    assert rows["cheap", "0.03"]["part of the target's"] == pytest.approx(6 / 100)
     assert rows["cheap", "better"]["part of the target's"] == pytest.approx(12 / 200)
 
 
