@@ -126,7 +126,9 @@ SLOPES = {
     "unit": "darcsinh(a)**3 * da",
     "darcsinh": "-(a * darcsinh(a)**3) * da",
     "dsinc": "-(sinc(a) + 2 * dsinc_over_x(a)) * da",
-    "dsinc_over_x": "where(abs(a), -(sinc(a) + 3 * dsinc_over_x(a)) / a, 0) * da",
+    # Near 0 the difference cancels.
+    "dsinc_over_x": "where(abs(a) - 0.5, -(sinc(a) + 3 * dsinc_over_x(a)) / a, a / 15 * (1 - a**2 "
+    "/ 14 + a**4 / 504 - a**6 / 33264 + a**8 / 3459456 - a**10 / 518918400)) * da",
     "x_arcsinh_squared": "arcsinh(a) * (arcsinh(a) + 2 * unit(a)) * da",
     "hard_swish": "kept_nan(where(a - 3, 1, where(a + 3, (2 * a + 3) / 6, 0)), a) * da",
     "mish": "dmish(a) * da",

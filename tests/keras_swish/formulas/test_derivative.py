@@ -2,6 +2,7 @@
 
 import hypothesis
 import keras
+import mpmath
 import numpy as np
 import pytest
 from formula_trees import TREES
@@ -119,6 +120,30 @@ def test_sinc_is_safe_at_zero_with_its_gradient():
     for text in ("sinc(x)", "dsinc(x)"):
         assert np.isfinite(apply_formula(text, x)).all()
         assert np.isfinite(gradient(text, x)).all()
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-5), ("float64", 1e-12)])
+def test_the_third_derivative_of_sinc_is_right_near_zero(dtype, rtol):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the gradients are taken with TensorFlow")
+    points = [-2.0, -0.6, -0.4, -1e-3, 1e-6, 0.1, 0.49, 0.51, 3.0]
+    x = tf.constant(points, dtype)
+    with tf.GradientTape() as third:
+        third.watch(x)
+        with tf.GradientTape() as second:
+            second.watch(x)
+            with tf.GradientTape() as first:
+                first.watch(x)
+                y = apply_formula("sinc(x)", x)
+            slope = first.gradient(y, x)
+        slope = second.gradient(slope, x)
+    ours = third.gradient(slope, x)
+    with mpmath.workdps(60):
+        expected = [
+            float(mpmath.diff(mpmath.sinc, mpmath.mpf(one), 3)) for one in x.numpy().tolist()
+        ]
+    np.testing.assert_allclose(ours, expected, rtol=rtol)
 
 
 def test_a_name_that_the_formula_lacks_is_refused():
