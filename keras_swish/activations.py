@@ -76,7 +76,9 @@ def _from_catalogue(name: str, entry: catalogue.Entry) -> Callable[[Any], Any]:
 
     Source: {entry.source}.
     """
-    return keras.saving.register_keras_serializable(package="keras_swish")(activation)
+    # A user's may have the name of a class of ours, by which files find that.
+    package = "keras_swish.registered" if entry.is_registered else "keras_swish"
+    return keras.saving.register_keras_serializable(package=package)(activation)
 
 
 # The functions of this module.

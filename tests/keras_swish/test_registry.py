@@ -388,6 +388,15 @@ def test_what_cannot_be_registered_is_refused(registered, name, formula, message
     assert keras_swish.names() == before
 
 
+def test_a_name_of_a_class_of_ours_does_not_hide_it_from_files(registered, tmp_path):
+    layer = keras_swish.layer("x * tanh(beta * x)")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), layer])
+    model.save(tmp_path / "model.keras")
+    keras_swish.register("SearchedActivation", "tanh(x) - x")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.layers[-1]) is type(layer)
+
+
 @pytest.mark.parametrize("arguments", [(3, "x"), ("mine", keras.ops.tanh), ("mine", None)])
 def test_only_strings_are_registered(arguments):
     with pytest.raises(TypeError, match="Received"):
