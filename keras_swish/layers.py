@@ -53,9 +53,7 @@ class TrainableActivation(keras.layers.Layer):
             self.beta_initializer = initializers.get(beta_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
-        if isinstance(shared_axes, int | np.integer):
-            shared_axes = [int(shared_axes)]
-        self.shared_axes = None if shared_axes is None else [*map(operator.index, shared_axes)]
+        self.shared_axes = None if shared_axes is None else _axes(shared_axes)
         self.data_format = self.given_data_format = data_format
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
@@ -150,6 +148,17 @@ class TrainableActivation(keras.layers.Layer):
             "shared_axes": self.shared_axes,
             "data_format": self.data_format,
         }
+
+
+def _axes(shared_axes: Any) -> list[int]:
+    """Returns the axes as a list."""
+    axes = [shared_axes] if isinstance(shared_axes, int | np.integer) else shared_axes
+    try:
+        return [*map(operator.index, axes)]
+    except TypeError:
+        raise TypeError(
+            f"`shared_axes` must be a whole number, or several. Received: {shared_axes!r}"
+        ) from None
 
 
 @keras.saving.register_keras_serializable(package="keras_swish")

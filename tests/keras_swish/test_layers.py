@@ -42,8 +42,8 @@ def test_bad_arguments_say_what_came():
         Swish(data_format="channels_first").build((None, None, 3))
     with pytest.raises(ValueError, match="Received: data_format='channels_middle'"):
         Swish(data_format="channels_middle")
-    for axes in ([1.5], "1"):
-        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+    for axes in ([1.5], "1", 1.5):
+        with pytest.raises(TypeError, match="must be a whole number, or several"):
             Swish(shared_axes=axes)
     for initializer in (0, ""):
         with pytest.raises(ValueError, match="Could not interpret initializer"):
