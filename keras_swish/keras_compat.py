@@ -126,6 +126,11 @@ def recurrent_states(layer: keras.Layer) -> list[keras.Variable]:
     return keras.tree.flatten(layer.states) if is_stateful else []
 
 
+# By which a recurrent layer calls the cells of a stack once before its first step, for the shapes
+# of their dropout masks.
+PREPARES_CELLS = "_maybe_config_dropout_masks"
+
+
 @contextlib.contextmanager
 def without_new_calls(layer: keras.Layer) -> Iterator[None]:
     """Takes what symbolic calls made meanwhile out of a layer and its sublayers again."""

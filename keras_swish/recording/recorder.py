@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from keras_swish.keras_compat import (
+    PREPARES_CELLS,
     Tensor,
     all_layers,
     attributes,
@@ -125,9 +126,17 @@ def states_kept(model: keras.Model) -> Iterator[None]:
 
 
 class _Trial:
-    """Whether what is being called is a step of a loop that is computed for its shape alone."""
+    """Whether what is being called is a step that is computed for its shape alone."""
 
     running = False
+
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls a function, all of whose steps are such."""
+        before, self.running = self.running, True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.running = before
 
 
 def _reporter(
@@ -190,15 +199,15 @@ def _step_by_step(
 
     def watched_step(*args: Any, **kwargs: Any) -> Any:
         nonlocal is_trial
-        before, trial.running, is_trial = trial.running, trial.running or is_trial, False
-        try:
-            return step(*args, **kwargs)
-        finally:
-            trial.running = before
+        was_trial, is_trial = is_trial, False
+        return trial.run(step, *args, **kwargs) if was_trial else step(*args, **kwargs)
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_method(layer, "inner_loop", watched_loop))
         stack.enter_context(_method(layer.cell, "call", watched_step))
+        if prepare := getattr(layer, PREPARES_CELLS, None):
+            prepare = functools.partial(trial.run, prepare)
+            stack.enter_context(_method(layer, PREPARES_CELLS, prepare))
         if hasattr(layer, "use_cudnn"):  # it computes all steps at once
             stack.enter_context(_attribute(layer, "use_cudnn", lambda _: False))
         yield

@@ -284,6 +284,23 @@ def test_the_steps_of_recurrent_layers_are_calls():
     assert rows["lstm/lstm_cell (activation)"].calls == 10
 
 
+@pytest.mark.parametrize("unroll", [False, True])
+def test_the_steps_of_several_cells_are_calls(unroll):
+    """Keras calls each cell once more before the first step."""
+    cells = [keras.layers.SimpleRNNCell(4, "relu", use_bias=False) for _ in range(2)]
+    inputs = keras.Input((5, 3))
+    model = keras.Model(inputs, keras.layers.RNN(cells, unroll=unroll)(inputs))
+    x = data(6, 5, 3)
+    kernel, recurrent, *_ = (numpy(v).astype("float64") for v in model.weights)
+    state, seen = np.zeros((6, 4)), []
+    for step in range(5):
+        seen.append(x[:, step] @ kernel + state @ recurrent)
+        state = np.maximum(seen[-1], 0)
+    first, second = activation_statistics(model, x).rows
+    assert (first.calls, second.calls) == (5, 5)
+    assert_is(first, by_hand(np.stack(seen, 1), lambda z: np.maximum(z, 0), lambda z: z > 0))
+
+
 @pytest.mark.parametrize(
     "layer",
     [
