@@ -120,19 +120,20 @@ def broken_sites(
     failures = [line for line in after.not_examined if line not in before.observations.not_examined]
     reason = f" that works: {failures[0]}" if failures else ""
     lines = {}
+    replaced = [located for located, _ in chosen]
     for position, (located, name) in enumerate(chosen):
         owner = copies.get(id(located.owner))
         if located.key is None or owner is None or not runs_own_code(located.owner):
             continue
-        if located.followers:  # the layers that it was handed on to call it
-            continue
         lookups = [lookup for lookup in before.lookups if lookup.located == located]
         was_called = lookups or (id(located.owner), located.key) in before.observations.reached
+        if located.followers:  # the layers that it was handed on to call it
+            was_called = False
         if was_called and not _is_called(located, lookups, owner, name, after, copies):
             calls = "; ".join(str(lookup.call) for lookup in lookups) or str(located.site)
             attribute = located.site.attribute
             lines[position] = f"{calls}, where {name} in {attribute} changes nothing{reason}"
-        elif _is_called_still(located, name, before.observations, after, owner):
+        elif _is_called_still(located, name, before, replaced, after, owner):
             lines[position] = f"{located.site}: its code calls it as well, not from there"
     return lines
 
@@ -161,16 +162,24 @@ def _is_called(
 def _is_called_still(
     located: LocatedActivation,
     name: str,
-    before: Observations,
+    before: Survey,
+    replaced: list[LocatedActivation],
     after: Observations,
     owner: keras.Layer,
 ) -> bool:
-    if located.text is not None or name == located.site.old:
+    """Says whether the copy's code calls what was replaced, not led to it by a kept string."""
+    if name == located.site.old:
         return False
-    known = {(c.location, c.name) for c in before.calls if c.layers[0] is located.owner}
+    known = {_pair(call) for call in before.observations.calls if call.layers[0] is located.owner}
+    led_to = {True: set(), False: set()}
+    for lookup in before.lookups:
+        led_to[lookup.located in replaced].add(_pair(lookup.call))
+    known -= led_to[True] - led_to[False]
     return any(
-        call.layers[0] is owner
-        and call.name == located.site.old
-        and (call.location, call.name) not in known
+        call.layers[0] is owner and call.name == located.site.old and _pair(call) not in known
         for call in after.calls
     )
+
+
+def _pair(call: CodeCall) -> tuple[str, str]:
+    return call.location, call.name

@@ -326,6 +326,47 @@ def test_one_function_held_and_called_from_elsewhere_too_is_told():
         replace(layer_that_calls(ops.relu, call), {"relu": "swish"})
 
 
+class Gives(layers.Layer):
+    """Hands its activation on, or looks it up by its name; and calls the function itself."""
+
+    def __init__(self, activation, calls, **kwargs):
+        super().__init__(**kwargs)
+        self.activation, self.calls = activation, calls
+        self.looks_up = isinstance(activation, str)
+        self.dense = layers.Dense(6, None if self.looks_up else activation)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x, training=None):
+        x = self.dense(x)
+        if self.looks_up:
+            x = keras.activations.get(self.activation)(x)
+        return self.calls(x - 0.2, training)
+
+    def get_config(self):
+        return {**super().get_config(), "activation": self.activation, "calls": self.calls}
+
+
+ITSELF = {
+    "activations": lambda x, training: keras.activations.relu(x),
+    "got": lambda x, training: keras.activations.get("relu")(x),
+    "layer": lambda x, training: layers.ReLU()(x),
+    "helper": lambda x, training: helper(x),
+    "training": lambda x, training: keras.activations.relu(x) if training else x,
+}
+
+
+@pytest.mark.parametrize("new", ["tanh", "swish_beta"])
+@pytest.mark.parametrize("held", [keras.activations.relu, "relu"], ids=["handed_on", "looked_up"])
+@pytest.mark.parametrize("calls", ITSELF.values(), ids=ITSELF)
+def test_what_is_handed_on_or_looked_up_and_called_from_elsewhere_too_is_told(calls, held, new):
+    with pytest.raises(ValueError, match="called in the code of layers, where they cannot"):
+        replace(between_dense(Gives(held, calls, name="gives")), {"relu": new})
+    replaced = replace(between_dense(Gives(held, lambda x, training: x)), {"relu": new})
+    assert {site.old for site in keras_swish.find_activations(replaced)} == {new}
+
+
 def test_a_function_in_an_attribute_that_calls_an_activation_is_named_with_the_attribute():
     def call(self, x, training):
         return self.kept(x)
