@@ -52,9 +52,7 @@ def rows(study: Study) -> list[dict[str, Any]]:
             "reward": round(rewards[best], 4),
             "reward of relu": round(_reward(study.references["relu"]), 4),
             "shape of": text,
-            **dict.fromkeys(
-                ("function", "its reward", "its place", "shapes ahead", "found after"), ""
-            ),
+            **dict.fromkeys(OF_SHAPE, ""),
             "among the best": False,
         }
         alike = [c for c in rewards if shape_of[c] == shape]
