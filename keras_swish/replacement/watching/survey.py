@@ -126,9 +126,9 @@ def broken_sites(
         if located.key is None or owner is None or not runs_own_code(located.owner):
             continue
         lookups = [lookup for lookup in before.lookups if lookup.located == located]
-        was_called = lookups or (id(located.owner), located.key) in before.observations.reached
-        if located.followers:  # the layers that it was handed on to call it
-            was_called = False
+        was_reached = (id(located.owner), located.key) in before.observations.reached
+        # Where it was handed on, the layers that got it call it.
+        was_called = not located.followers and (lookups or was_reached)
         if was_called and not _is_called(located, lookups, owner, name, after, copies):
             calls = "; ".join(str(lookup.call) for lookup in lookups) or str(located.site)
             attribute = located.site.attribute
