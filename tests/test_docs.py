@@ -236,7 +236,7 @@ def test_the_numbers_of_the_readme_are_in_the_results_that_it_links_to():
     for question, answer, interval, _ in rows(table[0]):
         path = re.search(rf"{re.escape(REPOSITORY)}(results/\S+\.(?:md|csv))", answer)
         numbers = re.findall(r"[+-]\d+\.\d+", answer + interval)
-        assert path or not numbers, question
+        assert bool(numbers) == bool(path), question
         for number in numbers:  # in points; a CSV file has parts of 1
             text = f"{float(number) / 100:.4f}" if path[1].endswith("csv") else number
             assert text in text_of(path[1]), f"{question}: {number}"
