@@ -23,6 +23,7 @@ from keras_swish.formulas.language import (
 from keras_swish.formulas.numeric import evaluate
 from keras_swish.formulas.primitives import FUNCTIONS
 from keras_swish.messages import unknown
+from keras_swish.replacement.rules import change_of_shape
 from keras_swish.search.identity import SETS
 from keras_swish.search.space import Candidate, SearchSpace, Unit
 
@@ -59,7 +60,8 @@ def read(start: Start | None, space: SearchSpace) -> list[Function]:
         space: Where candidates are looked for.
 
     Raises:
-        ValueError: If one is neither a formula nor a name, or the file cannot be read.
+        ValueError: If one is neither a formula nor a name, or changes the shape, or the file cannot
+            be read.
 
     Example:
         >>> from keras_swish.search import SearchSpace, functions
@@ -73,6 +75,14 @@ def read(start: Start | None, space: SearchSpace) -> list[Function]:
     found: dict[object, Function] = {}
     for text in _texts(start):
         function = find(text, space)
+        # A formula never does.
+        has_formula = _formula(function.text) is not None
+        change = "" if has_formula else change_of_shape(registry.layer(function.text))
+        if change:
+            raise ValueError(
+                "A function of `start` must keep the shape of what it is applied to. Received: "
+                f"{text!r}, which changes it, such as {change}"
+            )
         found.setdefault(function.candidate or function.formula, function)
     return list(found.values())
 

@@ -74,6 +74,7 @@ def fresh(metrics=None, loss="sparse_categorical_crossentropy", outputs=2):
         ({"reward": lambda y: 1.0}, "fails on the labels and outputs"),
         ({"class_weight": [1, 2]}, "must be a dictionary"),
         ({"start": ["swsh"]}, "Unknown activation 'swsh'"),
+        ({"start": ["x**3", "glu"]}, r"keep the shape.*Received: 'glu'.*from \(2, 4\) to"),
         ({"algorithm": "luck"}, "Unknown algorithm 'luck'"),
         ({"executor": "rey"}, "Did you mean 'ray'"),
         ({"executor": 2}, "Received: 2"),
