@@ -75,9 +75,8 @@ def read(start: Start | None, space: SearchSpace) -> list[Function]:
     found: dict[object, Function] = {}
     for text in _texts(start):
         function = find(text, space)
-        # A formula never does.
-        has_formula = _formula(function.text) is not None
-        change = "" if has_formula else change_of_shape(registry.layer(function.text))
+        in_space = function.candidate is not None
+        change = "" if in_space else change_of_shape(registry.layer(function.text))
         if change:
             raise ValueError(
                 "A function of `start` must keep the shape of what it is applied to. Received: "
