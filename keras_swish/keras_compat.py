@@ -84,6 +84,28 @@ def call_symbolically(function: Callable, *args: Any, **kwargs: Any) -> Any:
     return backend.compute_output_spec(function, *args, **kwargs)
 
 
+@contextlib.contextmanager
+def both_branches() -> Iterator[None]:
+    """Lets `keras.ops.cond` call both functions of symbolic tensors on PyTorch, as others do."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    from keras.src.backend.torch import core
+
+    cond = core.cond
+
+    def both(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+        if core.get_device() == "meta":
+            false_fn()
+        return cond(pred, true_fn, false_fn)
+
+    core.cond = both
+    try:
+        yield
+    finally:
+        core.cond = cond
+
+
 def mask_of(tensor: Any) -> Any:
     """Returns the mask that goes with a symbolic tensor, or None."""
     return getattr(tensor, "_keras_mask", None)

@@ -43,7 +43,7 @@ def _functions() -> dict[Any, str]:
 
 _FUNCTIONS = _functions()
 _OPERATIONS = {name.replace("_", ""): ALIASES.get(name, name) for name in keras_names()}
-_IN_FRAMEWORKS = {**_OPERATIONS, "logistic": "sigmoid"}
+_IN_FRAMEWORKS = {**_OPERATIONS, "logistic": "sigmoid", "expit": "sigmoid"}
 # What frameworks have under these names is no activation.
 _NO_ACTIVATIONS = {"linear", "exponential"}
 

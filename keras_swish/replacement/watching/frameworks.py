@@ -27,7 +27,8 @@ _FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
 # Elementwise functions that an activation may be made of, without being one.
 _PARTS = {
     *("maximum", "minimum", "where", "select", "select_n", "heaviside", "sign", "abs", "absolute"),
-    *("clip", "clip_by_value", "clamp", "greater", "greater_equal", "less", "less_equal"),
+    *("clip", "clip_by_value", "clamp", "clamp_min", "clamp_max"),
+    *("greater", "greater_equal", "less", "less_equal"),
     *("gt", "ge", "lt", "le", "exp", "expm1", "log1p", "logaddexp", "erf", "sin", "cos", "sinc"),
     *("arctan", "atan", "arcsinh", "asinh", "numpy_function", "py_function", "pure_callback"),
     # Activations that Keras has no function for.
@@ -117,7 +118,8 @@ def name_in_framework(function: Any) -> str | None:
 
 def known_builtin(function: Any) -> KnownFunction | None:
     """Returns what a function of PyTorch's is that has no Python code."""
-    attribute = getattr(function, "__name__", "").strip("_")
+    attribute = getattr(function, "__name__", "").partition(".")[0].strip("_")
+    attribute = attribute.removeprefix("special_")
     name = name_of_function(attribute)
     if name is None and attribute not in _PARTS:
         return None
@@ -193,20 +195,84 @@ def untraced() -> Iterator[None]:
         yield
 
 
+def forget_traces() -> None:
+    """Lets JAX run the code of functions again that it would take from an earlier trace.
+
+    It compiles all again then, so that this is for where `untraced` does not do.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
+@functools.cache
+def traces_anyway() -> frozenset[int]:
+    """Returns the ids of the code of JAX's functions that trace what they get, `untraced` or not.
+
+    What they have traced before is not run again.
+    """
+    if keras.backend.backend() != "jax":
+        return frozenset()
+    from jax import lax
+
+    names = _CALL_WHAT_THEY_GET & set(dir(lax))
+    return frozenset(id(_code(getattr(lax, name))) for name in names)
+
+
+@functools.cache
+def compiled_code() -> frozenset[int]:
+    """Returns the ids of the code with which TensorFlow and JAX run what has no Python code."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from tensorflow.python.eager.polymorphic_function.concrete_function import (
+            ConcreteFunction,
+        )
+
+        runs = [ConcreteFunction._call_flat]
+    elif backend == "jax":
+        from jax import export, stages
+
+        runs = [export.Exported.call, stages.Compiled.__call__]
+    else:
+        runs = []
+    return frozenset(id(run.__code__) for run in runs)
+
+
 def builtin_calls(note: Callable[[Any, tuple], None]) -> contextlib.AbstractContextManager:
     """Returns a context in which PyTorch's functions that have no Python code are noted.
 
-    Its operators and the methods of its tensors reach no profiler of Python's.
+    Its operators and the methods of its tensors reach no profiler of Python's; what TorchScript
+    calls does not reach the first of these two, either.
     """
     if keras.backend.backend() != "torch":
         return contextlib.nullcontext()
     from torch.overrides import (  # pyright: ignore[reportMissingImports]
         TorchFunctionMode,
     )
+    from torch.utils._python_dispatch import (  # pyright: ignore[reportMissingImports]
+        TorchDispatchMode,
+    )
 
-    class Mode(TorchFunctionMode):
+    is_called_from_python = False
+
+    class Functions(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
+            nonlocal is_called_from_python
             note(func, args)
+            before, is_called_from_python = is_called_from_python, True
+            try:
+                return func(*args, **(kwargs or {}))
+            finally:
+                is_called_from_python = before
+
+    class Operations(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if not is_called_from_python:
+                note(func, args)
             return func(*args, **(kwargs or {}))
 
-    return Mode()
+    stack = contextlib.ExitStack()
+    stack.enter_context(Functions())
+    stack.enter_context(Operations())
+    return stack

@@ -32,8 +32,11 @@ from keras_swish.replacement.watching.frameworks import (
     KnownFunction,
     builtin_calls,
     code_of,
+    compiled_code,
+    forget_traces,
     known_builtin,
     known_by_code,
+    traces_anyway,
 )
 from keras_swish.replacement.watching.reach import (
     called_layer,
@@ -49,13 +52,11 @@ from keras_swish.replacement.watching.running import (
     arguments,
     asks_for_training,
     callables,
-    eagerly,
     first_shape,
     given_arguments,
     has_floats,
     is_users,
     runs_own_code,
-    settings_of,
     unchanged,
     units_with_own_code,
 )
@@ -139,6 +140,11 @@ def observe(
     return watch.observations()
 
 
+# What is said of layers that were run, but not in all that they do.
+_ON_VALUES = "its code was run on ones alone, for which it may take one branch of several"
+_COMPILED = "calls compiled code, of which it is not known what that calls"
+
+
 class _Watch:
     """Notes the calls of activations while layers run."""
 
@@ -150,10 +156,10 @@ class _Watch:
         self._parts: dict[int, dict[str, None]] = {}  # by the layer's id
         self._not_run: dict[int, str] = {}
         self._run_on_values: set[int] = set()
+        self._compiled: set[int] = set()
         self._reached: set[tuple[int, Any]] = set()
         self._called: set[int] = set()
         self._masked = masked_in_graphs(model)
-        self._same_in_training: set[str] = set()
         self._layers: dict[int, keras.Layer] = {}
         self._located: dict[int, LocatedActivation] = {}
         self._held: dict[int, list[tuple[types.CodeType, LocatedActivation]]] = {}
@@ -173,17 +179,15 @@ class _Watch:
         self._own = {id(code_of(each)): each for each in own if not is_known(each)}
 
     def observations(self) -> Observations:
-        lines = [
-            f"{self._path(layer)} ({type(layer).__name__}): {self._not_run[key]}"
-            for key, layer in self._layers.items()
-            if key in self._not_run
-        ]
-        lines += [
-            f"{self._path(layer)} ({type(layer).__name__}): calls "
-            f"{', '.join(self._parts[key])}, which may be part of an activation"
-            for key, layer in self._layers.items()
-            if key in self._parts
-        ]
+        lines = self._lines(self._not_run)
+        lines += self._lines(dict.fromkeys(self._run_on_values, _ON_VALUES))
+        lines += self._lines(dict.fromkeys(self._compiled, _COMPILED))
+        lines += self._lines(
+            {
+                key: f"calls {', '.join(parts)}, which may be part of an activation"
+                for key, parts in self._parts.items()
+            }
+        )
         run = [layer for key, layer in self._layers.items() if key not in self._not_run]
         return Observations(
             tuple(self._calls),
@@ -192,6 +196,14 @@ class _Watch:
             frozenset(self._masked),
             never_called(run, self._called, self._run_on_values),
         )
+
+    def _lines(self, notes: dict[int, str]) -> list[str]:
+        """Returns what is noted of layers, in the order of the layers."""
+        return [
+            f"{self._path(layer)} ({type(layer).__name__}): {notes[key]}"
+            for key, layer in self._layers.items()
+            if key in notes
+        ]
 
     def _path(self, layer: keras.Layer) -> str:
         return self._paths.get(id(layer)) or layer.name
@@ -222,13 +234,14 @@ class _Watch:
             for args, kwargs in calls_:
                 try:
                     with unchanged(layer), self._watched():
-                        way(layer, args, kwargs)
+                        has_values = way(layer, args, kwargs)
                 except Exception as failure:
                     error = error or failure
                     continue
-                if way is eagerly:
+                if has_values:
                     self._run_on_values.add(id(layer))
-                if asks_for_training(layer) and "training" not in kwargs:
+                # Keras notes the default of a call's parameter as if it had been given.
+                if asks_for_training(layer) and kwargs.get("training") is not True:
                     self._run_in_training(way, layer, args, kwargs)
                 return None
         return error
@@ -236,22 +249,17 @@ class _Watch:
     def _run_in_training(
         self, way: Callable, layer: keras.Layer, args: tuple, kwargs: dict
     ) -> None:
-        """Runs a call in training, unless that showed nothing of a layer of the same settings."""
-        settings = settings_of(layer)
-        if settings in self._same_in_training:
+        unbuilt = [part for part in all_layers(layer) if not part.built]
+        if unbuilt:  # running it would build them
+            names = ", ".join(self._path(part) for part in unbuilt)
+            self._not_run[id(layer)] = f"its code was not run in training: not built is {names}"
             return
-        before = self._size()
-        # If the branch cannot be run so, what inference takes is known still.
-        with contextlib.suppress(Exception), unchanged(layer), self._watched():
-            way(layer, args, {**kwargs, "training": True})
-        if settings is not None and self._size() == before:
-            self._same_in_training.add(settings)
-
-    def _size(self) -> tuple[int, ...]:
-        """Returns how much was noted."""
-        parts = sum(len(labels) for labels in self._parts.values())
-        noted = (self._calls, self._reached, self._called, self._masked)
-        return (*map(len, noted), parts)
+        try:
+            with unchanged(layer), self._watched():
+                way(layer, args, {**kwargs, "training": True})
+        except Exception as error:
+            reason = f"its code could not be run in training ({first_line(error)})"
+            self._not_run[id(layer)] = reason
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -279,6 +287,10 @@ class _Watch:
             if takes_mask(layer, frame):
                 self._masked.add(id(layer))
         code = id(frame.f_code)
+        if code in traces_anyway():
+            forget_traces()
+        if code in compiled_code():
+            self._note_compiled(frame)
         known = self._known.get(code)
         if known is not None and not known.is_opaque:
             self._note(known, frame, given_arguments(frame))
@@ -294,6 +306,14 @@ class _Watch:
             given = {str(index): value for index, value in enumerate(args)}
             # Above this function and PyTorch's hook there is what has called it.
             self._note(known, sys._getframe(1), given)
+
+    def _note_compiled(self, frame: types.FrameType) -> None:
+        """Notes that compiled code is called, which tells no profiler of Python's what it calls."""
+        stack = Stack(frame, self._known, self._is_made_on_the_spot)
+        if stack.owners and not stack.is_part_of_another:
+            layer, _ = stack.owners[0]
+            self._layers.setdefault(id(layer), layer)
+            self._compiled.add(id(layer))
 
     # Who called it.
 

@@ -11,6 +11,7 @@ import keras
 
 from keras_swish.keras_compat import (
     all_layers,
+    both_branches,
     call_symbolically,
     calls,
     mask_of,
@@ -20,7 +21,12 @@ from keras_swish.keras_compat import (
 )
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members, tuple_like
 from keras_swish.replacement.recognise import recognise
-from keras_swish.replacement.watching.frameworks import KnownFunction, code_of, untraced
+from keras_swish.replacement.watching.frameworks import (
+    KnownFunction,
+    code_of,
+    forget_traces,
+    untraced,
+)
 
 # Code of these, and of Python's own modules, is not the user's.
 _LIBRARIES = {
@@ -82,16 +88,38 @@ def call_layer(layer: keras.Layer, args: tuple, kwargs: dict) -> Any:
     return layer(*args, **kwargs)
 
 
-def _symbolically_untraced(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
+def _symbolically_untraced(layer: keras.Layer, args: tuple, kwargs: dict) -> bool:
     with untraced():
-        _symbolically(layer, args, kwargs)
+        return _call_symbolically(layer, args, kwargs)
 
 
-def _symbolically(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
-    call_symbolically(lambda *args, **kwargs: call_layer(layer, args, kwargs), *args, **kwargs)
+def _symbolically(layer: keras.Layer, args: tuple, kwargs: dict) -> bool:
+    forget_traces()
+    return _call_symbolically(layer, args, kwargs)
 
 
-def eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
+def _call_symbolically(layer: keras.Layer, args: tuple, kwargs: dict) -> bool:
+    has_values = False
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal has_values
+        has_values = _have_values((args, kwargs))
+        return call_layer(layer, args, kwargs)
+
+    with both_branches():
+        call_symbolically(call, *args, **kwargs)
+    return has_values
+
+
+def _have_values(call: Any) -> bool:
+    """Says whether there are values, which Keras takes on PyTorch where symbols do not do."""
+    if keras.backend.backend() != "torch":
+        return False
+    devices = [getattr(value, "device", None) for value in keras.tree.flatten(call)]
+    return any(device is not None and device.type != "meta" for device in devices)
+
+
+def _on_ones(layer: keras.Layer, args: tuple, kwargs: dict) -> bool:
     """Runs a call on small tensors, for code that asks what its tensors hold."""
 
     def tensor(value: Any) -> Any:
@@ -102,13 +130,15 @@ def eagerly(layer: keras.Layer, args: tuple, kwargs: dict) -> None:
     call: Any = keras.tree.map_structure(tensor, (args, kwargs))
     with keras.StatelessScope(), untraced():
         call_layer(layer, *call)
+    return True
 
 
-# Ways to run a call, of which a later one is for what an earlier one cannot.
-WAYS: tuple[Callable[[keras.Layer, tuple, dict], None], ...] = (
+# Ways to run a call, of which a later one is for what an earlier one cannot. Each says whether it
+# ran on values: of branches on these it takes one.
+WAYS: tuple[Callable[[keras.Layer, tuple, dict], bool], ...] = (
     _symbolically_untraced,
     _symbolically,
-    eagerly,
+    _on_ones,
 )
 
 
@@ -161,8 +191,11 @@ def _untracked(shapes: Any) -> Any:
 
 
 def _with_known_batch(call: Any) -> Any:
-    """Returns a call with few examples on PyTorch, where unknown sizes run it twice, in full."""
-    if keras.backend.backend() != "torch":
+    """Returns a call with few examples, except on TensorFlow.
+
+    PyTorch runs a call of unknown sizes twice, in full; JAX runs no loop over an unknown number.
+    """
+    if keras.backend.backend() == "tensorflow":
         return call
 
     def known(value: Any) -> Any:
@@ -196,22 +229,9 @@ def _parameters(layer: keras.Layer) -> tuple[str, ...]:
 
 
 def asks_for_training(layer: keras.Layer) -> bool:
-    """Says whether the user's code in a layer may do something else in training.
-
-    If not all of it is built, it is not run so: running it would build it.
-    """
-    parts = all_layers(layer)
-    asks = any(runs_own_code(part) and "training" in _parameters(part) for part in parts)
-    return asks and all(part.built for part in parts) and not isinstance(layer, keras.layers.Lambda)
-
-
-def settings_of(layer: keras.Layer) -> str | None:
-    """Returns the class and the configuration of a layer without its name, as a text."""
-    try:
-        config = {**layer.get_config(), "name": None}
-    except Exception:  # of a layer that has none
-        return None
-    return repr((type(layer), config))
+    """Says whether the user's code in a layer may do something else in training."""
+    asks = (runs_own_code(part) and "training" in _parameters(part) for part in all_layers(layer))
+    return any(asks) and not isinstance(layer, keras.layers.Lambda)
 
 
 @contextlib.contextmanager

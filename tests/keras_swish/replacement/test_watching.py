@@ -272,10 +272,53 @@ def test_a_call_that_jax_traced_before_is_run_again():
     import jax
 
     function = jax.jit(lambda x: jax.nn.relu(x) + 1)
-    model = layer_that_calls(lambda x: function(x))
-    model(X)
-    for _ in range(2):
-        assert [site.old for site in keras_swish.find_activations(model)] == ["relu"]
+    for call in (
+        function,
+        lambda x: jax.lax.map(function, x),
+        lambda x: jax.lax.cond(x.sum() > 0, function, lambda x: x, x),
+    ):
+        model = layer_that_calls(call)
+        model(X)
+        for _ in range(2):
+            assert [site.old for site in keras_swish.find_activations(model)] == ["relu"]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_what_tensorflow_compiled_without_its_code_is_listed_as_not_examined(tmp_path):
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((None, 6))
+    function = tf.function(tf.nn.relu, input_signature=[spec])
+    module = tf.Module()
+    module.function = function
+    tf.saved_model.save(module, tmp_path)
+    for call in (function.get_concrete_function(), tf.saved_model.load(tmp_path).function):
+        (line,) = observe(layer_that_calls(lambda x, call=call: call(x))).not_examined
+        assert line.startswith("custom (Custom): calls compiled code")
+    # The code of this one is known.
+    assert observe(layer_that_calls(lambda x: function(x))).not_examined == ()
+
+
+@pytest.mark.jax
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+def test_what_jax_exported_is_listed_as_not_examined():
+    import jax
+    from jax import export
+
+    spec = jax.ShapeDtypeStruct(export.symbolic_shape("b, 6"), "float32")
+    exported = export.deserialize(export.export(jax.jit(jax.nn.relu))(spec).serialize())
+    (line,) = observe(layer_that_calls(exported.call)).not_examined
+    assert line.startswith("custom (Custom): calls compiled code")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_what_torchscript_calls_is_seen():
+    import torch
+
+    traced = torch.jit.trace(torch.relu, torch.ones(2))
+    for function in (traced, torch.jit.script(torch.nn.ReLU()), torch.special.expit):
+        assert len(observe(layer_that_calls(lambda x, f=function: f(x))).calls) == 1
 
 
 def test_code_between_keras_s_own_layers_is_seen_but_their_own_is_not():
@@ -391,6 +434,88 @@ def test_the_branches_of_inference_and_of_training_are_both_run():
 
     sites = keras_swish.find_activations(layer_that_calls(ops.relu, call))
     assert {site.old for site in sites if site.code} == {"tanh", "swish"}
+
+
+@pytest.mark.parametrize("default", [None, False, True])
+def test_both_branches_are_run_whatever_the_default(default):
+    class Custom(layers.Layer):
+        def call(self, x, training=default):
+            return ops.tanh(x) if training else ops.silu(x)
+
+    class Around(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = Custom(name="inner")
+
+        def call(self, x, training=default):
+            return self.inner(x, training=training)
+
+    for layer in (Custom(name="custom"), Around(name="around")):
+        sites = keras_swish.find_activations(between_dense(layer))
+        assert {site.old for site in sites} >= ({"tanh"} if default else {"tanh", "swish"})
+
+
+def test_layers_of_one_configuration_that_differ_in_an_attribute_are_all_run_in_training():
+    class Custom(layers.Layer):
+        acts = False
+
+        def call(self, x, training=None):
+            return ops.relu(x) if training and self.acts else x
+
+    plain, acting = Custom(name="plain"), Custom(name="acting")
+    acting.acts = True
+    (site,) = keras_swish.find_activations(between_dense(plain, acting))
+    assert str(site).startswith("acting: relu")
+
+
+def test_a_branch_of_training_that_cannot_be_run_is_listed_as_not_examined():
+    class Unbuilt(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.extra = layers.Dense(6, name="extra")
+
+        def build(self, shape):
+            pass
+
+        def call(self, x, training=None):
+            return ops.relu(self.extra(x)) if training else x
+
+    class Failing(layers.Layer):
+        def call(self, x, training=None):
+            if training:
+                raise RuntimeError("not today")
+            return x
+
+    model = between_dense(Unbuilt(name="unbuilt"), Failing(name="failing"))
+    assert observe(model).not_examined == (
+        "unbuilt (Unbuilt): its code was not run in training: not built is unbuilt/extra",
+        "failing (Failing): its code could not be run in training (not today)",
+    )
+    assert not model.get_layer("unbuilt").extra.built
+
+
+def test_of_a_branch_on_data_both_sides_are_run_or_it_is_told():
+    def is_finite(x):
+        return ops.all(ops.isfinite(x))
+
+    chosen = layer_that_calls(
+        lambda x: ops.cond(is_finite(x), lambda: ops.tanh(x), lambda: ops.relu(x))
+    )
+    found = {site.old for site in keras_swish.find_activations(chosen)}
+    assert (found, observe(chosen).not_examined) == ({"relu", "tanh"}, ())
+
+    def branch(self, x, training):
+        return ops.tanh(x) if bool(ops.convert_to_numpy(is_finite(x))) else ops.relu(x)
+
+    class Branching(layers.Layer):
+        def call(self, x):
+            return branch(self, x, False)
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    (line,) = observe(between_dense(Branching(name="branching"))).not_examined
+    assert line.startswith("branching (Branching): its code was run on ones alone")
 
 
 def test_models_that_were_only_called_are_run_on_the_shapes_of_that_call():
