@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory, Node
 from keras.src.utils.python_utils import is_default, pythonify_logs
@@ -336,6 +337,41 @@ def copy_value(value: Any) -> Any:
             return torch.nn.Parameter(new, requires_grad=value.requires_grad)
         return new.requires_grad_(value.requires_grad)
     return value.copy()
+
+
+def content_of_array(value: Any) -> Any:
+    """Returns a copy of what a NumPy array, or a tensor that can be written to, holds.
+
+    None for all else, and for the variables that Keras keeps.
+    """
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return value.numpy() if isinstance(value, tf.Variable) else None
+    if backend == "torch":
+        import torch  # pyright: ignore[reportMissingImports]
+
+        is_plain = isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
+        return value.detach().clone() if is_plain else None
+    return None
+
+
+def write_array(array: Any, content: Any) -> None:
+    """Writes into an array what `content_of_array` has returned of it."""
+    if isinstance(array, np.ndarray):
+        array[...] = content
+    elif hasattr(array, "assign"):
+        array.assign(content)
+    else:
+        array.detach().copy_(content)
+
+
+def torch_buffers(layer: keras.Layer) -> list[Any]:
+    """Returns the buffers of PyTorch's modules in a layer."""
+    return list(layer.buffers()) if keras.backend.backend() == "torch" else []
 
 
 def compiled_again(function: Any, copy: Callable) -> Any:

@@ -14,10 +14,13 @@ from keras_swish.keras_compat import (
     both_branches,
     call_symbolically,
     calls,
+    content_of_array,
     mask_of,
     noted_losses,
     sublayers,
     symbolic,
+    torch_buffers,
+    write_array,
 )
 from keras_swish.replacement.members import is_graph, is_keras, is_sequence, members, tuple_like
 from keras_swish.replacement.recognise import recognise
@@ -244,11 +247,13 @@ def unchanged(layer: keras.Layer, unbuilt: bool = True) -> Iterator[None]:
     """
     parts: list[Any] = [part for part in all_layers(layer) if runs_own_code(part)]
     before = [(vars(part), dict(vars(part))) for part in parts if unbuilt or part.built]
-    held: dict[int, tuple[Any, type, list]] = {}
+    held: dict[int, tuple[Any, Any, Any]] = {}
     for part in all_layers(layer):
         _note_contents(noted_losses(part), held)
     for _, attributes in before:
         _note_contents(list(attributes.values()), held)
+    for buffer in torch_buffers(layer):
+        _note_contents(buffer, held)
     try:
         yield
     finally:
@@ -257,19 +262,27 @@ def unchanged(layer: keras.Layer, unbuilt: bool = True) -> Iterator[None]:
                 del current[name]
             current.update(earlier)
         for container, base, items in held.values():
-            _put_back(container, base, items)
+            if base is None:
+                write_array(container, items)
+            else:
+                _put_back(container, base, items)
 
 
 # The first before the second, whose methods do not know of its order.
 _CONTAINERS: tuple[Any, ...] = (collections.OrderedDict, dict, list, set, collections.deque, tuple)
 
 
-def _note_contents(value: Any, held: dict[int, tuple[Any, type, list]]) -> None:
-    """Notes what is in a container, and in the containers inside it, by their ids."""
+def _note_contents(value: Any, held: dict[int, tuple[Any, Any, Any]]) -> None:
+    """Notes what is in a container or an array, and in those inside it, by their ids."""
     if isinstance(value, (dict, tuple)):
         value = getattr(value, "__wrapped__", value)  # TensorFlow's proxy
     base: Any = next((each for each in _CONTAINERS if isinstance(value, each)), None)
-    if base is None or id(value) in held:
+    if id(value) in held:
+        return
+    if base is None:
+        content = content_of_array(value)
+        if content is not None:
+            held[id(value)] = value, None, content
         return
     items = list(base.items(value) if issubclass(base, dict) else base.__iter__(value))
     if base is not tuple:

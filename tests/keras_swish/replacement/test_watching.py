@@ -692,6 +692,50 @@ def test_running_leaves_containers_and_losses_as_they_are():
     assert list(map(float, model.losses)) == losses
 
 
+def test_running_leaves_arrays_of_the_user_s_own_as_they_are():
+    class Counting(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.seen = np.zeros(2)
+            if BACKEND == "torch":
+                self.register_buffer("mean", __import__("torch").zeros(6))
+            if BACKEND == "tensorflow":
+                self.mean = __import__("tensorflow").Variable(np.zeros(6, "float32"))
+
+        def call(self, x):
+            self.seen += 1
+            if BACKEND == "torch":
+                self.mean.add_(1)
+            if BACKEND == "tensorflow":
+                self.mean.assign_add(np.ones(6, "float32"))
+            float(ops.convert_to_numpy(ops.sum(x)))  # so that it is run on values
+            return ops.relu(x)
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    layer = Counting(name="counting")
+    model = between_dense(layer)
+    before = layer.seen.copy(), ops.convert_to_numpy(getattr(layer, "mean", 0.0)).copy()
+    assert observe(model).calls
+    keras_swish.activation_statistics(keras.Sequential([model, layers.ReLU()]), X)
+    np.testing.assert_array_equal(layer.seen, before[0])
+    np.testing.assert_array_equal(getattr(layer, "mean", 0.0), before[1])
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_running_leaves_the_statistics_of_a_module_of_pytorch_as_they_are():
+    import torch
+
+    module = torch.nn.BatchNorm1d(6)
+    model = between_dense(layers.TorchModuleWrapper(module))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    observe(model)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_a_profile_of_the_user_s_program_continues():
     def later():
         """Is called behind what is profiled too."""
