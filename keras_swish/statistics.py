@@ -4,17 +4,20 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_swish import io
-from keras_swish.keras_compat import Tensor, calls, ops, producer
+from keras_swish.keras_compat import Tensor, ops
 from keras_swish.layers import TrainableActivation
 from keras_swish.recording import recorder
+from keras_swish.replacement.channels import ChannelAxes, Channels
+from keras_swish.replacement.recognise import recognise
 from keras_swish.replacement.sites import LocatedActivation
+from keras_swish.replacement.surroundings import Surroundings
 
 # They have no derivative for each element alone.
 _ALONG_AN_AXIS = ("glu", "log_softmax", "softmax", "sparsemax")
@@ -208,14 +211,20 @@ def activation_statistics(
             f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})"
         )
     sites = recorder.activation_sites(model)
-    records: dict[int, _Record] = {}
+    axes = ChannelAxes(Surroundings(model))
+    channels: dict[int, Channels | None] = {}
+    records: dict[int, _Record] = {}  # a dictionary keeps the order of the first calls
 
     def on_call(
         located: LocatedActivation, function: Callable[[Tensor], Tensor], x: Tensor, y: Tensor
     ) -> None:
-        # A dictionary keeps the order of the first calls.
-        record = records.setdefault(id(located), _Record(located, saturation_threshold))
-        record.add(function, x, y)
+        # What was handed on has one site, whoever calls it.
+        key = id(located.site)
+        if key not in records:
+            records[key] = _Record(located, saturation_threshold)
+        if id(located) not in channels:
+            channels[id(located)] = axes.of(located)
+        records[key].add(located, channels[id(located)], function, x, y)
 
     for _ in recorder.runs(
         model, sites, x, on_call, batch_size=batch_size, steps=steps, training=training
@@ -224,7 +233,7 @@ def activation_statistics(
             record.calls_in_run = 0
     return ActivationStatistics(
         tuple(record.statistics() for record in records.values()),
-        tuple(str(located.site) for located in sites if id(located) not in records),
+        tuple(str(located.site) for located in sites if id(located.site) not in records),
     )
 
 
@@ -259,47 +268,61 @@ class _Record:
     """The statistics of one site while they are collected."""
 
     def __init__(self, located: LocatedActivation, threshold: float):
-        self.located, self.threshold = located, threshold
-        self.is_elementwise = located.site.old.rpartition(" ")[2] not in _ALONG_AN_AXIS
+        self.site, self.threshold = located.site, threshold
+        self.is_elementwise = self.site.old.rpartition(" ")[2] not in _ALONG_AN_AXIS
+        self.is_known = recognise(located.activation) is not None
         self.inputs, self.outputs = _Moments(), _Moments()
         self.calls = self.calls_in_run = 0
         self.zeros = self.dead = self.saturated = self.slopes = 0
         # The least and largest output of each unit, and how many there were.
         self.units: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, int]] = {}
 
-    def add(self, function: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> None:
+    def add(
+        self,
+        located: LocatedActivation,
+        channels: Channels | None,
+        function: Callable[[Tensor], Tensor],
+        x: Tensor,
+        y: Tensor,
+    ) -> None:
         """Adds a call."""
         inputs, outputs = _array(x), _array(y)
         self.inputs.add(inputs)
         self.outputs.add(outputs)
         self.zeros += int((outputs == 0).sum())
-        self._add_units(outputs)
+        # A layer has the same units at each call; an activation layer those of what feeds it.
+        owner = self.calls_in_run if located.key is None else id(located.owner)
+        self._add_units(owner, outputs, _channel_axis(located.activation, channels, outputs.ndim))
         if self.is_elementwise and inputs.shape == outputs.shape:
-            sizes = np.abs(_array(recorder.slope(function, x)))
-            self.dead += int((sizes == 0).sum())
-            self.saturated += int((sizes < self.threshold).sum())
-            self.slopes += sizes.size
+            self._add_slopes(function, x)
         self.calls += 1
         self.calls_in_run += 1
 
-    def _add_units(self, outputs: np.ndarray) -> None:
+    def _add_units(self, owner: int, outputs: np.ndarray, axis: int | None) -> None:
         if not outputs.size:
             return
-        axis = _channel_axis(self.located, outputs.ndim)
         by_unit = np.moveaxis(outputs, axis, -1) if axis is not None else outputs[..., None]
         by_unit = by_unit.reshape(-1, by_unit.shape[-1])
         low, high, count = by_unit.min(0), by_unit.max(0), len(by_unit)
-        # A layer has the same units at each call; an activation layer those of what feeds it.
-        key = self.calls_in_run if self.located.key is None else 0, len(low)
+        key = owner, len(low)
         if key in self.units:
             before = self.units[key]
             low, high = np.minimum(low, before[0]), np.maximum(high, before[1])
             count += before[2]
         self.units[key] = low, high, count
 
+    def _add_slopes(self, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        slopes = _array(recorder.slope(function, x))
+        if not self.is_known and not _is_elementwise(function, x, slopes):
+            self.is_elementwise, self.slopes = False, 0
+            return
+        sizes = np.abs(slopes)
+        self.dead += int((sizes == 0).sum())
+        self.saturated += int((sizes < self.threshold).sum())
+        self.slopes += sizes.size
+
     def statistics(self) -> SiteStatistics:
         """Returns the statistics of all calls."""
-        site = self.located.site
         dead = units = 0
         for low, high, count in self.units.values():
             # What was seen once is constant, and means nothing unless it is 0.
@@ -307,9 +330,9 @@ class _Record:
             units += len(low)
         elements, slopes = self.outputs.count, self.slopes or math.nan
         return SiteStatistics(
-            path=site.path,
-            attribute=site.attribute,
-            activation=site.old,
+            path=self.site.path,
+            attribute=self.site.attribute,
+            activation=self.site.old,
             calls=self.calls,
             elements=elements,
             units=units,
@@ -334,33 +357,27 @@ def _array(x: Tensor) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
-def _channel_axis(located: LocatedActivation, rank: int) -> int | None:
-    """Returns the axis of the units: where the layer that feeds the activation has its channels."""
+def _is_elementwise(function: Callable[[Tensor], Tensor], x: Tensor, slopes: np.ndarray) -> bool:
+    """Says whether a function of the user's own seems to have a derivative for each element alone.
+
+    Args:
+        function: The function.
+        x: What it was called with.
+        slopes: The derivatives there of the sum of all outputs.
+    """
+    # The outputs with signs: what comes from several of them comes out otherwise than by its own.
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], slopes.shape)
+    signed = recorder.slope(lambda x: function(x) * ops.cast(signs, x.dtype), x)
+    return np.allclose(_array(signed), signs * slopes, rtol=1e-2, atol=1e-6, equal_nan=True)
+
+
+def _channel_axis(activation: Any, channels: Channels | None, rank: int) -> int | None:
+    """Returns the axis of the units, by what feeds the activation as far as that says it."""
     if rank < 2:
         return None
-    activation = located.activation
-    if isinstance(activation, TrainableActivation):
-        data_format = activation.data_format
-        return 1 if data_format == "channels_first" else rank - 1
-    for layer in [located.owner] if located.key else _before(activation):
-        data_format = getattr(layer, "data_format", None)
-        if data_format is not None:
-            return 1 if data_format == "channels_first" else rank - 1
-        if isinstance(layer, keras.layers.BatchNormalization):
-            return layer.axis % rank
-        if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense)):
-            return rank - 1
+    if isinstance(activation, TrainableActivation) and activation.data_format is not None:
+        return 1 if activation.data_format == "channels_first" else rank - 1
+    if channels and channels.rank in (None, rank):
+        return channels.axis % rank
     is_first = keras.config.image_data_format() == "channels_first"
     return 1 if is_first and rank > 3 else rank - 1
-
-
-def _before(operation: Any) -> Iterator[Any]:
-    """Yields the operations before one, through first inputs, while they keep the axes."""
-    nodes = calls(operation)
-    while nodes and nodes[0].input_tensors:
-        operation, number, _ = producer(nodes[0].input_tensors[0])
-        reshapes = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
-        if isinstance(operation, reshapes):
-            return
-        yield operation
-        nodes = calls(operation)[number : number + 1]

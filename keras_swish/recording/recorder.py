@@ -5,6 +5,7 @@ reports; whatever the backend compiles runs operation by operation, so that tens
 """
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import types
@@ -27,7 +28,8 @@ from keras_swish.replacement.members import with_value
 from keras_swish.replacement.sites import LocatedActivation, locate_activations
 from keras_swish.replacement.watching.running import unchanged
 
-# What is told of a call: the activation as a function of its input alone, input and output.
+# What is told of a call: the site, with the layer that calls it as its owner; the activation as a
+# function of its input alone; input and output.
 OnCall = Callable[[LocatedActivation, Callable[[Tensor], Tensor], Tensor, Tensor], None]
 
 
@@ -83,8 +85,9 @@ def runs(
     backend = _backend_module()
     trial = _Trial()
     watching = [
-        functools.partial(_watched, located, _reporter(located, on_call, backend, trial))
+        functools.partial(_watched, held, _reporter(held, on_call, backend, trial))
         for located in sites
+        for held in _held(located)
     ]
     # Not unrolled instead: of masked steps Keras then makes other outputs.
     for layer in all_layers(model):
@@ -123,6 +126,13 @@ def states_kept(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in values:
             variable.assign(value)
+
+
+def _held(located: LocatedActivation) -> Iterator[LocatedActivation]:
+    """Yields an activation as its owner holds it, and as those do that it was handed on to."""
+    yield located
+    for holder, key in located.followers:
+        yield dataclasses.replace(located, owner=holder, key=key)
 
 
 class _Trial:

@@ -257,6 +257,65 @@ def test_an_activation_in_two_layers_has_a_row_for_each():
     assert [(row.path, row.elements) for row in rows] == [("one", 30), ("two", 40)]
 
 
+def test_what_a_layer_hands_on_counts_wherever_it_is_called():
+    class Both(keras.layers.Layer):
+        def __init__(self, activation="relu", **kwargs):
+            super().__init__(**kwargs)
+            self.activation = keras.activations.get(activation)
+            self.inner = keras.layers.Dense(5, activation=self.activation)
+
+        def build(self, shape):
+            self.inner.build(shape)
+
+        def call(self, x):
+            return self.activation(self.inner(x)[:, :3] - 1)
+
+        def get_config(self):
+            activation = keras.activations.serialize(self.activation)
+            return {**super().get_config(), "activation": activation}
+
+    model = keras.Sequential([keras.Input((4,)), Both(name="both"), keras.layers.Dense(1)])
+    disturbed(model)
+    x = data(32, 4)
+    inner = model.get_layer("both").inner
+    inner.bias.assign([-99.0, 0, 0, -99.0, 0])
+    first = x @ numpy(inner.kernel) + numpy(inner.bias)
+    second = relu(first)[:, :3] - 1
+    (row,) = activation_statistics(model, x).rows
+    assert (row.site, row.calls, row.units, row.dead_units) == ("both (activation)", 2, 8, 3 / 8)
+    np.testing.assert_allclose(row.input_min, min(first.min(), second.min()), rtol=1e-5)
+    zeros = np.concatenate([np.ravel(first <= 0), np.ravel(second <= 0)])
+    np.testing.assert_allclose(row.zeros, zeros.mean())
+
+
+def test_a_function_of_the_users_own_over_an_axis_has_no_slopes():
+    def normed(x):
+        return x / (1 + keras.ops.sum(keras.ops.abs(x), -1, keepdims=True))
+
+    x = data(16, 4)
+    for function in (normed, lambda x: keras.ops.softmax(x)):
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(3, function), keras.layers.Dense(1)]
+        )
+        statistics = activation_statistics(model, x, batch_size=8)
+        assert math.isnan(statistics.rows[0].dead_inputs)
+        assert math.isnan(statistics.rows[0].saturated)
+        assert math.isnan(statistics.total("saturated"))
+
+
+def test_the_channels_are_where_operations_have_moved_them():
+    inputs = keras.Input((5, 4))
+    dense = keras.layers.Dense(6)
+    moved = keras.layers.ReLU()(keras.ops.transpose(dense(inputs), (0, 2, 1)))
+    mixed = keras.layers.EinsumDense("bnc,nm->bmc", (6, 4), bias_axes="m", activation="relu")
+    model = keras.Model(inputs, [moved, mixed(inputs)])
+    dead = [-99.0] * 3 + [99.0] * 3
+    dense.bias.assign(dead)
+    mixed.bias.assign(np.reshape(dead, mixed.bias.shape))
+    for row in activation_statistics(model, data(16, 5, 4)).rows:
+        assert (row.units, row.dead_units) == (6, 0.5), row.site
+
+
 def test_the_steps_of_recurrent_layers_are_calls():
     model = keras.Sequential(
         [
