@@ -25,6 +25,7 @@ class Place(NamedTuple):
         scope: The same in a model that is loaded from a file.
         channels: The channel axis of its input, where a layer says it.
         stops_mask: Whether a mask may come with its input, and ends there.
+        dtype: The dtype of its input, where the code that calls it has been seen to do so.
     """
 
     name: str | None = None
@@ -32,6 +33,7 @@ class Place(NamedTuple):
     scope: str | None = None
     channels: Channels | None = None
     stops_mask: bool = False
+    dtype: str | None = None
 
 
 NOWHERE = Place()

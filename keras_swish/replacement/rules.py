@@ -90,7 +90,10 @@ class Rule:
         function = function_of(new)
         if not isinstance(function, keras.Layer):
             return function
-        return self._prepared(function, _policy(host), place)
+        policy = _policy(host)
+        if place.dtype and place.dtype != host.compute_dtype:
+            policy = _policy_of(place.dtype)
+        return self._prepared(function, policy, place)
 
     def keeps_softmax(self, old: Any) -> bool:
         """Says whether a softmax layer is replaced by its function: its axes and mask stay."""
@@ -195,13 +198,17 @@ def _is_over_the_last(old: Any) -> bool:
 
 
 def _policy(old: Any) -> keras.DTypePolicy:
-    if isinstance(old, keras.Layer):
-        # Not its policy itself, which may be a map of paths, or one of a quantised layer, whose
-        # activation computes in a float.
-        compute, variable = old.compute_dtype, old.variable_dtype
-    else:
-        compute = old.output.dtype
-        variable = "float32" if compute in ("float16", "bfloat16") else compute
+    if not isinstance(old, keras.Layer):
+        return _policy_of(old.output.dtype)
+    # Not its policy itself, which may be a map of paths, or one of a quantised layer, whose
+    # activation computes in a float.
+    return _policy_of(old.compute_dtype, old.variable_dtype)
+
+
+def _policy_of(compute: str, variable: str | None = None) -> keras.DTypePolicy:
+    """Returns the policy that computes in a dtype, with weights of float32 where that is short."""
     if not keras.backend.is_float_dtype(compute):  # of integers, which betas cannot be
         compute = variable = keras.config.floatx()
+    if variable is None:
+        variable = "float32" if compute in ("float16", "bfloat16") else compute
     return keras.DTypePolicy(compute if compute == variable else f"mixed_{compute}")

@@ -133,6 +133,7 @@ class _Factories:
             softmax = located.activation
             self.attributes[target] = lambda _: rule.make_layer(softmax, place)
             return
+        place = place._replace(dtype=self._found.observations.dtypes.get(target))
         make = functools.partial(rule.make_attribute, place=place)
         if located.text is None:
             self.attributes[target] = make

@@ -53,8 +53,8 @@ from keras_swish.replacement.watching.running import (
     asks_for_training,
     callables,
     first_shape,
+    float_dtype,
     given_arguments,
-    has_floats,
     is_users,
     runs_own_code,
     unchanged,
@@ -104,6 +104,8 @@ class Observations:
             with its key; the id of an activation layer or operation, with None.
         masked: The softmax layers that are called with a mask, by id.
         never_called: Why no call of the model reaches a layer, by the layer's id.
+        dtypes: Of what an activation function that a layer holds was called with, where it is
+            always the same, by the id of the layer and the key.
     """
 
     calls: tuple[CodeCall, ...]
@@ -111,6 +113,7 @@ class Observations:
     reached: frozenset[tuple[int, Any]]
     masked: frozenset[int] = frozenset()
     never_called: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    dtypes: Mapping[tuple[int, Any], str] = dataclasses.field(default_factory=dict)
 
 
 def observe(
@@ -158,6 +161,7 @@ class _Watch:
         self._run_on_values: set[int] = set()
         self._compiled: set[int] = set()
         self._reached: set[tuple[int, Any]] = set()
+        self._dtypes: dict[tuple[int, Any], set[str]] = {}
         self._called: set[int] = set()
         self._masked = masked_in_graphs(model)
         self._layers: dict[int, keras.Layer] = {}
@@ -195,6 +199,7 @@ class _Watch:
             frozenset(self._reached),
             frozenset(self._masked),
             never_called(run, self._called, self._run_on_values),
+            {key: dtypes.pop() for key, dtypes in self._dtypes.items() if len(dtypes) == 1},
         )
 
     def _lines(self, notes: dict[int, str]) -> list[str]:
@@ -334,6 +339,8 @@ class _Watch:
                 is_held = called.key is not None
                 holder = called.owner if is_held else called.activation
                 self._reached.add((id(holder), called.key))
+        if site is not None and (dtype := float_dtype(given)):
+            self._dtypes.setdefault((id(site.owner), site.key), set()).add(dtype)
         if site is not None and (code_of(site.activation) is frame.f_code or known.name is None):
             return
         layer, layer_frame = owners[0]
@@ -348,7 +355,7 @@ class _Watch:
             ):
                 return
         if known.name is None and not is_own and made is None:
-            if has_floats(given):
+            if float_dtype(given):
                 self._layers.setdefault(id(layer), layer)
                 self._parts.setdefault(id(layer), {})[known.label] = None
             return

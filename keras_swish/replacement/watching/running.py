@@ -364,15 +364,16 @@ def is_users(frame: types.FrameType) -> bool:
     return frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES
 
 
-def has_floats(given: dict[str, Any]) -> bool:
-    """Says whether there is a tensor of a float dtype among arguments."""
+def float_dtype(given: dict[str, Any]) -> str | None:
+    """Returns the dtype of the first tensor of floats among arguments, None where there is none."""
     for value in keras.tree.flatten(list(given.values())):
         try:
-            if keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
-                return True
+            dtype = keras.backend.standardize_dtype(value.dtype)
         except (AttributeError, TypeError, ValueError):
             continue
-    return False
+        if keras.backend.is_float_dtype(dtype):
+            return dtype
+    return None
 
 
 def first_shape(given: dict[str, Any]) -> tuple[int | None, ...] | None:

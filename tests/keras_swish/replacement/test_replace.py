@@ -412,6 +412,23 @@ def test_a_layer_as_the_new_one_keeps_its_dtype_and_regularizer():
     assert [layer.compute_dtype for layer in changed.layers] == ["float32", "float16"]
 
 
+@pytest.mark.parametrize("new", ["swish", "swish_beta"])
+def test_what_code_calls_in_another_dtype_than_its_layer_s_stays_in_it(new):
+    class Head(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(dtype="mixed_float16", **kwargs)
+            self.activation = keras.activations.relu
+
+        def call(self, x):
+            return self.activation(keras.ops.square(keras.ops.cast(x, "float32")))
+
+    model = keras.Sequential([keras.Input((2,)), Head(name="head")])
+    changed, _ = replace(model, {"relu": new}, except_last=False)
+    x = np.full((1, 2), 300.0)  # its square is larger than the largest float16
+    assert keras.backend.standardize_dtype(changed(x).dtype) == "float32"
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(changed(x)), x**2)
+
+
 def test_an_activation_of_integers_gets_float_betas():
     inputs = keras.Input((6,), dtype="int32")
     model = keras.Model(inputs, layers.Dense(2)(keras.ops.relu(inputs)))
