@@ -60,12 +60,20 @@ def _members(key: Key, value: Any) -> Iterator[tuple[Key, Any]]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _members((*key, name), item)
+    elif isinstance(value, (set, frozenset)):
+        for index, layer in enumerate(_layers_in_order(value)):
+            yield (*key, index), layer
     elif is_activation_attribute(key):
         # A function of any kind: compiled, a method, an object that can be called.
         if callable(value) and not isinstance(value, type):
             yield key, value
     elif isinstance(value, (types.FunctionType, functools.partial)) and recognise(value):
         yield key, value
+
+
+def _layers_in_order(value: Iterable[Any]) -> list[keras.Layer]:
+    """Returns the layers in a set in an order that a copy of it has, too."""
+    return sorted((one for one in value if isinstance(one, keras.Layer)), key=lambda one: one.name)
 
 
 def is_activation_attribute(key: Key) -> bool:
@@ -93,6 +101,9 @@ def with_value(container: Any, key: Sequence[str | int], value: Any) -> Any:
         return value
     if isinstance(container, dict):
         return {**container, key[0]: with_value(container[key[0]], key[1:], value)}
+    if isinstance(container, (set, frozenset)):
+        old = _layers_in_order(container)[int(key[0])]
+        return type(container)(one for one in container if one is not old) | {value}
     if not isinstance(container, (list, tuple)):  # an object that holds settings
         changed = copy.copy(container)
         object.__setattr__(

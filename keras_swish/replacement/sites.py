@@ -175,9 +175,7 @@ def _locate(
 def output_makers(layer: keras.Layer) -> set[int]:
     """Returns the ids of the layers and operations that make a layer's outputs."""
     if is_graph(layer):
-        used = {id(t) for node in graph_nodes(layer) for t in node.input_tensors}
-        outputs = [tensor for tensor in layer.outputs if id(tensor) not in used]
-        return set().union(*(_makers(tensor) for tensor in outputs))
+        return set().union(*(_makers_inside(layer, tensor) for tensor in layer.outputs))
     if isinstance(layer, keras.layers.Bidirectional):
         return output_makers(layer.forward_layer) | output_makers(layer.backward_layer)
     # Of what a class of the user's own does in which order, only the attributes' order tells; what
@@ -194,11 +192,19 @@ def output_makers(layer: keras.Layer) -> set[int]:
     return itself | (output_makers(inner[-1]) if inner else set())
 
 
+def _makers_inside(graph: keras.Model, output: keras.KerasTensor) -> set[int]:
+    used = {id(tensor) for node in graph_nodes(graph) for tensor in node.input_tensors}
+    return set() if id(output) in used else _makers(output)
+
+
 def _makers(tensor: keras.KerasTensor) -> set[int]:
-    operation, node_index, _ = producer(tensor)
+    made_by = producer(tensor)
+    operation: Any = made_by[0]
     if _passes(operation):
-        passed = calls(operation)[node_index].input_tensors
+        passed = calls(operation)[made_by[1]].input_tensors
         return set().union(*map(_makers, passed))
+    if is_graph(operation):
+        return _makers_inside(operation, operation.outputs[made_by[2]])
     return output_makers(operation) if isinstance(operation, keras.Layer) else {id(operation)}
 
 

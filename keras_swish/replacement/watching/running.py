@@ -51,7 +51,8 @@ def runs_own_code(layer: keras.Layer) -> bool:
     """Says whether the call of a layer runs code that is not Keras's, but its own."""
     if recognise(layer) is not None:
         return False
-    if isinstance(layer, (keras.layers.Lambda, *FOREIGN)):
+    is_patched = "call" in vars(layer) and not is_keras(layer.call)
+    if is_patched or isinstance(layer, (keras.layers.Lambda, *FOREIGN)):
         return True
     if is_graph(layer) or is_sequence(layer):
         return not is_keras(type(layer).call)

@@ -412,6 +412,37 @@ def test_a_layer_as_the_new_one_keeps_its_dtype_and_regularizer():
     assert [layer.compute_dtype for layer in changed.layers] == ["float32", "float16"]
 
 
+def test_of_a_nested_model_only_the_outputs_that_are_the_model_s_stay():
+    inputs = keras.Input((4,))
+    one = layers.Dense(4, "relu", name="one")(inputs)
+    two = layers.Dense(4, "relu", name="two")(layers.Dense(4, "relu", name="before")(inputs))
+    inner = keras.Model(inputs, [one, two], name="inner")
+    outer = keras.Input((4,))
+    first, second = inner(outer)
+    _, report = replace(keras.Model(outer, [first, layers.Dense(1)(second)]), {"relu": "swish"})
+    assert {site.path for site in report.replaced} == {"inner/before", "inner/two"}
+
+
+def test_layers_in_a_set_are_found_and_replaced():
+    class Summing(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.parts = {layers.Dense(6, "relu", name="part"), layers.ReLU(name="act")}
+
+        def build(self, shape):
+            for part in self.parts:
+                part.build(shape)
+
+        def call(self, x):
+            return sum(part(x) for part in self.parts)
+
+    model = keras.Sequential([keras.Input((6,)), Summing(name="sum"), layers.Dense(1)])
+    changed, report = replace(model, {"relu": "swish_beta"})
+    assert {site.path for site in report.replaced} == {"sum/act", "sum/part"}
+    assert changed.count_params() == model.count_params() + 2 * 6
+    assert np.abs(changed.predict(X, verbose=0) - model.predict(X, verbose=0)).max() > 1e-3
+
+
 @pytest.mark.parametrize("new", ["swish", "swish_beta"])
 def test_what_code_calls_in_another_dtype_than_its_layer_s_stays_in_it(new):
     class Head(layers.Layer):

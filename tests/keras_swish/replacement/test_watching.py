@@ -3,6 +3,7 @@
 import collections
 import cProfile
 import functools
+import types
 
 import keras
 import numpy as np
@@ -516,6 +517,14 @@ def test_of_a_branch_on_data_both_sides_are_run_or_it_is_told():
 
     (line,) = observe(between_dense(Branching(name="branching"))).not_examined
     assert line.startswith("branching (Branching): its code was run on ones alone")
+
+
+def test_a_call_that_was_put_into_a_layer_of_keras_is_run():
+    dense = layers.Dense(6, name="dense")
+    dense.call = types.MethodType(lambda self, x: ops.tanh(layers.Dense.call(self, x)), dense)
+    (site,) = keras_swish.find_activations(between_dense(dense))
+    assert (site.path, site.old) == ("dense", "tanh")
+    assert site.code
 
 
 def test_models_that_were_only_called_are_run_on_the_shapes_of_that_call():
