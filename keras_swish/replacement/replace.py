@@ -39,8 +39,9 @@ class ReplacementReport:
         direct_calls: Activations called from Python code, which no replacement of layers reaches.
         notes: What else is not as in the original.
         not_examined: Layers of the user's own, and `Lambda` layers, of which it is not known
-            whether they compute an activation: their code could not be run, or calls something
-            elementwise that is no known activation, such as `maximum(x, 0)`, or `x * (x > 0)`.
+            whether they compute an activation: their code could not be run, or on values alone,
+            of which it may ask, or calls compiled code, or something elementwise that is no known
+            activation, such as `maximum(x, 0)`, or `x * (x > 0)`.
     """
 
     replaced: tuple[ActivationSite, ...]
