@@ -153,6 +153,7 @@ class _Watch:
 
     def __init__(self, model: keras.Model, functions: tuple[Any, ...], classes: tuple[type, ...]):
         self._known = known_by_code()
+        self._traces_anyway, self._runs_compiled = traces_anyway(), compiled_code()
         self._paths = paths(model)
         self._inside = {*self._paths, *map(id, all_layers(model))}
         self._calls: dict[CodeCall, None] = {}
@@ -292,9 +293,9 @@ class _Watch:
             if takes_mask(layer, frame):
                 self._masked.add(id(layer))
         code = id(frame.f_code)
-        if code in traces_anyway():
+        if code in self._traces_anyway:
             forget_traces()
-        if code in compiled_code():
+        elif code in self._runs_compiled:
             self._note_compiled(frame)
         known = self._known.get(code)
         if known is not None and not known.is_opaque:
