@@ -13,7 +13,7 @@ from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import rewards
 
 PREFIX = "val_"
-# What the names of metrics and losses contain whose larger, or smaller, values are better.
+# Whole words of the names of metrics and losses whose larger, or smaller, values are better.
 _MAX = {
     "accuracy",
     "acc",
@@ -22,6 +22,7 @@ _MAX = {
     "recall",
     "f1_score",
     "fbeta",
+    "f_beta",
     "iou",
     "io_u",
     "r2",
@@ -51,8 +52,36 @@ _MIN = {
     "false_positives",
     "false_negatives",
 }
-# Words that turn a name around: what "neg_mse" or "error_free" is for, it does not say.
-_NEGATIONS = {"neg", "negative", "no", "non", "free", "without", "minus", "inverse"}
+# Words that may turn a name around: what "neg_mse" or "accuracy_gap" is for, it does not say.
+_NEGATIONS = {
+    "neg",
+    "negative",
+    "no",
+    "non",
+    "not",
+    "free",
+    "without",
+    "minus",
+    "inverse",
+    "complement",
+    "distance",
+    "difference",
+    "diff",
+    "delta",
+    "gap",
+    "drop",
+    "decrease",
+    "increase",
+    "reduction",
+    "improvement",
+    "gain",
+    "skill",
+    "miss",
+    "missed",
+    "std",
+    "variance",
+    "ratio",
+}
 # Larger is better, and 0 is not the worst.
 _BELOW_0 = ("r2", "similarity", "correlation")
 
@@ -158,16 +187,31 @@ def check_value(objective: Objective, logged: dict[str, Any]) -> None:
 
 
 def _direction(name: str, network: keras.Model) -> str | None:
+    own = name.removeprefix(PREFIX)
+    outputs = getattr(network, "output_names", None) or ()
+    if own in [f"{output}_loss" for output in outputs]:
+        return "min"
     metrics = [
         inner for metric in network.metrics for inner in getattr(metric, "metrics", [metric])
     ]
-    own = name.removeprefix(PREFIX)
-    for metric in metrics:
-        if own == metric.name or own.endswith(f"_{metric.name}"):
-            found = direction_of(metric)
-            if found:
-                return found
-    return _direction_of_name(own)
+    # Keras puts the name of the output first; that of a step of the user's may end in another's.
+    named = [one for one in metrics if own == one.name or own.endswith(f"_{one.name}")]
+    longest = max((len(one.name) for one in named), default=0)
+    found = {_direction_as(own, one, outputs) for one in named if len(one.name) == longest}
+    if not named:
+        found = {_direction_of_name(own)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _direction_as(name: str, metric: Any, outputs: Iterable[str]) -> str | None:
+    """Returns the direction of a metric that is logged under this name."""
+    before = name.removesuffix(metric.name).removesuffix("_")
+    if before in outputs:  # which says nothing of the metric
+        name, before = metric.name, ""
+    known = direction_of(metric)
+    if known and not _is_negated(before):
+        return known
+    return _direction_of_name(f"{_names(metric)}_{name}")
 
 
 def direction_of(metric: Any) -> str | None:
@@ -185,23 +229,36 @@ def direction_of(metric: Any) -> str | None:
     is_keras_own = function is not None and getattr(keras.losses, name, None) is function
     if is_keras_own or isinstance(function, keras.losses.Loss):
         return "min"
-    return _direction_of_name(_snake(type(metric).__name__)) or _direction_of_name(name)
+    return _direction_of_name(_names(metric))
+
+
+def _names(metric: Any) -> str:
+    """Returns the names of a metric's class and function, as words."""
+    function = getattr(metric_function(metric), "__name__", "")
+    return f"{_snake(type(metric).__name__)}_{function}"
 
 
 def _direction_of_name(name: str) -> str | None:
-    words = set(name.split("_"))
-    if "loss" in words:
+    if _is_negated(name):
+        return None
+    if "loss" in name.split("_"):
         return "min"
     found = [
         direction
         for direction, marks in (("min", _MIN), ("max", _MAX))
-        if any(mark in (name if "_" in mark or len(mark) > 4 else words) for mark in marks)
+        # Whole words: what is inaccurate or dissimilar is not to be large.
+        if any(f"_{mark}_" in f"_{name}_" for mark in marks)
     ]
-    return found[0] if len(found) == 1 and not words & _NEGATIONS else None
+    return found[0] if len(found) == 1 else None
+
+
+def _is_negated(name: str) -> bool:
+    return not _NEGATIONS.isdisjoint(name.split("_"))
 
 
 def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(words, "_", name).lower()
 
 
 def counts_from_0(objective: Objective) -> bool:

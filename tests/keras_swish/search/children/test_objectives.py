@@ -46,9 +46,18 @@ def test_losses_are_small_whatever_they_are_called():
         "hinge_accuracy",
         "error_free_share",
         "neg_mse",
+        "neg_loss",
+        "inaccuracy",
+        "dissimilarity",
+        "accuracy_gap",
+        "recall_drop",
+        "loss_reduction",
+        "auc_ratio",
+        "precision_std",
+        "error_improvement",
     ],
 )
-def test_a_metric_of_the_users_is_not_minimised_for_a_word_of_its_name(name):
+def test_a_metric_of_the_users_is_not_judged_by_a_word_of_its_name(name):
     def function(y, outputs):
         return 0 * outputs
 
@@ -75,6 +84,32 @@ def compiled(metrics):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=metrics)
     return model
+
+
+def test_a_metric_that_ends_in_the_name_of_another_has_no_direction_of_its():
+    def neg_mse(y, outputs):
+        return -keras.losses.mean_squared_error(y, outputs)
+
+    model = compiled(["mse", neg_mse])
+    model.train_on_batch(np.zeros((2, 2)), np.array([[0.0], [1.0]]))
+    for logged in (["mse", "neg_mse"], ["mse", "minus_mse"]):  # that of a step of the user's
+        with pytest.raises(ValueError, match="should be large or small is not known"):
+            objectives.complete(Objective(f"val_{logged[1]}"), logged, model)
+
+
+def test_what_an_output_is_called_says_nothing_of_its_metrics():
+    inputs = keras.Input((2,))
+    names = ("gap", "accuracy")
+    model = keras.Model(inputs, [keras.layers.Dense(1, name=name)(inputs) for name in names])
+    own = keras.metrics.MeanMetricWrapper(lambda y, outputs: 0 * outputs, name="own")
+    model.compile("sgd", ["mse", "mse"], metrics=[["mae"], [own]])
+    zeros = np.zeros((2, 1))
+    model.train_on_batch(np.zeros((2, 2)), [zeros, zeros])
+    logged = ["loss", "gap_loss", "gap_mae", "accuracy_own"]
+    for name in ("gap_loss", "gap_mae"):
+        assert objectives.complete(Objective(f"val_{name}"), logged, model).direction == "min"
+    with pytest.raises(ValueError, match="should be large or small is not known"):
+        objectives.complete(Objective("val_accuracy_own"), logged, model)
 
 
 def test_an_objective_gets_its_direction_from_the_compiled_metric():
