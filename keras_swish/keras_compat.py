@@ -119,12 +119,22 @@ def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     return list({id(variable): variable for variable in variables}.values())
 
 
+def trainable_flags(layer: keras.Layer) -> tuple[bool, list[bool]]:
+    """Returns whether a layer is trained, and each of its own variables that are for training."""
+    return layer._trainable, [variable.trainable for variable in layer._trainable_variables]
+
+
+def set_trainable_flags(layer: keras.Layer, is_trained: bool, of_variables: list[bool]) -> None:
+    """Sets on a layer, but on no sublayer, what `trainable_flags` returned of another one."""
+    # The property would set the sublayers too, which may be shared or have other flags.
+    layer._trainable = is_trained
+    for variable, flag in zip(layer._trainable_variables, of_variables, strict=False):
+        variable.trainable = flag
+
+
 def copy_trainable(old: keras.Layer, new: keras.Layer) -> None:
     """Lets a layer and its own variables be trained as those of another one, but no sublayer."""
-    # The property would set the sublayers too, which may be shared or have other flags.
-    new._trainable = old._trainable
-    for variable, other in zip(old._trainable_variables, new._trainable_variables, strict=False):
-        other.trainable = variable.trainable
+    set_trainable_flags(new, *trainable_flags(old))
 
 
 def frozen_variables(layer: keras.Layer) -> list[keras.Variable]:

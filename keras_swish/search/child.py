@@ -20,11 +20,14 @@ import numpy as np
 
 from keras_swish import io
 from keras_swish.keras_compat import (
+    all_layers,
     hears_batches,
     name_for_files,
     recurrent_states,
     set_since_made,
+    set_trainable_flags,
     since_made,
+    trainable_flags,
     without_model,
 )
 from keras_swish.messages import first_line
@@ -200,9 +203,14 @@ class Child:
         # To other processes go the parts: what TensorFlow compiled cannot be sent.
         metric = getattr(self.reward, "metric", None)
         known = _Known(own_objects(self.model, self.loss, metric))
-        # Of an optimizer a file knows its config alone, or its name.
+        return _rebuild, (known, self._unfiled(), type(self), *self._parts())
+
+    def _unfiled(self) -> "_Unfiled":
+        fingerprint = {name: one for name, one in self.fingerprint().items() if name in _SENT}
+        if self._make:  # what it makes is as it makes it
+            return _Unfiled(fingerprint)
         since = [since_made(one) for one in all_optimizers(self.model)]
-        return _rebuild, (known, since, type(self), *self._parts())
+        return _Unfiled(fingerprint, since, [*map(trainable_flags, all_layers(self.model))])
 
     def _parts(self, **config: Any) -> tuple[Any, ...]:
         """Returns what makes a child like this one; its config with changes, if there are any."""
@@ -211,8 +219,7 @@ class Child:
             self.train_data,
             self.validation,
             self.space,
-            # With the batch size of a dataset that was read.
-            dataclasses.replace(self.given_config, batch_size=self.batch_size, **config),
+            dataclasses.replace(self.given_config, **config),
             self.loss,
             self.reward,
             self._activations,
@@ -634,15 +641,48 @@ def _make_known(objects: dict[str, Any]) -> None:
             name_for_files(one, name)
 
 
+# What of a fingerprint a file or the other process may change; the rest is sent as it is, and of
+# how the loss is scaled no file knows the reason.
+_SENT = ("network", "train", "validation", "backend")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unfiled:
+    """What a file of a child's model may lack.
+
+    Attributes:
+        fingerprint: What of the child's fingerprint may be another one there.
+        since: Of each optimizer, of which it knows the config alone, or the name.
+        trainable: Of each layer; it knows those of layers that no other layer makes.
+    """
+
+    fingerprint: dict[str, Any]
+    since: Sequence[tuple[Any, ...]] = ()
+    trainable: Sequence[tuple[bool, list[bool]]] = ()
+
+
 def _rebuild(
-    known: None, since: list[Any], child_class: type["Child"], model: Any, *parts: Any
+    known: None, unfiled: _Unfiled, child_class: type["Child"], model: Any, *parts: Any
 ) -> "Child":
-    """Makes a child of its parts; what they name is made known before they are read."""
-    # What a function makes is as it makes it.
-    optimizers = all_optimizers(model) if isinstance(model, keras.Model) else []
-    for optimizer, set_before in zip(optimizers, since, strict=False):
-        set_since_made(optimizer, *set_before)
-    return child_class(model, *parts)
+    """Makes a child of its parts; what they name is made known before they are read.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if isinstance(model, keras.Model):
+        for optimizer, set_before in zip(all_optimizers(model), unfiled.since, strict=False):
+            set_since_made(optimizer, *set_before)
+        for layer, flags in zip(all_layers(model), unfiled.trainable, strict=False):
+            set_trainable_flags(layer, *flags)
+    child = child_class(model, *parts)
+    found = child.fingerprint()
+    others = [name for name in _SENT if found.get(name) != unfiled.fingerprint.get(name)]
+    if others:
+        raise ValueError(
+            f"The child would be another one in another process (its {', '.join(others)}): pass as "
+            "`model` a function that makes the model, or search with executor='local'."
+        )
+    return child
 
 
 def _copied(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:

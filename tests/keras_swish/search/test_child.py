@@ -785,6 +785,53 @@ def test_another_process_knows_what_the_model_is_compiled_with(rewarded, data, s
     assert again.fingerprint() == child.fingerprint()
 
 
+class Backbone(keras.Model):
+    """Makes its layers itself, of which a file knows only that it does."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.backbone = keras.layers.Dense(4, "tanh")
+        self.hidden = keras.layers.Dense(4, "relu")
+        self.last = keras.layers.Dense(2, "softmax")
+
+    def call(self, x):
+        return self.last(self.hidden(self.backbone(x)))
+
+    def get_config(self):
+        return {}
+
+
+def of_backbone(x):
+    model = Backbone()
+    model(x[:1])
+    model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+    return model
+
+
+def test_another_process_trains_what_is_trained_in_this_one(data, space):
+    (x, _), _ = data
+    model = of_backbone(x)
+    model.backbone.trainable = False
+    model.hidden.bias.trainable = False
+    child = Child(model, *data, space, ChildConfig(1))
+    again = pickle.loads(pickle.dumps(child))
+    assert again.fingerprint() == child.fingerprint()
+    assert [one.trainable for one in again.model.variables] == [
+        one.trainable for one in model.variables
+    ]
+    assert again.evaluate("swish", 0).reward == child.evaluate("swish", 0).reward
+
+
+def test_what_would_be_another_child_in_another_process_is_refused(model, data, space):
+    sent = pickle.dumps(Child(model, *data, space, ChildConfig(1, 32)))
+    keras.config.set_floatx("float64")
+    try:
+        with pytest.raises(ValueError, match=r"another one in another process \(its train, valid"):
+            pickle.loads(sent)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def swish_and_sine(space):
     return [space.candidate(**dict(zip(("u1", "u2", "b"), choices))) for choices in CHOICES]
 
