@@ -172,7 +172,7 @@ class Compiler:
         }
         if self._takes_optimizer:
             config = rewards.without_number(self._optimizer(1).get_config())
-            found["optimizer"] = json.dumps(config, sort_keys=True, default=str)
+            found["optimizer"] = rewards.as_text(config)
         patterns = [spared_from_weight_decay(one)[0] for one in self._optimizers]
         if any(patterns):  # of names in any order, as they come from a set
             names = [sorted(one.pattern.split("|")) if one else [] for one in patterns]

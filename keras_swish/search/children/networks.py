@@ -16,6 +16,7 @@ from keras_swish.keras_compat import (
     copy_trainable,
     frozen_variables,
     graph_nodes,
+    has_graph,
     lambda_code,
     producer,
     readable,
@@ -342,9 +343,16 @@ def _without_layers(config: Any) -> Any:
 
 
 def for_json(value: Any) -> Any:
-    """Returns what stands in JSON for a value that it cannot hold: its numbers, or its class."""
+    """Returns what stands in JSON for a value that it cannot hold, or the name of its class.
+
+    That is its numbers, the bounds of a slice, and the name of a function, or what a lambda does.
+    """
     if isinstance(value, np.generic | np.ndarray) or keras.ops.is_tensor(value):
         return np.asarray(keras.ops.convert_to_numpy(value)).tolist()
+    if isinstance(value, slice):
+        return ["slice", value.start, value.stop, value.step]
+    if isinstance(value, types.FunctionType):
+        return value.__name__ if value.__name__ != "<lambda>" else _of_code(value.__code__)
     return type(value).__name__
 
 
@@ -387,6 +395,19 @@ def _calls(model: keras.Layer) -> list:
             numbers[id(node.operation)],
             type(node.operation).__name__,
             keras.tree.map_structure(describe, [node.arguments.args, node.arguments.kwargs]),
+            *_made_with(node.operation),
         ]
         for node in graph_nodes(model)
     ]
+
+
+def _made_with(operation: keras.Operation) -> list[dict[str, Any]]:
+    """Returns what an operation holds, such as the axis of a `roll`, where it holds something.
+
+    What a layer holds is in its configuration.
+    """
+    if isinstance(operation, keras.Layer) or has_graph(operation):
+        return []
+    of_all = vars(keras.Operation())
+    held = {name: value for name, value in vars(operation).items() if name not in of_all}
+    return [held] if held else []

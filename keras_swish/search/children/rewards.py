@@ -5,6 +5,7 @@ import inspect
 import json
 import numbers
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,18 +125,20 @@ def name_of(function: Any) -> str:
         return str({key: name_of(value) for key, value in function.items()})
     if isinstance(function, list | tuple):
         return str([*map(name_of, function)])
+    if isinstance(function, np.generic | np.ndarray) or keras.ops.is_tensor(function):
+        return str(np.asarray(keras.ops.convert_to_numpy(function)).tolist())
     if isinstance(function, str | int | float):
         return str(function)
     if isinstance(function, keras.metrics.Metric | keras.optimizers.Optimizer):
         config = without_number(_config(function))
-        return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+        return f"{type(function).__name__} {as_text(config)}"
     if isinstance(getattr(function, "metric", None), keras.metrics.Metric):
         return name_of(function.metric)
     if isinstance(function, functools.partial):
-        return f"{name_of(function.func)} {function.args} {function.keywords}"
+        return _text(f"{name_of(function.func)} {function.args} {function.keywords}")
     if isinstance(function, keras.losses.Loss):
         config = {k: v for k, v in _config(function).items() if k not in ("name", "fn")}
-        return f"{type(function).__name__} {json.dumps(config, sort_keys=True, default=str)}"
+        return f"{type(function).__name__} {as_text(config)}"
     if isinstance(function, keras.callbacks.Callback) and is_keras_own(function):
         # It has no config: the numbers that its constructor took, and no paths, nor what it counts.
         taken = inspect.signature(type(function)).parameters.keys() - {"verbose"}
@@ -145,8 +148,25 @@ def name_of(function: Any) -> str:
             for name, value in held.items()
             if name in taken and (name == "monitor" or isinstance(value, int | float | np.number))
         }
-        return f"{type(function).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
+        return f"{type(function).__name__} {as_text(kept)}"
     return getattr(function, "__name__", type(function).__name__)
+
+
+def as_text(config: Any) -> str:
+    """Returns a configuration as text that is the same in every process.
+
+    Example:
+        >>> from keras_swish.search.children.rewards import as_text
+        >>> as_text({"rate": 0.5, "of": object()})
+        '{"of": "<object object>", "rate": 0.5}'
+    """
+    return json.dumps(config, sort_keys=True, default=_text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):  # all of it
+        return np.array2string(value, threshold=sys.maxsize)
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def lacks_config(thing: Any) -> bool:

@@ -535,6 +535,28 @@ def test_the_fingerprint_knows_the_wiring(data, space, child_config):
     assert len(set(made)) == 3
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [lambda x: x[:, :2], lambda x: x[:, 2:]],
+        [lambda x: keras.ops.roll(x, 1, axis=1), lambda x: keras.ops.roll(x, 2, axis=1)],
+        [lambda x: keras.ops.clip(x, -1, 1), lambda x: keras.ops.clip(x, -1, 2)],
+        [
+            lambda x: keras.ops.vectorized_map(lambda row: row * 2, x),
+            lambda x: keras.ops.vectorized_map(lambda row: row * 3, x),
+        ],
+    ],
+    ids=["slice", "roll", "clip", "lambda"],
+)
+def test_the_fingerprint_knows_what_operations_are_made_with(pair):
+    def of(function):
+        inputs = keras.Input((4,))
+        return networks.structure(keras.Model(inputs, keras.layers.Dense(2)(function(inputs))))
+
+    prints = [of(function) for function in (*pair, pair[0])]
+    assert prints[0] == prints[2] != prints[1]
+
+
 def test_the_fingerprint_knows_frozen_weights(data, space, child_config):
     def network(value, trainable):
         model = keras.Sequential(

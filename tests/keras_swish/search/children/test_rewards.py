@@ -74,6 +74,22 @@ def test_classes_are_along_the_last_axis(model):
     assert rewards.default(model, loss(axis=1), labels) is rewards.accuracy
 
 
+@pytest.mark.parametrize("given", [np.float32, lambda one: np.full(2, one), keras.ops.array])
+def test_loss_weights_that_are_no_python_numbers_are_told_apart(given):
+    one, two, again = (rewards.name_of({"out": [given(value)]}) for value in (1.0, 2.0, 1.0))
+    assert one == again != two
+    assert rewards.name_of([np.float32(1), np.float64(0.5)]) == rewards.name_of([1.0, 0.5])
+
+
+def test_names_have_all_of_an_array_and_no_addresses():
+    long = np.zeros(2000)
+    other = long.copy()
+    other[1000] = 1.0
+    assert rewards.as_text({"of": long}) != rewards.as_text({"of": other})
+    names = [rewards.name_of(functools.partial(rewards.accuracy, object())) for _ in range(2)]
+    assert names[0] == names[1] == "accuracy (<object object>,) {}"
+
+
 def test_losses_and_rewards_are_told_apart(model, data, space, child_config):
     entropy = keras.losses.SparseCategoricalCrossentropy
     named = [
