@@ -5,6 +5,7 @@ A row is what `trainer.train` returns of a run, with its folder.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import math
 import pathlib
@@ -90,14 +91,19 @@ def directory(out: pathlib.Path, run: trainer.Run) -> pathlib.Path:
     Its name has the settings that the comparison's config.json does not: before networks and
     learning rates could be compared, it had both.
     """
-    common, rate = settings(out), run.recipe.learning_rate
-    name = slug(run.activation, run.seed)
+    row = {"model": run.model, "activation": run.activation, "seed": run.seed}
+    row["learning_rate"] = run.recipe.learning_rate
+    return out / "runs" / _folder_name(settings(out), row)
+
+
+def _folder_name(common: dict[str, Any], row: Row) -> str:
+    name, rate = slug(row["activation"], row["seed"]), row["learning_rate"]
     # Folders of before, of rates that are told apart by six digits.
     if common["recipe"].get("learning_rate") != rate:
         name = f"lr{rate:g}-{name}" if float(f"{rate:g}") == rate else f"lr{rate!r}-{name}"
-    if common.get("model") != run.model:
-        name = f"{_readable(run.model)}-{name}"
-    return out / "runs" / name
+    if common.get("model") != row["model"]:
+        name = f"{_readable(row['model'])}-{name}"
+    return name
 
 
 @contextlib.contextmanager
@@ -108,6 +114,27 @@ def _without_damaged() -> Iterator[None]:
     except io.DamagedFileError as error:
         remedy = "the run is left out until the command that made it is given again"
         print(f"{error}; {remedy}", file=sys.stderr, flush=True)
+
+
+def _is_in_its_folder(folder: pathlib.Path, common: dict[str, Any], row: Row) -> bool:
+    """Says whether a run lies where its comparison trains it; of others a line on stderr says so.
+
+    A copy, or a run that another program has put there, would count twice or in place of it.
+    """
+    if common.get("program") != "compare":  # others have names of their own
+        return True
+    name = _folder_name(common, row)
+    if name != folder.name:
+        _print_once(
+            f"{folder} is left out: its run, {row['model']} with {row['activation']}, learning "
+            f"rate {row['learning_rate']:g}, seed {row['seed']}, would be in {name}"
+        )
+    return name == folder.name
+
+
+@functools.cache  # a comparison reads its runs again and again
+def _print_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def read_log(out: pathlib.Path, row: Row, quiet: bool = False) -> list[dict[str, float]]:
@@ -125,7 +152,7 @@ def read_log(out: pathlib.Path, row: Row, quiet: bool = False) -> list[dict[str,
 
 
 def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> list[Row]:
-    """Reads the finished runs of a comparison.
+    """Reads the finished runs of a comparison, those in the folders that it trains them in.
 
     Args:
         out: Its folder.
@@ -148,7 +175,9 @@ def read_runs(out: pathlib.Path, first: dict[str, list[str]] | None = None) -> l
     for path in sorted(out.glob(f"runs/*/{trainer.RESULT}")):
         with _without_damaged():
             result = trainer.read_result(path.parent) or {}
-            rows.append({**defaults, **result, "folder": path.parent.name})
+            row = {**defaults, **result, "folder": path.parent.name}
+            if _is_in_its_folder(path.parent, common, row):
+                rows.append(row)
     try:
         before = io.read_csv(out / TABLE)
     except io.DamagedFileError:  # it is written again, in another order

@@ -59,10 +59,10 @@ def folder(tmp_path):
         for place, (activation, accuracy) in enumerate(found.items()):
             for seed, rate in ((0, 0.1), (1, 0.1), (0, 0.2)):
                 values = accuracy + 0.01 * seed - 0.1 * (rate == 0.2)
-                run = out / "runs" / f"{model}-{place}-{seed}-{rate}"
-                run.mkdir(parents=True)
                 result = row(activation, seed, values, model, rate)
                 del result["folder"], result["chosen"]
+                run = out / "runs" / runs._folder_name(common, result)
+                run.mkdir(parents=True)
                 io.write_json(run / "result.json", result)
                 seconds = [2 + place, 1.5 + place]  # of ten steps each
                 log = [
@@ -186,6 +186,15 @@ def test_with_many_comparisons_less_is_significant():
     assert "| p (Holm) |" in table
 
 
+def rename_networks(folder, names, **columns):
+    """Gives the networks of a comparison other names, and its runs further columns."""
+    for path in list(folder.glob("runs/*/result.json")):
+        result = {**io.read_json(path), **columns}
+        result["model"] = names[result["model"]]
+        io.write_json(path, result)
+        path.parent.rename(folder / "runs" / runs._folder_name(runs.settings(folder), result))
+
+
 def test_the_page_has_every_table(folder):
     rows = runs.read_runs(folder, {"activation": ["relu"]})
     assert len(rows) == 18
@@ -305,10 +314,7 @@ def test_all_of_imagenet_is_compared_with_the_paper_wherever_it_is(folder, count
         },
     }
     io.write_json(folder / "config.json", record)
-    for path in folder.glob("runs/*/result.json"):
-        result = io.read_json(path)
-        result = {**result, "model": names[result["model"]], "test_top_5_accuracy": 0.98}
-        io.write_json(path, result)
+    rename_networks(folder, names, test_top_5_accuracy=0.98)
     text = comparison.text(folder, runs.read_runs(folder, {"model": list(names.values())}))
     words = " ".join(text.split())
     assert ("the middle one their median" in words) == measured
@@ -462,9 +468,7 @@ def test_a_browser_shows_the_page_and_sorts_its_tables(folder, browse):
 
 
 def test_a_network_by_a_hostile_name_brings_no_figure(folder):
-    for path in folder.glob("runs/*/result.json"):
-        result = io.read_json(path)
-        io.write_json(path, {**result, "model": FILE})
+    rename_networks(folder, {"resnet164": FILE, "wrn_28_10": f"{FILE}2"})
     rows = runs.read_runs(folder, {"model": [FILE]})
     comparison.write(folder, rows)
     html = (folder / "report.html").read_text()

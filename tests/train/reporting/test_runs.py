@@ -202,6 +202,33 @@ def test_a_result_of_other_things_is_left_out(tmp_path, capsys, damage):
     assert "the run is left out" in said
 
 
+def test_a_run_in_a_folder_of_another_name_is_left_out(tmp_path, capsys):
+    """As of a copy, or of `keras-swish cifar --out=out/runs/trial`."""
+    out = tmp_path / "out"
+    write_runs(out, [], program="compare")
+    for name, one in (
+        ("resnet8-lr0.1-relu-seed0", row("relu", 0, 0.5)),
+        ("resnet8-lr0.1-relu-seed0 (copy)", row("relu", 0, 0.5)),
+        ("trial", row("relu", 0, 0.9)),
+        ("resnet8-lr0.1-swish-seed0", row("swish", 1, 0.7)),
+    ):
+        (out / "runs" / name).mkdir(parents=True)
+        (out / "runs" / name / "result.json").write_text(json.dumps(one))
+    for _ in range(2):
+        (found,) = runs.read_runs(out)
+        assert found["test_accuracy"] == 0.5
+    said = capsys.readouterr().err.splitlines()  # once
+    place = "would be in resnet8-lr0.1"
+    assert [line.removeprefix(f"{out}/runs/") for line in said] == [
+        "resnet8-lr0.1-relu-seed0 (copy) is left out: its run, resnet8 with relu, learning rate "
+        f"0.1, seed 0, {place}-relu-seed0",
+        "resnet8-lr0.1-swish-seed0 is left out: its run, resnet8 with swish, learning rate 0.1, "
+        f"seed 1, {place}-swish-seed1",
+        f"trial is left out: its run, resnet8 with relu, learning rate 0.1, seed 0, {place}"
+        "-relu-seed0",
+    ]
+
+
 def test_folders_of_runs_are_readable_and_never_the_same():
     assert runs.slug("swish_beta", 3) == "swish_beta-seed3"
     formulas = ["x * sin(x)", "x + sin(x)", "x*sin(x)", "x_sin_x"]

@@ -5,7 +5,7 @@ import pytest
 
 from keras_swish import io
 from keras_swish.search import Outcome, Study
-from keras_swish.train.reporting import paper_claims, search_answer, search_report
+from keras_swish.train.reporting import paper_claims, runs, search_answer, search_report
 from keras_swish.train.reporting.shapes import shapes
 
 pytest.importorskip("optuna")
@@ -76,9 +76,9 @@ def confirm(folder, accuracies, rate=0.1):
     starts = [{"command": "keras-swish confirm", "environment": {}}]
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            run = out / "runs" / f"lr{rate}-{name}-{seed}"
-            run.mkdir(parents=True)
             result = {"model": "resnet8", "learning_rate": rate, "activation": name, "seed": seed}
+            run = out / "runs" / runs._folder_name(CONFIG, result)
+            run.mkdir(parents=True)
             result |= {"test_accuracy": accuracy, "validation_accuracy": accuracy, "status": "ok"}
             io.write_json(run / "result.json", {**result, "steps": 1, "epochs": 1, "seconds": 1.0})
     order = [{"model": "resnet8", "activation": name} for name in accuracies]
