@@ -177,7 +177,7 @@ def main(flag_values: FlagValues) -> None:
 
     dataset, grid = _load(flag_values, grid, devices)
     options = {**settings.training_options(flag_values), "devices": devices}
-    _check_networks(flag_values, grid, dataset, devices)
+    grid = _check_networks(flag_values, grid, dataset, devices)
     out = _out_directory(flag_values, grid, dataset, devices)
     _check_rates(flag_values, grid, finished_runs.read_runs(out))
     _draw_inputs(out, dataset, grid)
@@ -265,10 +265,13 @@ def _load(
 
 def _check_networks(
     flag_values: FlagValues, grid: Grid, dataset: Dataset, devices: distribution.Devices
-) -> None:
+) -> Grid:
     """Builds each network once, before a folder is made.
 
     One of the user's own may not take, or not be saved with, some of the activations.
+
+    Returns:
+        The grid with what tells these from changed ones in its settings.
 
     Raises:
         ArgumentError: If one cannot be built; it names the flag that gave it.
@@ -284,6 +287,11 @@ def _check_networks(
             if error.argument == "model" and flag_values.models is not None:
                 raise ArgumentError("models", str(error)) from error
             raise
+    digests = {run.model: training.model_digest(run, dataset) for run in built.values()}
+    by_model = {
+        model: {**chosen, "model_digest": digests[model]} for model, chosen in grid.networks.items()
+    }
+    return dataclasses.replace(grid, networks=by_model)
 
 
 def _out_directory(
@@ -305,7 +313,11 @@ def _out_directory(
     if dataset.facts is not None:
         config["image_files"] = dataset.facts
     networks = {
-        model: {"image_size": chosen["image_size"], "recipe": _recorded(chosen["recipe"])}
+        model: {
+            "image_size": chosen["image_size"],
+            "recipe": _recorded(chosen["recipe"]),
+            "model_digest": chosen["model_digest"],
+        }
         for model, chosen in grid.networks.items()
     }
     return folder.out_directory(flag_values, "compare", config, networks=networks, order=grid.order)

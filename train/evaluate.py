@@ -199,6 +199,9 @@ def load_checkpoint(
         normalization=dataset.normalization,
         training_images=1000 * recipe.batch_size,
     )
+    known = run.model_digest
+    if known and known != builders.digest(run.model, shapes, run.dtype_policy):
+        raise ArgumentError("checkpoint", f"{run.model} makes another network than that of the run")
     # Its weights are all in the checkpoint; a builder may make another network for ImageNet's.
     weights = run.weights if builders.is_own(run.model) and run.weights == "imagenet" else None
     model = model_building.build(dataclasses.replace(run, recipe=recipe, weights=weights), shapes)

@@ -147,7 +147,10 @@ def record_start(
     record = read_record(out)
     assert record is not None, "claim writes it"
     if networks:
-        record["config"]["networks"] = networks | record["config"].get("networks", {})
+        before = record["config"].get("networks", {})
+        # What an earlier version did not record is added.
+        again = {name: networks.get(name, {}) | own for name, own in before.items()}
+        record["config"]["networks"] = networks | again
     if order:
         before = record.get("order", {})
         record["order"] = {

@@ -41,6 +41,12 @@ def check_network(run: trainer.Run, dataset: Dataset, devices: distribution.Devi
             builders.check_loads(run.model, model.classifier(network))
 
 
+def model_digest(run: trainer.Run, dataset: Dataset) -> str | None:
+    """Returns `builders.digest` of the network of a run, which `check_network` has let pass."""
+    images: Any = dataset.for_run(run, pathlib.Path())
+    return builders.digest(run.model, images, run.dtype_policy)
+
+
 def train_one(
     flag_values: FlagValues,
     program: str,
@@ -64,6 +70,7 @@ def train_one(
     settings.check_fits(run.recipe, dataset.training_images, devices)
     options = settings.training_options(flag_values)
     check_network(run, dataset, devices)
+    run = dataclasses.replace(run, model_digest=model_digest(run, dataset))
     out = folder.out_directory(flag_values, program, run.config(), devices)
     result = train(run, dataset, out, **options, devices=devices)
     if result["status"] != "ok":

@@ -24,6 +24,7 @@ import keras_swish
 from keras_swish import models
 from keras_swish.keras_compat import symbolic
 from keras_swish.messages import first_line, unknown
+from keras_swish.search.children import data, networks
 from keras_swish.search.children.sites import key, searched_sites
 
 if TYPE_CHECKING:
@@ -181,6 +182,26 @@ def create(
     if activation is not None and "activation" not in known:
         network = _replaced(model, network, activation)
     return network
+
+
+def digest(model: str, dataset: "ImageDataset", dtype_policy: str) -> str | None:
+    """Returns what tells the network of a builder of the user's own from a changed one.
+
+    It is that of the network with the builder's own activation, so that it is the same for all.
+    None where the builder makes none, and for a network of the zoo.
+    """
+    if not is_own(model):
+        return None
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)  # which a layer's configuration may have
+    keras.config.set_dtype_policy(dtype_policy)
+    try:
+        network = create(model, dataset, activation=None)
+    except ValueError:  # it takes no ReLU, which is given where it names none
+        return None
+    shapes = [tuple(weight.shape) for weight in network.weights]
+    text = networks.structure(network) + networks.own_models(network) + repr(shapes)
+    return f"{network.count_params():,} weights, {data.digest(text.encode())}"
 
 
 def pixels(images: keras.KerasTensor, dataset: "ImageDataset") -> keras.KerasTensor:

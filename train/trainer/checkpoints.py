@@ -204,14 +204,26 @@ def changed_settings(present: dict[str, Any], wanted: dict[str, Any]) -> str:
     """Returns in which entries two settings differ; empty where they agree.
 
     Fields that a recipe did not have yet when it was written have their defaults; its source
-    changes nothing in its outcome.
+    changes nothing in its outcome. A digest that was not recorded is not compared.
 
     Example:
         >>> from keras_swish.train.trainer.checkpoints import changed_settings
         >>> changed_settings({"seed": 0, "recipe": {"epochs": 2}}, {"seed": 1, "recipe": {}})
         'seed 0, now 1'
     """
-    return differences(_as_comparable(present), _as_comparable(wanted))
+    present, wanted = _as_comparable(present), _as_comparable(wanted)
+    return differences(present, _recorded(wanted, present))
+
+
+def _recorded(wanted: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is wanted without the digests that an earlier version did not record."""
+    return {
+        key: _recorded(value, present[key])
+        if isinstance(value, dict) and isinstance(present.get(key), dict)
+        else value
+        for key, value in wanted.items()
+        if key != "model_digest" or present.get(key) is not None
+    }
 
 
 # Of a recipe: where its settings come from, not what they are.

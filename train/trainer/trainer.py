@@ -78,6 +78,7 @@ class Run:
         normalization: Means and standard deviations of the channels of images in memory, where they
             are not those of the dataset: of the run whose network is trained on.
         bn_replicas: `Devices.bn_replicas` of the devices that it is trained on.
+        model_digest: `builders.digest` of its network.
     """
 
     dataset: str
@@ -99,6 +100,7 @@ class Run:
     image_files: dict[str, int] | None = None
     normalization: "Normalization | None" = None
     bn_replicas: int | None = None
+    model_digest: str | None = None
 
     def config(self) -> dict[str, Any]:
         """Returns the settings in the form in which JSON returns them."""

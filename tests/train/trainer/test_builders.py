@@ -1,6 +1,9 @@
 """Networks of the user's own builders."""
 
 import dataclasses
+import importlib
+import json
+import shutil
 import types
 
 import keras
@@ -71,6 +74,8 @@ def broken():
 number = 3
 """
 RECIPE = recipes.Recipe("a test", epochs=2, batch_size=16, learning_rate=0.1, schedule="cosine")
+
+QUICK = ["--epochs=1", "--warmup_epochs=0", "--train_split=train[:100]", "--batch_size=32"]
 
 
 @pytest.fixture
@@ -167,6 +172,77 @@ def test_with_an_auxiliary_classifier_it_starts_from_a_file_of_its_run(tiny, tmp
         np.testing.assert_array_equal(left, right)
 
 
+def change(folder, old, new):
+    """Changes the module of builders, and forgets what was imported of it."""
+    file = folder / "own_networks.py"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    builders.sys.modules.pop("own_networks", None)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # it goes by size and second
+    importlib.invalidate_caches()
+
+
+# Of as many weights; of a subclass whose configuration does not tell; of a comment.
+CHANGES = {
+    "plain": ('Conv2D(4, 3, activation="relu")', 'Conv2D(4, 3, 2, activation="relu")', True),
+    "unregistered": (
+        'Dense(4, "relu")\n        self.dense',
+        'Dense(5, "relu")\n        self.dense',
+        True,
+    ),
+    "two": ("image = keras.Input(input_shape)\n", "image = keras.Input(input_shape)  #\n", False),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_digest_tells_a_builder_that_was_changed(own, tiny, name):
+    model, (old, new, is_other) = f"own_networks:{name}", CHANGES[name]
+    before = builders.digest(model, tiny, "float32")
+    keras.layers.Dense(3)  # which is one more in the process's count
+    assert builders.digest(model, tiny, "float32") == before
+    change(own, old, new)
+    assert (builders.digest(model, tiny, "float32") != before) == is_other
+
+
+def test_of_the_zoo_or_without_relu_there_is_no_digest(own, tiny):
+    assert builders.digest("resnet8", tiny, "float32") is None
+    change(own, '{"relu": "relu", ', "{")
+    assert builders.digest("own_networks:choosy", tiny, "float32") is None
+
+
+def test_a_comparison_of_a_builder_that_was_changed_is_not_resumed(own, call, trained):
+    flags = ["compare", "--model=own_networks:plain", "--activations=relu", "--out=out"]
+    code, _, err = call(*flags, "--seeds=1")
+    assert code == 0, err
+    change(own, "Conv2D(4,", "Conv2D(5,")
+    code, _, err = call(*flags, "--seeds=2")
+    assert code == 2
+    assert "other settings (own_networks:plain model_digest '106 weights, " in err
+    assert len(trained) == 1
+    # As an earlier version began it; with the next command it is recorded.
+    record = json.loads((own / "out/config.json").read_text())
+    del record["config"]["networks"]["own_networks:plain"]["model_digest"]
+    (own / "out/config.json").write_text(json.dumps(record))
+    assert call(*flags, "--seeds=2")[0] == 0
+    change(own, "Conv2D(5,", "Conv2D(4,")
+    assert call(*flags, "--seeds=2")[0] == 2
+
+
+def test_a_run_of_a_builder_that_was_changed_is_neither_resumed_nor_evaluated(own, call):
+    flags = ["cifar", "--model=own_networks:plain", *QUICK, "--out=out"]
+    code, _, err = call(*flags)
+    assert code == 0, err
+    assert call("evaluate", "out", "--checkpoint=best")[0] == 0
+    change(own, "Conv2D(4, 3,", "Conv2D(4, 3, 2,")
+    code, _, err = call(*flags)
+    assert code == 2
+    assert "other settings (model_digest '106 weights, " in err
+    code, _, err = call("evaluate", "out", "--checkpoint=best")
+    assert code == 2
+    assert "own_networks:plain makes another network than that of the run" in err
+    assert call("evaluate", "out")[0] == 0  # of the file
+
+
 def test_a_network_of_keras_gets_the_pixels():
     dataset = types.SimpleNamespace(
         input_shape=(32, 32, 1), classes=3, normalization=((5.0,), (6.0,))
@@ -185,9 +261,8 @@ def test_a_network_of_keras_gets_the_pixels():
 @pytest.mark.usefixtures("own")
 def test_it_is_compared_evaluated_tuned_and_warm_started(call, tmp_path):
     name = "own_networks:plain"
-    quick = ["--epochs=1", "--warmup_epochs=0", "--train_split=train[:100]", "--batch_size=32"]
     out = tmp_path / "out"
-    flags = [*quick, f"--models=resnet8,{name}", "--activations=relu,swish", "--seeds=1"]
+    flags = [*QUICK, f"--models=resnet8,{name}", "--activations=relu,swish", "--seeds=1"]
     code, printed, err = call("compare", *flags, f"--out={out}")
     assert code == 0, err
     assert f"## `{name}`" in printed
@@ -199,7 +274,7 @@ def test_it_is_compared_evaluated_tuned_and_warm_started(call, tmp_path):
     tuned = ["--replace=swish:relu", "--epochs=1", "--batch_size=32", f"--out={tmp_path / 'ft'}"]
     code, _, err = call("finetune", made, *tuned)
     assert code == 0, err
-    warm = [*quick, f"--model={name}", f"--weights={made}", "--learning_rate=1e-9"]
+    warm = [*QUICK, f"--model={name}", f"--weights={made}", "--learning_rate=1e-9"]
     code, _, err = call("cifar", *warm, f"--out={tmp_path / 'warm'}")
     assert code == 0, err
     ours, theirs = (keras.saving.load_model(p / "model.keras") for p in (tmp_path / "warm", made))
