@@ -320,7 +320,14 @@ def _out_directory(
         }
         for model, chosen in grid.networks.items()
     }
-    return folder.out_directory(flag_values, "compare", config, networks=networks, order=grid.order)
+    return folder.out_directory(
+        flag_values,
+        "compare",
+        config,
+        networks=networks,
+        order=grid.order,
+        class_names=getattr(dataset, "class_names", None),
+    )
 
 
 def _check_rates(flag_values: FlagValues, grid: Grid, rows: list[finished_runs.Row]) -> None:

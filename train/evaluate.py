@@ -20,7 +20,6 @@ folder under its runs/.
 import contextlib
 import dataclasses
 import pathlib
-import re
 import sys
 import tempfile
 import types
@@ -36,7 +35,7 @@ from keras_swish.messages import first_line
 from .app import data, flags, networks
 from .app import main as app
 from .datasets import imagenet, in_memory
-from .datasets.base import ImageDataset
+from .datasets.base import ImageDataset, renamed_class
 from .errors import ArgumentError, UsageError
 from .trainer import builders, checkpoints, trainer
 from .trainer import model as model_building
@@ -46,7 +45,6 @@ from .trainer.environment import read_record
 BATCH_SIZE = 64
 # Flags that name the data.
 _DATA = ("dataset", "train_split", "test_split", "image_size")
-_WORDNET = re.compile(r"n\d{8}")
 
 
 def define_flags(flag_values: FlagValues) -> None:
@@ -160,19 +158,9 @@ def _check_fits(path: pathlib.Path, model: keras.Model, dataset: ImageDataset) -
 def _check_class_names(path: pathlib.Path, dataset: ImageDataset) -> None:
     """Refuses data of which a class's number does not mean what it did in the run."""
     record = read_record(networks.network_file(path).parent) or {}
-    pairs = zip(record.get("class_names") or (), dataset.class_names or (), strict=False)
-    for number, pair in enumerate(pairs):
-        # Classes without a name have their numbers; two numbers may be names, of folders sorted as
-        # text. ImageNet's have those of WordNet or a text.
-        numbers = [int(name) for name in pair if name.isdecimal()]
-        if numbers:
-            is_other = numbers not in ([number], [numbers[0]] * 2)
-        else:
-            is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
-            is_other = pair[0] != pair[1] and len(is_wordnet) == 1
-        if is_other:
-            ours, theirs = map(repr, pair)
-            raise UsageError(f"class {number} of {path} is {ours}, that of the data {theirs}")
+    if other := renamed_class(record.get("class_names"), dataset.class_names):
+        number, ours, theirs = other
+        raise UsageError(f"class {number} of {path} is {ours!r}, that of the data {theirs!r}")
 
 
 def load_checkpoint(

@@ -379,7 +379,8 @@ def main(flag_values: FlagValues, arguments: list[str]) -> None:
     if flag_values["dtype_policy"].present and flag_values.dtype_policy != run.dtype_policy:
         message = f"a trained network keeps its dtype policy, {run.dtype_policy}"
         raise ArgumentError("dtype_policy", message)
-    out = folder.out_directory(flag_values, "finetune", run.config())
+    names = dataset.class_names
+    out = folder.out_directory(flag_values, "finetune", run.config(), class_names=names)
     print(prepared[2], flush=True)
     with dataset.errors():
         result = finetune(run, dataset.for_run(run, out), out, prepared, devices=devices, **options)

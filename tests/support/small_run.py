@@ -35,7 +35,7 @@ def finish(run, directory, accuracy, best_rate, **columns):
         "status": "ok",
         **columns,
     }
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "result.json").write_text(json.dumps(result))
     (directory / "log.csv").write_text("epoch,loss,val_accuracy,seconds\n0,1.0,0.5,1.0\n")
     return result

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import image_files
 import pytest
@@ -38,6 +39,32 @@ def trained(monkeypatch):
 
     monkeypatch.setattr(trainer, "train", train)
     return made
+
+
+@pytest.mark.parametrize("program", ["imagenet", "compare"])
+def test_a_folder_of_other_classes_is_not_resumed(call, folder, trained, tmp_path, program):
+    data = shutil.copytree(folder, tmp_path / "data")
+    out = tmp_path / "out"
+    flags = [program, *QUICK, f"--dataset={data}", "--model=resnet8", "--recipe=mobilenet"]
+    flags += ["--dropout=0", f"--out={out}"]
+    flags += ["--activations=relu", "--seeds=1", "--learning_rates=0.01"] * (program == "compare")
+    code, _, err = call(*flags)
+    assert code == 0, err
+    names = json.loads((out / "config.json").read_text())["class_names"]
+    for split in ("train", "validation"):
+        (data / split / names[-1]).rename(data / split / "n99999999")
+    code, _, err = call(*flags)
+    assert code == 2
+    other = f"holds results of other classes (class 11 {names[-1]!r}, now 'n99999999')"
+    assert f"--out={out}: {other}; choose another one" in err
+    # As an earlier version of `compare` left it.
+    record = json.loads((out / "config.json").read_text())
+    del record["class_names"]
+    (out / "config.json").write_text(json.dumps(record))
+    if program == "compare":
+        assert call(*flags)[0] == 0
+        assert json.loads((out / "config.json").read_text())["class_names"] != names
+    assert len(trained) == 1
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from absl.flags import FlagValues
@@ -13,7 +14,7 @@ from absl.flags import FlagValues
 from keras_swish import io
 
 from ..errors import ArgumentError
-from ..trainer import distribution
+from ..trainer import distribution, trainer
 from ..trainer.checkpoints import changed_settings
 from ..trainer.environment import CONFIG, environment, read_record
 
@@ -29,6 +30,7 @@ def out_directory(
     devices: distribution.Devices = distribution.ONE_DEVICE,
     networks: dict[str, dict] | None = None,
     order: dict[str, list[str]] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> pathlib.Path:
     """Returns the folder for the results, with the settings and this start written into it.
 
@@ -39,11 +41,12 @@ def out_directory(
         devices: The devices of `distribution.start`; of many hosts, one makes the folder.
         networks: As for `claim`; those that are new in the folder are added.
         order: As for `record_start`.
+        class_names: What the classes of the data are called.
     """
     if not devices.writes:
         return pathlib.Path(flag_values.out).expanduser()
-    out = claim(flag_values, program, config, networks)
-    record_start(out, networks, order)
+    out = claim(flag_values, program, config, networks, class_names)
+    record_start(out, networks, order, class_names)
     return out
 
 
@@ -52,6 +55,7 @@ def claim(
     program: str,
     config: dict[str, Any],
     networks: dict[str, dict] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> pathlib.Path:
     """Returns the folder for the results, made, locked, with the settings written into it.
 
@@ -63,6 +67,7 @@ def claim(
         program: Name of the program.
         config: The settings.
         networks: Further settings, for each network of a comparison; the folder may have others.
+        class_names: What the classes of the data are called, to be the same, too.
 
     Raises:
         ArgumentError: If the folder cannot be used.
@@ -74,7 +79,7 @@ def claim(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError("out", f"not a folder of results ({error})") from error
-    is_new = check(out, program, config, networks)
+    is_new = check(out, program, config, networks, class_names)
     _lock(out)
     io.remove_temporaries(out)
     if is_new:
@@ -87,6 +92,7 @@ def check(
     program: str,
     config: dict[str, Any],
     networks: dict[str, dict] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> bool:
     """Refuses an existing folder that `claim` would refuse, before any long work begins.
 
@@ -95,6 +101,7 @@ def check(
         program: As for `claim`.
         config: As for `claim`.
         networks: As for `claim`.
+        class_names: As for `claim`.
 
     Returns:
         Whether it has no results yet.
@@ -113,6 +120,7 @@ def check(
         raise ArgumentError("out", "holds other files; choose another folder")
     wanted = {"program": program, **config}
     _refuse_other_settings(record["config"] if record else wanted, wanted, networks or {})
+    trainer.check_class_names(record or {}, class_names)
     return record is None
 
 
@@ -135,6 +143,7 @@ def record_start(
     out: pathlib.Path,
     networks: dict[str, dict] | None = None,
     order: dict[str, list[str]] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Writes into a folder of results that this command works on it, and on what.
 
@@ -143,6 +152,7 @@ def record_start(
         networks: Settings of the networks of a comparison.
         order: The order of the rows of a comparison, as for `runs.read_runs`; those of earlier
             commands follow. Resumed, it may be another one.
+        class_names: What the classes of the data are called.
     """
     record = read_record(out)
     assert record is not None, "claim writes it"
@@ -157,6 +167,8 @@ def record_start(
             column: list(dict.fromkeys([*names, *before.get(column, ())]))
             for column, names in order.items()
         }
+    if class_names:
+        record.setdefault("class_names", [*class_names])
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command(),

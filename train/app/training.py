@@ -71,7 +71,8 @@ def train_one(
     options = settings.training_options(flag_values)
     check_network(run, dataset, devices)
     run = dataclasses.replace(run, model_digest=model_digest(run, dataset))
-    out = folder.out_directory(flag_values, program, run.config(), devices)
+    names = getattr(dataset, "class_names", None)
+    out = folder.out_directory(flag_values, program, run.config(), devices, class_names=names)
     result = train(run, dataset, out, **options, devices=devices)
     if result["status"] != "ok":
         raise DivergedError(result["status"])

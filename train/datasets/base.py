@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from ..errors import ArgumentError
 
 # Of mixup and CutMix.
 SMALLEST_ALPHA = 0.05
+_WORDNET = re.compile(r"n\d{8}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,32 @@ def held_out_share(validation_split: str | float) -> float | None:
     if not 0 < share < 1:
         raise ArgumentError("validation_split", "a share must be between 0 and 1, such as 0.1")
     return share
+
+
+def renamed_class(
+    before: Sequence[str] | None, now: Sequence[str] | None
+) -> tuple[int, str, str] | None:
+    """Returns the first class whose number means something else now, and both of its names.
+
+    Example:
+        >>> from keras_swish.train.datasets.base import renamed_class
+        >>> renamed_class(["ant", "bee"], ["bee", "wasp"])
+        (0, 'ant', 'bee')
+        >>> renamed_class(["ant", "bee"], ["0", "1"]), renamed_class(None, ["ant", "bee"])
+        (None, None)
+    """
+    for number, pair in enumerate(zip(before or (), now or (), strict=False)):
+        # Classes without a name have their numbers; two numbers may be names, of folders sorted as
+        # text. ImageNet's have those of WordNet or a text.
+        numbers = [int(name) for name in pair if name.isdecimal()]
+        if numbers:
+            is_other = numbers not in ([number], [numbers[0]] * 2)
+        else:
+            is_wordnet = {_WORDNET.fullmatch(name) is not None for name in pair}
+            is_other = pair[0] != pair[1] and len(is_wordnet) == 1
+        if is_other:
+            return number, *pair
+    return None
 
 
 class HasImageSize(Protocol):

@@ -12,7 +12,8 @@ import keras
 
 from keras_swish import io
 
-from ..errors import DivergedError
+from ..datasets.base import renamed_class
+from ..errors import ArgumentError, DivergedError
 from . import loggers, recipes
 from .callbacks import (
     Preemption,
@@ -159,8 +160,8 @@ def train(
         `status` says "diverged: ..." and the test's numbers are None.
 
     Raises:
-        ArgumentError: If a checkpoint in the folder is of another run, or the network cannot be
-            built for this data.
+        ArgumentError: If a checkpoint in the folder is of another run, or its classes are others,
+            or the network cannot be built for this data.
         PreemptedError: If SIGTERM came. A checkpoint was written, unless the disk is full.
         HostLostError: If another host was lost.
     """
@@ -277,7 +278,11 @@ def _prepare(
 
 
 def _record(run: Run, directory: pathlib.Path, dataset: "Dataset") -> None:
-    """Writes down what the classes are called; unless a program has, settings and machine too."""
+    """Writes down what the classes are called; unless a program has, settings and machine too.
+
+    Raises:
+        ArgumentError: If they were called otherwise.
+    """
     try:
         record = read_record(directory)
     except io.DamagedFileError as error:
@@ -285,13 +290,27 @@ def _record(run: Run, directory: pathlib.Path, dataset: "Dataset") -> None:
         record = None
     record = record or {"config": run.config(), "starts": []}
     written = json.dumps(record)
-    if "class_names" not in record and (names := getattr(dataset, "class_names", None)):
+    names = getattr(dataset, "class_names", None)
+    check_class_names(record, names)
+    if "class_names" not in record and names:
         record["class_names"] = list(names)
     start = {"environment": environment()}
     if "program" not in record["config"] and start not in record["starts"]:
         record["starts"].append(start)
     if json.dumps(record) != written:
         io.write_json(directory / CONFIG, record)
+
+
+def check_class_names(record: dict[str, Any], names: Sequence[str] | None) -> None:
+    """Refuses data whose classes are others than those that a folder of results records.
+
+    Raises:
+        ArgumentError: It names the first one.
+    """
+    if other := renamed_class(record.get("class_names"), names):
+        number, before, now = other
+        found = f"class {number} {before!r}, now {now!r}"
+        raise ArgumentError("out", f"holds results of other classes ({found}); choose another one")
 
 
 def _summary(recipe: recipes.Recipe, images: int, devices: Devices) -> str:

@@ -63,6 +63,10 @@ def test_a_run_names_every_machine_that_trained_it(tiny, tmp_path, monkeypatch):
     named = dataclasses.replace(tiny, class_names=["cat", "dog", "eel"])
     trainer._record(run(), tmp_path, named)
     assert json.loads((tmp_path / "config.json").read_text())["class_names"] == named.class_names
+    trainer._record(run(), tmp_path, tiny)  # of unknown ones
+    other = dataclasses.replace(tiny, class_names=["cat", "eel", "dog"])
+    with pytest.raises(ArgumentError, match=r"other classes \(class 1 'dog', now 'eel'\)"):
+        trainer._record(run(), tmp_path, other)
 
 
 def test_a_finished_run_is_read_and_not_trained_again(tiny, tmp_path):
