@@ -185,6 +185,7 @@ def load_checkpoint(
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         normalization=dataset.normalization,
+        white=dataset.white,
         training_images=1000 * recipe.batch_size,
     )
     known = run.model_digest

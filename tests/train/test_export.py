@@ -66,10 +66,13 @@ def test_digits_are_served_from_pixels_and_from_files(call, tmp_path):
     assert code == 0, err
     served = tf.saved_model.load(str(tmp_path / "pixels"))
     digits = in_memory.load("digits", train_split="train[:200]")
-    outputs = served.serve(tf.constant(digits.test.images[:50]))
+    pixels = np.round(digits.test.images[:50] / 16.0 * 255.0)  # theirs end at 16
+    outputs = served.serve(tf.constant(pixels.astype("uint8")))
     from keras_swish.train.app import networks
 
-    images, _ = digits.evaluation("test", 50)[0]
+    (mean,), (std,) = digits.normalization
+    images = ((pixels * 16.0 / 255.0 - mean) / std).astype("float32")
+    assert abs(images - digits.evaluation("test", 50)[0][0]).max() < 0.01
     expected = networks.load(out).predict(images, verbose=0)
     np.testing.assert_allclose(outputs["scores"], expected, rtol=1e-4, atol=1e-4)
     # A scan of twice the size, as a PNG.

@@ -193,6 +193,11 @@ class ImageDataset(Dataset, Protocol):
         """Mean that was subtracted from pixel values, and what they were divided by, by channel."""
         ...
 
+    @property
+    def white(self) -> float:
+        """The largest value that a pixel may have: 255 in an image file."""
+        ...
+
     def unreadable(self) -> str | None:
         """Returns a line on what of the data could not be used so far; None: all was."""
         ...

@@ -90,6 +90,11 @@ class ImageFiles:
         return (127.5,) * 3, (127.5,) * 3
 
     @property
+    def white(self) -> float:
+        """The largest value that a pixel may have."""
+        return 255.0
+
+    @property
     def facts(self) -> dict[str, int]:
         """How many classes and images of each split there are; of TFRecords the first label."""
         records = self.train.records

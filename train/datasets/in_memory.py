@@ -34,6 +34,7 @@ class Spec:
         flip: Whether a mirrored image is as good.
         model: The network to train on it by default.
         recipe: The recipe to train with by default.
+        white: The largest value that a pixel may have.
     """
 
     mean: tuple[float, ...] | None = None
@@ -42,10 +43,13 @@ class Spec:
     flip: bool = True
     model: str = "resnet20"
     recipe: str = "cifar"
+    white: float = 255.0
 
 
 SPECS = {
-    "digits": Spec((4.88,), (6.01,), pad=1, flip=False, model="resnet8", recipe="short"),
+    "digits": Spec(
+        (4.88,), (6.01,), pad=1, flip=False, model="resnet8", recipe="short", white=16.0
+    ),
     "fashion_mnist": Spec((72.94,), (90.02,)),
     "cifar10": Spec((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
     "cifar100": Spec((129.30, 124.07, 112.43), (68.17, 65.39, 70.42)),
@@ -113,6 +117,11 @@ class ImageArrays:
         """Mean that was subtracted from pixel values, and what they were divided by."""
         assert self.spec.mean is not None and self.spec.std is not None  # noqa: PT018
         return self.spec.mean, self.spec.std
+
+    @property
+    def white(self) -> float:
+        """The largest value that a pixel may have."""
+        return self.spec.white
 
     @property
     def facts(self) -> None:

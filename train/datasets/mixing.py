@@ -29,7 +29,7 @@ def augmented(
 
     Args:
         batches: Images in Keras's image data format, and one-hot labels; all batches full.
-        dataset: Their `normalization` tells pixels from values.
+        dataset: Their `normalization` and `white` tell pixels from values.
         augmentation: What to do.
         seed: Seed of the run.
         first_step: Number of the first batch, counted from the start of the run.
@@ -38,7 +38,10 @@ def augmented(
     Returns:
         Batches of the same shapes; labels are float32, and sum to one.
     """
-    mean, std = (tf.constant(part, tf.float32) for part in dataset.normalization)
+    # RandAugment takes pixels up to 255.
+    mean, std = (
+        tf.constant(part, tf.float32) * (255.0 / dataset.white) for part in dataset.normalization
+    )
     channels_first = keras.config.image_data_format() == "channels_first"
     layers = _Layers(augmentation)
 

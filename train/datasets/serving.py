@@ -43,7 +43,8 @@ def of_arrays(form: str, dataset: ImageArrays) -> keras.Model:
         dataset: The images that the network was trained on.
     """
     height, width, channels = dataset.train.images.shape[1:]
-    mean, scale = (np.array(x, "float32") for x in dataset.normalization)
+    # Files and arrays of uint8 have pixels up to 255.
+    mean, scale = (np.array(x, "float32") * 255.0 / dataset.white for x in dataset.normalization)
 
     def prepare(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.image.resize(images, (height, width), antialias=True)

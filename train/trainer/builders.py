@@ -205,15 +205,17 @@ def digest(model: str, dataset: "ImageDataset", dtype_policy: str) -> str | None
 
 
 def pixels(images: keras.KerasTensor, dataset: "ImageDataset") -> keras.KerasTensor:
-    """Returns the pixels, of three channels, that images were before they were normalised.
+    """Returns the pixels, of three channels up to 255, of images that were normalised.
 
     Raises:
         ValueError: If channels come first, which `keras.applications` do not take.
     """
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("keras.applications needs Keras's format 'channels_last'")
-    mean, scale = dataset.normalization
-    rescaling = keras.layers.Rescaling(list(scale), list(mean), name="pixels")  # pyright: ignore[reportArgumentType]
+    mean, scale = (
+        [255.0 / dataset.white * value for value in part] for part in dataset.normalization
+    )
+    rescaling = keras.layers.Rescaling(scale, mean, name="pixels")  # pyright: ignore[reportArgumentType]
     values = rescaling(images)
     if dataset.input_shape[-1] == 1:
         values = keras.layers.Concatenate(name="rgb")([values] * 3)

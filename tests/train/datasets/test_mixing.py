@@ -9,6 +9,7 @@ import pytest
 from keras_swish.train.errors import ArgumentError
 
 pytest.importorskip("tensorflow")
+from keras_swish.train.datasets import in_memory
 from keras_swish.train.datasets.base import SMALLEST_ALPHA, Augmentation
 
 ALL = Augmentation(rand_augment=9, random_erasing=0.25, mixup=0.8, cutmix=1.0)
@@ -70,6 +71,22 @@ def test_hosts_mix_differently(tiny):
     assert all(images.shape[0] == 8 for part in parts for images, _ in part)
     weights = [np.sort(labels.max(1)) for part in parts for _, labels in part[:1]]
     assert not np.allclose(*weights)
+
+
+def test_rand_augment_takes_the_whitest_pixel_for_white():
+    """The digits' pixels end at 16: as those of an image that is black, none would be bright."""
+    digits = in_memory.load("digits", train_split="train[:100]")
+    factor = 255 / digits.white
+    scaled = digits.train.images * np.float32(factor)
+    spec = dataclasses.replace(digits.spec, mean=(4.88 * factor,), std=(6.01 * factor,), white=255)
+    train = dataclasses.replace(digits.train, images=scaled)
+    ours = batches(digits, Augmentation(rand_augment=9))
+    theirs = batches(
+        dataclasses.replace(digits, train=train, spec=spec), Augmentation(rand_augment=9)
+    )
+    for (images, _), (expected, _) in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(images, expected, atol=1e-4)
+        assert images.max() < (digits.white - 4.88) / 6.01 + 1e-4
 
 
 def test_an_alpha_too_small_to_be_drawn_with_is_refused():

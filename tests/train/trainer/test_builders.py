@@ -245,7 +245,7 @@ def test_a_run_of_a_builder_that_was_changed_is_neither_resumed_nor_evaluated(ow
 
 def test_a_network_of_keras_gets_the_pixels():
     dataset = types.SimpleNamespace(
-        input_shape=(32, 32, 1), classes=3, normalization=((5.0,), (6.0,))
+        input_shape=(32, 32, 1), classes=3, normalization=((5.0,), (6.0,)), white=255.0
     )
     model = builders.create("keras.applications:MobileNetV2", dataset, "swish")
     assert tuple(model.input_shape) == (None, 32, 32, 1)
@@ -255,6 +255,10 @@ def test_a_network_of_keras_gets_the_pixels():
     scaled = keras.Model(model.inputs, model.get_layer("rgb").output)
     images = np.full((1, 32, 32, 1), 2.0, "float32")
     np.testing.assert_allclose(scaled(images), np.full((1, 32, 32, 3), 17.0), rtol=1e-6)
+    dataset.white = 34.0  # of twice its 17 are 255
+    pixels = builders.pixels(keras.Input((32, 32, 1)), dataset)
+    scaled = keras.Model(keras.utils.get_source_inputs(pixels), pixels)
+    np.testing.assert_allclose(scaled(images), np.full((1, 32, 32, 3), 127.5), rtol=1e-6)
 
 
 @pytest.mark.slow
