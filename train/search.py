@@ -222,7 +222,8 @@ def main(flag_values: FlagValues) -> None:
     with as_argument_error("algorithm"):
         algorithm = algorithms.create(flag_values.algorithm, space, flag_values.seed)
     with as_argument_error("start"):
-        start = functions.read(flag_values.start and pathlib.Path(flag_values.start), space)
+        file = None if flag_values.start is None else pathlib.Path(flag_values.start)
+        start = functions.read(file, space)
     if flag_values.max_trials == 0 and not start:
         raise ArgumentError("max_trials", "trains the functions of --start alone: name some")
     config = {
@@ -376,7 +377,7 @@ def _dataset(flag_values: FlagValues, settings: DatasetChild) -> in_memory.Image
         flag_values.dataset,
         flag_values.data_dir,
         flag_values.train_split,
-        flag_values.test_split or "test",
+        "test" if flag_values.test_split is None else flag_values.test_split,
         settings.image_size,
     )
     images = len(dataset.train)

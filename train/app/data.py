@@ -38,7 +38,7 @@ def in_memory_settings(
     return {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
-        "test_split": flag_values.test_split or "test",
+        "test_split": "test" if flag_values.test_split is None else flag_values.test_split,
         "image_size": flag_values.image_size,
         "pad": spec.pad if flag_values.pad is None else flag_values.pad,
         "flip": spec.flip if flag_values.flip is None else flag_values.flip,
@@ -66,7 +66,7 @@ def image_file_settings(
     return {
         "dataset": flag_values.dataset,
         "train_split": flag_values.train_split,
-        "test_split": flag_values.test_split or "validation",
+        "test_split": "validation" if flag_values.test_split is None else flag_values.test_split,
         "image_size": flag_values.image_size or imagenet.SIZES.get(model, 224),
         "pad": 0,
         "flip": True if flag_values.flip is None else flag_values.flip,
@@ -127,6 +127,7 @@ def load(
         ArgumentError: If it cannot be loaded.
     """
     given = flags.given(flag_values, _OF_FILES)
+    validation = settings.get("validation_split")
     facts = settings.get("image_files")
     if facts is None:
         for flag in [*given, *flags.given(flag_values, [_DISTORTION])]:
@@ -139,7 +140,7 @@ def load(
             settings["image_size"],
             settings["pad"],
             settings["flip"],
-            settings.get("validation_split") or in_memory.VALIDATION,
+            in_memory.VALIDATION if validation is None else validation,
             normalization=normalization or settings.get("normalization"),
             test_only=test_only,
         )
@@ -154,7 +155,7 @@ def load(
         flip=settings["flip"],
         color_distortion=settings.get(_DISTORTION) or "fast",
         data_dir=flag_values.data_dir,
-        validation_split=settings.get("validation_split"),
+        validation_split=validation,
         **{**recorded, **given},
     )
 

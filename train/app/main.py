@@ -35,6 +35,8 @@ from ..errors import (
 from . import folder
 
 _HELP = {"--help", "-help", "-h", "--helpshort", "--helpfull"}
+# Flags of which programs say themselves what to name in them.
+_LISTS = {"activations", "models", "replace"}
 
 
 def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -> None:
@@ -124,6 +126,10 @@ def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
         value = flag_values[name].value
         if isinstance(value, float) and not math.isfinite(value):
             raise ArgumentError(name, "is not a finite number")
+        if isinstance(value, str) and not value.strip() and name not in _LISTS:
+            raise ArgumentError(name, "is empty; leave the flag out for its default")
+    if not all(argument.strip() for argument in arguments):
+        raise UsageError("an argument is empty")
     if arguments and not takes_arguments:
         raise UsageError(f"unexpected argument {arguments[0]!r}: every setting is a --flag")
     return arguments

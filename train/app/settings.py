@@ -23,7 +23,7 @@ def chosen_model(flag_values: FlagValues, default: str) -> str:
     Raises:
         ArgumentError: If there is none of that name.
     """
-    model = flag_values.model or default
+    model = default if flag_values.model is None else flag_values.model
     check_models("model", [model])
     return model
 
@@ -54,7 +54,7 @@ def chosen_recipe(
     Raises:
         ArgumentError: If there is no such recipe, or it cannot be followed.
     """
-    name = flag_values.recipe or default
+    name = default if flag_values.recipe is None else flag_values.recipe
     if name not in recipes.RECIPES:
         raise ArgumentError("recipe", unknown("recipe", name, recipes.RECIPES))
     recipe = recipes.RECIPES[name]

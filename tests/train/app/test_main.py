@@ -49,6 +49,13 @@ def test_flags_of_a_run_are_gone_in_the_next(call):
         (["cifar", "--activation=swsh"], "--activation=swsh: Unknown activation 'swsh'."),
         (["compare", "--activations=relu,swsh"], "Unknown activation 'swsh'. Did you mean 'swish'"),
         (["compare", "--activations="], "name at least one"),
+        *(
+            (["cifar", f"--{flag}="], f"--{flag}=: is empty; leave the flag out for its default")
+            for flag in ("model", "recipe", "test_split", "validation_split", "out", "weights")
+        ),
+        (["search", "--start= "], "--start= : is empty; leave the flag out for its default"),
+        (["evaluate", ""], "an argument is empty"),
+        (["export", ".", ""], "an argument is empty"),
         (["cifar", "--dataset=digts"], "--dataset=digts: Unknown dataset 'digts'. Did you mean"),
         (["cifar", "--train_split=tran"], "--train_split=tran: Unknown split 'tran'. Did you mean"),
         (["cifar", "--test_split=test["], "--test_split=test[: Not a split"),
