@@ -210,7 +210,7 @@ def _is_loaded(saved: checkpoints.Checkpoints, path: pathlib.Path, model: keras.
         saved.load(path, model)
     except ArgumentError as error:
         raise ArgumentError("checkpoint", f"it does not fit this dataset: {error}") from error
-    except checkpoints.BROKEN as error:
+    except checkpoints.BrokenError as error:
         print(f"{path} cannot be read ({first_line(error)})", file=sys.stderr, flush=True)
         return False
     return True

@@ -1,10 +1,11 @@
 """Checkpoints of a run: the newest few and the best, each written all or nothing."""
 
+import contextlib
 import json
 import pathlib
 import sys
 import time
-import zipfile
+from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
@@ -17,8 +18,9 @@ from keras_swish.messages import differences, first_line
 from ..errors import ArgumentError
 from . import recipes
 
-# The errors of reading a file that was cut short or changed.
-BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+class BrokenError(Exception):
+    """A checkpoint that cannot be read; the message says why."""
 
 
 def state(model: keras.Model) -> list[keras.Variable]:
@@ -78,7 +80,8 @@ class Checkpoints:
         began = time.monotonic()
         # Copies: on some backends NumPy looks into the memory that the next step writes to.
         arrays = [np.array(keras.ops.convert_to_numpy(variable)) for variable in state(model)]
-        text = json.dumps({"run": self.config, "step": step, **record})
+        known = {"run": self.config, "step": step, "arrays": len(arrays)}
+        text = json.dumps({**known, **record})
         self._written = self._writer.submit(self._write, step, arrays, text, began)
 
     def wait(self) -> bool:
@@ -130,9 +133,7 @@ class Checkpoints:
         for path in self.paths():
             try:
                 return self.load(path, model)
-            except ArgumentError:
-                raise
-            except BROKEN as error:
+            except BrokenError as error:
                 self._rename_broken(path, error)
         return None
 
@@ -140,11 +141,16 @@ class Checkpoints:
         """Loads a checkpoint and returns its record.
 
         Raises:
-            ArgumentError: If it is of another run. Other errors: if it is damaged.
+            ArgumentError: If it is of another run.
+            BrokenError: If it is damaged.
         """
-        with np.load(path, allow_pickle=False) as archive:
-            record = json.loads(str(archive["record"]))
-            arrays = [archive[f"arr_{number}"] for number in range(len(archive.files) - 1)]
+        with _opened(path) as archive:
+            # An array whose header was changed may end before the checksum is looked at.
+            if damaged := archive.zip.testzip():
+                raise ValueError(f"{damaged} has another checksum")
+            record = _record(archive)
+            count = record.get("arrays", len(archive.files) - 1)  # of before: what there is
+            arrays = [archive[f"arr_{number}"] for number in range(count)]
         variables = state(model)
         other = changed_settings(record["run"], self.config)
         if not other and [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
@@ -188,11 +194,28 @@ class Checkpoints:
         print(f"{path} is broken ({first_line(error)}); {instead}", file=sys.stderr, flush=True)
 
 
-def _accuracy(path: pathlib.Path) -> float | None:
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[Any]:
+    """Opens a checkpoint; whatever is raised while it is read says that it is broken."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return json.loads(str(archive["record"])).get("val_accuracy")
-    except BROKEN:
+            yield archive
+    except Exception as error:  # of a flipped bit, zipfile, NumPy and Python's parser have many
+        raise BrokenError(first_line(error)) from error
+
+
+def _record(archive: Any) -> dict[str, Any]:
+    record = json.loads(str(archive["record"]))
+    if not isinstance(record, dict) or not record.keys() >= {"run", "step"}:
+        raise ValueError("it is no checkpoint of a run")
+    return record
+
+
+def _accuracy(path: pathlib.Path) -> float | None:
+    try:
+        with _opened(path) as archive:
+            return _record(archive).get("val_accuracy")
+    except BrokenError:
         return None
 
 

@@ -103,6 +103,34 @@ def test_a_defect_of_the_thread_is_raised_once(model, tmp_path, monkeypatch):
     checkpoints.close()
 
 
+def test_of_any_flipped_bit_the_checkpoint_before_is_taken(model, tmp_path, capsys):
+    """Where the archive is another, `zipfile` and NumPy raise all kinds of errors."""
+    checkpoints = Checkpoints(tmp_path, {"seed": 0})
+    expected = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+    for step in (1, 2):
+        checkpoints.save(model, step, val_accuracy=0.5)
+    checkpoints.close()
+    newest, older = checkpoints.paths()
+    content, broken = newest.read_bytes(), newest.with_suffix(".npz.broken")
+    taken = set()
+    # The directory, and the header and all of one array.
+    first, directory = content.index(b"arr_0.npy"), content.index(b"PK\x01\x02")
+    places = [*range(first, first + 300), *range(directory, len(content))]
+    for place in places:
+        newest.write_bytes(
+            content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
+        )
+        for variable in model.variables:
+            variable.assign(variable + 1)
+        assert checkpoints.best() in (newest, older)
+        taken.add(checkpoints.restore(model)["step"])
+        for variable, value in zip(model.variables, expected, strict=True):
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+        broken.unlink(missing_ok=True)
+    assert taken == {1, 2}  # some bits mean nothing
+    assert "is broken" in capsys.readouterr().err
+
+
 def test_a_field_that_a_recipe_did_not_have_yet_has_its_default():
     old, new = {"recipe": {"epochs": 2}}, {"recipe": {"epochs": 2, "nesterov": True}}
     assert changed_settings(old, new) == ""
