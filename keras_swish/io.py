@@ -110,9 +110,9 @@ def remove_temporaries(directory: pathlib.Path) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file all or nothing."""
+    """Writes a text file all or nothing; bytes of a path that are no UTF-8 are escaped."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

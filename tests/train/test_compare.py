@@ -3,8 +3,10 @@
 import csv
 import importlib.util
 import json
+import os
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -283,6 +285,20 @@ def test_a_network_that_cannot_take_the_images_is_refused_before_the_first(call,
     assert "height and width of at least 75" in err
     assert not trained
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode")
+def test_a_folder_need_not_be_utf_8(call, trained, tmp_path):
+    out = os.path.join(tmp_path, os.fsdecode(b"caf\xe9"))
+    for seeds in (1, 2):  # what it has written, it reads again
+        flags = [*QUICK, "--activations=relu,swish", f"--seeds={seeds}", f"--out={out}"]
+        code, printed, err = call("compare", *flags)
+        assert code == 0, err
+    assert "/caf\\udce9 (results.csv" in printed
+    with open(os.path.join(out, "table.md"), encoding="utf-8") as file:
+        assert "caf\\udce9" in file.read()
+    assert call("report", out)[0] == 0
+    assert len(trained) == 4
 
 
 def test_the_baseline_is_kept_without_the_table(call, trained, tmp_path):

@@ -57,6 +57,10 @@ def run(main: Callable[..., None], define_flags: Callable[[FlagValues], None]) -
     define_flags(flag_values)
     startup.raise_again()
     open_streams()
+    for stream in (sys.stdout, sys.stderr):
+        # A path need not be UTF-8, nor the terminal know its letters.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
     if _HELP & set(sys.argv[1:]):
         print_text(help_text(main, flag_values))
         return

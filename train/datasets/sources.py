@@ -134,6 +134,9 @@ def _as_not_readable(dataset: str) -> Iterator[None]:
         raise ArgumentError(
             "dataset", f"{dataset!r} cannot be read ({in_memory.reason(error)})."
         ) from error
+    except UnicodeError as error:
+        message = f"{dataset!r} cannot be read: TensorFlow takes names in UTF-8 alone ({error})."
+        raise ArgumentError("dataset", message) from error
 
 
 def _look_at(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ def _wandb(run: "Run", directory: pathlib.Path) -> keras.callbacks.Callback:
         project="keras-swish",
         name=f"{run.model}, {run.activation}, seed {run.seed}",
         # A resumed run is the same one there.
-        id=hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16],
+        id=hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16],
         resume="allow",
         config=run.config(),
         dir=directory,

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -165,6 +167,22 @@ def test_a_lost_worker_ends_with_one_line(call, monkeypatch, tmp_path):
         "keras-swish compare: The worker was lost 10 times while it computed [1/3] resnet8, relu, "
         f"learning rate 0.1, seed 0; the same command with --out={tmp_path / 'out'} resumes\n"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode")
+def test_names_of_files_need_not_be_utf_8(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"caf\xe9")
+    assert call("plot", "swish", f"--out={name}.svg") == (0, "figure: caf\\udce9.svg\n", "")
+    for split in ("train", "validation"):
+        for one in (name, "bee"):
+            (tmp_path / "data" / split / one).mkdir(parents=True)
+    # Those of TensorFlow do.
+    for dataset in ("./data", f"./{name}"):
+        code, _, err = call("imagenet", f"--dataset={dataset}", "--model=resnet8", "--recipe=cifar")
+        assert code == 2
+        assert "cannot be read: TensorFlow takes names in UTF-8 alone" in err
+        assert err.count("\n") == 1
 
 
 @pytest.mark.slow
