@@ -21,14 +21,40 @@ gc.set_threshold(100_000, 50, 100)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+# By how much a process may grow before garbage is collected between two tests: so rarely is it
+# otherwise that the networks of a module of slow tests took 13 GB.
+MOST_GROWTH = 2**30
+_resident_after_collection = 0
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _short_collections():
     """Leaves what is alive out of garbage collections.
 
     `clear_session` collects, over TensorFlow and all that modules before have left: seconds each.
     """
+    _collect()
+
+
+@pytest.fixture(autouse=True)
+def _bounded_memory():
+    yield
+    if resident_memory() > _resident_after_collection + MOST_GROWTH:
+        gc.unfreeze()  # some of it may be garbage by now
+        _collect()
+
+
+def _collect() -> None:
+    global _resident_after_collection
     gc.collect()
     gc.freeze()
+    _resident_after_collection = resident_memory()
+
+
+def resident_memory() -> int:
+    """Returns the bytes of memory that this process has; 0 where no system tells."""
+    statm = pathlib.Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 @pytest.fixture(autouse=True)
