@@ -89,6 +89,7 @@ def define_flags(flag_values: FlagValues) -> None:
         3,
         "How many seeds: --seed, --seed + 1, and so on.",
         lower_bound=1,
+        upper_bound=10**6,
         flag_values=flag_values,
     )
     absl_flags.DEFINE_integer(

@@ -14,6 +14,7 @@ from absl.flags import FlagValues
 from ..datasets import in_memory
 from ..errors import ArgumentError
 from ..trainer import distribution, recipes
+from ..trainer.recipe import MOST
 
 # The largest seed that NumPy takes.
 MOST_SEED = 2**32 - 1
@@ -46,7 +47,12 @@ def define_data_flags(flag_values: FlagValues, dataset: str = "digits") -> None:
         flag_values,
     )
     flags.DEFINE_integer(
-        "image_size", None, "Side to scale the images to.", lower_bound=8, flag_values=flag_values
+        "image_size",
+        None,
+        "Side to scale the images to.",
+        lower_bound=8,
+        upper_bound=10_000,
+        flag_values=flag_values,
     )
 
 
@@ -78,6 +84,7 @@ def define_augmentation_flags(flag_values: FlagValues, pad: bool = True) -> None
             "Pixels of padding before a random crop. By default as fits the dataset; ImageNet's "
             "form is cropped in another way.",
             lower_bound=0,
+            upper_bound=1000,
             flag_values=flag_values,
         )
     flags.DEFINE_boolean(
@@ -272,6 +279,7 @@ def define_device_flags(flag_values: FlagValues, multi_host: bool = True) -> Non
         None,
         "Images a step on each device, in place of --batch_size.",
         lower_bound=1,
+        upper_bound=MOST,
         flag_values=flag_values,
     )
     if not multi_host:

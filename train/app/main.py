@@ -124,7 +124,7 @@ def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         valid = "those that --help lists" if len(flag_values) > 12 else None
         raise UsageError(unknown("flag", error.flagname, flag_values, valid)) from error
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # of --noflip=true it is none of absl's
         raise UsageError(_in_words(str(error))) from error
     for name in flag_values:  # absl's bounds let nan through
         value = flag_values[name].value
@@ -132,11 +132,26 @@ def _parse(flag_values: FlagValues, takes_arguments: bool) -> list[str]:
             raise ArgumentError(name, "is not a finite number")
         if isinstance(value, str) and not value.strip() and name not in _LISTS:
             raise ArgumentError(name, "is empty; leave the flag out for its default")
-    if not all(argument.strip() for argument in arguments):
-        raise UsageError("an argument is empty")
+        if isinstance(value, str) and (missing := _missing_home(value)):
+            raise ArgumentError(name, missing)
+    for argument in arguments:
+        if not argument.strip():
+            raise UsageError("an argument is empty")
+        if missing := _missing_home(argument):
+            raise UsageError(f"{argument}: {missing}")
     if arguments and not takes_arguments:
         raise UsageError(f"unexpected argument {arguments[0]!r}: every setting is a --flag")
     return arguments
+
+
+def _missing_home(path: str) -> str | None:
+    """Returns why what a path begins with is the home folder of nobody; None where it is not."""
+    try:
+        pathlib.Path(path).expanduser()
+    except RuntimeError:
+        user = pathlib.Path(path).parts[0]
+        return f"{user} is no home folder: there is no such user, or its home is not known"
+    return None
 
 
 def _named(flag_values: FlagValues, argument: str) -> str:

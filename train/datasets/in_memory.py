@@ -434,7 +434,7 @@ def _part(
     Raises:
         ArgumentError: If there is none, or it has images of those that it has to be apart from.
     """
-    match = re.fullmatch(r"(\w+)(?:\[(\d+%?)?:(\d+%?)?\])?", spec)
+    match = re.fullmatch(r"(\w+)(?:\[(\d{1,18}%?)?:(\d{1,18}%?)?\])?", spec)
     if not match:
         raise ArgumentError(
             argument, f"Not a split: {spec!r}. Valid: 'train', 'train[:1000]', 'train[50%:]'."

@@ -10,6 +10,8 @@ from keras_swish.optimizers import SCHEDULES, are_increasing_shares
 from ..errors import ArgumentError
 
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
+# Of epochs, steps and images: products of two fit the integers of every backend.
+MOST = 10**9
 # How the learning rate follows the batch.
 BATCH_SCALINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda factor: factor,
@@ -46,12 +48,13 @@ class Recipe:
     """
 
     source: str = _field("Source of the settings, and which of them are this project's own.")
-    epochs: int = _field("Passes over the training split.", lower_bound=1)
+    epochs: int = _field("Passes over the training split.", lower_bound=1, upper_bound=MOST)
     batch_size: int = _field(
         "Images a step, over all devices. Another number than the recipe's changes the learning "
         "rate, see --batch_scaling, and keeps how many images the run has and the moving averages "
         "remember.",
         lower_bound=1,
+        upper_bound=MOST,
     )
     learning_rate: float = _field("Highest learning rate.", lower_bound=0)
     schedule: str = _field(
@@ -63,6 +66,7 @@ class Recipe:
         "Images a step, over all replicas, in the recipe's source: a record that changes nothing.",
         None,
         lower_bound=1,
+        upper_bound=MOST,
     )
     batch_scaling: str = _field(
         "How the learning rates follow --batch_size from the recipe's: 'linear' (Goyal et al. "
@@ -75,23 +79,27 @@ class Recipe:
         "the gradient of all. Batch normalisation sees a part.",
         1,
         lower_bound=1,
+        upper_bound=MOST,
     )
     steps: int | None = _field(
         "Training steps in all, in place of --epochs; the warm-up stays as it is.",
         None,
         lower_bound=1,
+        upper_bound=MOST,
     )
     steps_per_epoch: int | None = _field(
         "Steps between two validations, each a row of the log; by default a pass over the "
         "training split.",
         None,
         lower_bound=1,
+        upper_bound=MOST,
     )
     warmup_epochs: float = _field(
         "Length of the warm-up, in passes: linear from a tenth of the learning rate; of 'step' at "
         "that constant tenth (He et al. 2016).",
         0.0,
         lower_bound=0,
+        upper_bound=MOST,
     )
     milestones: tuple[float, ...] = _field(
         "Shares of the run after which the learning rate of 'step' falls.", (0.5, 0.75)
@@ -100,7 +108,10 @@ class Recipe:
         "Factor of each fall of the learning rate.", 0.1, lower_bound=0, upper_bound=1
     )
     decay_epochs: float = _field(
-        "Passes between two falls of the 'exponential' schedule.", 2.0, lower_bound=1e-6
+        "Passes between two falls of the 'exponential' schedule.",
+        2.0,
+        lower_bound=1e-6,
+        upper_bound=MOST,
     )
     optimizer: str = _field(
         "'sgd', 'rmsprop' as in TensorFlow 1, whose accumulator starts at one, or 'adamw'.",

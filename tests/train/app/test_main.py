@@ -57,6 +57,22 @@ def test_flags_of_a_run_are_gone_in_the_next(call):
         ),
         (["search", "--start= "], "--start= : is empty; leave the flag out for its default"),
         (["evaluate", ""], "an argument is empty"),
+        *(
+            (arguments, f"{name}: ~nobody-of-ours is no home folder: there is no such user, or")
+            for arguments, name in (
+                (["cifar", "--out=~nobody-of-ours/x"], "--out=~nobody-of-ours/x"),
+                (["search", "--start=~nobody-of-ours"], "--start=~nobody-of-ours"),
+                (["compare", "--data_dir=~nobody-of-ours/"], "--data_dir=~nobody-of-ours/"),
+                (["report", "~nobody-of-ours/x"], "~nobody-of-ours/x"),
+            )
+        ),
+        (["cifar", "--noflip=true"], "--noflip=true does not take an argument"),
+        *(
+            (["cifar", f"--{flag}={10**30}"], f"{10**30} is not an integer in the range [")
+            for flag in ("epochs", "steps", "batch_size", "pad", "image_size")
+        ),
+        (["cifar", "--warmup_epochs=1e308"], "1e+308 is not a number in the range [0, 1000000000]"),
+        (["cifar", f"--train_split=train[:{10**400}%]"], "%]: Not a split: 'train[:1000"),
         (["export", ".", ""], "an argument is empty"),
         (["cifar", "--dataset=digts"], "--dataset=digts: Unknown dataset 'digts'. Did you mean"),
         (["cifar", "--train_split=tran"], "--train_split=tran: Unknown split 'tran'. Did you mean"),
