@@ -219,7 +219,8 @@ def test_an_application_gets_the_pixels_that_it_knows(monkeypatch):
     images, _ = Batches(digits, digits.test, 4)[0]
     taken = keras.Model(model.inputs[0], model.get_layer("rgb").output)
     pixels = keras.ops.convert_to_numpy(taken(images))
-    expected = np.repeat(digits.test.images[:4].astype("float32"), 3, -1)
+    # Up to 255, as an image file's; the digits' end at 16.
+    expected = np.repeat(digits.test.images[:4].astype("float32"), 3, -1) * 255 / 16
     np.testing.assert_allclose(pixels, expected, atol=1e-3)
 
 

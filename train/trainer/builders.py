@@ -15,6 +15,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, cast
 
@@ -195,8 +196,14 @@ def digest(model: str, dataset: "ImageDataset", dtype_policy: str) -> str | None
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)  # which a layer's configuration may have
     keras.config.set_dtype_policy(dtype_policy)
+    shape = dataset.input_shape
+    # That of the images is computed, and may have other last bits on another machine.
+    normalization = (0.0,) * shape[-1], (1.0,) * shape[-1]
+    images: Any = types.SimpleNamespace(
+        input_shape=shape, classes=dataset.classes, normalization=normalization, white=255.0
+    )
     try:
-        network = create(model, dataset, activation=None)
+        network = create(model, images, activation=None)
     except ValueError:  # it takes no ReLU, which is given where it names none
         return None
     shapes = [tuple(weight.shape) for weight in network.weights]
