@@ -557,6 +557,11 @@ def test_the_fingerprint_knows_what_operations_are_made_with(pair):
     assert prints[0] == prints[2] != prints[1]
 
 
+def test_fingerprints_of_stored_studies_stay():
+    network = models.create("resnet8", input_shape=(8, 8, 1), classes=3, filters=(4, 8, 8))
+    assert digest(networks.structure(network).encode()) == "80228d1527fc9a7d"
+
+
 def test_the_fingerprint_knows_frozen_weights(data, space, child_config):
     def network(value, trainable):
         model = keras.Sequential(
