@@ -86,6 +86,15 @@ def renamed_class(
     return None
 
 
+def normalization_up_to_255(
+    dataset: "ImageDataset",
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns `dataset.normalization` for pixels up to 255, whatever is white in the dataset."""
+    factor = 255.0 / dataset.white
+    mean, scale = dataset.normalization
+    return tuple(factor * value for value in mean), tuple(factor * value for value in scale)
+
+
 class HasImageSize(Protocol):
     """The part of a run that its data depends on, see `trainer.Run`."""
 

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from . import rand_augment
-from .base import Augmentation, ImageDataset
+from .base import Augmentation, ImageDataset, normalization_up_to_255
 
 # Smallest and largest share of a side, squared, that is erased (Zhong et al. 2020).
 _ERASED = (0.02, 1 / 3)
@@ -39,9 +39,7 @@ def augmented(
         Batches of the same shapes; labels are float32, and sum to one.
     """
     # RandAugment takes pixels up to 255.
-    mean, std = (
-        tf.constant(part, tf.float32) * (255.0 / dataset.white) for part in dataset.normalization
-    )
+    mean, std = (tf.constant(part, tf.float32) for part in normalization_up_to_255(dataset))
     channels_first = keras.config.image_data_format() == "channels_first"
     layers = _Layers(augmentation)
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import inception_preprocessing
+from .base import normalization_up_to_255
 from .in_memory import ImageArrays
 
 FORMS = ("uint8", "encoded")
@@ -44,7 +45,7 @@ def of_arrays(form: str, dataset: ImageArrays) -> keras.Model:
     """
     height, width, channels = dataset.train.images.shape[1:]
     # Files and arrays of uint8 have pixels up to 255.
-    mean, scale = (np.array(x, "float32") * 255.0 / dataset.white for x in dataset.normalization)
+    mean, scale = (np.array(x, "float32") for x in normalization_up_to_255(dataset))
 
     def prepare(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.image.resize(images, (height, width), antialias=True)

@@ -28,6 +28,8 @@ from keras_swish.messages import first_line, unknown
 from keras_swish.search.children import data, networks
 from keras_swish.search.children.sites import key, searched_sites
 
+from ..datasets.base import normalization_up_to_255
+
 if TYPE_CHECKING:
     from ..datasets.base import ImageDataset
 
@@ -219,10 +221,8 @@ def pixels(images: keras.KerasTensor, dataset: "ImageDataset") -> keras.KerasTen
     """
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("keras.applications needs Keras's format 'channels_last'")
-    mean, scale = (
-        [255.0 / dataset.white * value for value in part] for part in dataset.normalization
-    )
-    rescaling = keras.layers.Rescaling(scale, mean, name="pixels")  # pyright: ignore[reportArgumentType]
+    mean, scale = normalization_up_to_255(dataset)
+    rescaling = keras.layers.Rescaling(list(scale), list(mean), name="pixels")  # pyright: ignore[reportArgumentType]
     values = rescaling(images)
     if dataset.input_shape[-1] == 1:
         values = keras.layers.Concatenate(name="rgb")([values] * 3)
