@@ -288,9 +288,11 @@ def _check_networks(
             if error.argument == "model" and flag_values.models is not None:
                 raise ArgumentError("models", str(error)) from error
             raise
-    digests = {run.model: training.model_digest(run, dataset) for run in built.values()}
+    # It is the same for all activations.
+    by_name = {run.model: run for run in built.values()}
     by_model = {
-        model: {**chosen, "model_digest": digests[model]} for model, chosen in grid.networks.items()
+        model: {**chosen, "model_digest": training.model_digest(by_name[model], dataset)}
+        for model, chosen in grid.networks.items()
     }
     return dataclasses.replace(grid, networks=by_model)
 
