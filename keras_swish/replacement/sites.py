@@ -6,7 +6,13 @@ from typing import Any
 
 import keras
 
-from keras_swish.keras_compat import calls, graph_nodes, is_keras_own, producer
+from keras_swish.keras_compat import (
+    calls,
+    graph_nodes,
+    is_keras_own,
+    producer,
+    symbolic,
+)
 from keras_swish.replacement.handing import Holder, handed_on, is_activation
 from keras_swish.replacement.members import (
     Key,
@@ -175,7 +181,7 @@ def _locate(
 def output_makers(layer: keras.Layer) -> set[int]:
     """Returns the ids of the layers and operations that make a layer's outputs."""
     if is_graph(layer):
-        return set().union(*(_makers_inside(layer, tensor) for tensor in layer.outputs))
+        return _makers_inside(layer, layer.outputs)
     if isinstance(layer, keras.layers.Bidirectional):
         return output_makers(layer.forward_layer) | output_makers(layer.backward_layer)
     # Of what a class of the user's own does in which order, only the attributes' order tells; what
@@ -192,19 +198,19 @@ def output_makers(layer: keras.Layer) -> set[int]:
     return itself | (output_makers(inner[-1]) if inner else set())
 
 
-def _makers_inside(graph: keras.Model, output: keras.KerasTensor) -> set[int]:
+def _makers_inside(graph: Any, outputs: list[keras.KerasTensor]) -> set[int]:
+    """Returns the ids of what makes outputs of a graph, of those that it does not use itself."""
     used = {id(tensor) for node in graph_nodes(graph) for tensor in node.input_tensors}
-    return set() if id(output) in used else _makers(output)
+    return set().union(*(_makers(tensor) for tensor in outputs if id(tensor) not in used))
 
 
 def _makers(tensor: keras.KerasTensor) -> set[int]:
-    made_by = producer(tensor)
-    operation: Any = made_by[0]
+    operation, node_index, tensor_index = producer(tensor)
     if _passes(operation):
-        passed = calls(operation)[made_by[1]].input_tensors
+        passed = calls(operation)[node_index].input_tensors
         return set().union(*map(_makers, passed))
     if is_graph(operation):
-        return _makers_inside(operation, operation.outputs[made_by[2]])
+        return _makers_inside(operation, [symbolic(operation, "outputs")[tensor_index]])
     return output_makers(operation) if isinstance(operation, keras.Layer) else {id(operation)}
 
 

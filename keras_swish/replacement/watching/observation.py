@@ -200,7 +200,7 @@ class _Watch:
             frozenset(self._reached),
             frozenset(self._masked),
             never_called(run, self._called, self._run_on_values),
-            {key: dtypes.pop() for key, dtypes in self._dtypes.items() if len(dtypes) == 1},
+            {key: dtype for key, (dtype, *others) in self._dtypes.items() if not others},
         )
 
     def _lines(self, notes: dict[int, str]) -> list[str]:
