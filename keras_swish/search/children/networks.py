@@ -1,5 +1,6 @@
 """Networks: their structure, and their weights, read, written and drawn again."""
 
+import functools
 import inspect
 import json
 import types
@@ -347,8 +348,9 @@ def for_json(value: Any) -> Any:
 
     That is its numbers, the bounds of a slice, and the name of a function, or what a lambda does.
     """
-    if isinstance(value, np.generic | np.ndarray) or keras.ops.is_tensor(value):
-        return np.asarray(keras.ops.convert_to_numpy(value)).tolist()
+    array = rewards.array_of(value)
+    if array is not None:
+        return array.tolist()
     if isinstance(value, slice):
         return ["slice", value.start, value.stop, value.step]
     if isinstance(value, types.FunctionType):
@@ -383,7 +385,11 @@ def _of_code(value: Any) -> Any:
 
 def _calls(model: keras.Layer) -> list:
     numbers = {id(operation): number for number, operation in enumerate(model.operations)}
-    nodes = graph_nodes(model)
+    nodes, readers = graph_nodes(model), {}
+    for node in nodes:
+        for tensor in node.input_tensors:
+            kinds = readers.setdefault(id(producer(tensor)[0]), set())
+            kinds.add(type(node.operation).__name__)
 
     def describe(argument: Any) -> Any:
         if not isinstance(argument, keras.KerasTensor):
@@ -392,12 +398,8 @@ def _calls(model: keras.Layer) -> list:
         return ["tensor", numbers[id(operation)], output]
 
     def held(operation: keras.Operation) -> dict[str, Any]:
-        readers = [
-            node.operation
-            for node in nodes
-            if any(producer(tensor)[0] is operation for tensor in node.input_tensors)
-        ]
-        return {} if _is_told_by(operation, readers) else _made_with(operation)
+        is_told = _is_told_by(operation, readers.get(id(operation), set()))
+        return {} if is_told else _made_with(operation)
 
     return [
         [
@@ -417,17 +419,22 @@ def _made_with(operation: keras.Operation) -> dict[str, Any]:
     """
     if isinstance(operation, keras.Layer) or has_graph(operation):
         return {}
-    of_all = vars(keras.Operation())
-    return {name: value for name, value in vars(operation).items() if name not in of_all}
+    return {name: value for name, value in vars(operation).items() if name not in _of_all()}
 
 
-def _is_told_by(operation: Any, readers: list[Any]) -> bool:
+@functools.cache
+def _of_all() -> frozenset[str]:
+    """Returns the names of the attributes that every operation has."""
+    return frozenset(vars(keras.Operation()))
+
+
+def _is_told_by(operation: Any, readers: set[str]) -> bool:
     """Says whether those that take an operation's output tell what it was made with.
 
     So does a sum of zeros put after one axis, which has to have its shape. Studies that are stored,
     of residual networks with such shortcuts, keep their fingerprints.
     """
-    if type(operation).__name__ != "Pad" or {type(one).__name__ for one in readers} != {"Add"}:
+    if type(operation).__name__ != "Pad" or readers != {"Add"}:
         return False
     padded = [tuple(sides) for sides in operation.pad_width if any(sides)]
     return operation.mode == "constant" and len(padded) == 1 and padded[0][0] == 0

@@ -125,8 +125,9 @@ def name_of(function: Any) -> str:
         return str({key: name_of(value) for key, value in function.items()})
     if isinstance(function, list | tuple):
         return str([*map(name_of, function)])
-    if isinstance(function, np.generic | np.ndarray) or keras.ops.is_tensor(function):
-        return str(np.asarray(keras.ops.convert_to_numpy(function)).tolist())
+    array = array_of(function)
+    if array is not None:
+        return str(array.tolist())
     if isinstance(function, str | int | float):
         return str(function)
     if isinstance(function, keras.metrics.Metric | keras.optimizers.Optimizer):
@@ -150,6 +151,13 @@ def name_of(function: Any) -> str:
         }
         return f"{type(function).__name__} {as_text(kept)}"
     return getattr(function, "__name__", type(function).__name__)
+
+
+def array_of(value: Any) -> np.ndarray | None:
+    """Returns the numbers of an array, a tensor or a number of NumPy's; None for all else."""
+    if isinstance(value, np.generic | np.ndarray) or keras.ops.is_tensor(value):
+        return np.asarray(keras.ops.convert_to_numpy(value))
+    return None
 
 
 def as_text(config: Any) -> str:
